@@ -1,0 +1,341 @@
+//! The quantized integer graph: the statement of a proof.
+
+use crate::{
+    canonical,
+    error::GraphError,
+    interval::Interval,
+    ops::{Input, Linear, Lookup, Op, OpClass, Reshape, Weight, Window},
+    table::{Table, TableId},
+    tensor::Tensor,
+};
+use serde::{Deserialize, Serialize};
+
+/// Index of a node within its graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct NodeId(pub usize);
+
+/// One operator with its inputs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// Name for people, taken from the source model.
+    pub name: String,
+    /// The operator.
+    pub op: Op,
+    /// Inputs; all come earlier in the graph.
+    pub inputs: Vec<NodeId>,
+    /// Extents of the output; derived.
+    #[serde(skip)]
+    pub shape: Vec<usize>,
+    /// Worst-case values of the output; derived from the range checks alone.
+    #[serde(skip, default = "unknown_range")]
+    pub range: Interval,
+    /// Whether no input of the model reaches this node; derived.
+    #[serde(skip)]
+    pub constant: bool,
+    /// Whether a bilinear operator lies between this node and the committed tensors; derived.
+    #[serde(skip)]
+    pub bilinear: bool,
+}
+
+fn unknown_range() -> Interval {
+    Interval { lo: 0, hi: 0 }
+}
+
+/// Where a committed tensor comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum TensorRole {
+    /// Committed with the proof.
+    Witness,
+    /// Committed once with the model.
+    Model,
+}
+
+/// A validated graph. Its canonical bytes leave out everything that is derived, and hold no weights.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Graph {
+    /// Nodes in topological order.
+    nodes: Vec<Node>,
+    /// Input nodes, in the model's order.
+    inputs: Vec<NodeId>,
+    /// Output nodes, in the model's order.
+    outputs: Vec<NodeId>,
+    /// The tables that lookups use.
+    tables: Vec<Table>,
+    /// Remainders are cut in limbs of at most this many bits, 4 to 16.
+    limb_bits: u32,
+}
+
+/// Most nodes that a graph may have.
+pub const MAX_NODES: usize = 1 << 16;
+
+impl Graph {
+    /// Nodes in topological order.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// One node.
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0]
+    }
+
+    /// Input nodes.
+    pub fn inputs(&self) -> &[NodeId] {
+        &self.inputs
+    }
+
+    /// Output nodes.
+    pub fn outputs(&self) -> &[NodeId] {
+        &self.outputs
+    }
+
+    /// The tables.
+    pub fn tables(&self) -> &[Table] {
+        &self.tables
+    }
+
+    /// Largest width of a remainder's limb.
+    pub fn limb_bits(&self) -> u32 {
+        self.limb_bits
+    }
+
+    /// Weight nodes, in order: the order of a model's weight tensors.
+    pub fn weights(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.nodes.iter().enumerate().filter(|(_, n)| matches!(n.op, Op::Weight(_))).map(|(i, _)| NodeId(i))
+    }
+
+    /// Multiply-adds of all contractions: the unit of proven work.
+    pub fn multiply_adds(&self) -> u128 {
+        self.nodes.iter().map(|n| if let Op::Contraction(c) = &n.op { c.multiply_adds() } else { 0 }).sum()
+    }
+
+    /// Number of weight values.
+    pub fn parameters(&self) -> usize {
+        self.weights().map(|id| self.node(id).shape.iter().product::<usize>()).sum()
+    }
+
+    /// Canonical bytes (docs/protocol.md#encoding).
+    pub fn to_bytes(&self) -> Result<Vec<u8>, GraphError> {
+        canonical::to_bytes(self)
+    }
+
+    /// Decodes and validates canonical bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, GraphError> {
+        let mut g: Self = canonical::from_bytes(bytes)?;
+        g.derive()?;
+        Ok(g)
+    }
+
+    /// Recomputes shapes and ranges and checks every rule of the graph.
+    fn derive(&mut self) -> Result<(), GraphError> {
+        if self.nodes.len() > MAX_NODES {
+            return Err(GraphError::Parameter(format!("{} nodes; at most {MAX_NODES}", self.nodes.len())));
+        }
+        if !(4..=16).contains(&self.limb_bits) {
+            return Err(GraphError::Parameter(format!("limbs of {} bits; 4 to 16 are possible", self.limb_bits)));
+        }
+        for t in &self.tables {
+            t.validate()?;
+        }
+        let mut elements = 0u64;
+        for i in 0..self.nodes.len() {
+            let (done, rest) = self.nodes.split_at_mut(i);
+            let Some(node) = rest.first_mut() else { break };
+            derive_node(node, done, &self.tables).map_err(|e| e.at(&node.name, node.op.name()))?;
+            elements += node.shape.iter().product::<usize>() as u64;
+            if elements > 1 << 31 {
+                return Err(GraphError::Parameter("more than 2^31 values in all".to_owned()));
+            }
+        }
+        let declared: Vec<usize> = self.inputs.iter().map(|i| i.0).collect();
+        for (i, n) in self.nodes.iter().enumerate() {
+            let listed = declared.iter().filter(|d| **d == i).count();
+            if listed != usize::from(matches!(n.op, Op::Input(_))) {
+                return Err(GraphError::Parameter(format!("node '{}' and the list of inputs disagree", n.name)));
+            }
+        }
+        if self.outputs.is_empty() || declared.is_empty() {
+            return Err(GraphError::Parameter("a graph needs an input and an output".to_owned()));
+        }
+        if declared.iter().chain(self.outputs.iter().map(|o| &o.0)).any(|i| *i >= self.nodes.len()) {
+            return Err(GraphError::Parameter("an input or output that does not exist".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// The graph for `batch` independent inputs in one proof: every tensor that depends on an input gets one more axis in
+    /// front, weights and tables stay as they are.
+    pub fn batched(&self, batch: usize) -> Result<Self, GraphError> {
+        if batch == 0 || batch > 1 << 16 {
+            return Err(GraphError::Parameter(format!("a batch of {batch}; 1 to 65536 are possible")));
+        }
+        let mut b = GraphBuilder { graph: Self { nodes: vec![], ..self.clone() } };
+        let mut map: Vec<NodeId> = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            let constant: Vec<bool> = node.inputs.iter().map(|i| self.node(*i).constant).collect();
+            let mut inputs: Vec<NodeId> = node.inputs.iter().map(|i| map[i.0]).collect();
+            let op = if node.constant { node.op.clone() } else { node.op.batched(batch, &constant)? };
+            if !node.constant && matches!(node.op, Op::Linear(_) | Op::Concat(_)) {
+                for (slot, is_constant) in inputs.iter_mut().zip(&constant) {
+                    if *is_constant {
+                        let mut shape = vec![1];
+                        shape.extend_from_slice(&b.graph.node(*slot).shape);
+                        let r = b.push(&node.name, Op::Reshape(Reshape { shape }), &[*slot])?;
+                        *slot = b.push(&node.name, Op::Window(Window::broadcast(0, batch)), &[r])?;
+                    }
+                }
+            }
+            map.push(b.push(&node.name, op, &inputs)?);
+        }
+        let remap = |ids: &[NodeId]| ids.iter().map(|i| map[i.0]).collect::<Vec<_>>();
+        let (inputs, outputs) = (remap(&self.inputs), remap(&self.outputs));
+        b.finish(inputs, outputs)
+    }
+}
+
+fn derive_node(node: &mut Node, done: &[Node], tables: &[Table]) -> Result<(), GraphError> {
+    let mut inputs = Vec::with_capacity(node.inputs.len());
+    for i in &node.inputs {
+        inputs.push(done.get(i.0).ok_or_else(|| GraphError::Parameter(format!("input {} comes later", i.0)))?);
+    }
+    let shapes: Vec<&[usize]> = inputs.iter().map(|n| n.shape.as_slice()).collect();
+    let ranges: Vec<Interval> = inputs.iter().map(|n| n.range).collect();
+    node.shape = node.op.infer(&shapes, tables)?;
+    if node.shape.len() > 12 {
+        return Err(GraphError::Parameter(format!("a tensor of rank {}; at most 12", node.shape.len())));
+    }
+    node.range = node.op.range(&ranges, tables)?.checked()?;
+    node.constant =
+        if inputs.is_empty() { matches!(node.op, Op::Weight(_)) } else { inputs.iter().all(|n| n.constant) };
+    let below = inputs.iter().any(|n| n.bilinear);
+    node.bilinear = match node.op.class() {
+        OpClass::Committed => false,
+        OpClass::Linear => below,
+        OpClass::Bilinear => {
+            if below {
+                return Err(GraphError::Pullback(
+                    "an operand is the result of another contraction; a lookup must commit it first".to_owned(),
+                ));
+            }
+            true
+        }
+    };
+    if matches!(node.op, Op::Lookup(_)) && node.constant {
+        return Err(GraphError::Parameter("a lookup of constants; fold it".to_owned()));
+    }
+    Ok(())
+}
+
+/// Builds a graph node by node; shapes and ranges are checked as they come.
+#[derive(Clone, Debug)]
+pub struct GraphBuilder {
+    graph: Graph,
+}
+
+impl GraphBuilder {
+    /// An empty graph whose remainders are cut in limbs of at most `limb_bits` bits.
+    pub fn new(limb_bits: u32) -> Self {
+        Self { graph: Graph { nodes: vec![], inputs: vec![], outputs: vec![], tables: vec![], limb_bits } }
+    }
+
+    /// Adds a node.
+    pub fn push(&mut self, name: &str, op: Op, inputs: &[NodeId]) -> Result<NodeId, GraphError> {
+        let mut node = Node {
+            name: name.to_owned(),
+            op,
+            inputs: inputs.to_vec(),
+            shape: vec![],
+            range: unknown_range(),
+            constant: false,
+            bilinear: false,
+        };
+        derive_node(&mut node, &self.graph.nodes, &self.graph.tables).map_err(|e| e.at(name, node.op.name()))?;
+        self.graph.nodes.push(node);
+        Ok(NodeId(self.graph.nodes.len() - 1))
+    }
+
+    /// Adds an input.
+    pub fn input(&mut self, name: &str, shape: &[usize], bits: u32) -> Result<NodeId, GraphError> {
+        self.push(name, Op::Input(Input { shape: shape.to_vec(), bits }), &[])
+    }
+
+    /// Adds a weight tensor.
+    pub fn weight(&mut self, name: &str, shape: &[usize], bits: u32) -> Result<NodeId, GraphError> {
+        self.push(name, Op::Weight(Weight { shape: shape.to_vec(), bits }), &[])
+    }
+
+    /// Adds an integer combination.
+    pub fn linear(&mut self, name: &str, terms: &[(NodeId, i64)], offset: i64) -> Result<NodeId, GraphError> {
+        let inputs: Vec<NodeId> = terms.iter().map(|t| t.0).collect();
+        let coefficients = terms.iter().map(|t| t.1).collect();
+        self.push(name, Op::Linear(Linear { coefficients, offset }), &inputs)
+    }
+
+    /// Adds a lookup, and its table unless an equal one is there.
+    pub fn lookup(&mut self, name: &str, input: NodeId, shift: u32, table: Table) -> Result<NodeId, GraphError> {
+        let table = self.table(table)?;
+        self.push(name, Op::Lookup(Lookup { table, shift }), &[input])
+    }
+
+    /// Adds a table unless one with the same keys and values is there.
+    pub fn table(&mut self, table: Table) -> Result<TableId, GraphError> {
+        table.validate()?;
+        let known =
+            self.graph.tables.iter().position(|t| t.key_min == table.key_min && t.values == table.values);
+        Ok(TableId(known.unwrap_or_else(|| {
+            self.graph.tables.push(table);
+            self.graph.tables.len() - 1
+        })))
+    }
+
+    /// The node just built, for its shape and range.
+    pub fn node(&self, id: NodeId) -> &Node {
+        self.graph.node(id)
+    }
+
+    /// Number of nodes so far.
+    pub fn len(&self) -> usize {
+        self.graph.nodes.len()
+    }
+
+    /// Whether no node has been added.
+    pub fn is_empty(&self) -> bool {
+        self.graph.nodes.is_empty()
+    }
+
+    /// The finished graph.
+    pub fn finish(mut self, inputs: Vec<NodeId>, outputs: Vec<NodeId>) -> Result<Graph, GraphError> {
+        self.graph.inputs = inputs;
+        self.graph.outputs = outputs;
+        self.graph.derive()?;
+        Ok(self.graph)
+    }
+}
+
+/// Checks that weight tensors fit a graph: one per [`Weight`] node, in order, in shape and in range.
+pub fn check_weights(graph: &Graph, weights: &[Tensor]) -> Result<(), GraphError> {
+    let ids: Vec<NodeId> = graph.weights().collect();
+    if ids.len() != weights.len() {
+        return Err(GraphError::Arity { expected: ids.len(), got: weights.len() });
+    }
+    for (id, t) in ids.iter().zip(weights) {
+        let node = graph.node(*id);
+        check_tensor(node, t).map_err(|e| e.at(&node.name, node.op.name()))?;
+    }
+    Ok(())
+}
+
+/// Checks a tensor against the shape and range of a source node.
+pub fn check_tensor(node: &Node, t: &Tensor) -> Result<(), GraphError> {
+    if node.shape != t.shape {
+        return Err(GraphError::Shape { expected: node.shape.clone(), got: t.shape.clone() });
+    }
+    let n: usize = t.shape.iter().product();
+    if n != t.data.len() {
+        return Err(GraphError::Length { expected: n, got: t.data.len() });
+    }
+    match t.data.iter().find(|v| i128::from(**v) < node.range.lo || i128::from(**v) > node.range.hi) {
+        Some(value) => Err(GraphError::OutOfRange { value: *value, lo: node.range.lo, hi: node.range.hi }),
+        None => Ok(()),
+    }
+}

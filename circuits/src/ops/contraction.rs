@@ -1,0 +1,443 @@
+//! Contraction: the one bilinear operator. Matrix products, einsums, convolutions and elementwise products are instances.
+//!
+//! * Statement: over named indices with extents, `out[o(.)] = sum lhs[a(.)] * rhs[b(.)]`, summed over the indices that do
+//!   not occur in `out`. Each operand axis is an affine expression of indices (`s*o + d*k - p` for a convolution); a
+//!   position outside the axis reads zero. Each output axis is a mixed-radix number of indices.
+//! * Shapes: operand ranks as the expressions; output extents are the products of their indices' extents.
+//! * Pullback: the output functional has one factor per output axis, and each goes to the operand axis that holds all of its
+//!   indices. Indices that both operands share are the variables of one sumcheck `sum_x A(x) B(x)`, where
+//!   `A(x) = <lhs, w_A(x)>` and `w_A` is again rank-one, axis by axis. At the sumcheck's point two claims remain.
+//! * Lookups: none.
+//! * Soundness: sumcheck, degree 2 a variable (docs/protocol.md#bilinear).
+//! * Reference: Thaler, CRYPTO 2013 (matrix multiplication); the affine axes are ours, docs/protocol.md#bilinear.
+
+use crate::{
+    error::GraphError,
+    functional::{Factor, Functional},
+    interval::Interval,
+    ring::{Ring, eq_table, index_bits},
+    tensor::{Tensor, element_count},
+};
+use serde::{Deserialize, Serialize};
+
+/// A position on an axis: `offset + sum of index * stride`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AxisExpr {
+    /// Pairs (index, stride), outermost first.
+    pub terms: Vec<(usize, i64)>,
+    /// Constant part.
+    pub offset: i64,
+}
+
+impl AxisExpr {
+    /// The axis is one index.
+    pub fn index(i: usize) -> Self {
+        Self { terms: vec![(i, 1)], offset: 0 }
+    }
+
+    /// The axis is no index: it has extent one.
+    pub fn unit() -> Self {
+        Self { terms: vec![], offset: 0 }
+    }
+
+    fn has(&self, i: usize) -> bool {
+        self.terms.iter().any(|(j, _)| *j == i)
+    }
+}
+
+/// Which operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The first.
+    Lhs,
+    /// The second.
+    Rhs,
+}
+
+/// Parameters of the contraction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contraction {
+    /// Extent of each index.
+    pub extents: Vec<usize>,
+    /// Axes of the first operand.
+    pub lhs: Vec<AxisExpr>,
+    /// Axes of the second operand.
+    pub rhs: Vec<AxisExpr>,
+    /// Axes of the output.
+    pub out: Vec<AxisExpr>,
+}
+
+/// The rows of one operand axis: for each value of the axis' sumcheck indices, a sparse weight vector over the axis.
+#[derive(Clone, Debug)]
+pub struct AxisRows<E> {
+    /// The sumcheck indices in this axis, outermost first.
+    pub variables: Vec<usize>,
+    /// Sparse rows, one per combination of those indices (row-major); a position may occur twice and adds up.
+    pub rows: Vec<Vec<(usize, E)>>,
+    /// Extent of the axis.
+    pub len: usize,
+}
+
+impl Contraction {
+    /// A matrix product `out[batch.., m, n] = sum_k lhs[batch.., m, k] * rhs[batch.., k, n]` with equal batch axes.
+    pub fn matmul(batch: &[usize], m: usize, k: usize, n: usize) -> Self {
+        let b = batch.len();
+        let mut extents = batch.to_vec();
+        extents.extend([m, k, n]);
+        let axes = |last: [usize; 2]| (0..b).chain(last).map(AxisExpr::index).collect::<Vec<_>>();
+        Self { extents, lhs: axes([b, b + 1]), rhs: axes([b + 1, b + 2]), out: axes([b, b + 2]) }
+    }
+
+    /// An elementwise product of two tensors of one shape.
+    pub fn elementwise(shape: &[usize]) -> Self {
+        let axes: Vec<_> = (0..shape.len()).map(AxisExpr::index).collect();
+        Self { extents: shape.to_vec(), lhs: axes.clone(), rhs: axes.clone(), out: axes }
+    }
+
+    fn operand(&self, side: Side) -> &[AxisExpr] {
+        match side {
+            Side::Lhs => &self.lhs,
+            Side::Rhs => &self.rhs,
+        }
+    }
+
+    fn in_operand(&self, side: Side, i: usize) -> bool {
+        self.operand(side).iter().any(|a| a.has(i))
+    }
+
+    fn in_out(&self, i: usize) -> bool {
+        self.out.iter().any(|a| a.has(i))
+    }
+
+    /// The indices that both operands share: the sumcheck's variables, in order.
+    pub fn variables(&self) -> Vec<usize> {
+        (0..self.extents.len()).filter(|i| self.in_operand(Side::Lhs, *i) && self.in_operand(Side::Rhs, *i)).collect()
+    }
+
+    /// Number of sumcheck rounds.
+    pub fn rounds(&self) -> usize {
+        self.variables().iter().map(|i| index_bits(self.extents[*i])).sum()
+    }
+
+    /// Number of multiply-adds.
+    pub fn multiply_adds(&self) -> u128 {
+        self.extents.iter().map(|e| *e as u128).product()
+    }
+
+    pub(crate) fn infer(&self, lhs: &[usize], rhs: &[usize]) -> Result<Vec<usize>, GraphError> {
+        let bad = |what: String| Err(GraphError::Parameter(what));
+        if self.extents.contains(&0) || self.extents.len() > 16 || self.multiply_adds() > 1 << 44 {
+            return bad(format!("index extents {:?}", self.extents));
+        }
+        for (side, shape) in [(Side::Lhs, lhs), (Side::Rhs, rhs)] {
+            let axes = self.operand(side);
+            if axes.len() != shape.len() {
+                return Err(GraphError::Shape { expected: vec![axes.len()], got: shape.to_vec() });
+            }
+            let mut seen = vec![false; self.extents.len()];
+            for axis in axes {
+                let mut reach = axis.offset.unsigned_abs() as u128;
+                for (i, stride) in &axis.terms {
+                    match seen.get_mut(*i) {
+                        Some(s) if !*s => *s = true,
+                        _ => return bad(format!("index {i} is unknown or occurs twice in one operand")),
+                    }
+                    reach += u128::from(stride.unsigned_abs()) * self.extents[*i] as u128;
+                }
+                let grid: u128 = axis.terms.iter().map(|(i, _)| self.extents[*i] as u128).product();
+                if reach > 1 << 40 || grid > 1 << 28 {
+                    return bad("an axis expression reaches too far".to_owned());
+                }
+            }
+        }
+        let mut seen = vec![false; self.extents.len()];
+        let mut shape = Vec::with_capacity(self.out.len());
+        for axis in &self.out {
+            let mut extent = 1usize;
+            for (i, stride) in axis.terms.iter().rev() {
+                match seen.get_mut(*i) {
+                    Some(s) if !*s => *s = true,
+                    _ => return bad(format!("index {i} is unknown or occurs twice in the output")),
+                }
+                if usize::try_from(*stride) != Ok(extent) {
+                    return bad("an output axis is no mixed-radix number of its indices".to_owned());
+                }
+                extent = extent.saturating_mul(self.extents[*i]);
+            }
+            if axis.offset != 0 {
+                return bad("an output axis has an offset".to_owned());
+            }
+            shape.push(extent);
+        }
+        element_count(&shape)?;
+        for i in 0..self.extents.len() {
+            if !self.in_operand(Side::Lhs, i) && !self.in_operand(Side::Rhs, i) {
+                return bad(format!("index {i} occurs in no operand"));
+            }
+        }
+        for axis in 0..self.out.len() {
+            self.home(axis)?;
+        }
+        Ok(shape)
+    }
+
+    /// The operand axis that holds all indices of an output axis.
+    fn home(&self, out_axis: usize) -> Result<Option<(Side, usize)>, GraphError> {
+        let indices: Vec<usize> = self.out[out_axis].terms.iter().map(|(i, _)| *i).collect();
+        if indices.is_empty() {
+            return Ok(None);
+        }
+        for side in [Side::Lhs, Side::Rhs] {
+            for (a, axis) in self.operand(side).iter().enumerate() {
+                if indices.iter().all(|i| axis.has(*i)) {
+                    return Ok(Some((side, a)));
+                }
+            }
+        }
+        Err(GraphError::Parameter(format!("no operand axis holds all indices of output axis {out_axis}")))
+    }
+
+    pub(crate) fn range(&self, lhs: Interval, rhs: Interval) -> Result<Interval, GraphError> {
+        let terms: i128 =
+            (0..self.extents.len()).filter(|i| !self.in_out(*i)).map(|i| self.extents[i] as i128).product();
+        // A position outside an operand reads zero.
+        lhs.mul(rhs)?.union(Interval { lo: 0, hi: 0 }).scale(terms)
+    }
+
+    /// The weights of every axis of one operand, for a functional on the output.
+    pub fn rows<E: Ring>(
+        &self,
+        side: Side,
+        operand: &[usize],
+        f: &Functional<E>,
+    ) -> Result<Vec<AxisRows<E>>, GraphError> {
+        let shared = self.variables();
+        let mut scalars: Vec<E> = Vec::new();
+        let mut out = Vec::with_capacity(operand.len());
+        for (a, axis) in self.operand(side).iter().enumerate() {
+            let indices: Vec<usize> = axis.terms.iter().map(|(i, _)| *i).collect();
+            let variables: Vec<usize> = indices.iter().copied().filter(|i| shared.contains(i)).collect();
+            let mut homes: Vec<(&[E], &AxisExpr)> = Vec::new();
+            for (o, expr) in self.out.iter().enumerate() {
+                if self.home(o)? == Some((side, a)) {
+                    homes.push((f.single(o)?, expr));
+                }
+            }
+            let row_count: usize = variables.iter().map(|i| self.extents[*i]).product();
+            let mut rows: Vec<Vec<(usize, E)>> = vec![Vec::new(); row_count];
+            let grid: usize = indices.iter().map(|i| self.extents[*i]).product();
+            let mut value = vec![0usize; self.extents.len()];
+            for g in 0..grid {
+                let mut rest = g;
+                for i in indices.iter().rev() {
+                    value[*i] = rest % self.extents[*i];
+                    rest /= self.extents[*i];
+                }
+                let p = axis.terms.iter().fold(axis.offset, |p, (i, s)| p + s * value[*i] as i64);
+                let Some(p) = usize::try_from(p).ok().filter(|p| *p < operand[a]) else { continue };
+                let row = variables.iter().fold(0, |r, i| r * self.extents[*i] + value[*i]);
+                let mut weight: Option<E> = None;
+                for (w, expr) in &homes {
+                    let k = expr.terms.iter().fold(0, |k, (i, s)| k + *s as usize * value[*i]);
+                    let factor = w.get(k).cloned().ok_or(GraphError::Length { expected: k + 1, got: w.len() })?;
+                    weight = Some(match weight {
+                        None => factor,
+                        Some(x) => x * factor,
+                    });
+                }
+                rows[row].push((p, weight.unwrap_or_else(E::one)));
+            }
+            out.push(AxisRows { variables, rows, len: operand[a] });
+        }
+        // Output axes of extent one that belong to no index contribute a scalar, taken by the first operand.
+        if side == Side::Lhs {
+            for (o, expr) in self.out.iter().enumerate() {
+                if expr.terms.is_empty() {
+                    scalars.push(f.single(o)?.first().cloned().unwrap_or_else(E::one));
+                }
+            }
+            if let Some(first) = out.first_mut() {
+                for s in scalars {
+                    first.rows.iter_mut().flatten().for_each(|(_, w)| *w = w.clone() * s.clone());
+                }
+            } else if !scalars.is_empty() {
+                return Err(GraphError::Pullback("a scalar operand".to_owned()));
+            }
+        }
+        Ok(out)
+    }
+
+    /// The functional on one operand at the sumcheck's point; `point` has [`Contraction::rounds`] coordinates.
+    pub fn operand_functional<E: Ring>(&self, rows: &[AxisRows<E>], point: &[E]) -> Functional<E> {
+        let mut tables: Vec<Option<Vec<E>>> = vec![None; self.extents.len()];
+        let mut start = 0;
+        for i in self.variables() {
+            let bits = index_bits(self.extents[i]);
+            tables[i] = Some(eq_table(point.get(start..start + bits).unwrap_or(&[])));
+            start += bits;
+        }
+        let factors = rows
+            .iter()
+            .enumerate()
+            .map(|(a, axis)| {
+                let mut weights: Vec<Option<E>> = vec![None; axis.len];
+                for (r, row) in axis.rows.iter().enumerate() {
+                    let mut scale: Option<E> = None;
+                    let mut rest = r;
+                    for i in axis.variables.iter().rev() {
+                        let v = rest % self.extents[*i];
+                        rest /= self.extents[*i];
+                        if let Some(e) = tables[*i].as_ref().and_then(|t| t.get(v)) {
+                            scale = Some(match scale {
+                                None => e.clone(),
+                                Some(s) => s * e.clone(),
+                            });
+                        }
+                    }
+                    for (p, w) in row {
+                        let term = match &scale {
+                            None => w.clone(),
+                            Some(s) => w.clone() * s.clone(),
+                        };
+                        weights[*p] = Some(match weights[*p].take() {
+                            None => term,
+                            Some(x) => x + term,
+                        });
+                    }
+                }
+                Factor { axes: vec![a], weights: weights.into_iter().map(|w| w.unwrap_or_else(E::zero)).collect() }
+            })
+            .collect();
+        Functional { factors }
+    }
+
+    pub(crate) fn batched(&self, batch: usize, lhs_constant: bool, rhs_constant: bool) -> Self {
+        let mut c = self.clone();
+        let i = c.extents.len();
+        c.extents.push(batch);
+        if !lhs_constant {
+            c.lhs.insert(0, AxisExpr::index(i));
+        }
+        if !rhs_constant {
+            c.rhs.insert(0, AxisExpr::index(i));
+        }
+        c.out.insert(0, AxisExpr::index(i));
+        c
+    }
+
+    /// Evaluates by gathering both operands into `[batch, rows, k]` matrices.
+    pub(crate) fn eval(&self, lhs: &Tensor, rhs: &Tensor, shape: &[usize]) -> Tensor {
+        let (mut b, mut m, mut n, mut k) = (vec![], vec![], vec![], vec![]);
+        for i in 0..self.extents.len() {
+            match (self.in_operand(Side::Lhs, i), self.in_operand(Side::Rhs, i), self.in_out(i)) {
+                (_, _, false) => k.push(i),
+                (true, true, true) => b.push(i),
+                (true, false, true) => m.push(i),
+                _ => n.push(i),
+            }
+        }
+        let mut data = vec![0i64; shape.iter().product()];
+        let out_strides = crate::tensor::strides(shape);
+        let place = |group: &[usize]| {
+            self.grid(group, |value| {
+                let mut at = 0;
+                for (axis, s) in self.out.iter().zip(&out_strides) {
+                    for (i, stride) in axis.terms.iter().filter(|(i, _)| group.contains(i)) {
+                        at += value[*i] * *stride as usize * s;
+                    }
+                }
+                at
+            })
+        };
+        let (out_b, out_m, out_n) = (place(&b), place(&m), place(&n));
+        let depth: usize = k.iter().map(|i| self.extents[*i]).product();
+        let left = self.gather(Side::Lhs, lhs, &b, &m, &k);
+        let right = self.gather(Side::Rhs, rhs, &b, &n, &k);
+        for (bi, ob) in out_b.iter().enumerate() {
+            let l = &left[bi * out_m.len() * depth..][..out_m.len() * depth];
+            let r = &right[bi * out_n.len() * depth..][..out_n.len() * depth];
+            gemm(l, r, depth, |i, j, v| data[ob + out_m[i] + out_n[j]] = v);
+        }
+        Tensor { shape: shape.to_vec(), data }
+    }
+
+    fn grid<T>(&self, group: &[usize], mut f: impl FnMut(&[usize]) -> T) -> Vec<T> {
+        let count: usize = group.iter().map(|i| self.extents[*i]).product();
+        let mut value = vec![0usize; self.extents.len()];
+        (0..count)
+            .map(|g| {
+                let mut rest = g;
+                for i in group.iter().rev() {
+                    value[*i] = rest % self.extents[*i];
+                    rest /= self.extents[*i];
+                }
+                f(&value)
+            })
+            .collect()
+    }
+
+    fn gather(&self, side: Side, t: &Tensor, b: &[usize], rows: &[usize], k: &[usize]) -> Vec<i64> {
+        let axes = self.operand(side);
+        let st = crate::tensor::strides(&t.shape);
+        // Axis positions split into a part per group of indices.
+        let part = |group: &[usize], with_offset: bool| {
+            self.grid(group, |value| {
+                axes.iter()
+                    .map(|a| {
+                        let start = if with_offset { a.offset } else { 0 };
+                        a.terms
+                            .iter()
+                            .filter(|(i, _)| group.contains(i))
+                            .fold(start, |p, (i, s)| p + s * value[*i] as i64)
+                    })
+                    .collect::<Vec<i64>>()
+            })
+        };
+        let (pb, pr, pk) = (part(b, true), part(rows, false), part(k, false));
+        let mut out = Vec::with_capacity(pb.len() * pr.len() * pk.len());
+        for x in &pb {
+            for y in &pr {
+                let base: Vec<i64> = x.iter().zip(y).map(|(p, q)| p + q).collect();
+                for z in &pk {
+                    let mut at = 0usize;
+                    let mut inside = true;
+                    for ((p, q), (extent, s)) in base.iter().zip(z).zip(t.shape.iter().zip(&st)) {
+                        let position = p + q;
+                        inside &= (0..*extent as i64).contains(&position);
+                        at = at.wrapping_add((position as usize).wrapping_mul(*s));
+                    }
+                    out.push(if inside { t.data[at] } else { 0 });
+                }
+            }
+        }
+        out
+    }
+}
+
+/// `emit(i, j, sum_k left[i, k] * right[j, k])`, with 16-bit multiplies where the values allow.
+fn gemm(left: &[i64], right: &[i64], depth: usize, mut emit: impl FnMut(usize, usize, i64)) {
+    let max = |v: &[i64]| v.iter().map(|x| x.unsigned_abs()).max().unwrap_or(0);
+    let (a, b) = (max(left), max(right));
+    if a < 1 << 15 && b < 1 << 15 && depth > 0 {
+        let narrow = |v: &[i64]| v.iter().map(|x| *x as i16).collect::<Vec<i16>>();
+        let (l, r) = (narrow(left), narrow(right));
+        let chunk = usize::try_from((i32::MAX as u64) / (a * b).max(1)).unwrap_or(usize::MAX).clamp(1, depth);
+        for (i, x) in l.chunks_exact(depth).enumerate() {
+            for (j, y) in r.chunks_exact(depth).enumerate() {
+                let mut acc = 0i64;
+                for (p, q) in x.chunks(chunk).zip(y.chunks(chunk)) {
+                    let s: i32 = p.iter().zip(q).map(|(u, v)| i32::from(*u) * i32::from(*v)).sum();
+                    acc += i64::from(s);
+                }
+                emit(i, j, acc);
+            }
+        }
+        return;
+    }
+    let depth = depth.max(1);
+    for (i, x) in left.chunks_exact(depth).enumerate() {
+        for (j, y) in right.chunks_exact(depth).enumerate() {
+            emit(i, j, x.iter().zip(y).map(|(u, v)| u * v).sum());
+        }
+    }
+}

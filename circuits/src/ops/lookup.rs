@@ -1,0 +1,76 @@
+//! Lookup: rounding division by a power of two, clamp and an arbitrary function of one variable, in one table.
+//!
+//! * Statement: `out = table[clamp(floor((in + 2^(shift-1)) / 2^shift))]`, the clamp being to the table's keys.
+//! * Shapes: unchanged.
+//! * Pullback: none; the output is committed and a claim on it goes to the opening.
+//! * Lookups: with `t = floor((in + half) / 2^shift)` and remainder `rem`: each limb of `rem` in a range table; then,
+//!   where the worst case of `t` stays within the keys, `(t, out)` in the table. Otherwise `t - key_min = lo + 2^k * hi`,
+//!   `(hi, side)` in a small table that tells below / inside / above, and `(lo, out)` in the table of that side, which is
+//!   constant for the outer two.
+//! * Soundness: `in = 2^shift * t + rem - half` holds by substitution (neither `in` nor `t` is committed); the range of
+//!   `rem` makes `t` unique, the key range of the table bounds `t`, and `lo` in a table of exactly `2^k` keys makes
+//!   `(lo, hi)` unique. All magnitudes are below 2^62, so nothing wraps in the field.
+//! * Reference: docs/protocol.md#lookups; logUp: Haböck, ePrint 2022/1530; Papini and Haböck, ePrint 2023/1284.
+
+use crate::{
+    error::GraphError,
+    interval::Interval,
+    table::{Table, TableId},
+    tensor::Tensor,
+};
+use serde::{Deserialize, Serialize};
+
+/// Parameters of the lookup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lookup {
+    /// The function.
+    pub table: TableId,
+    /// log2 of the divisor, 0 to 48.
+    pub shift: u32,
+}
+
+/// Largest shift.
+pub const MAX_SHIFT: u32 = 48;
+
+impl Lookup {
+    pub(crate) fn infer(&self, input: &[usize], tables: &[Table]) -> Result<Vec<usize>, GraphError> {
+        if self.shift > MAX_SHIFT {
+            return Err(GraphError::Parameter(format!("a shift of {} bits; at most {MAX_SHIFT}", self.shift)));
+        }
+        self.table(tables)?;
+        Ok(input.to_vec())
+    }
+
+    /// The table looked up.
+    pub fn table<'a>(&self, tables: &'a [Table]) -> Result<&'a Table, GraphError> {
+        tables.get(self.table.0).ok_or_else(|| GraphError::Parameter(format!("table {} does not exist", self.table.0)))
+    }
+
+    pub(crate) fn range(&self, input: Interval, tables: &[Table]) -> Result<Interval, GraphError> {
+        let table = self.table(tables)?;
+        input.checked()?;
+        let t = input.round_shift(self.shift);
+        let d = table.domain();
+        let lo = t.lo.clamp(d.lo, d.hi) as i64;
+        let hi = t.hi.clamp(d.lo, d.hi) as i64;
+        let (mut a, mut b) = (i128::MAX, i128::MIN);
+        for key in lo..=hi {
+            let v = i128::from(table.get(key));
+            a = a.min(v);
+            b = b.max(v);
+        }
+        Ok(Interval::new(a, b))
+    }
+
+    /// The key before the clamp.
+    pub fn key(&self, value: i64) -> i64 {
+        let half = if self.shift == 0 { 0 } else { 1i64 << (self.shift - 1) };
+        (value + half) >> self.shift
+    }
+
+    pub(crate) fn eval(&self, input: &Tensor, tables: &[Table]) -> Result<Tensor, GraphError> {
+        let table = self.table(tables)?;
+        let data = input.data.iter().map(|v| i64::from(table.get(self.key(*v)))).collect();
+        Ok(Tensor { shape: input.shape.clone(), data })
+    }
+}

@@ -1,0 +1,199 @@
+//! Operators of the integer graph, one file each.
+//!
+//! Every file is headed: statement, shapes, pullback, lookups, soundness, reference. To add an operator, write its file,
+//! add a variant to [`Op`] and its line to each `match` below; nothing else knows the list.
+
+pub mod axis_scale;
+pub mod concat;
+pub mod contraction;
+pub mod linear;
+pub mod lookup;
+pub mod reshape;
+pub mod source;
+pub mod transpose;
+pub mod window;
+
+use crate::{
+    error::GraphError, functional::Functional, interval::Interval, ring::Ring, table::Table, tensor::Tensor,
+};
+use serde::{Deserialize, Serialize};
+
+pub use axis_scale::AxisScale;
+pub use concat::Concat;
+pub use contraction::{AxisExpr, Contraction};
+pub use linear::Linear;
+pub use lookup::Lookup;
+pub use reshape::Reshape;
+pub use source::{Input, Weight};
+pub use transpose::Transpose;
+pub use window::Window;
+
+/// What an operator is to the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpClass {
+    /// Its output is committed; a claim on it goes to the opening.
+    Committed,
+    /// A claim on its output is rewritten as claims on its inputs, without interaction.
+    Linear,
+    /// A claim on its output needs one instance of the bilinear sumcheck.
+    Bilinear,
+}
+
+/// An operator with its parameters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum Op {
+    Input(Input),
+    Weight(Weight),
+    Reshape(Reshape),
+    Transpose(Transpose),
+    Window(Window),
+    AxisScale(AxisScale),
+    Linear(Linear),
+    Concat(Concat),
+    Contraction(Contraction),
+    Lookup(Lookup),
+}
+
+/// One piece of a pulled-back claim: `coefficient * <input, functional>`; the coefficient `None` is one.
+#[derive(Clone, Debug)]
+pub struct Piece<E> {
+    /// Which input of the node.
+    pub input: usize,
+    /// The coefficient, an integer.
+    pub coefficient: i64,
+    /// The functional on that input.
+    pub functional: Functional<E>,
+}
+
+/// A claim carried through a linear operator: `<out, w> = sum of pieces + constant`.
+#[derive(Clone, Debug)]
+pub struct LinearPullback<E> {
+    /// The pieces.
+    pub pieces: Vec<Piece<E>>,
+    /// The part that depends on no input.
+    pub constant: Option<E>,
+}
+
+impl<E> LinearPullback<E> {
+    /// A claim with one piece, of coefficient one.
+    pub fn one(functional: Functional<E>) -> Self {
+        Self { pieces: vec![Piece { input: 0, coefficient: 1, functional }], constant: None }
+    }
+}
+
+impl Op {
+    /// The operator's name, for people.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Input(_) => "Input",
+            Self::Weight(_) => "Weight",
+            Self::Reshape(_) => "Reshape",
+            Self::Transpose(_) => "Transpose",
+            Self::Window(_) => "Window",
+            Self::AxisScale(_) => "AxisScale",
+            Self::Linear(_) => "Linear",
+            Self::Concat(_) => "Concat",
+            Self::Contraction(_) => "Contraction",
+            Self::Lookup(_) => "Lookup",
+        }
+    }
+
+    /// What the operator is to the protocol.
+    pub fn class(&self) -> OpClass {
+        match self {
+            Self::Input(_) | Self::Weight(_) | Self::Lookup(_) => OpClass::Committed,
+            Self::Contraction(_) => OpClass::Bilinear,
+            _ => OpClass::Linear,
+        }
+    }
+
+    /// The shape of the output; checks the parameters against the inputs' shapes.
+    pub fn infer(&self, inputs: &[&[usize]], tables: &[Table]) -> Result<Vec<usize>, GraphError> {
+        let arity = |n: usize| {
+            if inputs.len() == n { Ok(()) } else { Err(GraphError::Arity { expected: n, got: inputs.len() }) }
+        };
+        match self {
+            Self::Input(op) => arity(0).and_then(|()| op.infer()),
+            Self::Weight(op) => arity(0).and_then(|()| op.infer()),
+            Self::Reshape(op) => arity(1).and_then(|()| op.infer(inputs[0])),
+            Self::Transpose(op) => arity(1).and_then(|()| op.infer(inputs[0])),
+            Self::Window(op) => arity(1).and_then(|()| op.infer(inputs[0])),
+            Self::AxisScale(op) => arity(1).and_then(|()| op.infer(inputs[0])),
+            Self::Linear(op) => arity(op.coefficients.len()).and_then(|()| op.infer(inputs)),
+            Self::Concat(op) => op.infer(inputs),
+            Self::Contraction(op) => arity(2).and_then(|()| op.infer(inputs[0], inputs[1])),
+            Self::Lookup(op) => arity(1).and_then(|()| op.infer(inputs[0], tables)),
+        }
+    }
+
+    /// Worst-case interval of the output, from what is proven of the inputs.
+    pub fn range(&self, inputs: &[Interval], tables: &[Table]) -> Result<Interval, GraphError> {
+        match self {
+            Self::Input(op) => Ok(op.range()),
+            Self::Weight(op) => Ok(op.range()),
+            Self::Reshape(_) | Self::Transpose(_) => Ok(inputs[0]),
+            Self::Window(op) => op.range(inputs[0]),
+            Self::AxisScale(op) => op.range(inputs[0]),
+            Self::Linear(op) => op.range(inputs),
+            Self::Concat(_) => Ok(inputs.iter().copied().reduce(Interval::union).unwrap_or(Interval { lo: 0, hi: 0 })),
+            Self::Contraction(op) => op.range(inputs[0], inputs[1]),
+            Self::Lookup(op) => op.range(inputs[0], tables),
+        }
+    }
+
+    /// The output values. Sources have none: the interpreter supplies them.
+    pub fn eval(&self, inputs: &[&Tensor], shape: &[usize], tables: &[Table]) -> Result<Tensor, GraphError> {
+        match self {
+            Self::Input(_) | Self::Weight(_) => {
+                Err(GraphError::Parameter("a source has no inputs to compute from".to_owned()))
+            }
+            Self::Reshape(_) => Ok(Tensor { shape: shape.to_vec(), data: inputs[0].data.clone() }),
+            Self::Transpose(op) => Ok(op.eval(inputs[0], shape)),
+            Self::Window(op) => Ok(op.eval(inputs[0], shape)),
+            Self::AxisScale(op) => Ok(op.eval(inputs[0])),
+            Self::Linear(op) => Ok(op.eval(inputs, shape)),
+            Self::Concat(op) => Ok(op.eval(inputs, shape)),
+            Self::Contraction(op) => Ok(op.eval(inputs[0], inputs[1], shape)),
+            Self::Lookup(op) => op.eval(inputs[0], tables),
+        }
+    }
+
+    /// Carries a claim through a linear operator.
+    pub fn pullback<E: Ring>(
+        &self,
+        inputs: &[&[usize]],
+        shape: &[usize],
+        f: &Functional<E>,
+    ) -> Result<LinearPullback<E>, GraphError> {
+        match self {
+            Self::Reshape(_) => reshape::pullback(inputs[0], shape, f),
+            Self::Transpose(op) => Ok(op.pullback(f)),
+            Self::Window(op) => op.pullback(inputs[0], shape, f),
+            Self::AxisScale(op) => op.pullback(shape, f),
+            Self::Linear(op) => Ok(op.pullback(f)),
+            Self::Concat(op) => op.pullback(inputs, shape, f),
+            _ => Err(GraphError::Pullback(format!("{} is not linear", self.name()))),
+        }
+    }
+
+    /// The operator on tensors that have one more axis, in front (`constant[i]`: input `i` has not got it).
+    pub fn batched(&self, batch: usize, constant: &[bool]) -> Result<Self, GraphError> {
+        Ok(match self {
+            Self::Input(op) => Self::Input(op.batched(batch)),
+            Self::Weight(op) => Self::Weight(op.clone()),
+            Self::Reshape(op) => Self::Reshape(op.batched(batch)),
+            Self::Transpose(op) => Self::Transpose(op.batched()),
+            Self::Window(op) => Self::Window(Window { axis: op.axis + 1, ..op.clone() }),
+            Self::AxisScale(op) => Self::AxisScale(AxisScale { axis: op.axis + 1, factors: op.factors.clone() }),
+            Self::Linear(op) => Self::Linear(op.clone()),
+            Self::Concat(op) => Self::Concat(Concat { axis: op.axis + 1 }),
+            Self::Contraction(op) => Self::Contraction(op.batched(
+                batch,
+                constant.first().copied().unwrap_or(false),
+                constant.get(1).copied().unwrap_or(false),
+            )),
+            Self::Lookup(op) => Self::Lookup(op.clone()),
+        })
+    }
+}

@@ -1,0 +1,70 @@
+//! Carrying claims backwards through the graph, as reverse-mode differentiation carries cotangents
+//! (docs/protocol.md#pullback).
+
+use crate::{
+    error::GraphError,
+    functional::Functional,
+    graph::{Graph, NodeId},
+    ops::OpClass,
+    ring::Ring,
+};
+use std::collections::BTreeMap;
+
+/// `coefficient * <value of node, functional>`, one summand of a claim.
+#[derive(Clone, Debug)]
+pub struct Term<E> {
+    /// The node.
+    pub node: NodeId,
+    /// Its coefficient.
+    pub coefficient: E,
+    /// One weight vector per axis of the node's value.
+    pub functional: Functional<E>,
+}
+
+/// A claim's terms once no linear operator is left.
+#[derive(Clone, Debug)]
+pub struct Pulled<E> {
+    /// Terms on committed nodes, in decreasing order of node.
+    pub committed: Vec<Term<E>>,
+    /// Terms on contractions, in decreasing order of node.
+    pub bilinear: Vec<Term<E>>,
+    /// What depends on no node.
+    pub constant: E,
+}
+
+/// Rewrites a sum of terms until only committed nodes and contractions remain.
+pub fn pull_back<E: Ring>(graph: &Graph, terms: Vec<Term<E>>) -> Result<Pulled<E>, GraphError> {
+    let mut pending: BTreeMap<usize, Vec<Term<E>>> = BTreeMap::new();
+    for t in terms {
+        pending.entry(t.node.0).or_default().push(t);
+    }
+    let mut out = Pulled { committed: vec![], bilinear: vec![], constant: E::zero() };
+    while let Some((index, terms)) = pending.pop_last() {
+        let node = graph.node(NodeId(index));
+        match node.op.class() {
+            OpClass::Committed => out.committed.extend(terms),
+            OpClass::Bilinear => out.bilinear.extend(terms),
+            OpClass::Linear => {
+                let shapes: Vec<&[usize]> = node.inputs.iter().map(|i| graph.node(*i).shape.as_slice()).collect();
+                for t in terms {
+                    let pulled = node
+                        .op
+                        .pullback(&shapes, &node.shape, &t.functional)
+                        .map_err(|e| e.at(&node.name, node.op.name()))?;
+                    if let Some(c) = pulled.constant {
+                        out.constant = out.constant + t.coefficient.clone() * c;
+                    }
+                    for p in pulled.pieces {
+                        let node = node.inputs[p.input];
+                        let coefficient = match p.coefficient {
+                            1 => t.coefficient.clone(),
+                            c => t.coefficient.clone() * E::from_i128(i128::from(c)),
+                        };
+                        pending.entry(node.0).or_default().push(Term { node, coefficient, functional: p.functional });
+                    }
+                }
+            }
+        }
+    }
+    Ok(out)
+}

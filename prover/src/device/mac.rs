@@ -1,0 +1,281 @@
+//! Sums of products with the modular reduction delayed to the end.
+//!
+//! A field element `x` is stored as `x R mod p` with `R = 2^256`, in four 64-bit limbs below `p < 2^254`. Sums of such
+//! integers, times small integers or times each other, are kept as plain wide integers and reduced once. A *loose*
+//! value is a four-limb integer below a small multiple of `p`; `2^256` is a little more than `5 p`, so a sum of
+//! products below `5 p^2` reduces to less than `2p`.
+
+use ark_bn254::{Fr, FrConfig};
+use ark_ff::{BigInt, Fp, MontConfig};
+
+/// A four-limb integer, least significant limb first.
+pub(super) type Limbs = [u64; 4];
+
+/// An unreduced product, or a short sum of products.
+pub(super) type Wide = [u64; 8];
+
+/// The modulus `p`.
+pub(super) const P: Limbs = FrConfig::MODULUS.0;
+
+/// `2p`.
+const P2: Limbs = double(P);
+
+/// `-p^-1 mod 2^64`.
+const INV: u64 = FrConfig::INV;
+
+/// `floor(2^304 / p)`, the reciprocal of [`reduce_five`].
+const RECIPROCAL: u64 = reciprocal();
+
+const fn double(a: Limbs) -> Limbs {
+    [a[0] << 1, a[1] << 1 | a[0] >> 63, a[2] << 1 | a[1] >> 63, a[3] << 1 | a[2] >> 63]
+}
+
+/// Long division of `2^304` by `p`, bit by bit.
+const fn reciprocal() -> u64 {
+    let mut remainder: Limbs = [1, 0, 0, 0];
+    let mut quotient = 0u64;
+    let mut bit = 0;
+    while bit < 304 {
+        remainder = double(remainder);
+        let mut difference = [0u64; 4];
+        let mut borrow = false;
+        let mut i = 0;
+        while i < 4 {
+            (difference[i], borrow) = remainder[i].borrowing_sub(P[i], borrow);
+            i += 1;
+        }
+        quotient <<= 1;
+        if !borrow {
+            remainder = difference;
+            quotient |= 1;
+        }
+        bit += 1;
+    }
+    quotient
+}
+
+/// The stored form of a field element.
+#[inline(always)]
+pub(super) fn limbs(x: &Fr) -> &Limbs {
+    &x.0.0
+}
+
+/// The field element with the stored form `x`, which must be below `p`.
+#[inline(always)]
+pub(super) fn element(x: Limbs) -> Fr {
+    Fp::new_unchecked(BigInt(x))
+}
+
+/// `a + b`, which must fit four limbs.
+#[inline(always)]
+pub(super) fn add(a: &Limbs, b: &Limbs) -> Limbs {
+    let mut out = [0; 4];
+    let mut carry = false;
+    for i in 0..4 {
+        (out[i], carry) = a[i].carrying_add(b[i], carry);
+    }
+    out
+}
+
+/// `a - b + p`, for `b` at most `p`: no comparison.
+#[inline(always)]
+pub(super) fn sub_loose(a: &Limbs, b: &Limbs) -> Limbs {
+    let mut complement = [0; 4];
+    let mut borrow = false;
+    for i in 0..4 {
+        (complement[i], borrow) = P[i].borrowing_sub(b[i], borrow);
+    }
+    add(a, &complement)
+}
+
+#[inline(always)]
+fn subtract_once(a: &Limbs, modulus: &Limbs) -> Limbs {
+    let mut difference = [0; 4];
+    let mut borrow = false;
+    for i in 0..4 {
+        (difference[i], borrow) = a[i].borrowing_sub(modulus[i], borrow);
+    }
+    // A mask, since on random values a branch is mispredicted every other time.
+    let keep = 0u64.wrapping_sub(u64::from(borrow));
+    let mut out = [0; 4];
+    for i in 0..4 {
+        out[i] = difference[i] ^ (keep & (difference[i] ^ a[i]));
+    }
+    out
+}
+
+/// Subtracts `p` from a value below `2p` when it is not below `p`.
+#[inline(always)]
+pub(super) fn canonical2(a: &Limbs) -> Limbs {
+    subtract_once(a, &P)
+}
+
+/// The residue of a value below `4p`.
+#[inline(always)]
+pub(super) fn canonical4(a: &Limbs) -> Limbs {
+    subtract_once(&subtract_once(a, &P2), &P)
+}
+
+/// The product of two four-limb integers.
+#[inline(always)]
+pub(super) fn mul_wide(a: &Limbs, b: &Limbs) -> Wide {
+    let mut out = [0; 8];
+    for i in 0..4 {
+        let mut carry = 0;
+        for j in 0..4 {
+            (out[i + j], carry) = a[j].carrying_mul_add(b[i], out[i + j], carry);
+        }
+        out[i + 4] = carry;
+    }
+    out
+}
+
+/// `a + b`, which must fit eight limbs.
+#[inline(always)]
+pub(super) fn add_wide(a: &Wide, b: &Wide) -> Wide {
+    let mut out = [0; 8];
+    let mut carry = false;
+    for i in 0..8 {
+        (out[i], carry) = a[i].carrying_add(b[i], carry);
+    }
+    out
+}
+
+/// Montgomery reduction without the last subtraction: an integer that is `v / R` modulo `p` and below `v / R + p`,
+/// which must be below `2^256`.
+#[inline(always)]
+pub(super) fn redc(mut v: Wide) -> Limbs {
+    let mut over = false;
+    for i in 0..4 {
+        let k = v[i].wrapping_mul(INV);
+        let mut carry = 0;
+        for j in 0..4 {
+            (v[i + j], carry) = k.carrying_mul_add(P[j], v[i + j], carry);
+        }
+        (v[i + 4], over) = v[i + 4].carrying_add(carry, over);
+    }
+    [v[4], v[5], v[6], v[7]]
+}
+
+/// The residue of a five-limb integer below `2^304`.
+#[inline(always)]
+pub(super) fn reduce_five(s: &[u64; 5]) -> Limbs {
+    // The estimate is short of the quotient by at most 2.
+    let high = s[3] >> 48 | s[4] << 16;
+    let (_, quotient) = high.carrying_mul(RECIPROCAL, 0);
+    let mut product = [0; 4];
+    let mut carry = 0;
+    for i in 0..4 {
+        (product[i], carry) = P[i].carrying_mul(quotient, carry);
+    }
+    let mut rest = [0; 4];
+    let mut borrow = false;
+    for i in 0..4 {
+        (rest[i], borrow) = s[i].borrowing_sub(product[i], borrow);
+    }
+    canonical4(&rest)
+}
+
+/// A sum of products of four-limb integers, up to `2^64` of them.
+#[derive(Clone, Copy, Default)]
+pub(super) struct ProductSum([u64; 9]);
+
+impl ProductSum {
+    /// Adds a product, or a short sum of products.
+    #[inline(always)]
+    pub(super) fn add(&mut self, product: &Wide) {
+        let mut carry = false;
+        for i in 0..8 {
+            (self.0[i], carry) = self.0[i].carrying_add(product[i], carry);
+        }
+        self.0[8] += u64::from(carry);
+    }
+
+    /// The sum over `R`, in the field: the stored form of the sum of the products of what is stored.
+    pub(super) fn finish(self) -> Fr {
+        let [low @ .., top] = self.0;
+        // `2^512 / R` is the stored form of 1, and the upper half needs no Montgomery reduction.
+        let bottom = redc([low[0], low[1], low[2], low[3], 0, 0, 0, 0]);
+        let middle = canonical_any(&[low[4], low[5], low[6], low[7]]);
+        element(canonical2(&bottom)) + element(middle) + Fr::from(top)
+    }
+}
+
+/// The residue of any four-limb integer.
+fn canonical_any(a: &Limbs) -> Limbs {
+    canonical4(&subtract_once(a, &P2))
+}
+
+/// A sum of field elements times nonnegative integers, below `2^304`.
+#[derive(Clone, Copy, Default)]
+pub(super) struct IntegerSum([u64; 5]);
+
+impl IntegerSum {
+    /// Starts from a loose value.
+    #[inline(always)]
+    pub(super) fn from_loose(a: &Limbs) -> Self {
+        Self([a[0], a[1], a[2], a[3], 0])
+    }
+
+    /// Adds `weight * x`.
+    #[inline(always)]
+    pub(super) fn add(&mut self, weight: &Limbs, x: u64) {
+        let mut carry = 0;
+        for j in 0..4 {
+            (self.0[j], carry) = weight[j].carrying_mul_add(x, self.0[j], carry);
+        }
+        self.0[4] += carry;
+    }
+
+    /// The sum's residue, as a stored form.
+    #[inline(always)]
+    pub(super) fn finish(self) -> Limbs {
+        reduce_five(&self.0)
+    }
+}
+
+/// A weight in eight 32-bit digits, for sums in independent columns that the compiler turns into vector code.
+pub(super) type Digits = [u32; 8];
+
+/// The stored form of a weight as digits.
+pub(super) fn digits(weight: &Fr) -> Digits {
+    let l = limbs(weight);
+    std::array::from_fn(|j| (l[j / 2] >> (32 * (j % 2))) as u32)
+}
+
+/// A sum of weights times integers below `2^16`: at most [`ColumnSum::TERMS`] of them.
+#[derive(Clone, Copy, Default)]
+pub(super) struct ColumnSum([u64; 8]);
+
+impl ColumnSum {
+    /// Each term is below `2^48` in each column.
+    pub(super) const TERMS: usize = 1 << 16;
+
+    /// Adds `weight * x`, for `x` below `2^16`.
+    #[inline(always)]
+    pub(super) fn add(&mut self, weight: &Digits, x: u32) {
+        for (column, &digit) in self.0.iter_mut().zip(weight) {
+            *column = column.wrapping_add(u64::from(digit) * u64::from(x));
+        }
+    }
+
+    /// The sum of `self` and `2^16 * upper`, as a stored form.
+    #[inline(always)]
+    pub(super) fn finish_with(self, upper: &Self) -> Limbs {
+        let mut sum = [0u64; 5];
+        let mut carry = 0u128;
+        for j in 0..8 {
+            carry += u128::from(self.0[j]) + (u128::from(upper.0[j]) << 16);
+            sum[j / 2] |= (carry as u64 & 0xffff_ffff) << (32 * (j % 2));
+            carry >>= 32;
+        }
+        sum[4] = carry as u64;
+        reduce_five(&sum)
+    }
+
+    /// The sum, as a stored form.
+    #[inline(always)]
+    pub(super) fn finish(self) -> Limbs {
+        self.finish_with(&Self::default())
+    }
+}

@@ -1,0 +1,182 @@
+//! The device that says what the kernels mean: one thread, no tricks, arithmetic as written in the trait.
+
+use super::{AxisMatrix, Device, FractionLayer};
+use ark_bn254::{Fr, G1Affine, G1Projective};
+use ark_ec::{AffineRepr, CurveGroup};
+use ark_ff::{AdditiveGroup, BigInteger, Field, PrimeField};
+
+/// The obvious implementation of every kernel, against which the others are tested.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reference;
+
+impl Device for Reference {
+    fn name(&self) -> &'static str {
+        "reference"
+    }
+
+    fn commit_rows(&self, bases: &[G1Affine], values: &[i32], row_len: usize) -> Vec<G1Affine> {
+        assert!(row_len > 0 && values.len().is_multiple_of(row_len), "whole rows of {row_len} values");
+        values
+            .chunks_exact(row_len)
+            .map(|row| self.msm(bases, &field_elements(row)))
+            .collect()
+    }
+
+    fn msm(&self, bases: &[G1Affine], scalars: &[Fr]) -> G1Affine {
+        assert!(bases.len() >= scalars.len(), "{} bases for {} scalars", bases.len(), scalars.len());
+        let mut sum = G1Projective::ZERO;
+        for (base, scalar) in bases.iter().zip(scalars) {
+            let mut term = G1Projective::ZERO;
+            for bit in scalar.into_bigint().to_bits_be() {
+                term.double_in_place();
+                if bit {
+                    term += base.into_group();
+                }
+            }
+            sum += term;
+        }
+        sum.into_affine()
+    }
+
+    fn eq_table(&self, point: &[Fr]) -> Vec<Fr> {
+        let n = point.len();
+        (0..1usize << n)
+            .map(|index| {
+                (0..n)
+                    .map(|j| if index >> (n - 1 - j) & 1 == 1 { point[j] } else { Fr::ONE - point[j] })
+                    .product()
+            })
+            .collect()
+    }
+
+    fn eq_suffixes(&self, point: &[Fr]) -> Vec<Vec<Fr>> {
+        (0..point.len()).map(|j| self.eq_table(&point[j + 1..])).collect()
+    }
+
+    fn axis_map_i32(&self, data: &[i32], outer: usize, inner: usize, m: &AxisMatrix) -> Vec<Fr> {
+        self.axis_map_fr(&field_elements(data), outer, inner, m)
+    }
+
+    fn axis_map_fr(&self, data: &[Fr], outer: usize, inner: usize, m: &AxisMatrix) -> Vec<Fr> {
+        assert_eq!(data.len(), outer * m.len * inner, "data of an axis map");
+        let mut out = Vec::with_capacity(outer * m.rows.len() * inner);
+        for o in 0..outer {
+            for row in &m.rows {
+                for i in 0..inner {
+                    out.push(row.iter().map(|&(l, weight)| weight * data[(o * m.len + l) * inner + i]).sum());
+                }
+            }
+        }
+        out
+    }
+
+    fn product_round(&self, a: &[Fr], b: &[Fr]) -> [Fr; 2] {
+        assert_eq!(a.len(), b.len(), "the two factors");
+        let half = half_for_round(a.len());
+        let mut h = [Fr::ZERO; 2];
+        for x in 0..half {
+            h[0] += a[x] * b[x];
+            h[1] += (a[x + half] - a[x]) * (b[x + half] - b[x]);
+        }
+        h
+    }
+
+    fn product_round_i32(&self, a: &[i32], b: &[Fr]) -> [Fr; 2] {
+        self.product_round(&field_elements(a), b)
+    }
+
+    fn bind(&self, a: &mut Vec<Fr>, r: Fr) {
+        assert!(a.len() >= 2 && a.len().is_power_of_two(), "cannot bind an array of {} entries", a.len());
+        let half = a.len() / 2;
+        for x in 0..half {
+            a[x] = a[x] + r * (a[x + half] - a[x]);
+        }
+        a.truncate(half);
+    }
+
+    fn bind_i32(&self, a: &[i32], r: Fr) -> Vec<Fr> {
+        let mut a = field_elements(a);
+        self.bind(&mut a, r);
+        a
+    }
+
+    fn product_bind_round(&self, a: &mut Vec<Fr>, b: &mut Vec<Fr>, r: Fr) -> [Fr; 2] {
+        self.bind(a, r);
+        self.bind(b, r);
+        self.product_round(a, b)
+    }
+
+    fn fingerprints(&self, keys: &[i32], values: &[i32], alpha_minus_tag: Fr, beta: Fr) -> Vec<Fr> {
+        assert!(values.is_empty() || values.len() == keys.len(), "a value for each key, or none");
+        (0..keys.len())
+            .map(|i| {
+                let value = values.get(i).copied().unwrap_or(0);
+                alpha_minus_tag - Fr::from(keys[i]) - beta * Fr::from(value)
+            })
+            .collect()
+    }
+
+    fn fraction_layer(&self, p: &[Fr], q: &[Fr]) -> (Vec<Fr>, Vec<Fr>) {
+        assert_eq!(p.len(), q.len(), "numerators and denominators");
+        assert!(p.len() >= 2 && p.len().is_power_of_two(), "a layer of {} fractions", p.len());
+        let n = p.len() / 2;
+        (0..n).map(|i| (p[i] * q[i + n] + p[i + n] * q[i], q[i] * q[i + n])).unzip()
+    }
+
+    fn fraction_layer_i32(&self, p: &[i32], q: &[Fr]) -> (Vec<Fr>, Vec<Fr>) {
+        self.fraction_layer(&field_elements(p), q)
+    }
+
+    fn fraction_round(&self, layer: &FractionLayer, eq: &[Fr], lambda: Fr) -> [Fr; 2] {
+        let FractionLayer { p0, p1, q0, q1 } = layer;
+        let half = half_for_round(q0.len());
+        if half == 0 {
+            return [Fr::ZERO; 2];
+        }
+        assert_eq!(eq.len(), half, "eq table of a fraction round");
+        let mut g = [Fr::ZERO; 2];
+        for x in 0..half {
+            let at_zero = |a: &[Fr]| a[x];
+            let at_infinity = |a: &[Fr]| a[x + half] - a[x];
+            g[0] += eq[x] * combined(at_zero(p0), at_zero(p1), at_zero(q0), at_zero(q1), lambda);
+            g[1] += eq[x] * combined(at_infinity(p0), at_infinity(p1), at_infinity(q0), at_infinity(q1), lambda);
+        }
+        g
+    }
+
+    fn fraction_round_i32(&self, p: &[i32], q: &[Fr], eq: &[Fr], lambda: Fr) -> [Fr; 2] {
+        self.fraction_round(&FractionLayer::split(field_elements(p), q.to_vec()), eq, lambda)
+    }
+
+    fn fraction_bind(&self, layer: &mut FractionLayer, r: Fr) {
+        for array in [&mut layer.p0, &mut layer.p1, &mut layer.q0, &mut layer.q1] {
+            self.bind(array, r);
+        }
+    }
+
+    fn fraction_bind_i32(&self, p: &[i32], q: &[Fr], r: Fr) -> FractionLayer {
+        let mut layer = FractionLayer::split(field_elements(p), q.to_vec());
+        self.fraction_bind(&mut layer, r);
+        layer
+    }
+
+    fn fraction_bind_round(&self, layer: &mut FractionLayer, r: Fr, eq: &[Fr], lambda: Fr) -> [Fr; 2] {
+        self.fraction_bind(layer, r);
+        self.fraction_round(layer, eq, lambda)
+    }
+}
+
+/// The polynomial that a fraction layer's sumcheck sums, at one point.
+fn combined(p0: Fr, p1: Fr, q0: Fr, q1: Fr, lambda: Fr) -> Fr {
+    lambda * (p0 * q1 + p1 * q0) + q0 * q1
+}
+
+/// Entries of each half, 0 when no variable is left.
+fn half_for_round(len: usize) -> usize {
+    assert!(len.is_power_of_two(), "a multilinear array of {len} entries");
+    len / 2
+}
+
+fn field_elements(values: &[i32]) -> Vec<Fr> {
+    values.iter().map(|&value| Fr::from(value)).collect()
+}

@@ -1,0 +1,5 @@
+//! Placeholder.
+
+pub mod curve;
+pub mod keccak;
+pub mod opening;
