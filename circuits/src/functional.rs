@@ -5,6 +5,9 @@
 
 use crate::{error::GraphError, ring::Ring, tensor::strides};
 
+/// Receives the targets of one source index: position and coefficient, `None` being one.
+pub type Emit<'a> = &'a mut dyn FnMut(usize, Option<i64>);
+
 /// Weights over one or more axes of a tensor.
 #[derive(Clone, Debug)]
 pub struct Factor<E> {
@@ -152,7 +155,7 @@ impl<E: Ring> Factor<E> {
         dims: &[usize],
         position: usize,
         new_len: usize,
-        scatter: &mut dyn FnMut(usize, &mut dyn FnMut(usize, Option<i64>)),
+        scatter: &mut dyn FnMut(usize, Emit<'_>),
     ) -> Self {
         let outer: usize = dims[..position].iter().product();
         let len = dims[position];

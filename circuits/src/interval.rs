@@ -33,7 +33,7 @@ impl Interval {
     }
 
     /// Sum of two values.
-    pub fn add(self, other: Self) -> Result<Self, GraphError> {
+    pub fn plus(self, other: Self) -> Result<Self, GraphError> {
         Self { lo: self.lo.saturating_add(other.lo), hi: self.hi.saturating_add(other.hi) }.checked()
     }
 
@@ -43,7 +43,7 @@ impl Interval {
     }
 
     /// Product of two values.
-    pub fn mul(self, other: Self) -> Result<Self, GraphError> {
+    pub fn times(self, other: Self) -> Result<Self, GraphError> {
         let c = [
             self.lo.saturating_mul(other.lo),
             self.lo.saturating_mul(other.hi),

@@ -13,6 +13,7 @@ pub mod eval;
 pub mod functional;
 pub mod graph;
 pub mod interval;
+pub mod model;
 #[cfg(feature = "onnx")]
 pub mod onnx;
 pub mod ops;

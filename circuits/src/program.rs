@@ -158,11 +158,11 @@ impl Segment {
     }
 }
 
-/// A node whose value the verifier sees.
+/// A tensor whose values the verifier sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicTensor {
-    /// The node.
-    pub node: NodeId,
+    /// The node, or (at registration) the committed table.
+    pub source: Source,
     /// Its extents.
     pub shape: Vec<usize>,
     /// The integers that a valid public value may hold.
@@ -255,11 +255,34 @@ impl Program {
         Ok(p)
     }
 
-    /// Lays out the registration of a model: every weight is in its range, nothing else.
+    /// Lays out the registration of a model: every weight is in its range, and the committed tables are the graph's.
     pub fn registration(graph: &Graph) -> Result<Self, GraphError> {
         let mut b = Builder::new(graph.batched(1)?, 1)?;
         b.registration()?;
         b.finish()
+    }
+
+    /// The entries of a committed tensor that the graph determines: a table's values.
+    pub fn table_contents(&self, tensor: &CommittedTensor) -> Option<Vec<i64>> {
+        match &tensor.content {
+            Content::TableValues(id) => {
+                self.graph.tables().get(id.0).map(|t| t.values.iter().map(|v| i64::from(*v)).collect())
+            }
+            Content::SideValues { key_min } => {
+                let len: usize = tensor.shape.iter().product();
+                Some((*key_min..).take(len).map(|h| i64::from(side_of(h))).collect())
+            }
+            _ => None,
+        }
+    }
+
+    /// The public values of a registration: the contents of all committed tables.
+    pub fn registration_public(&self) -> Vec<Vec<i64>> {
+        let tensor = |p: &PublicTensor| match p.source {
+            Source::Tensor(i) => self.tensors.get(i),
+            Source::Node(_) => None,
+        };
+        self.public.iter().map(|p| tensor(p).and_then(|t| self.table_contents(t)).unwrap_or_default()).collect()
     }
 
     /// Number of lookups (without padding).
@@ -295,7 +318,9 @@ impl Program {
             }
         }
         for p in &self.public {
-            terms.push(Term { node: p.node, coefficient: Unit, functional: ones(&p.shape) });
+            if let Source::Node(node) = p.source {
+                terms.push(Term { node, coefficient: Unit, functional: ones(&p.shape) });
+            }
         }
         let pulled = pull_back(&self.graph, terms)?;
         for t in &pulled.bilinear {
@@ -447,6 +472,13 @@ impl Builder {
                 self.range_check(NodeId(i), op.bits);
             }
         }
+        let tables = self.program.tensors.iter().enumerate().filter(|(_, t)| {
+            matches!(t.content, Content::TableValues(_) | Content::SideValues { .. })
+        });
+        let range = Interval::new(i128::from(i32::MIN), i128::from(i32::MAX));
+        self.program.public = tables
+            .map(|(i, t)| PublicTensor { source: Source::Tensor(i), shape: t.shape.clone(), range })
+            .collect();
         Ok(())
     }
 
@@ -476,7 +508,7 @@ impl Builder {
             .into_iter()
             .map(|node| {
                 let n = graph.node(node);
-                PublicTensor { node, shape: n.shape.clone(), range: n.range }
+                PublicTensor { source: Source::Node(node), shape: n.shape.clone(), range: n.range }
             })
             .collect();
         for o in graph.outputs() {

@@ -27,6 +27,23 @@ pub trait Ring:
     }
 }
 
+impl<F: ark_ff::PrimeField> Ring for F {
+    fn from_i128(value: i128) -> Self {
+        let magnitude = Self::from(value.unsigned_abs());
+        if value < 0 { -magnitude } else { magnitude }
+    }
+
+    fn pow2(exponent: i32) -> Self {
+        let base = if exponent < 0 {
+            // (r + 1) / 2 is the inverse of two.
+            Self::from_bigint(Self::MODULUS_MINUS_ONE_DIV_TWO).unwrap_or_else(<Self as ark_ff::One>::one) + <Self as ark_ff::One>::one()
+        } else {
+            Self::from(2u64)
+        };
+        base.pow([u64::from(exponent.unsigned_abs())])
+    }
+}
+
 /// `[eq(point, b)]` for `b` in `0..2^n`; `point[0]` is the most significant bit of `b`.
 pub fn eq_table<E: Ring>(point: &[E]) -> Vec<E> {
     let mut table = vec![E::one()];

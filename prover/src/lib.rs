@@ -1,3 +1,22 @@
-//! Placeholder.
+//! How Assay proofs are made fast.
+//!
+//! [`setup`] commits to a model and proves its registration; [`prove`] proves a batch of inferences. The protocol itself
+//! is in `assay-verifier`; every claim here is built by the verifier's own functions, so that prover and verifier cannot
+//! drift apart. Heavy work goes through a [`device::Device`].
 
+pub mod bilinear;
 pub mod device;
+pub mod lookup;
+pub mod msm;
+pub mod opening;
+pub mod prove;
+pub mod recorder;
+pub mod reduction;
+pub mod setup;
+pub mod srs;
+pub mod transcript;
+pub mod witness;
+
+pub use prove::{ProveError, prove};
+pub use recorder::{Recorder, Stage};
+pub use setup::{ProvingKey, SetupOptions, setup};

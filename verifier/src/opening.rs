@@ -7,36 +7,44 @@
 //! SHPLONK (Boneh, Drake, Fisch, Gabizon, ePrint 2020/081, section 4.1) opens those with two points:
 //!
 //! ```text
-//! P_0 = sum_i a_i X^i;  P_(j+1) = (1 - r_j) even(P_j) + r_j odd(P_j),  r_j = x_(m-j);  P_m = v
+//! P_0 = sum_i a_i X^i;  P_(j+1) = (1 - x_(m-j)) even(P_j) + x_(m-j) odd(P_j);  P_m = v
 //!   ->  [P_1] .. [P_(m-1)]                       <-  z        z_j = z^(2^j)
 //!   ->  e_j = P_j(-z_j), j < m                   <-  nu
-//!   ->  [W],  W  = sum_j nu^j (P_j - r_j) / (X^2 - z_j^2),  r_j the line through P_j's values at z_j and -z_j
+//!   ->  [W],  W  = sum_j nu^j (P_j - l_j) / (X^2 - z_j^2)
+//!             l_j the line through P_j's values at z_j and -z_j
 //!                                                <-  zeta     s_j = nu^j / (zeta^2 - z_j^2)
-//!   ->  [W'], W' = (sum_j s_j (P_j - r_j(zeta)) - W) / (X - zeta)
-//! check  e(sum_j s_j ([P_j] - r_j(zeta) [1]) - [W] + zeta [W'], [1]_2) = e([W'], [tau]_2)
+//!   ->  [W'], W' = (sum_j s_j (P_j - l_j(zeta)) - W) / (X - zeta)
+//! check  e(sum_j s_j ([P_j] - l_j(zeta) [1]) - [W] + zeta [W'], [1]_2) = e([W'], [tau]_2)
 //! ```
 //!
-//! The values at `z_j` are not sent: the fold relation `2 z_j P_(j+1)(z_j^2) = (z_j (1 - r_j) + r_j) P_j(z_j) +
-//! (z_j (1 - r_j) - r_j) P_j(-z_j)` gives `P_j(z_j)` from `P_(j+1)(z_(j+1))`, starting from `P_m = v`. Testing fold `j` at
-//! `z^(2^j)` instead of `z` is what leaves one scalar for each fold: the next fold's point is the square of this one's.
+//! The values at `z_j` are not sent. With `x = x_(m-j)`, the fold relation
+//! `2 z_j P_(j+1)(z_j^2) = (z_j (1 - x) + x) P_j(z_j) + (z_j (1 - x) - x) P_j(-z_j)` gives `P_j(z_j)`
+//! from `P_(j+1)(z_(j+1))`, starting from `P_m = v`. Testing fold `j` at `z^(2^j)` instead of `z` is
+//! what leaves one scalar for each fold: the next fold's point is the square of this one's.
 //!
-//! **Soundness** (algebraic group model, polynomials of degree at most D, the length of the powers of tau). Fold `j`'s
-//! identity has degree at most `2^j D` in `z`, so a false one survives with probability at most `2^m D / r` over all folds;
-//! batching adds `m / r` and the linearisation `(D + 2m) / r`. With m = 12 and D = 2^16 that is 2^-225.
-//! No degree test on `C` is needed: with coefficients at and above `2^m` the folds end in a constant `P_m` only if every
-//! further block of 2^m coefficients evaluates to 0 at `x`, and the constant is the first block's value.
+//! **Soundness** (algebraic group model, polynomials of degree at most D, the length of the powers of
+//! tau). Fold `j`'s identity has degree at most `2^j D` in `z`, so a false one survives with
+//! probability at most `2^m D / r` over all folds; batching adds `m / r` and the linearisation
+//! `(D + 2m) / r`. With m = 12 and D = 2^16 that is 2^-225.
+//!
+//! No degree test on `C` is needed: with coefficients at and above `2^m` the folds end in a constant
+//! `P_m` only if every further block of 2^m coefficients evaluates to 0 at `x`, and the constant is the
+//! first block's value. By the same token a commitment that carries a multiple of `[tau^(2^m)]_1` to
+//! hide a row must have it taken off before it is opened.
 
-use ark_bn254::{Bn254, Fr, G1Affine, G1Projective, G2Affine};
+mod srs;
+
+use ark_bn254::{Bn254, Fr, G1Affine, G1Projective};
 use ark_ec::{AffineRepr, CurveGroup, pairing::Pairing};
 use ark_ff::{AdditiveGroup, BigInteger, Field, PrimeField, Zero, batch_inversion};
 use thiserror::Error;
 
 use crate::{
-    curve::{
-        CodecError, FIELD_BYTES, G1_BYTES, G2_BYTES, Reader, fr_to_bytes, g1_to_bytes, g2_to_bytes,
-    },
+    curve::{CodecError, FIELD_BYTES, G1_BYTES, Reader, fr_to_bytes, g1_to_bytes},
     keccak::KeccakTranscript,
 };
+
+pub use srs::VerifierSrs;
 
 /// The largest `m`: rows of 2^28 evaluations, the size of the largest public powers of tau.
 pub const MAX_VARIABLES: usize = 28;
@@ -76,73 +84,6 @@ pub enum OpeningError {
     PairingMismatch,
 }
 
-/// What a verifier keeps of the powers of tau: the generators and `[tau]_2`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VerifierSrs {
-    /// `[1]_1`, the standard generator (1, 2).
-    pub g1: G1Affine,
-    /// `[1]_2`, the standard generator of EIP-197.
-    pub g2: G2Affine,
-    /// `[tau]_2`.
-    pub tau_g2: G2Affine,
-    /// Whether tau is known to somebody: proofs under such powers prove nothing to anyone else.
-    pub insecure_dev: bool,
-    /// Identity of the powers of tau, equal for every pruning of one setup.
-    pub srs_hash: [u8; 32],
-}
-
-impl VerifierSrs {
-    /// Bytes of [`Self::to_bytes`].
-    pub const BYTES: usize = G1_BYTES + 2 * G2_BYTES + 1 + 32;
-
-    /// `g1 || g2 || tau_g2 || insecure flag || srs_hash`.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(Self::BYTES);
-        out.extend_from_slice(&g1_to_bytes(&self.g1));
-        out.extend_from_slice(&g2_to_bytes(&self.g2));
-        out.extend_from_slice(&g2_to_bytes(&self.tau_g2));
-        out.push(u8::from(self.insecure_dev));
-        out.extend_from_slice(&self.srs_hash);
-        out
-    }
-
-    /// The inverse of [`Self::to_bytes`].
-    ///
-    /// # Errors
-    /// Bytes that are not canonical, generators other than the standard ones, or tau = 0.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
-        let mut reader = Reader::new(bytes);
-        let srs = Self::read(&mut reader)?;
-        reader.finish()?;
-        Ok(srs)
-    }
-
-    /// Reads [`Self::BYTES`] bytes.
-    ///
-    /// # Errors
-    /// Those of [`Self::from_bytes`], except for trailing bytes.
-    pub fn read(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
-        let (g1, g2, tau_g2) = (reader.g1()?, reader.g2()?, reader.g2()?);
-        let unexpected = |field| CodecError::UnexpectedValue { field, got: 0 };
-        if g1 != G1Affine::generator() {
-            return Err(unexpected("G1 generator of the powers of tau"));
-        }
-        if g2 != G2Affine::generator() {
-            return Err(unexpected("G2 generator of the powers of tau"));
-        }
-        if tau_g2.is_zero() {
-            return Err(unexpected("tau of the powers of tau"));
-        }
-        Ok(Self {
-            g1,
-            g2,
-            tau_g2,
-            insecure_dev: reader.flag("insecure flag")?,
-            srs_hash: reader.array()?,
-        })
-    }
-}
-
 /// A proof that one committed polynomial of 2^m evaluations has a value at a point.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpeningProof {
@@ -163,7 +104,7 @@ impl OpeningProof {
             .saturating_sub(1)
             .saturating_add(2)
             .saturating_mul(G1_BYTES)
-            .saturating_add(variables * FIELD_BYTES)
+            .saturating_add(variables.saturating_mul(FIELD_BYTES))
     }
 
     /// Folds, evaluations, `[W]`, `[W']`, without length prefixes: m is part of the statement.
@@ -378,7 +319,7 @@ pub fn pairing_input(
     })
 }
 
-/// `r_j(zeta)` for every fold, deriving the values at `z_j` from the ones at `-z_j` and the claimed value. `None` when a
+/// `l_j(zeta)` for every fold, deriving the values at `z_j` from the ones at `-z_j` and the claimed value. `None` when a
 /// denominator is zero.
 fn lines_at(
     points: &[Fr],
@@ -392,7 +333,7 @@ fn lines_at(
     let mut divisors: Vec<Fr> = points
         .iter()
         .zip(coordinates())
-        .map(|(z_j, r)| *z_j * (Fr::ONE - r) + r)
+        .map(|(z_j, x)| *z_j * (Fr::ONE - x) + x)
         .collect();
     invert_all(&mut divisors)?;
     let mut halves: Vec<Fr> = points
@@ -412,8 +353,8 @@ fn lines_at(
         .zip(&divisors)
         .zip(&halves)
         .rev();
-    for ((((z_j, r), negative), divisor), inverse_double) in folds {
-        let cross = *z_j * (Fr::ONE - r) - r;
+    for ((((z_j, x), negative), divisor), inverse_double) in folds {
+        let cross = *z_j * (Fr::ONE - x) - x;
         let positive = (z_j.double() * next - cross * negative) * divisor;
         lines.push((positive + negative) * half + (positive - negative) * inverse_double * zeta);
         next = positive;

@@ -1,3 +1,4 @@
+use ark_bn254::G2Affine;
 use proptest::prelude::*;
 
 use super::*;

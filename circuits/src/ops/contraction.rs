@@ -201,7 +201,7 @@ impl Contraction {
         let terms: i128 =
             (0..self.extents.len()).filter(|i| !self.in_out(*i)).map(|i| self.extents[i] as i128).product();
         // A position outside an operand reads zero.
-        lhs.mul(rhs)?.union(Interval { lo: 0, hi: 0 }).scale(terms)
+        lhs.times(rhs)?.union(Interval { lo: 0, hi: 0 }).scale(terms)
     }
 
     /// The weights of every axis of one operand, for a functional on the output.

@@ -35,7 +35,7 @@ impl Linear {
         let offset = i128::from(self.offset);
         let mut out = Interval { lo: offset, hi: offset };
         for (c, r) in self.coefficients.iter().zip(inputs) {
-            out = out.add(r.scale(i128::from(*c))?)?;
+            out = out.plus(r.scale(i128::from(*c))?)?;
         }
         Ok(out)
     }

@@ -1,70 +1,264 @@
-//! Forwards for now.
+//! The fast device for general-purpose cores: delayed reductions, in-place binds, and all threads of the current pool.
 
-use super::*;
+use super::dispatch::{self, Vector};
+use super::kernels::Quarters;
+use super::split::{for_each, reduce};
+use super::{AxisMatrix, Device, FractionLayer, axis, integers};
+use crate::msm;
+use ark_bn254::{Fr, G1Affine};
+use ark_ff::{AdditiveGroup, Field};
 
-/// Fast device.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Cpu;
+/// Fast kernels on the threads of the current rayon pool; buffers of a few thousand entries stay on the calling thread.
+#[derive(Clone, Copy, Debug)]
+pub struct Cpu {
+    vector: Option<Vector>,
+}
+
+impl Cpu {
+    /// The device with the fastest instructions that this machine has.
+    pub fn new() -> Self {
+        Self { vector: Vector::detect() }
+    }
+
+    /// The device without vector instructions: what [`Cpu::new`] is on a machine that has none.
+    pub fn portable() -> Self {
+        Self { vector: None }
+    }
+
+    /// An eq table with one more variable, the most significant.
+    fn grow(&self, from: &[Fr], r: &Fr) -> Vec<Fr> {
+        let mut table = vec![Fr::ZERO; 2 * from.len()];
+        let (lo, hi) = table.split_at_mut(from.len());
+        for_each((from, [lo, hi]), &|(from, [lo, hi])| dispatch::eq_grow_into(self.vector, from, lo, hi, r));
+        table
+    }
+
+    fn bind_out(&self, lo: &[Fr], hi: &[Fr], r: &Fr) -> Vec<Fr> {
+        let mut out = vec![Fr::ZERO; lo.len()];
+        for_each(([lo, hi], &mut out[..]), &|([lo, hi], out)| dispatch::bind_into(self.vector, lo, hi, out, r));
+        out
+    }
+
+    fn bind_integers(&self, [lo, hi]: [&[i32]; 2], r: &Fr) -> Vec<Fr> {
+        let mut out = vec![Fr::ZERO; lo.len()];
+        for_each(([lo, hi], &mut out[..]), &|([lo, hi], out)| dispatch::bind_i32(self.vector, lo, hi, out, r));
+        out
+    }
+}
+
+impl Default for Cpu {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn add_pairs(a: [Fr; 2], b: [Fr; 2]) -> [Fr; 2] {
+    [a[0] + b[0], a[1] + b[1]]
+}
+
+/// The two halves of an array with at least one variable.
+fn halves<T>(a: &[T]) -> [&[T]; 2] {
+    check_length(a.len());
+    let (lo, hi) = a.split_at(a.len() / 2);
+    [lo, hi]
+}
+
+fn check_length(len: usize) {
+    assert!(len >= 2 && len.is_power_of_two(), "no variable to bind in an array of {len} entries");
+}
+
+/// The quarters of an array that is bound in place; needs at least two variables.
+fn quarters(a: &mut [Fr]) -> Quarters<'_> {
+    let quarter = a.len() / 4;
+    check_length(2 * quarter);
+    let (to, from) = a.split_at_mut(2 * quarter);
+    let (to0, to1) = to.split_at_mut(quarter);
+    let (from0, from1) = from.split_at(quarter);
+    ([to0, to1], [from0, from1])
+}
+
+/// Cuts an array to its bound half.
+fn halve(a: &mut Vec<Fr>) {
+    a.truncate(a.len() / 2);
+}
 
 impl Device for Cpu {
     fn name(&self) -> &'static str {
-        Reference.name()
+        "cpu"
     }
+
     fn commit_rows(&self, bases: &[G1Affine], values: &[i32], row_len: usize) -> Vec<G1Affine> {
-        Reference.commit_rows(bases, values, row_len)
+        msm::commit_rows(bases, values, row_len)
     }
+
     fn msm(&self, bases: &[G1Affine], scalars: &[Fr]) -> G1Affine {
-        Reference.msm(bases, scalars)
+        msm::msm(bases, scalars).into()
     }
+
     fn eq_table(&self, point: &[Fr]) -> Vec<Fr> {
-        Reference.eq_table(point)
+        let mut table = vec![Fr::ZERO; 1 << point.len()];
+        table[0] = Fr::ONE;
+        let mut len = 1;
+        for r in point.iter().rev() {
+            let (lo, hi) = table[..2 * len].split_at_mut(len);
+            for_each([lo, hi], &|[lo, hi]| dispatch::eq_grow(self.vector, lo, hi, r));
+            len *= 2;
+        }
+        table
     }
+
     fn eq_suffixes(&self, point: &[Fr]) -> Vec<Vec<Fr>> {
-        Reference.eq_suffixes(point)
+        let Some((_, suffix)) = point.split_first() else { return Vec::new() };
+        let mut tables = vec![vec![Fr::ONE]];
+        for (k, r) in suffix.iter().rev().enumerate() {
+            let table = self.grow(&tables[k], r);
+            tables.push(table);
+        }
+        tables.reverse();
+        tables
     }
+
     fn axis_map_i32(&self, data: &[i32], outer: usize, inner: usize, m: &AxisMatrix) -> Vec<Fr> {
-        Reference.axis_map_i32(data, outer, inner, m)
+        axis::map_i32(data, outer, inner, m)
     }
+
     fn axis_map_fr(&self, data: &[Fr], outer: usize, inner: usize, m: &AxisMatrix) -> Vec<Fr> {
-        Reference.axis_map_fr(data, outer, inner, m)
+        axis::map_fr(data, outer, inner, m)
     }
+
     fn product_round(&self, a: &[Fr], b: &[Fr]) -> [Fr; 2] {
-        Reference.product_round(a, b)
+        assert_eq!(a.len(), b.len(), "the two factors");
+        if a.len() == 1 {
+            return [Fr::ZERO; 2];
+        }
+        reduce((halves(a), halves(b)), &|(a, b)| dispatch::product_round(self.vector, a, b), &add_pairs)
     }
+
     fn product_round_i32(&self, a: &[i32], b: &[Fr]) -> [Fr; 2] {
-        Reference.product_round_i32(a, b)
+        assert_eq!(a.len(), b.len(), "the two factors");
+        if a.len() == 1 {
+            return [Fr::ZERO; 2];
+        }
+        reduce((halves(a), halves(b)), &|(a, b)| integers::product_round_i32(a, b), &add_pairs)
     }
+
     fn bind(&self, a: &mut Vec<Fr>, r: Fr) {
-        Reference.bind(a, r)
+        check_length(a.len());
+        let half = a.len() / 2;
+        let (lo, hi) = a.split_at_mut(half);
+        for_each((lo, &*hi), &|(lo, hi)| dispatch::bind(self.vector, lo, hi, &r));
+        a.truncate(half);
     }
+
     fn bind_i32(&self, a: &[i32], r: Fr) -> Vec<Fr> {
-        Reference.bind_i32(a, r)
+        self.bind_integers(halves(a), &r)
     }
+
     fn product_bind_round(&self, a: &mut Vec<Fr>, b: &mut Vec<Fr>, r: Fr) -> [Fr; 2] {
-        Reference.product_bind_round(a, b, r)
+        assert_eq!(a.len(), b.len(), "the two factors");
+        if a.len() == 2 {
+            self.bind(a, r);
+            self.bind(b, r);
+            return [Fr::ZERO; 2];
+        }
+        let factors = [quarters(a), quarters(b)];
+        let h = reduce(factors, &|factors| dispatch::product_bind_round(self.vector, factors, &r), &add_pairs);
+        halve(a);
+        halve(b);
+        h
     }
+
     fn fingerprints(&self, keys: &[i32], values: &[i32], alpha_minus_tag: Fr, beta: Fr) -> Vec<Fr> {
-        Reference.fingerprints(keys, values, alpha_minus_tag, beta)
+        let mut out = vec![Fr::ZERO; keys.len()];
+        if values.is_empty() {
+            for_each((keys, &mut out[..]), &|(keys, out)| {
+                integers::fingerprints(keys, None, out, &alpha_minus_tag, &beta);
+            });
+        } else {
+            assert_eq!(values.len(), keys.len(), "a value for each key, or none");
+            for_each(([keys, values], &mut out[..]), &|([keys, values], out)| {
+                integers::fingerprints(keys, Some(values), out, &alpha_minus_tag, &beta);
+            });
+        }
+        out
     }
+
     fn fraction_layer(&self, p: &[Fr], q: &[Fr]) -> (Vec<Fr>, Vec<Fr>) {
-        Reference.fraction_layer(p, q)
+        assert_eq!(p.len(), q.len(), "numerators and denominators");
+        let (p, q) = (halves(p), halves(q));
+        let (mut p_out, mut q_out) = (vec![Fr::ZERO; p[0].len()], vec![Fr::ZERO; p[0].len()]);
+        for_each((p, q, [&mut p_out[..], &mut q_out[..]]), &|(p, q, out)| {
+            dispatch::fraction_layer(self.vector, p, q, out);
+        });
+        (p_out, q_out)
     }
+
     fn fraction_layer_i32(&self, p: &[i32], q: &[Fr]) -> (Vec<Fr>, Vec<Fr>) {
-        Reference.fraction_layer_i32(p, q)
+        assert_eq!(p.len(), q.len(), "numerators and denominators");
+        let (p, q) = (halves(p), halves(q));
+        let (mut p_out, mut q_out) = (vec![Fr::ZERO; p[0].len()], vec![Fr::ZERO; p[0].len()]);
+        for_each((p, q, [&mut p_out[..], &mut q_out[..]]), &|(p, q, out)| {
+            dispatch::fraction_layer_i32(self.vector, p, q, out);
+        });
+        (p_out, q_out)
     }
+
     fn fraction_round(&self, layer: &FractionLayer, eq: &[Fr], lambda: Fr) -> [Fr; 2] {
-        Reference.fraction_round(layer, eq, lambda)
+        let arrays = [&layer.p0, &layer.p1, &layer.q0, &layer.q1];
+        assert!(arrays.iter().all(|array| array.len() == layer.len()), "arrays of a fraction layer");
+        if layer.len() == 1 {
+            return [Fr::ZERO; 2];
+        }
+        assert_eq!(eq.len(), layer.len() / 2, "eq table of a fraction round");
+        let lo = arrays.map(|array| halves(array)[0]);
+        let hi = arrays.map(|array| halves(array)[1]);
+        reduce((lo, hi, eq), &|(lo, hi, eq)| dispatch::fraction_round(self.vector, lo, hi, eq, &lambda), &add_pairs)
     }
+
     fn fraction_round_i32(&self, p: &[i32], q: &[Fr], eq: &[Fr], lambda: Fr) -> [Fr; 2] {
-        Reference.fraction_round_i32(p, q, eq, lambda)
+        assert_eq!(p.len(), q.len(), "numerators and denominators");
+        let (p, q) = (halves(p), halves(q));
+        if p[0].len() == 1 {
+            return [Fr::ZERO; 2];
+        }
+        assert_eq!(eq.len(), p[0].len() / 2, "eq table of a fraction round");
+        let work = (p.map(halves), q.map(halves), eq);
+        reduce(work, &|(p, q, eq)| dispatch::fraction_round_i32(self.vector, p, q, eq, &lambda), &add_pairs)
     }
+
     fn fraction_bind(&self, layer: &mut FractionLayer, r: Fr) {
-        Reference.fraction_bind(layer, r)
+        for array in [&mut layer.p0, &mut layer.p1, &mut layer.q0, &mut layer.q1] {
+            self.bind(array, r);
+        }
     }
+
     fn fraction_bind_i32(&self, p: &[i32], q: &[Fr], r: Fr) -> FractionLayer {
-        Reference.fraction_bind_i32(p, q, r)
+        assert_eq!(p.len(), q.len(), "numerators and denominators");
+        let ([p0, p1], [q0, q1]) = (halves(p).map(halves), halves(q).map(halves));
+        FractionLayer {
+            p0: self.bind_integers(p0, &r),
+            p1: self.bind_integers(p1, &r),
+            q0: self.bind_out(q0[0], q0[1], &r),
+            q1: self.bind_out(q1[0], q1[1], &r),
+        }
     }
+
     fn fraction_bind_round(&self, layer: &mut FractionLayer, r: Fr, eq: &[Fr], lambda: Fr) -> [Fr; 2] {
-        Reference.fraction_bind_round(layer, r, eq, lambda)
+        if layer.len() == 2 {
+            self.fraction_bind(layer, r);
+            return [Fr::ZERO; 2];
+        }
+        assert_eq!(eq.len(), layer.len() / 4, "eq table of a fraction round");
+        let FractionLayer { p0, p1, q0, q1 } = layer;
+        let mut arrays = [p0, p1, q0, q1];
+        assert!(arrays.iter().all(|array| array.len() == 4 * eq.len()), "arrays of a fraction layer");
+        let work = (arrays.each_mut().map(|array| quarters(array)), eq);
+        let g = reduce(
+            work,
+            &|(layer, eq)| dispatch::fraction_bind_round(self.vector, layer, &r, eq, &lambda),
+            &add_pairs,
+        );
+        arrays.into_iter().for_each(halve);
+        g
     }
 }

@@ -7,35 +7,40 @@ use super::mac::{IntegerSum, Limbs, ProductSum, add, element, limbs, mul_wide, a
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field};
 
+/// Gives the signatures of the kernels below to a macro.
+macro_rules! kernel_list {
+    ($apply:ident) => {
+        $apply! {
+            fn bind(lo: &mut [Fr], hi: &[Fr], r: &Fr);
+            fn bind_into(lo: &[Fr], hi: &[Fr], out: &mut [Fr], r: &Fr);
+            fn bind_i32(lo: &[i32], hi: &[i32], out: &mut [Fr], r: &Fr);
+            fn product_round(a: [&[Fr]; 2], b: [&[Fr]; 2]) -> [Fr; 2];
+            fn product_bind_round(factors: [Quarters<'_>; 2], r: &Fr) -> [Fr; 2];
+            fn eq_grow(lo: &mut [Fr], hi: &mut [Fr], r: &Fr);
+            fn eq_grow_into(from: &[Fr], lo: &mut [Fr], hi: &mut [Fr], r: &Fr);
+            fn fraction_layer(p: [&[Fr]; 2], q: [&[Fr]; 2], out: [&mut [Fr]; 2]);
+            fn fraction_layer_i32(p: [&[i32]; 2], q: [&[Fr]; 2], out: [&mut [Fr]; 2]);
+            fn fraction_round(lo: [&[Fr]; 4], hi: [&[Fr]; 4], eq: &[Fr], lambda: &Fr) -> [Fr; 2];
+            fn fraction_round_i32(p: [[&[i32]; 2]; 2], q: [[&[Fr]; 2]; 2], eq: &[Fr], lambda: &Fr) -> [Fr; 2];
+            fn fraction_bind_round(layer: [Quarters<'_>; 4], r: &Fr, eq: &[Fr], lambda: &Fr) -> [Fr; 2];
+        }
+    };
+}
+pub(super) use kernel_list;
+
 /// The four quarters of an array that is bound in place: the first two are overwritten with the bound halves.
 pub(super) type Quarters<'a> = ([&'a mut [Fr]; 2], [&'a [Fr]; 2]);
 
-/// Calls `body` with `0, COUNT, 2 COUNT, ...` below `len`, and `fold` often enough for the sums.
+/// Elements between two folds of the sums.
 #[inline(always)]
-fn sweep<L: Lanes, S>(len: usize, sums: &mut S, body: impl Fn(&mut S, usize), fold: impl Fn(&mut S)) {
-    let stride = L::COUNT.saturating_mul(L::FOLD);
-    let mut at = 0;
-    while at < len {
-        let end = at.saturating_add(stride).min(len);
-        while at < end {
-            body(sums, at);
-            at += L::COUNT;
-        }
-        fold(sums);
-    }
-}
-
-#[inline(always)]
-fn fold_both<L: Lanes>(sums: &mut [L::Sum; 2]) {
-    for sum in sums {
-        L::fold(sum);
-    }
+fn stride<L: Lanes>() -> usize {
+    L::COUNT.saturating_mul(L::FOLD)
 }
 
 /// `lo + r (hi - lo)`, canonical; `r` is scaled by the excess.
 #[inline(always)]
 fn bound<L: Lanes>(lo: L::Value, hi: L::Value, r: L::Value) -> L::Value {
-    L::canonical4(L::add(lo, L::reduce(L::mul(r, L::sub(hi, lo)))))
+    L::reduce_add(L::mul(r, L::sub(hi, lo)), lo)
 }
 
 /// Binds in place: `lo` becomes `lo + r (hi - lo)`.
@@ -70,31 +75,32 @@ fn broadcast_scaled<L: Lanes>(x: &Fr) -> L::Value {
 #[inline(always)]
 pub(super) fn product_round<L: Lanes>(a: [&[Fr]; 2], b: [&[Fr]; 2]) -> [Fr; 2] {
     let len = a[0].len();
-    let (a, b) = (a.map(|half| &half[..len]), b.map(|half| &half[..len]));
-    let mut sums = [L::sum(), L::sum()];
-    sweep::<L, _>(
-        len,
-        &mut sums,
-        |sums, at| {
-            let [a0, a1] = a.map(|half| L::load(half, at));
-            let [b0, b1] = b.map(|half| L::load(half, at));
-            L::accumulate(&mut sums[0], a0, b0);
-            L::accumulate(&mut sums[1], L::sub(a1, a0), L::sub(b1, b0));
-        },
-        fold_both::<L>,
-    );
-    sums.map(L::finish)
+    let ([a0, a1], [b0, b1]) = (a.map(|half| &half[..len]), b.map(|half| &half[..len]));
+    let (mut zero, mut infinity) = (L::sum(), L::sum());
+    let mut start = 0;
+    while start < len {
+        let end = start.saturating_add(stride::<L>()).min(len);
+        for at in (start..end).step_by(L::COUNT) {
+            let (a_low, b_low) = (L::load(a0, at), L::load(b0, at));
+            L::accumulate(&mut zero, a_low, b_low);
+            L::accumulate(&mut infinity, L::sub(L::load(a1, at), a_low), L::sub(L::load(b1, at), b_low));
+        }
+        L::fold(&mut zero);
+        L::fold(&mut infinity);
+        start = end;
+    }
+    [L::finish(zero), L::finish(infinity)]
 }
 
 /// Binds the two halves of one array at `at`, and gives the bound values.
 #[inline(always)]
-fn bind_quarters<L: Lanes>(array: &mut Quarters<'_>, at: usize, r: L::Value) -> [L::Value; 2] {
-    let (to, hi) = array;
-    std::array::from_fn(|half| {
-        let value = bound::<L>(L::load(to[half], at), L::load(hi[half], at), r);
-        L::store(value, to[half], at);
-        value
-    })
+fn bind_quarters<L: Lanes>(array: &mut Quarters<'_>, at: usize, r: L::Value) -> (L::Value, L::Value) {
+    let ([to0, to1], [hi0, hi1]) = array;
+    let low = bound::<L>(L::load(to0, at), L::load(hi0, at), r);
+    L::store(low, to0, at);
+    let high = bound::<L>(L::load(to1, at), L::load(hi1, at), r);
+    L::store(high, to1, at);
+    (low, high)
 }
 
 #[inline(always)]
@@ -106,33 +112,43 @@ fn cut<'a>((to, hi): Quarters<'a>, len: usize) -> Quarters<'a> {
 #[inline(always)]
 pub(super) fn product_bind_round<L: Lanes>(factors: [Quarters<'_>; 2], r: &Fr) -> [Fr; 2] {
     let len = factors[0].0[0].len();
-    let mut state = (factors.map(|factor| cut(factor, len)), [L::sum(), L::sum()]);
+    let [mut a, mut b] = factors.map(|factor| cut(factor, len));
     let r = broadcast_scaled::<L>(r);
-    sweep::<L, _>(
-        len,
-        &mut state,
-        |(factors, sums), at| {
-            let [a0, a1] = bind_quarters::<L>(&mut factors[0], at, r);
-            let [b0, b1] = bind_quarters::<L>(&mut factors[1], at, r);
-            L::accumulate(&mut sums[0], a0, b0);
-            L::accumulate(&mut sums[1], L::sub(a1, a0), L::sub(b1, b0));
-        },
-        |(_, sums)| fold_both::<L>(sums),
-    );
-    state.1.map(L::finish)
+    let (mut zero, mut infinity) = (L::sum(), L::sum());
+    let mut start = 0;
+    while start < len {
+        let end = start.saturating_add(stride::<L>()).min(len);
+        for at in (start..end).step_by(L::COUNT) {
+            let (a_low, a_high) = bind_quarters::<L>(&mut a, at, r);
+            let (b_low, b_high) = bind_quarters::<L>(&mut b, at, r);
+            L::accumulate(&mut zero, a_low, b_low);
+            L::accumulate(&mut infinity, L::sub(a_high, a_low), L::sub(b_high, b_low));
+        }
+        L::fold(&mut zero);
+        L::fold(&mut infinity);
+        start = end;
+    }
+    [L::finish(zero), L::finish(infinity)]
 }
 
-/// `hi = r from` and `lo = from - hi`: an eq table grows by one variable.
+/// An eq table grows by one variable, in place: `hi = r lo` and `lo = lo - hi`.
 #[inline(always)]
-pub(super) fn eq_double<L: Lanes>(from: &[Fr], lo: &mut [Fr], hi: &mut [Fr], r: &Fr) {
-    let (lo, hi) = (&mut lo[..from.len()], &mut hi[..from.len()]);
+pub(super) fn eq_grow<L: Lanes>(lo: &mut [Fr], hi: &mut [Fr], r: &Fr) {
+    let hi = &mut hi[..lo.len()];
     let r = broadcast_scaled::<L>(r);
-    for at in (0..from.len()).step_by(L::COUNT) {
-        let value = L::load(from, at);
-        let product = L::canonical4(L::reduce(L::mul(r, value)));
+    for at in (0..lo.len()).step_by(L::COUNT) {
+        let value = L::load(lo, at);
+        let product = L::reduce_canonical(L::mul(r, value));
         L::store(product, hi, at);
-        L::store2(L::sub(value, product), lo, at);
+        L::store(L::canonical(L::sub(value, product)), lo, at);
     }
+}
+
+/// [`eq_grow`] into a new table.
+#[inline(always)]
+pub(super) fn eq_grow_into<L: Lanes>(from: &[Fr], lo: &mut [Fr], hi: &mut [Fr], r: &Fr) {
+    lo.copy_from_slice(from);
+    eq_grow::<L>(lo, hi, r);
 }
 
 /// One layer up: `p' = p0 q1 + p1 q0`, `q' = q0 q1`.
@@ -145,8 +161,8 @@ pub(super) fn fraction_layer<L: Lanes>(p: [&[Fr]; 2], q: [&[Fr]; 2], out: [&mut 
     for at in (0..len).step_by(L::COUNT) {
         let (p_left, p_right) = (L::load(p0, at), L::load_scaled(p1, at));
         let (q_left, q_right) = (L::load(q0, at), L::load_scaled(q1, at));
-        L::store2(L::reduce(L::mul_add(L::mul(p_left, q_right), p_right, q_left)), p_out, at);
-        L::store2(L::reduce(L::mul(q_left, q_right)), q_out, at);
+        L::store(L::reduce_canonical(L::mul_add(L::mul(p_left, q_right), p_right, q_left)), p_out, at);
+        L::store(L::reduce_canonical(L::mul(q_left, q_right)), q_out, at);
     }
 }
 
@@ -160,10 +176,10 @@ pub(super) fn fraction_layer_i32<L: Lanes>(p: [&[i32]; 2], q: [&[Fr]; 2], out: [
     let zero = L::broadcast(&Fr::ZERO);
     for at in (0..len).step_by(L::COUNT) {
         let (q_left, q_right) = (L::load(q0, at), L::load_scaled(q1, at));
-        L::store2(L::reduce(L::mul(q_left, q_right)), q_out, at);
+        L::store(L::reduce_canonical(L::mul(q_left, q_right)), q_out, at);
         if let (Some(left), Some(right)) = (L::load_bits(p0, at), L::load_bits(p1, at)) {
             let sum = L::add_signed(zero, left, L::load(q1, at), zero);
-            L::store2(L::add_signed(sum, right, q_left, zero), p_out, at);
+            L::store(L::canonical(L::add_signed(sum, right, q_left, zero)), p_out, at);
         } else {
             for i in at..at + L::COUNT {
                 let mut sum = IntegerSum::default();
@@ -195,46 +211,60 @@ pub(super) fn fraction_round<L: Lanes>(lo: [&[Fr]; 4], hi: [&[Fr]; 4], eq: &[Fr]
     let len = eq.len();
     let (lo, hi) = (lo.map(|half| &half[..len]), hi.map(|half| &half[..len]));
     let lambda = broadcast_scaled::<L>(lambda);
-    let mut sums = [L::sum(), L::sum()];
-    sweep::<L, _>(
-        len,
-        &mut sums,
-        |sums, at| {
-            let low = lo.map(|half| L::load(half, at));
-            let slope = std::array::from_fn(|k| L::sub(L::load(hi[k], at), low[k]));
+    let (mut zero, mut infinity) = (L::sum(), L::sum());
+    let mut start = 0;
+    while start < len {
+        let end = start.saturating_add(stride::<L>()).min(len);
+        for at in (start..end).step_by(L::COUNT) {
+            let (mut low, mut slope) = ([lambda; 4], [lambda; 4]);
+            for k in 0..4 {
+                low[k] = L::load(lo[k], at);
+                slope[k] = L::sub(L::load(hi[k], at), low[k]);
+            }
             let weight = L::load(eq, at);
-            L::accumulate(&mut sums[0], weight, combined::<L>(low, lambda));
-            L::accumulate(&mut sums[1], weight, combined::<L>(slope, lambda));
-        },
-        fold_both::<L>,
-    );
-    sums.map(|sum| L::finish(sum) * Fr::from(L::EXCESS))
+            L::accumulate(&mut zero, weight, combined::<L>(low, lambda));
+            L::accumulate(&mut infinity, weight, combined::<L>(slope, lambda));
+        }
+        L::fold(&mut zero);
+        L::fold(&mut infinity);
+        start = end;
+    }
+    excess_removed::<L>(zero, infinity)
+}
+
+/// The two sums of values that carry a factor `1 / E`.
+#[inline(always)]
+fn excess_removed<L: Lanes>(zero: L::Sum, infinity: L::Sum) -> [Fr; 2] {
+    let excess = Fr::from(L::EXCESS);
+    [L::finish(zero) * excess, L::finish(infinity) * excess]
 }
 
 /// Binds `p0, p1, q0, q1` in place, then [`fraction_round`] of what they became.
 #[inline(always)]
 pub(super) fn fraction_bind_round<L: Lanes>(layer: [Quarters<'_>; 4], r: &Fr, eq: &[Fr], lambda: &Fr) -> [Fr; 2] {
     let len = eq.len();
-    let mut state = (layer.map(|array| cut(array, len)), [L::sum(), L::sum()]);
+    let mut layer = layer.map(|array| cut(array, len));
     let (r, lambda) = (broadcast_scaled::<L>(r), broadcast_scaled::<L>(lambda));
-    sweep::<L, _>(
-        len,
-        &mut state,
-        |(layer, sums), at| {
-            let mut low = [r; 4];
-            let mut slope = [r; 4];
-            for (k, array) in layer.iter_mut().enumerate() {
-                let [lo, hi] = bind_quarters::<L>(array, at, r);
-                low[k] = lo;
-                slope[k] = L::sub(hi, lo);
+    let (mut zero, mut infinity) = (L::sum(), L::sum());
+    let mut start = 0;
+    while start < len {
+        let end = start.saturating_add(stride::<L>()).min(len);
+        for at in (start..end).step_by(L::COUNT) {
+            let (mut low, mut slope) = ([lambda; 4], [lambda; 4]);
+            for k in 0..4 {
+                let (bound_low, bound_high) = bind_quarters::<L>(&mut layer[k], at, r);
+                low[k] = bound_low;
+                slope[k] = L::sub(bound_high, bound_low);
             }
             let weight = L::load(eq, at);
-            L::accumulate(&mut sums[0], weight, combined::<L>(low, lambda));
-            L::accumulate(&mut sums[1], weight, combined::<L>(slope, lambda));
-        },
-        |(_, sums)| fold_both::<L>(sums),
-    );
-    state.1.map(|sum| L::finish(sum) * Fr::from(L::EXCESS))
+            L::accumulate(&mut zero, weight, combined::<L>(low, lambda));
+            L::accumulate(&mut infinity, weight, combined::<L>(slope, lambda));
+        }
+        L::fold(&mut zero);
+        L::fold(&mut infinity);
+        start = end;
+    }
+    excess_removed::<L>(zero, infinity)
 }
 
 /// The first round of the leaf layer; halves of `p0, p1` and of `q0, q1`.
@@ -249,41 +279,69 @@ pub(super) fn fraction_round_i32<L: Lanes>(
     lambda: &Fr,
 ) -> [Fr; 2] {
     let len = eq.len();
-    let p = p.map(|child| child.map(|half| &half[..len]));
-    let q = q.map(|child| child.map(|half| &half[..len]));
-    let square = *lambda * lambda * Fr::from(L::EXCESS).inverse().unwrap_or(Fr::ONE);
-    let (plus, minus) = (L::broadcast(lambda), L::broadcast(&-*lambda));
-    let (plus_square, minus_square) = (L::broadcast(&square), L::broadcast(&-square));
-    let point = |q0, q1, p0, p1| {
-        let product = L::mul(L::add_signed(q0, p0, plus, minus), L::add_signed(q1, p1, plus, minus));
-        L::add_signed(L::reduce(product), L::sign_mul(p0, p1), minus_square, plus_square)
-    };
-    let mut sums = ([L::sum(), L::sum()], [ProductSum::default(); 2]);
-    sweep::<L, _>(
-        len,
-        &mut sums,
-        |(sums, general), at| {
-            let bits = p.map(|child| child.map(|half| L::load_bits(half, at)));
-            if let [[Some(p00), Some(p01)], [Some(p10), Some(p11)]] = bits {
-                let [[q00, q01], [q10, q11]] = q.map(|child| child.map(|half| L::load(half, at)));
+    let [[p00, p01], [p10, p11]] = p.map(|child| child.map(|half| &half[..len]));
+    let [[q00, q01], [q10, q11]] = q.map(|child| child.map(|half| &half[..len]));
+    let constants = LeafConstants::<L>::new(lambda);
+    let (mut zero, mut infinity) = (L::sum(), L::sum());
+    let mut general = [ProductSum::default(); 2];
+    let mut start = 0;
+    while start < len {
+        let end = start.saturating_add(stride::<L>()).min(len);
+        for at in (start..end).step_by(L::COUNT) {
+            if let (Some(p0_low), Some(p0_high), Some(p1_low), Some(p1_high)) =
+                (L::load_bits(p00, at), L::load_bits(p01, at), L::load_bits(p10, at), L::load_bits(p11, at))
+            {
+                let (q0_low, q1_low) = (L::load(q00, at), L::load(q10, at));
                 let weight = L::load(eq, at);
-                L::accumulate(&mut sums[0], weight, point(q00, q10, p00, p10));
-                let slope =
-                    point(L::sub(q01, q00), L::sub(q11, q10), L::sign_sub(p01, p00), L::sign_sub(p11, p10));
-                L::accumulate(&mut sums[1], weight, slope);
+                L::accumulate(&mut zero, weight, constants.combined(q0_low, q1_low, p0_low, p1_low));
+                let q0_slope = L::sub(L::load(q01, at), q0_low);
+                let q1_slope = L::sub(L::load(q11, at), q1_low);
+                let (p0_slope, p1_slope) = (L::sign_sub(p0_high, p0_low), L::sign_sub(p1_high, p1_low));
+                L::accumulate(&mut infinity, weight, constants.combined(q0_slope, q1_slope, p0_slope, p1_slope));
             } else {
                 for i in at..at + L::COUNT {
-                    let p = p.map(|child| child.map(|half| half[i]));
-                    let q = q.map(|child| child.map(|half| *limbs(&half[i])));
-                    general_leaf(general, p, q, limbs(&eq[i]), limbs(lambda));
+                    let p = [[p00[i], p01[i]], [p10[i], p11[i]]];
+                    let q = [[q00, q01], [q10, q11]].map(|child| child.map(|half| *limbs(&half[i])));
+                    general_leaf(&mut general, p, q, limbs(&eq[i]), limbs(lambda));
                 }
             }
-        },
-        |(sums, _)| fold_both::<L>(sums),
-    );
-    let [at_zero, at_infinity] = sums.0.map(|sum| L::finish(sum) * Fr::from(L::EXCESS));
-    let [general_zero, general_infinity] = sums.1.map(ProductSum::finish);
-    [at_zero + general_zero, at_infinity + general_infinity]
+        }
+        L::fold(&mut zero);
+        L::fold(&mut infinity);
+        start = end;
+    }
+    let [bits_zero, bits_infinity] = excess_removed::<L>(zero, infinity);
+    let [general_zero, general_infinity] = general.map(ProductSum::finish);
+    [bits_zero + general_zero, bits_infinity + general_infinity]
+}
+
+/// `lambda`, and `lambda^2 / E`, with both signs.
+struct LeafConstants<L: Lanes> {
+    plus: L::Value,
+    minus: L::Value,
+    plus_square: L::Value,
+    minus_square: L::Value,
+}
+
+impl<L: Lanes> LeafConstants<L> {
+    #[inline(always)]
+    fn new(lambda: &Fr) -> Self {
+        let square = *lambda * lambda * Fr::from(L::EXCESS).inverse().unwrap_or(Fr::ONE);
+        Self {
+            plus: L::broadcast(lambda),
+            minus: L::broadcast(&-*lambda),
+            plus_square: L::broadcast(&square),
+            minus_square: L::broadcast(&-square),
+        }
+    }
+
+    /// [`combined`] for numerators in {-1, 0, 1}.
+    #[inline(always)]
+    fn combined(&self, q0: L::Value, q1: L::Value, p0: L::Sign, p1: L::Sign) -> L::Value {
+        let left = L::add_signed(q0, p0, self.plus, self.minus);
+        let right = L::add_signed(q1, p1, self.plus, self.minus);
+        L::add_signed(L::reduce(L::mul(left, right)), L::sign_mul(p0, p1), self.minus_square, self.plus_square)
+    }
 }
 
 /// One pair of the leaf layer's first round for any numerators: `q0 (q1 + lambda p1) + (lambda p0) q1` at 0 and infinity.
@@ -319,7 +377,7 @@ pub(super) fn bind_i32<L: Lanes>(lo: &[i32], hi: &[i32], out: &mut [Fr], r: &Fr)
     for at in (0..out.len()).step_by(L::COUNT) {
         if let (Some(low), Some(high)) = (L::load_bits(lo, at), L::load_bits(hi, at)) {
             let value = L::add_signed(zero, low, one, zero);
-            L::store2(L::add_signed(value, L::sign_sub(high, low), plus, minus), out, at);
+            L::store(L::canonical(L::add_signed(value, L::sign_sub(high, low), plus, minus)), out, at);
         } else {
             for i in at..at + L::COUNT {
                 let mut sum = IntegerSum::default();

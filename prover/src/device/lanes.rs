@@ -8,8 +8,11 @@ use ark_bn254::Fr;
 /// Arithmetic on [`Lanes::COUNT`] field elements at once.
 ///
 /// Values are *loose*: nonnegative integers below a few times `p`, congruent to a stored form. Reduction divides by
-/// `E R`, where the excess `E` is a power of two that depends on the implementation; kernels account for it with
-/// [`Lanes::load_scaled`] and [`Lanes::broadcast_scaled`] before a stored result, or on a sum at the end.
+/// `E R`, where the excess `E` is a power of two that depends on the implementation; kernels account for it by scaling
+/// one factor of what they store, or a whole sum at the end.
+///
+/// A vector implementation is compiled for its instructions only where it is inlined, hence no closures and no iterator
+/// adapters around these methods.
 pub(super) trait Lanes {
     /// Elements per operation.
     const COUNT: usize;
@@ -30,13 +33,11 @@ pub(super) trait Lanes {
     fn load_scaled(from: &[Fr], at: usize) -> Self::Value;
     /// The same element in all lanes.
     fn broadcast(x: &Fr) -> Self::Value;
-    /// Stores the residue of values below `2p`.
-    fn store2(value: Self::Value, to: &mut [Fr], at: usize);
-    /// Residues of values below `4p`.
-    fn canonical4(value: Self::Value) -> Self::Value;
     /// Stores canonical values.
     fn store(value: Self::Value, to: &mut [Fr], at: usize);
 
+    /// Residues of values below `2p`.
+    fn canonical(value: Self::Value) -> Self::Value;
     /// `a + b`.
     fn add(a: Self::Value, b: Self::Value) -> Self::Value;
     /// `a - b + p`, for `b` at most `p`.
@@ -47,6 +48,10 @@ pub(super) trait Lanes {
     fn mul_add(sum: Self::Wide, a: Self::Value, b: Self::Value) -> Self::Wide;
     /// `a / (E R)`, and less than `p` more; `a` is below `20 p^2`.
     fn reduce(a: Self::Wide) -> Self::Value;
+    /// The canonical [`Lanes::reduce`], when that is below `2p`.
+    fn reduce_canonical(a: Self::Wide) -> Self::Value;
+    /// The canonical sum of `b` and [`Lanes::reduce`], when that is below `4p`.
+    fn reduce_add(a: Self::Wide, b: Self::Value) -> Self::Value;
 
     /// An empty sum.
     fn sum() -> Self::Sum;
@@ -97,18 +102,13 @@ impl Lanes for Scalar {
     }
 
     #[inline(always)]
-    fn store2(value: Limbs, to: &mut [Fr], at: usize) {
-        to[at] = element(canonical2(&value));
-    }
-
-    #[inline(always)]
-    fn canonical4(value: Limbs) -> Limbs {
-        canonical4(&value)
-    }
-
-    #[inline(always)]
     fn store(value: Limbs, to: &mut [Fr], at: usize) {
         to[at] = element(value);
+    }
+
+    #[inline(always)]
+    fn canonical(value: Limbs) -> Limbs {
+        canonical2(&value)
     }
 
     #[inline(always)]
@@ -134,6 +134,16 @@ impl Lanes for Scalar {
     #[inline(always)]
     fn reduce(a: Wide) -> Limbs {
         redc(a)
+    }
+
+    #[inline(always)]
+    fn reduce_canonical(a: Wide) -> Limbs {
+        canonical2(&redc(a))
+    }
+
+    #[inline(always)]
+    fn reduce_add(a: Wide, b: Limbs) -> Limbs {
+        canonical4(&add(&redc(a), &b))
     }
 
     #[inline(always)]

@@ -41,7 +41,10 @@ const fn reciprocal() -> u64 {
         let mut borrow = false;
         let mut i = 0;
         while i < 4 {
-            (difference[i], borrow) = remainder[i].borrowing_sub(P[i], borrow);
+            let (rest, under1) = remainder[i].overflowing_sub(P[i]);
+            let (rest, under2) = rest.overflowing_sub(borrow as u64);
+            difference[i] = rest;
+            borrow = under1 || under2;
             i += 1;
         }
         quotient <<= 1;
@@ -181,6 +184,11 @@ pub(super) fn reduce_five(s: &[u64; 5]) -> Limbs {
 pub(super) struct ProductSum([u64; 9]);
 
 impl ProductSum {
+    /// The sum that is the nine-limb integer `limbs`.
+    pub(super) fn from_limbs(limbs: [u64; 9]) -> Self {
+        Self(limbs)
+    }
+
     /// Adds a product, or a short sum of products.
     #[inline(always)]
     pub(super) fn add(&mut self, product: &Wide) {
@@ -227,55 +235,19 @@ impl IntegerSum {
         self.0[4] += carry;
     }
 
+    /// Adds `weight`.
+    #[inline(always)]
+    pub(super) fn add_one(&mut self, weight: &Limbs) {
+        let mut carry = false;
+        for j in 0..4 {
+            (self.0[j], carry) = self.0[j].carrying_add(weight[j], carry);
+        }
+        self.0[4] += u64::from(carry);
+    }
+
     /// The sum's residue, as a stored form.
     #[inline(always)]
     pub(super) fn finish(self) -> Limbs {
         reduce_five(&self.0)
-    }
-}
-
-/// A weight in eight 32-bit digits, for sums in independent columns that the compiler turns into vector code.
-pub(super) type Digits = [u32; 8];
-
-/// The stored form of a weight as digits.
-pub(super) fn digits(weight: &Fr) -> Digits {
-    let l = limbs(weight);
-    std::array::from_fn(|j| (l[j / 2] >> (32 * (j % 2))) as u32)
-}
-
-/// A sum of weights times integers below `2^16`: at most [`ColumnSum::TERMS`] of them.
-#[derive(Clone, Copy, Default)]
-pub(super) struct ColumnSum([u64; 8]);
-
-impl ColumnSum {
-    /// Each term is below `2^48` in each column.
-    pub(super) const TERMS: usize = 1 << 16;
-
-    /// Adds `weight * x`, for `x` below `2^16`.
-    #[inline(always)]
-    pub(super) fn add(&mut self, weight: &Digits, x: u32) {
-        for (column, &digit) in self.0.iter_mut().zip(weight) {
-            *column = column.wrapping_add(u64::from(digit) * u64::from(x));
-        }
-    }
-
-    /// The sum of `self` and `2^16 * upper`, as a stored form.
-    #[inline(always)]
-    pub(super) fn finish_with(self, upper: &Self) -> Limbs {
-        let mut sum = [0u64; 5];
-        let mut carry = 0u128;
-        for j in 0..8 {
-            carry += u128::from(self.0[j]) + (u128::from(upper.0[j]) << 16);
-            sum[j / 2] |= (carry as u64 & 0xffff_ffff) << (32 * (j % 2));
-            carry >>= 32;
-        }
-        sum[4] = carry as u64;
-        reduce_five(&sum)
-    }
-
-    /// The sum, as a stored form.
-    #[inline(always)]
-    pub(super) fn finish(self) -> Limbs {
-        self.finish_with(&Self::default())
     }
 }

@@ -13,9 +13,17 @@
 //!
 //! Shapes are a contract between the caller and the device: a mismatch is a bug in the prover and panics.
 
+mod axis;
 mod cpu;
+mod dispatch;
+#[cfg(target_arch = "x86_64")]
+mod ifma;
+mod integers;
+mod kernels;
+mod lanes;
 mod mac;
 mod reference;
+mod split;
 
 #[cfg(test)]
 mod conformance;

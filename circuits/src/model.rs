@@ -1,0 +1,369 @@
+//! A compiled model: the integer graph, its weights, and how floats map to its integers.
+//!
+//! The file format is one checked envelope around a canonical payload (docs/protocol.md#model-file): the magic
+//! `ASSAYMOD`, a `u16` version and a `u64` payload length, both big-endian, the payload, and the Keccak-256 of all bytes
+//! before it.
+
+use crate::{
+    canonical,
+    error::GraphError,
+    eval::{Values, eval},
+    graph::{Graph, Node, check_weights},
+    tensor::Tensor,
+};
+use serde::{Deserialize, Serialize};
+
+/// Why a model, its file or a value fed to it is rejected.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ModelError {
+    /// The graph or a weight tensor breaks a rule.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// The bytes are no model file.
+    #[error("not a model file: {0}")]
+    File(String),
+    /// Written by another version of the format.
+    #[error("model file of version {got}; this program reads version {expected}")]
+    Version {
+        /// The version that this program reads.
+        expected: u16,
+        /// The version in the file.
+        got: u16,
+    },
+    /// The description of an input or output does not fit the graph.
+    #[error("tensor '{name}': {what}")]
+    Spec {
+        /// Name of the tensor.
+        name: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// A float tensor of the wrong length.
+    #[error("tensor '{name}' of shape {shape:?}: expected {expected} values, got {got}")]
+    Length {
+        /// Name of the tensor.
+        name: String,
+        /// Its shape.
+        shape: Vec<usize>,
+        /// Values that the shape asks for.
+        expected: usize,
+        /// Values present.
+        got: usize,
+    },
+    /// A NaN or an infinity.
+    #[error("tensor '{name}': the value at position {position:?} is {value}")]
+    NotFinite {
+        /// Name of the tensor.
+        name: String,
+        /// Index along each axis.
+        position: Vec<usize>,
+        /// The value, as text.
+        value: String,
+    },
+}
+
+/// An input or output as the source model describes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TensorSpec {
+    /// Name in the source model.
+    pub name: String,
+    /// Extents, with a batch of one.
+    pub shape: Vec<usize>,
+    /// `float = integer * 2^-scale_bits`.
+    pub scale_bits: i32,
+}
+
+/// How well one output of the integer graph follows the float model.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct OutputReport {
+    /// Name of the output.
+    pub name: String,
+    /// Share of samples whose largest entry is the same, 0 to 1; one for an output of a single value.
+    pub top1: f64,
+    /// Mean absolute error, relative to the float output's range over all samples.
+    pub mean_error: f64,
+    /// Largest absolute error, relative to the float output's range over all samples.
+    pub max_error: f64,
+    /// The float output's range: largest minus smallest value.
+    pub range: f64,
+}
+
+/// How the float model was quantized, and how far the result is from it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct QuantReport {
+    /// Width of weights.
+    pub weight_bits: u32,
+    /// Width of activations.
+    pub activation_bits: u32,
+    /// Number of samples compared.
+    pub samples: u64,
+    /// Whether the samples were made up for want of calibration data.
+    pub generated: bool,
+    /// One entry per output.
+    pub outputs: Vec<OutputReport>,
+    /// The intermediate tensor that is furthest off, with its error relative to its range.
+    pub worst_layer: Option<(String, f64)>,
+    /// Lookups at which values were clamped although that changed them, with how many over all samples.
+    pub saturations: Vec<(String, u64)>,
+    /// Remarks for people.
+    pub notes: Vec<String>,
+}
+
+impl QuantReport {
+    /// The smallest top-1 agreement over all outputs, 0 to 1.
+    pub fn top1(&self) -> f64 {
+        self.outputs.iter().map(|o| o.top1).fold(1.0, f64::min)
+    }
+
+    /// The largest error over all outputs, relative to the output's range.
+    pub fn max_error(&self) -> f64 {
+        self.outputs.iter().map(|o| o.max_error).fold(0.0, f64::max)
+    }
+}
+
+/// A quantized model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    /// The statement.
+    pub graph: Graph,
+    /// Weight tensors, in the order of [`Graph::weights`].
+    pub weights: Vec<Tensor>,
+    /// The inputs, in the graph's order.
+    pub inputs: Vec<TensorSpec>,
+    /// The outputs, in the graph's order.
+    pub outputs: Vec<TensorSpec>,
+    /// How the model was made; no part of its identity.
+    pub report: QuantReport,
+}
+
+/// First bytes of a model file.
+pub const MAGIC: &[u8; 8] = b"ASSAYMOD";
+/// Version of the file format.
+pub const VERSION: u16 = 1;
+/// Largest model file, in bytes.
+pub const MAX_FILE_BYTES: usize = 1 << 31;
+/// Largest magnitude of [`TensorSpec::scale_bits`].
+pub const MAX_SCALE_BITS: i32 = 120;
+
+const HEADER: usize = 8 + 2 + 8;
+const CHECKSUM: usize = 32;
+
+#[derive(Serialize, Deserialize)]
+struct Payload {
+    graph: Vec<u8>,
+    weights: Vec<Vec<i32>>,
+    inputs: Vec<TensorSpec>,
+    outputs: Vec<TensorSpec>,
+    report: QuantReport,
+}
+
+impl TensorSpec {
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether there are no values.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Floats of an integer tensor with this shape and scale.
+    pub fn dequantize(&self, t: &Tensor) -> Result<Vec<f32>, ModelError> {
+        if t.shape != self.shape || t.data.len() != self.len() {
+            return Err(GraphError::Shape { expected: self.shape.clone(), got: t.shape.clone() }.into());
+        }
+        let scale = (-f64::from(self.scale_bits)).exp2();
+        Ok(t.data.iter().map(|v| (*v as f64 * scale) as f32).collect())
+    }
+
+    /// Integers of finite floats, clamped to `[lo, hi]`; also the number of values clamped.
+    fn quantize(&self, values: &[f32], lo: i64, hi: i64) -> Result<(Tensor, usize), ModelError> {
+        if values.len() != self.len() {
+            return Err(ModelError::Length {
+                name: self.name.clone(),
+                shape: self.shape.clone(),
+                expected: self.len(),
+                got: values.len(),
+            });
+        }
+        let scale = f64::from(self.scale_bits).exp2();
+        let mut saturated = 0;
+        let mut data = Vec::with_capacity(values.len());
+        for (i, v) in values.iter().enumerate() {
+            if !v.is_finite() {
+                return Err(ModelError::NotFinite {
+                    name: self.name.clone(),
+                    position: position(&self.shape, i),
+                    value: v.to_string(),
+                });
+            }
+            let q = (f64::from(*v) * scale).round();
+            let clamped = q.clamp(lo as f64, hi as f64);
+            saturated += usize::from(clamped != q);
+            data.push(clamped as i64);
+        }
+        Ok((Tensor { shape: self.shape.clone(), data }, saturated))
+    }
+
+    fn check(&self, node: &Node) -> Result<(), ModelError> {
+        let err = |what: String| Err(ModelError::Spec { name: self.name.clone(), what });
+        if self.shape != node.shape {
+            return err(format!("shape {:?}, but node '{}' has {:?}", self.shape, node.name, node.shape));
+        }
+        if self.scale_bits.unsigned_abs() > MAX_SCALE_BITS.unsigned_abs() {
+            return err(format!("a scale of 2^{}", -i64::from(self.scale_bits)));
+        }
+        Ok(())
+    }
+}
+
+/// Index along each axis of entry `i`.
+fn position(shape: &[usize], i: usize) -> Vec<usize> {
+    crate::tensor::strides(shape).iter().zip(shape).map(|(s, n)| i / (*s).max(1) % (*n).max(1)).collect()
+}
+
+/// The identity of a model: its graph's canonical bytes and the digest of its weights.
+pub fn model_id(graph: &[u8], weights_digest: &[u8; 32]) -> [u8; 32] {
+    canonical::digest("assay.model.v1", &[graph, weights_digest])
+}
+
+impl Model {
+    /// Checks that all parts fit together.
+    pub fn validate(&self) -> Result<(), ModelError> {
+        check_weights(&self.graph, &self.weights)?;
+        let ids = [self.graph.inputs(), self.graph.outputs()];
+        for (ids, specs) in ids.into_iter().zip([&self.inputs, &self.outputs]) {
+            if ids.len() != specs.len() {
+                return Err(GraphError::Arity { expected: ids.len(), got: specs.len() }.into());
+            }
+            for (id, spec) in ids.iter().zip(specs) {
+                spec.check(self.graph.node(*id))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Integers for one of the model's inputs, clamped to its width; also the number of values clamped.
+    ///
+    /// # Errors
+    /// A spec that is no input of this model, a wrong number of values, NaN or infinities.
+    pub fn quantize(&self, spec: &TensorSpec, values: &[f32]) -> Result<(Tensor, usize), ModelError> {
+        let id = self
+            .inputs
+            .iter()
+            .position(|s| s == spec)
+            .and_then(|k| self.graph.inputs().get(k))
+            .ok_or_else(|| ModelError::Spec { name: spec.name.clone(), what: "no input of this model".to_owned() })?;
+        let range = self.graph.node(*id).range;
+        spec.quantize(values, range.lo as i64, range.hi as i64)
+    }
+
+    /// Floats of an output (or input) of this model.
+    pub fn dequantize(&self, spec: &TensorSpec, t: &Tensor) -> Result<Vec<f32>, ModelError> {
+        spec.dequantize(t)
+    }
+
+    /// Integers for all inputs, in order; also the number of values clamped.
+    pub fn quantize_all(&self, inputs: &[Vec<f32>]) -> Result<(Vec<Tensor>, usize), ModelError> {
+        if inputs.len() != self.inputs.len() {
+            return Err(GraphError::Arity { expected: self.inputs.len(), got: inputs.len() }.into());
+        }
+        let mut saturated = 0;
+        let mut out = Vec::with_capacity(inputs.len());
+        for (spec, values) in self.inputs.iter().zip(inputs) {
+            let (t, n) = self.quantize(spec, values)?;
+            saturated += n;
+            out.push(t);
+        }
+        Ok((out, saturated))
+    }
+
+    /// Runs the plain interpreter.
+    pub fn eval(&self, inputs: &[Tensor]) -> Result<Values, ModelError> {
+        Ok(eval(&self.graph, &self.weights, inputs)?)
+    }
+
+    /// The identity of the model: graph and weights, nothing else.
+    pub fn model_id(&self) -> Result<[u8; 32], ModelError> {
+        Ok(model_id(&self.graph.to_bytes()?, &self.weights_digest()?))
+    }
+
+    /// Digest of the weights alone.
+    pub fn weights_digest(&self) -> Result<[u8; 32], ModelError> {
+        let weights = canonical::to_bytes(&narrow(&self.weights)?)?;
+        Ok(canonical::digest("assay.weights.v1", &[&weights]))
+    }
+
+    /// The bytes of the model file.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, ModelError> {
+        self.validate()?;
+        let payload = canonical::to_bytes(&Payload {
+            graph: self.graph.to_bytes()?,
+            weights: narrow(&self.weights)?,
+            inputs: self.inputs.clone(),
+            outputs: self.outputs.clone(),
+            report: self.report.clone(),
+        })?;
+        let mut out = Vec::with_capacity(HEADER + payload.len() + CHECKSUM);
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(&VERSION.to_be_bytes());
+        out.extend_from_slice(&(payload.len() as u64).to_be_bytes());
+        out.extend_from_slice(&payload);
+        let sum = canonical::digest("assay.model-file", &[&out]);
+        out.extend_from_slice(&sum);
+        Ok(out)
+    }
+
+    /// Decodes and validates a model file; hostile bytes give an error.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelError> {
+        let bad = |what: &str| ModelError::File(what.to_owned());
+        if bytes.len() > MAX_FILE_BYTES {
+            return Err(ModelError::File(format!("{} bytes; at most {MAX_FILE_BYTES}", bytes.len())));
+        }
+        let rest = bytes.strip_prefix(MAGIC.as_slice()).ok_or_else(|| bad("it does not start with ASSAYMOD"))?;
+        let (version, rest) = rest.split_first_chunk::<2>().ok_or_else(|| bad("it is cut short"))?;
+        let version = u16::from_be_bytes(*version);
+        if version != VERSION {
+            return Err(ModelError::Version { expected: VERSION, got: version });
+        }
+        let (length, rest) = rest.split_first_chunk::<8>().ok_or_else(|| bad("it is cut short"))?;
+        let (payload, sum) = rest.split_last_chunk::<CHECKSUM>().ok_or_else(|| bad("it is cut short"))?;
+        if u64::from_be_bytes(*length) != payload.len() as u64 {
+            return Err(ModelError::File(format!(
+                "it announces {} bytes and holds {}",
+                u64::from_be_bytes(*length),
+                payload.len()
+            )));
+        }
+        let body = bytes.get(..HEADER + payload.len()).ok_or_else(|| bad("it is cut short"))?;
+        if canonical::digest("assay.model-file", &[body]) != *sum {
+            return Err(bad("its checksum is wrong; the file is damaged"));
+        }
+        let p: Payload = canonical::from_bytes(payload)?;
+        let graph = Graph::from_bytes(&p.graph)?;
+        let ids: Vec<_> = graph.weights().collect();
+        if ids.len() != p.weights.len() {
+            return Err(GraphError::Arity { expected: ids.len(), got: p.weights.len() }.into());
+        }
+        let weights = ids
+            .iter()
+            .zip(p.weights)
+            .map(|(id, w)| Tensor::new(graph.node(*id).shape.clone(), w.into_iter().map(i64::from).collect()))
+            .collect::<Result<Vec<_>, _>>()?;
+        let model = Self { graph, weights, inputs: p.inputs, outputs: p.outputs, report: p.report };
+        model.validate()?;
+        Ok(model)
+    }
+}
+
+fn narrow(weights: &[Tensor]) -> Result<Vec<Vec<i32>>, GraphError> {
+    let one = |v: &i64| {
+        i32::try_from(*v).map_err(|_| GraphError::OutOfRange {
+            value: *v,
+            lo: i128::from(i32::MIN),
+            hi: i128::from(i32::MAX),
+        })
+    };
+    weights.iter().map(|t| t.data.iter().map(one).collect()).collect()
+}

@@ -1,0 +1,162 @@
+//! Running the float model: ranges of all tensors over the calibration samples.
+
+use super::{error::ImportError, load::FloatModel};
+use std::collections::HashMap;
+use tract_onnx::{
+    prelude::*,
+    tract_hir::{
+        internal::EvalOp,
+        tract_core::ops::{konst::Const, source::TypedSource},
+    },
+};
+
+/// Smallest and largest value of every float tensor.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stats(HashMap<OutletId, (f64, f64)>);
+
+impl Stats {
+    /// The range of a tensor; `[-1, 1]` where it is unknown.
+    pub(crate) fn range(&self, outlet: OutletId) -> (f64, f64) {
+        self.0.get(&outlet).copied().unwrap_or((-1.0, 1.0))
+    }
+
+    fn add(&mut self, outlet: OutletId, values: &[f32]) {
+        let r = self.0.entry(outlet).or_insert((f64::INFINITY, f64::NEG_INFINITY));
+        for v in values {
+            r.0 = r.0.min(f64::from(*v));
+            r.1 = r.1.max(f64::from(*v));
+        }
+    }
+}
+
+/// Checks samples against the model's inputs: one flat array per input, all values finite.
+pub(crate) fn check_samples(model: &FloatModel, samples: &[Vec<Vec<f32>>]) -> Result<(), ImportError> {
+    for (sample, inputs) in samples.iter().enumerate() {
+        let err = |tensor: &str, reason: String| {
+            Err(ImportError::Calibration { sample, tensor: tensor.to_owned(), reason })
+        };
+        if inputs.len() != model.inputs.len() {
+            return err("", format!("expected {} inputs, got {}", model.inputs.len(), inputs.len()));
+        }
+        for ((name, shape), values) in model.inputs.iter().zip(inputs) {
+            let n: usize = shape.iter().product();
+            if values.len() != n {
+                return err(name, format!("expected {n} values for shape {shape:?}, got {}", values.len()));
+            }
+            if let Some(i) = values.iter().position(|v| !v.is_finite()) {
+                return err(name, format!("value {i} is {}", values[i]));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Samples for a model without calibration data: even ones uniform in [0, 1) (images), odd ones roughly normal.
+pub(crate) fn generate_samples(model: &FloatModel, seed: u64, count: usize) -> Vec<Vec<Vec<f32>>> {
+    let mut state = seed;
+    let mut uniform = move || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 40) as f32 / (1u32 << 24) as f32
+    };
+    let mut sample = |k: usize, n: usize| -> Vec<f32> {
+        (0..n)
+            .map(|_| if k % 2 == 0 { uniform() } else { (0..6).map(|_| uniform()).sum::<f32>() * 1.4 - 4.2 })
+            .collect()
+    };
+    (0..count).map(|k| model.inputs.iter().map(|(_, s)| sample(k, s.iter().product())).collect()).collect()
+}
+
+/// Runs one sample and hands every float tensor to `visit`.
+pub(crate) fn run_float(
+    source: &FloatModel,
+    model: &TypedModel,
+    inputs: &[Vec<f32>],
+    visit: &mut dyn FnMut(OutletId, &[f32]),
+) -> Result<(), ImportError> {
+    let stage = "running the float model";
+    super::load::guarded(stage, || {
+        let fail = |e: TractError| ImportError::engine(stage, &e);
+        let order = model.eval_order().map_err(fail)?;
+        let mut uses: HashMap<OutletId, usize> = HashMap::new();
+        for id in &order {
+            for i in &model.nodes()[*id].inputs {
+                *uses.entry(*i).or_default() += 1;
+            }
+        }
+        let mut values: HashMap<OutletId, TValue> = HashMap::new();
+        for id in order {
+            let node = &model.nodes()[id];
+            let outputs = if let Some(c) = node.op_as::<Const>() {
+                vec![c.val().clone().into_tvalue()]
+            } else if node.op_is::<TypedSource>() {
+                let k = source.inputs.iter().position(|(n, _)| *n == node.name);
+                let (Some(k), Some(shape)) = (k, node.outputs[0].fact.shape.as_concrete()) else {
+                    return Err(ImportError::engine(stage, &format!("'{}' is no input", node.name)));
+                };
+                let data = inputs.get(k).map(Vec::as_slice).unwrap_or_default();
+                let t = Tensor::from_shape(shape, data).map_err(fail)?;
+                let t = t.cast_to_dt(node.outputs[0].fact.datum_type).map_err(fail)?.into_owned();
+                vec![t.into_tvalue()]
+            } else {
+                let args = node.inputs.iter().map(|i| values.get(i).cloned()).collect::<Option<_>>();
+                let args = args.ok_or_else(|| ImportError::engine(stage, &format!("'{}' lacks an input", node.name)))?;
+                let out = node.op.eval_out_of_plan(args).map_err(fail)?;
+                out.ok_or_else(|| ImportError::engine(stage, &format!("'{}' keeps state", node.name)))?.to_vec()
+            };
+            for i in &node.inputs {
+                if let Some(n) = uses.get_mut(i) {
+                    *n -= 1;
+                    if *n == 0 {
+                        values.remove(i);
+                    }
+                }
+            }
+            for (slot, t) in outputs.into_iter().enumerate() {
+                let outlet = OutletId::new(id, slot);
+                if t.datum_type().is_float() && !node.op_is::<Const>() {
+                    let f = t.cast_to::<f32>().map_err(fail)?;
+                    let plain = f.try_as_plain_ram().map_err(fail)?;
+                    visit(outlet, plain.as_slice::<f32>().map_err(fail)?);
+                }
+                if uses.get(&outlet).is_some_and(|n| *n > 0) {
+                    values.insert(outlet, t);
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Ranges over all samples.
+pub(crate) fn measure(
+    source: &FloatModel,
+    model: &TypedModel,
+    samples: &[Vec<Vec<f32>>],
+    progress: &mut dyn FnMut(&str, u64, u64),
+) -> Result<Stats, ImportError> {
+    let mut stats = Stats::default();
+    for (k, s) in samples.iter().enumerate() {
+        progress("calibrate", k as u64, samples.len() as u64);
+        let mut bad = None;
+        run_float(source, model, s, &mut |outlet, values| {
+            stats.add(outlet, values);
+            if bad.is_none() && values.iter().any(|v| !v.is_finite()) {
+                bad = Some(outlet);
+            }
+        })?;
+        if let Some(outlet) = bad {
+            let name = &model.nodes()[outlet.node].name;
+            let (node, op) = source.origin(name, "");
+            return Err(ImportError::Calibration {
+                sample: k,
+                tensor: node.to_owned(),
+                reason: format!("the float model itself computes a NaN or an infinity here ({op})"),
+            });
+        }
+    }
+    progress("calibrate", samples.len() as u64, samples.len() as u64);
+    Ok(stats)
+}

@@ -1,0 +1,312 @@
+//! The state of lowering: float tensors as integer nodes with scales, materialized only when an operator needs them.
+
+use super::{
+    calibrate::Stats,
+    error::ImportError,
+    expr::{Expr, Form},
+    load::FloatModel,
+    tables::{Function, Plan, Requests},
+};
+use crate::{
+    graph::{GraphBuilder, NodeId},
+    ops::{Op, OpClass},
+    tensor::{Tensor, element_count},
+};
+use std::{
+    collections::{HashMap, HashSet},
+    rc::Rc,
+};
+use tract_onnx::prelude::{OutletId, TypedModel, TypedNode};
+
+/// Widths used by one compilation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Widths {
+    pub(crate) weight: u32,
+    pub(crate) activation: u32,
+    pub(crate) limb: u32,
+}
+
+/// Width of additive constants (biases).
+pub(crate) const BIAS_BITS: u32 = 16;
+
+/// An integer node read as floats.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Root {
+    /// The node.
+    pub(crate) node: NodeId,
+    /// `float = integer * scale`, positive.
+    pub(crate) scale: f64,
+    /// Calibrated range of the floats.
+    pub(crate) range: (f64, f64),
+}
+
+/// A tensor that is a pointwise function of an integer node.
+#[derive(Clone, Debug)]
+pub(crate) struct Lazy {
+    /// The node.
+    pub(crate) root: Root,
+    /// The function.
+    pub(crate) expr: Rc<Expr>,
+    /// What is known of the function.
+    pub(crate) form: Form,
+    /// Calibrated range of the result.
+    pub(crate) range: (f64, f64),
+    /// The tract outlet that has this value, if one has.
+    pub(crate) outlet: Option<OutletId>,
+}
+
+impl Lazy {
+    /// The node itself.
+    pub(crate) fn of(root: Root) -> Self {
+        Self { root, expr: Expr::root(), form: Form::identity(), range: root.range, outlet: None }
+    }
+}
+
+/// The value of a tract outlet.
+#[derive(Clone, Debug)]
+pub(crate) enum Value {
+    /// Known at compile time.
+    Const(tract_onnx::prelude::Arc<tract_onnx::prelude::Tensor>),
+    /// Depends on the inputs.
+    Lazy(Lazy),
+}
+
+/// What has been lowered so far.
+pub(crate) struct Lowering<'a> {
+    pub(crate) source: &'a FloatModel,
+    pub(crate) model: &'a TypedModel,
+    pub(crate) stats: &'a Stats,
+    pub(crate) widths: Widths,
+    pub(crate) plan: &'a Plan,
+    pub(crate) g: GraphBuilder,
+    pub(crate) weights: Vec<Tensor>,
+    pub(crate) values: HashMap<OutletId, Value>,
+    /// Nodes folded into an earlier one.
+    pub(crate) skip: HashSet<usize>,
+    pub(crate) requests: Requests,
+    /// Shift and number of elements of every lookup.
+    pub(crate) shifts: Vec<(u32, u64)>,
+    /// Integer nodes that stand for a tract outlet, with their scale: for the report.
+    pub(crate) traces: Vec<(OutletId, NodeId, f64)>,
+    /// Name of the node being lowered.
+    pub(crate) name: String,
+    committed: HashMap<(NodeId, *const Expr), (Rc<Expr>, Root)>,
+}
+
+pub(crate) type Result<T> = std::result::Result<T, ImportError>;
+
+impl<'a> Lowering<'a> {
+    pub(crate) fn new(
+        source: &'a FloatModel,
+        model: &'a TypedModel,
+        stats: &'a Stats,
+        widths: Widths,
+        plan: &'a Plan,
+    ) -> Self {
+        Self {
+            source,
+            model,
+            stats,
+            widths,
+            plan,
+            g: GraphBuilder::new(widths.limb),
+            weights: vec![],
+            values: HashMap::new(),
+            skip: HashSet::new(),
+            requests: Requests::new(),
+            shifts: vec![],
+            traces: vec![],
+            name: String::new(),
+            committed: HashMap::new(),
+        }
+    }
+
+    /// Value of input `i` of a node.
+    pub(crate) fn input(&self, node: &TypedNode, i: usize) -> Result<Value> {
+        let outlet = node.inputs.get(i).ok_or_else(|| ImportError::unsupported(format!("it has no input {i}")))?;
+        let value = self.values.get(outlet).cloned();
+        value.ok_or_else(|| ImportError::unsupported(format!("its input {i} has no value")))
+    }
+
+    /// Input `i` of a node, which must depend on the model's inputs.
+    pub(crate) fn lazy(&self, node: &TypedNode, i: usize) -> Result<Lazy> {
+        match self.input(node, i)? {
+            Value::Lazy(l) => Ok(l),
+            Value::Const(_) => Err(ImportError::unsupported(format!("its input {i} is a constant"))),
+        }
+    }
+
+    /// Shape of an integer node.
+    pub(crate) fn shape(&self, id: NodeId) -> Vec<usize> {
+        self.g.node(id).shape.clone()
+    }
+
+    /// Shape of the tract node's output `o`.
+    pub(crate) fn out_shape(&self, node: &TypedNode, o: usize) -> Vec<usize> {
+        node.outputs[o].fact.shape.as_concrete().map(<[usize]>::to_vec).unwrap_or_default()
+    }
+
+    /// Calibrated range of an outlet.
+    pub(crate) fn range_of(&self, outlet: OutletId) -> (f64, f64) {
+        self.stats.range(outlet)
+    }
+
+    /// An integer node as the value of output 0 of a tract node.
+    pub(crate) fn result(&mut self, outlet: OutletId, node: NodeId, scale: f64) -> Value {
+        let range = self.range_of(outlet);
+        self.traces.push((outlet, node, scale));
+        Value::Lazy(Lazy { outlet: Some(outlet), ..Lazy::of(Root { node, scale, range }) })
+    }
+
+    /// Adds an integer node, named after the node being lowered.
+    pub(crate) fn push(&mut self, op: Op, inputs: &[NodeId]) -> Result<NodeId> {
+        let name = self.name.clone();
+        Ok(self.g.push(&name, op, inputs)?)
+    }
+
+    /// Adds a combination; a trivial one is the node itself.
+    pub(crate) fn linear(&mut self, terms: &[(NodeId, i64)], offset: i64) -> Result<NodeId> {
+        if let [(id, 1)] = terms
+            && offset == 0
+        {
+            return Ok(*id);
+        }
+        let name = self.name.clone();
+        Ok(self.g.linear(&name, terms, offset)?)
+    }
+
+    /// Adds a weight tensor.
+    pub(crate) fn weight(&mut self, suffix: &str, shape: &[usize], bits: u32, data: Vec<i64>) -> Result<NodeId> {
+        let name = format!("{}.{suffix}", self.name);
+        element_count(shape)?;
+        let id = self.g.weight(&name, shape, bits)?;
+        self.weights.push(Tensor::new(shape.to_vec(), data)?);
+        Ok(id)
+    }
+
+    /// The tensor as a linear view of committed tensors and contractions: no lookup where the function is affine.
+    pub(crate) fn materialize(&mut self, l: &Lazy) -> Result<Root> {
+        let Some((a, b)) = l.form.affine() else { return self.commit(l) };
+        let scale = (a * l.root.scale).abs();
+        let sign = if a < 0.0 { -1 } else { 1 };
+        if b == 0.0 {
+            let node = self.linear(&[(l.root.node, sign)], 0)?;
+            return Ok(Root { node, scale, range: l.range });
+        }
+        // The offset is rounded to an eighth of a unit of a committed tensor; accumulators are fine enough.
+        let up = if self.g.node(l.root.node).bilinear { 0 } else { 3 };
+        let scale = scale / f64::from(1 << up);
+        let node = self.linear(&[(l.root.node, sign << up)], to_int(b / scale)?)?;
+        Ok(Root { node, scale, range: l.range })
+    }
+
+    /// The tensor as an operand of a contraction: linear in committed tensors, and of a moderate width.
+    pub(crate) fn operand(&mut self, l: &Lazy) -> Result<Root> {
+        let node = self.g.node(l.root.node);
+        let width = node.range.hi - node.range.lo;
+        let wide = width >> (self.widths.activation + 7) != 0;
+        if l.form.affine().is_none() || node.bilinear || wide { self.commit(l) } else { self.materialize(l) }
+    }
+
+    /// The tensor as a committed one of the activation width, by one lookup unless it is committed already.
+    pub(crate) fn commit(&mut self, l: &Lazy) -> Result<Root> {
+        let is_committed = self.g.node(l.root.node).op.class() == OpClass::Committed;
+        if let (true, Some((a, b))) = (is_committed, l.form.affine())
+            && a > 0.0
+            && b == 0.0
+        {
+            return Ok(Root { scale: a * l.root.scale, ..l.root });
+        }
+        let key = (l.root.node, Rc::as_ptr(&l.expr));
+        if let Some((_, root)) = self.committed.get(&key) {
+            return Ok(*root);
+        }
+        let outer = self.name.clone();
+        if let Some(o) = l.outlet {
+            self.name = self.display_name(o.node);
+        }
+        let root = super::requantize::commit(self, l)?;
+        self.name = outer;
+        if let Some(o) = l.outlet {
+            self.traces.push((o, root.node, root.scale));
+        }
+        self.committed.insert(key, (l.expr.clone(), root));
+        Ok(root)
+    }
+
+    /// The name that people know a tract node by.
+    pub(crate) fn display_name(&self, node: usize) -> String {
+        let name = &self.model.nodes()[node].name;
+        self.source.origin(name, "").0.to_owned()
+    }
+
+    /// Adds a lookup of a shared function.
+    pub(crate) fn lookup(&mut self, node: NodeId, shift: u32, f: &Function<'_>) -> Result<NodeId> {
+        let n = self.g.node(node);
+        let elements: usize = n.shape.iter().product();
+        let worst = n.range.round_shift(shift);
+        let table = self.plan.table(f, worst, elements, &mut self.requests)?;
+        self.shifts.push((shift, elements as u64));
+        let name = self.name.clone();
+        Ok(self.g.lookup(&name, node, shift, table)?)
+    }
+
+    /// Brings tensors to one scale and adds them with signs.
+    pub(crate) fn combine(&mut self, terms: &[(Root, i64)]) -> Result<(NodeId, f64)> {
+        let scales: Vec<f64> = terms.iter().map(|(r, _)| r.scale).collect();
+        let (unit, factors) = common_scale(&scales);
+        let list: Vec<(NodeId, i64)> = terms.iter().zip(&factors).map(|((r, s), f)| (r.node, s * f)).collect();
+        Ok((self.linear(&list, 0)?, unit))
+    }
+
+    /// Repeats axes of extent one, after putting axes of extent one in front, to reach a shape.
+    pub(crate) fn broadcast(&mut self, node: NodeId, target: &[usize]) -> Result<NodeId> {
+        let mut id = node;
+        let mut shape = self.shape(id);
+        if shape.len() < target.len() {
+            let mut padded = vec![1; target.len() - shape.len()];
+            padded.extend(&shape);
+            id = self.push(Op::Reshape(crate::ops::Reshape { shape: padded.clone() }), &[id])?;
+            shape = padded;
+        }
+        for (axis, (have, want)) in shape.iter().zip(target).enumerate() {
+            if have == want {
+                continue;
+            }
+            if *have != 1 {
+                return Err(ImportError::unsupported(format!("shape {shape:?} does not broadcast to {target:?}")));
+            }
+            id = self.push(Op::Window(crate::ops::Window::broadcast(axis, *want)), &[id])?;
+        }
+        Ok(id)
+    }
+}
+
+/// A unit and integer factors so that each scale is nearly `factor * unit`.
+pub(crate) fn common_scale(scales: &[f64]) -> (f64, Vec<i64>) {
+    let (lo, hi) = scales.iter().fold((f64::INFINITY, 0.0f64), |(l, h), s| (l.min(*s), h.max(*s)));
+    let floor = lo.max(hi / f64::from(1u32 << 31));
+    let whole = |unit: f64| {
+        scales.iter().all(|s| {
+            let r = s / unit;
+            r >= 0.5 && (r - r.round()).abs() <= 1e-9 * r
+        })
+    };
+    let unit = if whole(floor) { floor } else { floor / 1024.0 };
+    (unit, scales.iter().map(|s| (s / unit).round() as i64).collect())
+}
+
+/// The nearest integer, where it fits.
+pub(crate) fn to_int(v: f64) -> Result<i64> {
+    let r = v.round();
+    if r.abs() < 9e15 {
+        Ok(r as i64)
+    } else {
+        Err(ImportError::unsupported(format!("a constant of {v:e} units; rescale the model")))
+    }
+}
+
+/// Exponent `e` so that `max * 2^e` is at most `limit`; zero where there is nothing to fit.
+pub(crate) fn fit_exponent(max: f64, limit: f64) -> i32 {
+    if max <= 0.0 || !max.is_finite() { 0 } else { ((limit / max).log2().floor() as i32).clamp(-60, 60) }
+}

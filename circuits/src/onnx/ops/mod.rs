@@ -1,0 +1,39 @@
+//! Lowering of tract operators, one file per family.
+//!
+//! Every file is headed: statement, ONNX operators, shapes, lowering, lookups, soundness, reference. To add an operator,
+//! write its file and add one line to [`FAMILIES`].
+
+mod axes;
+mod binary;
+mod broadcast;
+mod concat;
+mod conv;
+mod einsum;
+mod pad;
+mod pointwise;
+mod pool;
+mod prelu;
+mod reduce;
+mod slice;
+
+use super::lower::{Lowering, Result, Value};
+use tract_onnx::prelude::TypedNode;
+
+/// Lowers a node if it is of the family: its outputs' values, or `None`.
+pub(crate) type Lower = fn(&mut Lowering<'_>, &TypedNode) -> Result<Option<Vec<Value>>>;
+
+/// The families, in the order in which they are asked.
+pub(crate) const FAMILIES: &[Lower] = &[
+    axes::lower,
+    broadcast::lower,
+    einsum::lower,
+    conv::lower,
+    prelu::lower,
+    binary::lower,
+    pointwise::lower,
+    pool::lower,
+    reduce::lower,
+    slice::lower,
+    concat::lower,
+    pad::lower,
+];

@@ -1,0 +1,145 @@
+//! Materializing a pointwise function by one lookup: rounding, clamp and the function itself.
+
+use super::{
+    error::ImportError,
+    expr::Form,
+    lower::{Lazy, Lowering, Result, Root, fit_exponent, to_int},
+    tables::Function,
+};
+
+/// Room above the calibrated maximum.
+const HEADROOM: f64 = 1.03;
+
+/// Integer bounds of a table's output.
+fn bounds(bits: u32, unsigned: bool) -> (i64, i64) {
+    if unsigned { (0, (1 << bits) - 1) } else { (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) }
+}
+
+/// Adds the lookup that commits a tensor.
+pub(crate) fn commit(c: &mut Lowering<'_>, l: &Lazy) -> Result<Root> {
+    if let Form::Clamp { a, b, lo, hi } = l.form
+        && let Some(root) = commit_clamp(c, l, a, b, lo, hi)?
+    {
+        return Ok(root);
+    }
+    commit_general(c, l)
+}
+
+/// `clamp(a*x + b, lo, hi)` with keys in units of the output, so that one table serves many layers. `None` where the
+/// scale of `x` is no power of two and aligning it costs more than a table of its own.
+fn commit_clamp(c: &mut Lowering<'_>, l: &Lazy, a: f64, b: f64, lo: f64, hi: f64) -> Result<Option<Root>> {
+    let node = c.g.node(l.root.node);
+    let elements: usize = node.shape.iter().product();
+    let scale = (a * l.root.scale).abs();
+    let unsigned = lo >= 0.0 || (a > 0.0 && b >= 0.0 && node.range.lo >= 0 && hi > 0.0);
+    let (t_lo, t_hi) = bounds(c.widths.activation, unsigned);
+    let top = (l.range.1.max(-l.range.0) * HEADROOM).min(hi.max(-lo));
+    let mut e = fit_exponent(top, t_hi as f64 + 0.5);
+    let power = scale.log2();
+    let exact = (power - power.round()).abs() < 1e-12;
+    if (-f64::from(e)).exp2() < scale {
+        // The source is coarser than the output could be: no shift at all.
+        e = -(power.ceil() as i32);
+    }
+    let unit = (-f64::from(e)).exp2();
+    let (factor, key_unit) = if exact {
+        (1, scale)
+    } else {
+        let room = (unit / scale).log2().floor() as i64;
+        let limb = i64::from(c.widths.limb);
+        let used = room.rem_euclid(limb);
+        let free = if used == 0 && room > 0 { 0 } else { limb - used };
+        let extra = if elements <= 1 << c.widths.activation { 12 } else { free.min(12) };
+        if extra < 8 {
+            return Ok(None);
+        }
+        // factor * key_unit = scale with a power of two as key_unit.
+        let key_unit = (power.floor() - extra as f64).exp2();
+        (to_int(scale / key_unit)?, key_unit)
+    };
+    let shift = (unit / key_unit).log2().round();
+    if !(0.0..=40.0).contains(&shift) {
+        return Ok(None);
+    }
+    let sign = if a < 0.0 { -factor } else { factor };
+    let input = c.linear(&[(l.root.node, sign)], to_int(b / key_unit)?)?;
+    let bound = |v: f64, default: i64| if v.is_finite() { (v / unit).round().clamp(t_lo as f64, t_hi as f64) as i64 } else { default };
+    let (lo, hi) = (bound(lo, t_lo), bound(hi, t_hi));
+    if lo >= hi {
+        return Ok(None);
+    }
+    let f = Function {
+        name: clamp_name(lo, hi),
+        digest: 0,
+        base: (lo, hi),
+        values: Box::new(move |keys| Ok(keys.iter().map(|k| *k.clamp(&lo, &hi) as i32).collect())),
+    };
+    let node = c.lookup(input, shift as u32, &f)?;
+    Ok(Some(Root { node, scale: unit, range: l.range }))
+}
+
+fn clamp_name(lo: i64, hi: i64) -> String {
+    if lo == 0 { format!("relu, at most {hi}") } else { format!("clamp to [{lo}, {hi}]") }
+}
+
+/// `max(d, 0)` of an integer node that never exceeds `cap`: the same table as a ReLU's.
+pub(crate) fn relu_exact(c: &mut Lowering<'_>, node: crate::graph::NodeId, cap: i64) -> Result<crate::graph::NodeId> {
+    let f = Function {
+        name: clamp_name(0, cap),
+        digest: 0,
+        base: (0, cap),
+        values: Box::new(move |keys| Ok(keys.iter().map(|k| *k.clamp(&0, &cap) as i32).collect())),
+    };
+    c.lookup(node, 0, &f)
+}
+
+/// Any function, tabulated at keys of its own.
+fn commit_general(c: &mut Lowering<'_>, l: &Lazy) -> Result<Root> {
+    let bits = c.widths.activation;
+    let key_bits = (bits + 2).clamp(8, 14);
+    let (lo, hi) = l.root.range;
+    let pad = 0.05 * (hi - lo);
+    let (lo, hi) = (lo - if lo < 0.0 { pad } else { 0.0 }, hi + pad);
+    let scale = l.root.scale;
+    let shift = (((hi - lo) / scale).log2() - f64::from(key_bits)).ceil().clamp(0.0, 40.0);
+    let unit = scale * shift.exp2();
+    let (k_lo, k_hi) = (to_int((lo / unit).floor())?, to_int((hi / unit).ceil())?);
+    let base = if k_lo < 0 {
+        let half = (k_hi + 1).max(-k_lo).max(1).unsigned_abs().next_power_of_two() as i64;
+        (-half, half - 1)
+    } else if k_lo < k_hi / 2 + 1 {
+        (0, (k_hi + 1).unsigned_abs().next_power_of_two() as i64 - 1)
+    } else {
+        (k_lo, k_hi.max(k_lo + 1))
+    };
+    let sample: Vec<f32> = (base.0..=base.1).map(|k| (k as f64 * unit) as f32).collect();
+    let values = l.expr.eval(&sample)?;
+    let unsigned = l.range.0 >= 0.0 && values.iter().all(|v| *v >= 0.0 || v.is_nan());
+    let (t_lo, t_hi) = bounds(bits, unsigned);
+    let top = l.range.1.max(-l.range.0) * HEADROOM;
+    let e = fit_exponent(top, t_hi as f64 + 0.5);
+    let out_unit = (-f64::from(e)).exp2();
+    let expr = l.expr.clone();
+    let tabulate = move |keys: &[i64]| -> std::result::Result<Vec<i32>, ImportError> {
+        let points: Vec<f32> = keys.iter().map(|k| (*k as f64 * unit) as f32).collect();
+        let floats = expr.eval(&points)?;
+        // Outside the function's domain the nearest defined value stands in.
+        let first = floats.iter().copied().find(|v| !v.is_nan()).unwrap_or(0.0);
+        let mut last = first;
+        Ok(floats
+            .into_iter()
+            .map(|v| {
+                last = if v.is_nan() { last } else { v };
+                (f64::from(last) / out_unit).round().clamp(t_lo as f64, t_hi as f64) as i32
+            })
+            .collect())
+    };
+    let f = Function {
+        name: format!("function {unit:e} -> 2^{}, {bits} bits{}", -e, if unsigned { "" } else { " signed" }),
+        digest: l.expr.digest(),
+        base,
+        values: Box::new(tabulate),
+    };
+    let node = c.lookup(l.root.node, shift as u32, &f)?;
+    Ok(Root { node, scale: out_unit, range: l.range })
+}

@@ -1,0 +1,146 @@
+//! Which tables a model needs: lookups of the same function share tables, and the keys that a table covers are chosen by
+//! cost.
+//!
+//! A lookup is *plain* where its table covers the worst case of its input, and *clamped* otherwise (see
+//! [`crate::ops::lookup`]). A plain table has one row per worst-case key; a clamped one needs three copies of a smaller
+//! table, one more lookup and further committed values for each element.
+
+use super::error::ImportError;
+use crate::interval::Interval;
+use crate::table::{MAX_TABLE_BITS, Table};
+use std::collections::BTreeMap;
+
+/// A function on integer keys, shared by all lookups with the same name and digest.
+pub(crate) struct Function<'f> {
+    /// For people, and part of the identity.
+    pub(crate) name: String,
+    /// The rest of the identity.
+    pub(crate) digest: u64,
+    /// Keys that must not saturate.
+    pub(crate) base: (i64, i64),
+    /// Values at the keys.
+    pub(crate) values: Box<dyn Fn(&[i64]) -> Result<Vec<i32>, ImportError> + 'f>,
+}
+
+/// One lookup to be planned for.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Request {
+    worst: Interval,
+    base: (i64, i64),
+    elements: u64,
+}
+
+/// The lookups asked for, by function.
+pub(crate) type Requests = BTreeMap<(String, u64), Vec<Request>>;
+
+/// Keys of the tables of one function.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Domains {
+    plain: Option<(i64, usize)>,
+    clamped: Option<(i64, usize)>,
+}
+
+/// Keys of all tables.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Plan(BTreeMap<(String, u64), Domains>);
+
+/// Cost of a clamped element beyond a plain one, in lookups: the lookup of the high part, and the committed parts.
+const CLAMP_COST: f64 = 2.3;
+
+fn cover(lo: i128, hi: i128) -> Option<(i64, usize)> {
+    let span = u128::try_from(hi - lo).ok()? + 1;
+    let bits = span.next_power_of_two().trailing_zeros() as usize;
+    Some((i64::try_from(lo).ok()?, bits.max(1))).filter(|d| d.1 <= MAX_TABLE_BITS)
+}
+
+fn covers(d: (i64, usize), w: Interval) -> bool {
+    let lo = i128::from(d.0);
+    lo <= w.lo && w.hi < lo + (1i128 << d.1)
+}
+
+impl Request {
+    fn union(&self) -> Interval {
+        self.worst.union(Interval::new(i128::from(self.base.0), i128::from(self.base.1)))
+    }
+}
+
+impl Plan {
+    /// Chooses the keys of every table.
+    pub(crate) fn choose(requests: &Requests) -> Self {
+        Self(requests.iter().map(|(k, r)| (k.clone(), choose_one(r))).collect())
+    }
+
+    /// The table for a lookup whose key is in `worst` in the worst case, and the request to plan by.
+    pub(crate) fn table(
+        &self,
+        f: &Function<'_>,
+        worst: Interval,
+        elements: usize,
+        requests: &mut Requests,
+    ) -> Result<Table, ImportError> {
+        let key = (f.name.clone(), f.digest);
+        let request = Request { worst, base: f.base, elements: elements as u64 };
+        requests.entry(key.clone()).or_default().push(request);
+        let base = cover(i128::from(f.base.0), i128::from(f.base.1))
+            .ok_or_else(|| ImportError::unsupported("a function on too wide a range of keys"))?;
+        let domains = self.0.get(&key).cloned().unwrap_or_default();
+        let (key_min, bits) = match domains {
+            Domains { plain: Some(p), .. } if covers(p, worst) => p,
+            Domains { clamped: Some(c), .. } => c,
+            _ => base,
+        };
+        let keys: Vec<i64> = (0..1i64 << bits).map(|i| key_min + i).collect();
+        Ok(Table { name: f.name.clone(), key_min, values: (f.values)(&keys)? })
+    }
+}
+
+fn choose_one(requests: &[Request]) -> Domains {
+    let base = requests.iter().fold(None::<Interval>, |acc, r| {
+        let b = Interval::new(i128::from(r.base.0), i128::from(r.base.1));
+        Some(acc.map_or(b, |a| a.union(b)))
+    });
+    let Some(base) = base else { return Domains::default() };
+    let clamped = cover(base.lo, base.hi);
+    let mut order: Vec<&Request> = requests.iter().collect();
+    order.sort_by_key(|r| r.union().hi - r.union().lo);
+    let mut best = (f64::INFINITY, Domains::default());
+    // The first `n` lookups are plain, the others clamped.
+    let mut plain: Option<Interval> = None;
+    for n in 0..=order.len() {
+        if n > 0 {
+            let u = order[n - 1].union();
+            plain = Some(plain.map_or(u, |p| p.union(u)));
+        }
+        let domain = match plain {
+            Some(p) => match cover(p.lo, p.hi) {
+                Some(d) => Some(d),
+                None => break,
+            },
+            None => None,
+        };
+        let mut cost = domain.map_or(0.0, |d| (d.1 as f64).exp2());
+        let rest: Vec<&&Request> =
+            order[n..].iter().filter(|r| !domain.is_some_and(|d| covers(d, r.worst))).collect();
+        if let Some(c) = clamped
+            && !rest.is_empty()
+        {
+            let high = |r: &&&Request| cover(r.union().lo, r.union().hi).map_or(40, |d| d.1).saturating_sub(c.1);
+            cost += 3.0 * (c.1 as f64).exp2() + (rest.iter().map(high).max().unwrap_or(0) as f64).exp2();
+            cost += CLAMP_COST * rest.iter().map(|r| r.elements as f64).sum::<f64>();
+        }
+        if cost < best.0 {
+            let clamped = if rest.is_empty() { None } else { clamped };
+            best = (cost, Domains { plain: domain, clamped });
+        }
+    }
+    best.1
+}
+
+/// The limb width that costs least for lookups with the given (shift, elements).
+pub(crate) fn choose_limb_bits(shifts: &[(u32, u64)]) -> u32 {
+    let cost = |limb: u32| {
+        let rows = f64::from(limb).exp2();
+        rows + shifts.iter().map(|(s, n)| f64::from(s.div_ceil(limb)) * *n as f64).sum::<f64>()
+    };
+    (4..=16).min_by(|a, b| cost(*a).total_cmp(&cost(*b))).unwrap_or(8)
+}

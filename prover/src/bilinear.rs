@@ -1,0 +1,143 @@
+//! Proving all contractions in one sumcheck (docs/protocol.md#bilinear).
+
+use crate::{
+    device::{AxisMatrix, Device},
+    lookup::{element, half_power, inner_product},
+    transcript::ProverTranscript,
+};
+use ark_ff::{AdditiveGroup, One};
+use assay_circuits::{
+    Ring, Tensor, functional::grid_offsets, ops::contraction::AxisRows, eval::Values, ring::index_bits, tensor::strides,
+};
+use assay_verifier::{
+    Fr,
+    protocol::bilinear::{Instance, Operands},
+};
+
+/// Entries of an operand, folded as far as they are.
+enum Folded<'a> {
+    Wide(&'a Tensor),
+    Small(Vec<i32>),
+    Field(Vec<Fr>),
+}
+
+/// Whether the rows are the identity on the axis.
+fn is_identity(axis: &AxisRows<Fr>) -> bool {
+    axis.rows.len() == axis.len
+        && axis.rows.iter().enumerate().all(|(i, row)| matches!(row.as_slice(), [(p, w)] if *p == i && w.is_one()))
+}
+
+/// `A(x) = <operand, w(x)>` over the padded hypercube of the shared indices.
+pub fn fold_operand(device: &dyn Device, instance: &Instance<Fr>, side: usize, operand: &Tensor) -> Vec<Fr> {
+    let rows = &instance.rows[side];
+    let mut dims = operand.shape.clone();
+    let mut order: Vec<usize> = (0..rows.len()).filter(|a| !is_identity(&rows[*a])).collect();
+    // The map that shrinks the tensor most comes first, on integers.
+    order.sort_by(|a, b| {
+        let ratio = |a: usize| rows[a].rows.len() as f64 / rows[a].len as f64;
+        ratio(*a).total_cmp(&ratio(*b))
+    });
+    let small: Option<Vec<i32>> = operand.data.iter().map(|v| i32::try_from(*v).ok()).collect();
+    let mut data = small.map_or(Folded::Wide(operand), Folded::Small);
+    for a in order {
+        let matrix = AxisMatrix { len: rows[a].len, rows: rows[a].rows.clone() };
+        let outer = dims[..a].iter().product();
+        let inner = dims[a + 1..].iter().product();
+        data = Folded::Field(match data {
+            Folded::Small(v) => device.axis_map_i32(&v, outer, inner, &matrix),
+            Folded::Wide(t) => device.axis_map_fr(&elements(t), outer, inner, &matrix),
+            Folded::Field(v) => device.axis_map_fr(&v, outer, inner, &matrix),
+        });
+        dims[a] = rows[a].rows.len();
+    }
+    let data = match data {
+        Folded::Field(v) => v,
+        Folded::Small(v) => v.into_iter().map(element).collect(),
+        Folded::Wide(t) => elements(t),
+    };
+    // Axes hold mixed-radix combinations of shared indices; bring them into the order of the indices, padded.
+    let st = strides(&dims);
+    let extents = &instance.contraction.extents;
+    let variables = instance.contraction.variables();
+    let mut from = vec![0usize; extents.len()];
+    for (a, axis) in rows.iter().enumerate() {
+        let mut stride = st[a];
+        for i in axis.variables.iter().rev() {
+            from[*i] = stride;
+            stride *= extents[*i];
+        }
+    }
+    let mut to = vec![0usize; extents.len()];
+    let mut stride = 1usize;
+    for i in variables.iter().rev() {
+        to[*i] = stride;
+        stride <<= index_bits(extents[*i]);
+    }
+    if data.len() == stride && variables.iter().all(|i| from[*i] == to[*i]) {
+        return data;
+    }
+    let mut out = vec![Fr::ZERO; stride];
+    let source = grid_offsets(variables.iter().map(|i| (extents[*i], from[*i])));
+    let target = grid_offsets(variables.iter().map(|i| (extents[*i], to[*i])));
+    source.iter().zip(&target).for_each(|(s, t)| out[*t] = data[*s]);
+    out
+}
+
+fn elements(t: &Tensor) -> Vec<Fr> {
+    t.data.iter().map(|v| Fr::from_i128(i128::from(*v))).collect()
+}
+
+struct Running {
+    a: Vec<Fr>,
+    b: Vec<Fr>,
+    /// `coefficient * sum_x A(x) B(x)`.
+    sum: Fr,
+    /// `coefficient * 2^-(missing rounds)`.
+    scale: Fr,
+    missing: usize,
+    round: [Fr; 2],
+}
+
+/// Proves all instances; returns their sum, and their point and operand values as the verifier will see them.
+pub fn prove(
+    device: &dyn Device,
+    instances: &[Instance<Fr>],
+    values: &Values,
+    transcript: &mut ProverTranscript,
+) -> (Fr, Operands<Fr>) {
+    let total = assay_verifier::protocol::bilinear::rounds(instances);
+    let mut running: Vec<Running> = instances
+        .iter()
+        .map(|i| {
+            let [a, b] = [0, 1].map(|side| fold_operand(device, i, side, values.of(i.operands[side])));
+            let missing = total - i.rounds;
+            let sum = i.coefficient * inner_product(&a, &b);
+            let round = device.product_round(&a, &b);
+            Running { a, b, sum, scale: i.coefficient * half_power(missing), missing, round }
+        })
+        .collect();
+    let sum = running.iter().map(|r| r.sum).sum();
+    transcript.send(sum);
+    let mut point = Vec::with_capacity(total);
+    for j in 0..total {
+        let share = half_power(j + 1);
+        let mut message = [Fr::ZERO; 2];
+        for r in &running {
+            if j < r.missing {
+                message[0] += r.sum * share;
+            } else {
+                message[0] += r.scale * r.round[0];
+                message[1] += r.scale * r.round[1];
+            }
+        }
+        message.iter().for_each(|m| transcript.send(*m));
+        let challenge = transcript.challenge();
+        point.push(challenge);
+        for r in running.iter_mut().filter(|r| j >= r.missing) {
+            r.round = device.product_bind_round(&mut r.a, &mut r.b, challenge);
+        }
+    }
+    let values: Vec<[Fr; 2]> = running.iter().map(|r| [r.a[0], r.b[0]]).collect();
+    values.iter().flatten().for_each(|v| transcript.send(*v));
+    (sum, Operands { point, values })
+}

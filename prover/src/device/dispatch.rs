@@ -1,0 +1,45 @@
+//! Which compilation of a kernel runs: vector code where the machine and the length allow it.
+
+#[cfg(target_arch = "x86_64")]
+use super::ifma;
+use super::kernels::{self, Quarters, kernel_list};
+use super::lanes::Scalar;
+use super::split::Split;
+use ark_bn254::Fr;
+
+#[cfg(target_arch = "x86_64")]
+pub(super) use ifma::Available as Vector;
+
+/// No vector code for this architecture.
+#[cfg(not(target_arch = "x86_64"))]
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Vector {}
+
+#[cfg(not(target_arch = "x86_64"))]
+impl Vector {
+    /// Nothing to find.
+    pub(super) fn detect() -> Option<Self> {
+        None
+    }
+}
+
+macro_rules! dispatch {
+    ($(fn $name:ident($first:ident: $first_type:ty $(, $argument:ident: $type:ty)*) $(-> $out:ty)?;)*) => {$(
+        /// The kernel of this name.
+        pub(super) fn $name(
+            vector: Option<Vector>,
+            $first: $first_type
+            $(, $argument: $type)*
+        ) $(-> $out)? {
+            #[cfg(target_arch = "x86_64")]
+            if let Some(available) = vector && Split::len(&$first).is_multiple_of(8) {
+                return ifma::$name(available, $first $(, $argument)*);
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            let _ = (vector, Split::len(&$first));
+            kernels::$name::<Scalar>($first $(, $argument)*)
+        }
+    )*};
+}
+
+kernel_list!(dispatch);

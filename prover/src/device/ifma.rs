@@ -1,0 +1,426 @@
+//! Eight field elements at once with the 52-bit multiply-add of AVX-512 (IFMA).
+//!
+//! The one file of this crate with `unsafe` code. Two obligations are discharged here: the instructions exist, because
+//! only the holder of an [`Available`] gets to run them; and vector loads and stores stay inside a checked slice.
+//!
+//! A value is five vectors of 52-bit limbs, limb `j` of eight elements in vector `j`. The reduction therefore divides by
+//! `2^260`, so the excess over `R = 2^256` is 16. Elements sit in the lanes in the order of [`ORDER`].
+
+#![allow(unsafe_code)]
+
+use super::kernels::{self, Quarters, kernel_list};
+use super::lanes::Lanes;
+use super::mac::{P, ProductSum};
+use ark_bn254::Fr;
+use std::arch::x86_64::*;
+
+/// Proof that this machine has the instructions.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Available(());
+
+impl Available {
+    /// Asks the machine.
+    pub(super) fn detect() -> Option<Self> {
+        let available = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512ifma");
+        available.then_some(Self(()))
+    }
+}
+
+const MASK: u64 = (1 << 52) - 1;
+
+/// `p` in 52-bit limbs.
+const P52: [u64; 5] = [
+    P[0] & MASK,
+    (P[0] >> 52 | P[1] << 12) & MASK,
+    (P[1] >> 40 | P[2] << 24) & MASK,
+    (P[2] >> 28 | P[3] << 36) & MASK,
+    P[3] >> 16,
+];
+
+/// `-p^-1 mod 2^52`.
+const INV52: u64 = <ark_bn254::FrConfig as ark_ff::MontConfig<4>>::INV & MASK;
+
+/// The element in each lane: what the cheapest transposition gives.
+const ORDER: [i32; 8] = [0, 2, 1, 3, 4, 6, 5, 7];
+
+/// Eight elements, one vector for each limb.
+pub(super) type Value = [__m512i; 5];
+
+/// Columns of products, to be read as `sum_i column_i 2^(52 i)`.
+pub(super) type Columns = [__m512i; 10];
+
+/// A long sum: columns, and what overflows them.
+#[derive(Clone, Copy)]
+pub(super) struct Sum {
+    columns: Columns,
+    top: __m512i,
+}
+
+/// Signs in {-1, 0, 1}: the lanes that hold 1, and those that hold -1.
+#[derive(Clone, Copy)]
+pub(super) struct Signs {
+    plus: __mmask8,
+    minus: __mmask8,
+}
+
+/// The vector unit. Only the functions at the end of this file may use it: its methods must be inlined into code that
+/// is compiled for the instructions.
+pub(super) struct Ifma;
+
+#[inline(always)]
+fn splat(x: u64) -> __m512i {
+    // SAFETY: see `Ifma`.
+    unsafe { _mm512_set1_epi64(x as i64) }
+}
+
+/// Propagates carries upwards: all limbs but the last are below `2^52` after it. Limbs may be negative.
+#[inline(always)]
+fn carry(mut v: Value) -> Value {
+    // SAFETY: see `Ifma`.
+    unsafe {
+        for j in 0..4 {
+            v[j + 1] = _mm512_add_epi64(v[j + 1], _mm512_srai_epi64::<52>(v[j]));
+            v[j] = _mm512_and_si512(v[j], splat(MASK));
+        }
+    }
+    v
+}
+
+/// The residues of values that are mostly below `2p`.
+#[inline(always)]
+fn canonical(v: Value) -> Value {
+    // SAFETY: see `Ifma`.
+    unsafe {
+        // Comparing the top limb decides except within 2^-44 of `p`; the rare rest is settled exactly.
+        let top = _mm512_add_epi64(v[4], _mm512_srai_epi64::<52>(v[3]));
+        let over = _mm512_cmpgt_epi64_mask(top, splat(P52[4]));
+        let mut w = v;
+        for j in 0..5 {
+            w[j] = _mm512_mask_sub_epi64(w[j], over, w[j], splat(P52[j]));
+        }
+        w = carry(w);
+        while _mm512_cmpge_epi64_mask(w[4], splat(P52[4])) != 0 {
+            let mut less = w;
+            for j in 0..5 {
+                less[j] = _mm512_sub_epi64(w[j], splat(P52[j]));
+            }
+            less = carry(less);
+            let positive = !_mm512_cmplt_epi64_mask(less[4], _mm512_setzero_si512());
+            if positive == 0 {
+                break;
+            }
+            for j in 0..5 {
+                w[j] = _mm512_mask_mov_epi64(w[j], positive, less[j]);
+            }
+        }
+        w
+    }
+}
+
+/// Four vectors of 64-bit limbs from eight consecutive elements.
+#[inline(always)]
+fn load_limbs(from: &[Fr], at: usize) -> [__m512i; 4] {
+    let from = &from[at..at + 8];
+    // SAFETY: an element is four words, so the eight elements that the slice holds are four vectors.
+    unsafe {
+        let words = from.as_ptr().cast::<__m512i>();
+        let v = [
+            _mm512_loadu_si512(words),
+            _mm512_loadu_si512(words.add(1)),
+            _mm512_loadu_si512(words.add(2)),
+            _mm512_loadu_si512(words.add(3)),
+        ];
+        let (even0, odd0) = (_mm512_unpacklo_epi64(v[0], v[1]), _mm512_unpackhi_epi64(v[0], v[1]));
+        let (even1, odd1) = (_mm512_unpacklo_epi64(v[2], v[3]), _mm512_unpackhi_epi64(v[2], v[3]));
+        [
+            _mm512_shuffle_i64x2::<0x88>(even0, even1),
+            _mm512_shuffle_i64x2::<0x88>(odd0, odd1),
+            _mm512_shuffle_i64x2::<0xdd>(even0, even1),
+            _mm512_shuffle_i64x2::<0xdd>(odd0, odd1),
+        ]
+    }
+}
+
+/// 52 bits of `hi 2^64 + lo`, from bit `RIGHT = 64 - LEFT` on.
+#[inline(always)]
+fn window<const RIGHT: u32, const LEFT: u32>(lo: __m512i, hi: __m512i) -> __m512i {
+    // SAFETY: see `Ifma`.
+    unsafe {
+        // (a | b) & c
+        _mm512_ternarylogic_epi64::<0xa8>(
+            _mm512_srli_epi64::<RIGHT>(lo),
+            _mm512_slli_epi64::<LEFT>(hi),
+            splat(MASK),
+        )
+    }
+}
+
+impl Lanes for Ifma {
+    const COUNT: usize = 8;
+    const EXCESS: u64 = 16;
+    // Nine terms below 2^52 a product and column, in 64 bits.
+    const FOLD: usize = 256;
+    type Value = Value;
+    type Wide = Columns;
+    type Sum = Sum;
+    type Sign = Signs;
+
+    #[inline(always)]
+    fn load(from: &[Fr], at: usize) -> Value {
+        let l = load_limbs(from, at);
+        // SAFETY: see `Ifma`.
+        unsafe {
+            [
+                _mm512_and_si512(l[0], splat(MASK)),
+                window::<52, 12>(l[0], l[1]),
+                window::<40, 24>(l[1], l[2]),
+                window::<28, 36>(l[2], l[3]),
+                _mm512_srli_epi64::<16>(l[3]),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn load_scaled(from: &[Fr], at: usize) -> Value {
+        let l = load_limbs(from, at);
+        // SAFETY: see `Ifma`.
+        unsafe {
+            [
+                _mm512_and_si512(_mm512_slli_epi64::<4>(l[0]), splat(MASK)),
+                window::<48, 16>(l[0], l[1]),
+                window::<36, 28>(l[1], l[2]),
+                window::<24, 40>(l[2], l[3]),
+                _mm512_srli_epi64::<12>(l[3]),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn broadcast(x: &Fr) -> Value {
+        let l = x.0.0;
+        [
+            splat(l[0] & MASK),
+            splat((l[0] >> 52 | l[1] << 12) & MASK),
+            splat((l[1] >> 40 | l[2] << 24) & MASK),
+            splat((l[2] >> 28 | l[3] << 36) & MASK),
+            splat(l[3] >> 16),
+        ]
+    }
+
+    #[inline(always)]
+    fn store(v: Value, to: &mut [Fr], at: usize) {
+        let to = &mut to[at..at + 8];
+        // SAFETY: an element is four words, so the eight elements that the slice holds are four vectors; every bit
+        // pattern below `p` is an element.
+        unsafe {
+            let l0 = _mm512_or_si512(v[0], _mm512_slli_epi64::<52>(v[1]));
+            let l1 = _mm512_or_si512(_mm512_srli_epi64::<12>(v[1]), _mm512_slli_epi64::<40>(v[2]));
+            let l2 = _mm512_or_si512(_mm512_srli_epi64::<24>(v[2]), _mm512_slli_epi64::<28>(v[3]));
+            let l3 = _mm512_or_si512(_mm512_srli_epi64::<36>(v[3]), _mm512_slli_epi64::<16>(v[4]));
+            let (low0, low1) = (_mm512_unpacklo_epi64(l0, l1), _mm512_unpackhi_epi64(l0, l1));
+            let (high0, high1) = (_mm512_unpacklo_epi64(l2, l3), _mm512_unpackhi_epi64(l2, l3));
+            let first = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
+            let second = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
+            let words = to.as_mut_ptr().cast::<__m512i>();
+            _mm512_storeu_si512(words, _mm512_permutex2var_epi64(low0, first, high0));
+            _mm512_storeu_si512(words.add(1), _mm512_permutex2var_epi64(low1, first, high1));
+            _mm512_storeu_si512(words.add(2), _mm512_permutex2var_epi64(low0, second, high0));
+            _mm512_storeu_si512(words.add(3), _mm512_permutex2var_epi64(low1, second, high1));
+        }
+    }
+
+    #[inline(always)]
+    fn canonical(value: Value) -> Value {
+        canonical(value)
+    }
+
+    #[inline(always)]
+    fn add(a: Value, b: Value) -> Value {
+        let mut sum = a;
+        for j in 0..5 {
+            // SAFETY: see `Ifma`.
+            sum[j] = unsafe { _mm512_add_epi64(a[j], b[j]) };
+        }
+        carry(sum)
+    }
+
+    #[inline(always)]
+    fn sub(a: Value, b: Value) -> Value {
+        let mut difference = a;
+        for j in 0..5 {
+            // SAFETY: see `Ifma`.
+            difference[j] = unsafe { _mm512_sub_epi64(_mm512_add_epi64(a[j], splat(P52[j])), b[j]) };
+        }
+        carry(difference)
+    }
+
+    #[inline(always)]
+    fn mul(a: Value, b: Value) -> Columns {
+        Self::mul_add([splat(0); 10], a, b)
+    }
+
+    #[inline(always)]
+    fn mul_add(mut sum: Columns, a: Value, b: Value) -> Columns {
+        // SAFETY: see `Ifma`.
+        unsafe {
+            for i in 0..5 {
+                for j in 0..5 {
+                    sum[i + j] = _mm512_madd52lo_epu64(sum[i + j], a[i], b[j]);
+                    sum[i + j + 1] = _mm512_madd52hi_epu64(sum[i + j + 1], a[i], b[j]);
+                }
+            }
+        }
+        sum
+    }
+
+    #[inline(always)]
+    fn reduce(a: Columns) -> Value {
+        carry(reduce_columns(a))
+    }
+
+    #[inline(always)]
+    fn reduce_canonical(a: Columns) -> Value {
+        canonical(reduce_columns(a))
+    }
+
+    #[inline(always)]
+    fn reduce_add(a: Columns, b: Value) -> Value {
+        let mut sum = reduce_columns(a);
+        for j in 0..5 {
+            // SAFETY: see `Ifma`.
+            sum[j] = unsafe { _mm512_add_epi64(sum[j], b[j]) };
+        }
+        canonical(sum)
+    }
+
+    #[inline(always)]
+    fn sum() -> Sum {
+        Sum { columns: [splat(0); 10], top: splat(0) }
+    }
+
+    #[inline(always)]
+    fn accumulate(sum: &mut Sum, a: Value, b: Value) {
+        sum.columns = Self::mul_add(sum.columns, a, b);
+    }
+
+    #[inline(always)]
+    fn fold(sum: &mut Sum) {
+        // SAFETY: see `Ifma`.
+        unsafe {
+            for i in 0..10 {
+                let up = _mm512_srli_epi64::<52>(sum.columns[i]);
+                sum.columns[i] = _mm512_and_si512(sum.columns[i], splat(MASK));
+                if i < 9 {
+                    sum.columns[i + 1] = _mm512_add_epi64(sum.columns[i + 1], up);
+                } else {
+                    sum.top = _mm512_add_epi64(sum.top, up);
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn finish(sum: Sum) -> Fr {
+        let mut limbs = [0u64; 9];
+        for (i, column) in sum.columns.into_iter().chain([sum.top]).enumerate() {
+            let total: u128 = words(column).into_iter().map(u128::from).sum();
+            add_at(&mut limbs, 52 * i, total as u64);
+            add_at(&mut limbs, 52 * i + 64, (total >> 64) as u64);
+        }
+        ProductSum::from_limbs(limbs).finish()
+    }
+
+    #[inline(always)]
+    fn load_bits(from: &[i32], at: usize) -> Option<Signs> {
+        let from = &from[at..at + 8];
+        // SAFETY: the slice holds the eight integers; see `Ifma`.
+        unsafe {
+            let x = _mm256_loadu_si256(from.as_ptr().cast::<__m256i>());
+            if _mm256_cmpgt_epu32_mask(x, _mm256_set1_epi32(1)) != 0 {
+                return None;
+            }
+            let order = _mm256_setr_epi32(
+                ORDER[0], ORDER[1], ORDER[2], ORDER[3], ORDER[4], ORDER[5], ORDER[6], ORDER[7],
+            );
+            let x = _mm256_permutevar8x32_epi32(x, order);
+            Some(Signs { plus: _mm256_test_epi32_mask(x, x), minus: 0 })
+        }
+    }
+
+    #[inline(always)]
+    fn sign_sub(a: Signs, b: Signs) -> Signs {
+        Signs { plus: a.plus & !b.plus, minus: b.plus & !a.plus }
+    }
+
+    #[inline(always)]
+    fn sign_mul(a: Signs, b: Signs) -> Signs {
+        Signs { plus: a.plus & b.plus | a.minus & b.minus, minus: a.plus & b.minus | a.minus & b.plus }
+    }
+
+    #[inline(always)]
+    fn add_signed(value: Value, sign: Signs, plus: Value, minus: Value) -> Value {
+        let mut sum = value;
+        for j in 0..5 {
+            // SAFETY: see `Ifma`.
+            unsafe {
+                sum[j] = _mm512_mask_add_epi64(sum[j], sign.plus, sum[j], plus[j]);
+                sum[j] = _mm512_mask_add_epi64(sum[j], sign.minus, sum[j], minus[j]);
+            }
+        }
+        carry(sum)
+    }
+}
+
+/// The upper five columns after adding the multiple of `p` that clears the lower five; carries are left in them.
+#[inline(always)]
+fn reduce_columns(mut a: Columns) -> Value {
+    // SAFETY: see `Ifma`.
+    unsafe {
+        for i in 0..5 {
+            let k = _mm512_madd52lo_epu64(splat(0), a[i], splat(INV52));
+            for j in 0..5 {
+                a[i + j] = _mm512_madd52lo_epu64(a[i + j], k, splat(P52[j]));
+                a[i + j + 1] = _mm512_madd52hi_epu64(a[i + j + 1], k, splat(P52[j]));
+            }
+            a[i + 1] = _mm512_add_epi64(a[i + 1], _mm512_srli_epi64::<52>(a[i]));
+        }
+    }
+    [a[5], a[6], a[7], a[8], a[9]]
+}
+
+#[inline(always)]
+fn words(v: __m512i) -> [u64; 8] {
+    let mut out = [0u64; 8];
+    // SAFETY: the array is one vector long.
+    unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast::<__m512i>(), v) };
+    out
+}
+
+/// Adds `x 2^bit`; what goes beyond the last limb must be zero.
+fn add_at(limbs: &mut [u64; 9], bit: usize, x: u64) {
+    let shifted = u128::from(x) << (bit % 64);
+    let mut carry = false;
+    for (k, part) in (bit / 64..9).zip([shifted as u64, (shifted >> 64) as u64].into_iter().chain(std::iter::repeat(0))) {
+        (limbs[k], carry) = limbs[k].carrying_add(part, carry);
+    }
+}
+
+/// Compiles every kernel of the list for the instructions.
+macro_rules! compile {
+    ($(fn $name:ident($($argument:ident: $type:ty),*) $(-> $out:ty)?;)*) => {$(
+        /// The kernel of this name, on lengths that are a multiple of 8.
+        pub(super) fn $name(_: Available, $($argument: $type),*) $(-> $out)? {
+            #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
+            fn compiled($($argument: $type),*) $(-> $out)? {
+                kernels::$name::<Ifma>($($argument),*)
+            }
+            // SAFETY: an `Available` exists only where the instructions were detected.
+            unsafe { compiled($($argument),*) }
+        }
+    )*};
+}
+
+kernel_list!(compile);

@@ -1,0 +1,217 @@
+//! The core prover: moves 1 to 5 of docs/protocol.md#core.
+
+use crate::{
+    bilinear,
+    device::Device,
+    lookup,
+    opening::{self, OpenError},
+    recorder::{Recorder, Stage},
+    reduction,
+    setup::ProvingKey,
+    transcript::ProverTranscript,
+    witness::Witness,
+};
+use ark_ec::CurveGroup;
+use assay_circuits::{
+    GraphError, Program, Ring, Tensor,
+    eval::{Saturation, Values, eval},
+    program::Source,
+};
+use assay_verifier::{
+    CoreProof, Fr, G1Affine,
+    channel::ProtocolError,
+    core::{Kind, opening_transcript, row_coefficients, statement_digest},
+    keccak::digest_to_fr,
+    opening::{OpeningError, combine_rows},
+    proof::Argument,
+    protocol::{bilinear::add_operand_claims, padded_bits, root},
+};
+
+/// Why no proof could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ProveError {
+    /// The inputs or the graph.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// The protocol.
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+    /// The opening.
+    #[error(transparent)]
+    Opening(#[from] OpenError),
+    /// Combination of rows.
+    #[error(transparent)]
+    Combine(#[from] OpeningError),
+    /// Fewer powers of tau than a row needs.
+    #[error("a row of 2^{row_bits} values needs as many powers of tau, the SRS has {got}; use a larger SRS")]
+    SrsTooSmall {
+        /// log2 of what is needed.
+        row_bits: usize,
+        /// Powers present.
+        got: usize,
+    },
+    /// Inputs of a batch that are no batch.
+    #[error("expected a batch of at least one input")]
+    EmptyBatch,
+}
+
+/// What is proven about: everything but the witness.
+#[derive(Clone, Copy, Debug)]
+pub struct Task<'a> {
+    /// The layout.
+    pub program: &'a Program,
+    /// Inference or registration.
+    pub kind: Kind,
+    /// Digest of the verifying key.
+    pub key_digest: [u8; 32],
+    /// Number of inferences.
+    pub batch: u32,
+    /// Public values, as in [`Program::public`].
+    pub public: &'a [Vec<i64>],
+    /// log2 of the row length.
+    pub row_bits: usize,
+    /// Powers of tau, at least one row.
+    pub bases: &'a [G1Affine],
+    /// The model stack, in whole rows.
+    pub model: &'a [i32],
+    /// Commitments to those rows.
+    pub model_rows: &'a [G1Affine],
+}
+
+/// Pads a stack to whole rows.
+pub(crate) fn pad_to_row(stack: &mut Vec<i32>, bits: usize, row_bits: usize) {
+    stack.resize(1 << padded_bits(bits, row_bits), 0);
+}
+
+/// Makes the argument for a task. It trusts `witness` and `values`: an argument about values that break the statement is
+/// made without complaint, and rejected by the verifier (which is how the soundness tests cheat).
+///
+/// # Errors
+/// Those of the opening; a degenerate challenge.
+pub fn argue(
+    device: &dyn Device,
+    task: &Task<'_>,
+    mut witness: Witness,
+    values: &Values,
+    recorder: &Recorder<'_>,
+) -> Result<Argument, ProveError> {
+    let Task { program, row_bits, bases, .. } = *task;
+    pad_to_row(&mut witness.stack, program.witness_bits, row_bits);
+    let rows = recorder.run(Stage::Commit, || device.commit_rows(bases, &witness.stack, 1 << row_bits));
+    let statement = statement_digest(task.kind, &task.key_digest, task.batch, task.public, &rows, &[0; 32]);
+    let mut transcript = ProverTranscript::new(digest_to_fr(&statement))?;
+
+    let (alpha, beta, leaf) = recorder.run(Stage::Lookups, || {
+        let alpha = transcript.challenge();
+        let beta = transcript.challenge();
+        let (p, q) = lookup::leaves(device, program, &witness, alpha, beta);
+        (alpha, beta, lookup::prove(device, p, q, &mut transcript))
+    });
+
+    let claim = recorder.run(Stage::Operators, || {
+        let zeta = transcript.challenge();
+        let lambda = transcript.challenge();
+        let challenges = root::Challenges { alpha, beta, zeta, lambda };
+        let elements: Vec<Vec<Fr>> =
+            task.public.iter().map(|v| v.iter().map(|x| Fr::from_i128(i128::from(*x))).collect()).collect();
+        let root = root::build(program, &leaf, &challenges, &elements)?;
+        let (instances, mut claim) = root.pull_back(program)?;
+        if !instances.is_empty() {
+            let (sum, operands) = bilinear::prove(device, &instances, values, &mut transcript);
+            claim.value -= sum;
+            let rho = transcript.challenge();
+            add_operand_claims(program, &instances, &operands, &rho, &mut claim)?;
+        }
+        Ok::<_, ProtocolError>(claim)
+    })?;
+
+    let opening_claim = recorder.run(Stage::Reduction, || {
+        reduction::prove(device, program, row_bits, &claim, &witness.stack, task.model, &mut transcript)
+    });
+
+    let opening = recorder.run(Stage::Opening, || {
+        let (c, c_model) = row_coefficients(&opening_claim);
+        let h = reduction::combined_row(device, row_bits, [&witness.stack, task.model], [&c, &c_model]);
+        let points: Vec<G1Affine> = rows.iter().chain(task.model_rows).copied().collect();
+        let coefficients: Vec<Fr> = c.into_iter().chain(c_model).collect();
+        let commitment = combine_rows(&points, &coefficients)?.into_affine();
+        let mut t = opening_transcript(&statement, &opening_claim);
+        let opened = opening::open(bases, commitment, &h, &opening_claim.low, &mut t)?;
+        Ok::<_, ProveError>(opened.proof)
+    })?;
+    Ok(Argument { row_bits, rows, messages: transcript.into_messages(), opening })
+}
+
+/// A proof and what its maker learns besides.
+#[derive(Debug)]
+pub struct Proved {
+    /// The proof.
+    pub proof: CoreProof,
+    /// Output values over the batch, whether public or not.
+    pub outputs: Vec<Tensor>,
+    /// Lookups that clamped values.
+    pub saturations: Vec<Saturation>,
+}
+
+/// Proves a batch of inferences. `inputs[i]` are the quantized inputs of inference `i`, in the model's order.
+///
+/// # Errors
+/// Inputs of the wrong shape or outside their range, an SRS that is too small.
+pub fn prove(
+    device: &dyn Device,
+    key: &ProvingKey,
+    inputs: &[Vec<Tensor>],
+    recorder: &Recorder<'_>,
+) -> Result<Proved, ProveError> {
+    let batch = u32::try_from(inputs.len()).map_err(|_| ProveError::EmptyBatch)?;
+    if batch == 0 {
+        return Err(ProveError::EmptyBatch);
+    }
+    let program = key.verifying.program(inputs.len())?;
+    let stacked = stack_inputs(&program, inputs)?;
+    let values = recorder.run(Stage::Evaluate, || eval(&program.graph, &key.weights, &stacked))?;
+    let public: Vec<Vec<i64>> = program
+        .public
+        .iter()
+        .map(|p| match p.source {
+            Source::Node(id) => values.of(id).data.clone(),
+            Source::Tensor(_) => vec![],
+        })
+        .collect();
+    let witness = recorder.run(Stage::Witness, || Witness::build(&program, &values))?;
+    let task = Task {
+        program: &program,
+        kind: Kind::Inference,
+        key_digest: key.digest,
+        batch,
+        public: &public,
+        row_bits: key.verifying.row_bits,
+        bases: &key.bases,
+        model: &key.model_stack,
+        model_rows: &key.verifying.rows,
+    };
+    let argument = argue(device, &task, witness, &values, recorder)?;
+    let proof = CoreProof { key_digest: key.digest, batch, public, argument };
+    Ok(Proved { proof, outputs: values.outputs(&program.graph), saturations: values.saturations(&program.graph) })
+}
+
+/// Puts the inputs of a batch side by side, along the new first axis.
+fn stack_inputs(program: &Program, inputs: &[Vec<Tensor>]) -> Result<Vec<Tensor>, GraphError> {
+    let ids = program.graph.inputs();
+    ids.iter()
+        .enumerate()
+        .map(|(k, id)| {
+            let node = program.graph.node(*id);
+            let mut data = Vec::with_capacity(node.shape.iter().product());
+            for one in inputs {
+                let t = one.get(k).ok_or(GraphError::Arity { expected: ids.len(), got: one.len() })?;
+                if node.shape.get(1..) != Some(t.shape.as_slice()) {
+                    let expected = node.shape.get(1..).unwrap_or(&[]).to_vec();
+                    return Err(GraphError::Shape { expected, got: t.shape.clone() }.at(&node.name, node.op.name()));
+                }
+                data.extend_from_slice(&t.data);
+            }
+            Tensor::new(node.shape.clone(), data)
+        })
+        .collect()
+}

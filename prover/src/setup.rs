@@ -1,0 +1,188 @@
+//! Committing to a model, once (docs/protocol.md#setup).
+
+use crate::{
+    device::Device,
+    prove::{ProveError, Task, argue, pad_to_row},
+    recorder::{Recorder, Stage},
+    srs::Srs,
+    witness::{Witness, model_stack},
+};
+use ark_ec::AffineRepr;
+use assay_circuits::{
+    Op, Program, Tensor, Visibility,
+    eval::Values,
+    model::{Model, ModelError},
+};
+use assay_verifier::{
+    G1Affine, VerifyingKey,
+    core::Kind,
+    opening::OpeningProof,
+    proof::Argument,
+};
+
+/// What the key-maker chooses.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SetupOptions {
+    /// What proofs show.
+    pub visibility: Visibility,
+    /// log2 of the row length; `None` lets the cost model choose.
+    pub row_bits: Option<usize>,
+}
+
+/// Everything a prover needs: the weights in the clear, their stack, and the powers of tau.
+#[derive(Clone, Debug)]
+pub struct ProvingKey {
+    /// The verifier's part.
+    pub verifying: VerifyingKey,
+    /// Its digest.
+    pub digest: [u8; 32],
+    /// Weight tensors.
+    pub weights: Vec<Tensor>,
+    /// The model stack, in whole rows.
+    pub model_stack: Vec<i32>,
+    /// Powers of tau, at least one row.
+    pub bases: Vec<G1Affine>,
+}
+
+/// Why a setup failed.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The model.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The graph.
+    #[error(transparent)]
+    Graph(#[from] assay_circuits::GraphError),
+    /// The registration proof.
+    #[error("registration: {0}")]
+    Prove(#[from] ProveError),
+    /// The model file and the key belong to different models.
+    #[error("this key belongs to another model")]
+    OtherModel,
+    /// The key was made under other powers of tau.
+    #[error("this key was made with other powers of tau (expected SRS {expected}, got {got})")]
+    OtherSrs {
+        /// SRS hash of the key.
+        expected: String,
+        /// SRS hash at hand.
+        got: String,
+    },
+}
+
+/// The row length that the cost model prefers, in index bits.
+///
+/// An opening costs about three full-width points per entry of a row, some 12 µs; a row costs about 30 µs in
+/// verification and in the proof. More than 1,024 rows would make verification slower than 20 ms.
+pub fn choose_row_bits(program: &Program) -> usize {
+    let stacks = [program.witness_bits, program.model_bits];
+    let rows = |m: usize| stacks.iter().map(|b| 1u64 << b.saturating_sub(m)).sum::<u64>();
+    let cost = |m: usize| 12 * (1u64 << m) + 30 * rows(m);
+    (8..=24).filter(|m| rows(*m) <= 1024).min_by_key(|m| cost(*m)).unwrap_or(24)
+}
+
+/// Commits to a model and proves its registration.
+///
+/// # Errors
+/// A graph that cannot be laid out, or an SRS that is too small.
+pub fn setup(
+    device: &dyn Device,
+    model: &Model,
+    srs: &Srs,
+    options: SetupOptions,
+    recorder: &Recorder<'_>,
+) -> Result<ProvingKey, SetupError> {
+    let program = Program::inference(&model.graph, 1, options.visibility)?;
+    let row_bits = options.row_bits.unwrap_or_else(|| choose_row_bits(&program));
+    let bases = srs.g1_powers.get(..1 << row_bits).ok_or(ProveError::SrsTooSmall { row_bits, got: srs.g1_powers.len() })?;
+    let mut stack = recorder.run(Stage::Witness, || model_stack(&program, &model.weights))?;
+    pad_to_row(&mut stack, program.model_bits, row_bits);
+    let rows = recorder.run(Stage::Commit, || device.commit_rows(bases, &stack, 1 << row_bits));
+    let placeholder = Argument {
+        row_bits,
+        rows: vec![],
+        messages: vec![],
+        opening: OpeningProof {
+            folds: vec![],
+            evaluations: vec![],
+            quotient: G1Affine::zero(),
+            linearised: G1Affine::zero(),
+        },
+    };
+    let mut verifying = VerifyingKey {
+        graph: model.graph.clone(),
+        visibility: options.visibility,
+        weights_digest: model.weights_digest()?,
+        inputs: model.inputs.clone(),
+        outputs: model.outputs.clone(),
+        row_bits,
+        rows,
+        srs: srs.verifier(),
+        registration: placeholder,
+    };
+    let digest = verifying.digest()?;
+    let mut key = ProvingKey { digest, weights: model.weights.clone(), model_stack: stack, bases: bases.to_vec(), verifying: verifying.clone() };
+    verifying.registration =
+        recorder.run(Stage::Registration, || register(device, &key)).map_err(SetupError::Prove)?;
+    key.verifying = verifying;
+    Ok(key)
+}
+
+/// Proves that every weight is in range and that the committed tables are the graph's.
+fn register(device: &dyn Device, key: &ProvingKey) -> Result<Argument, ProveError> {
+    let graph = &key.verifying.graph;
+    let program = Program::registration(graph)?;
+    let public = program.registration_public();
+    // Only weights have values here; nothing else of the graph is looked up.
+    let mut weights = key.weights.iter();
+    let values = Values(
+        program
+            .graph
+            .nodes()
+            .iter()
+            .map(|n| match n.op {
+                Op::Weight(_) => weights.next().cloned().unwrap_or_else(|| Tensor::zeros(&[])),
+                _ => Tensor::zeros(&[]),
+            })
+            .collect(),
+    );
+    let witness = Witness::build(&program, &values)?;
+    let task = Task {
+        program: &program,
+        kind: Kind::Registration,
+        key_digest: key.digest,
+        batch: 1,
+        public: &public,
+        row_bits: key.verifying.row_bits,
+        bases: &key.bases,
+        model: &key.model_stack,
+        model_rows: &key.verifying.rows,
+    };
+    argue(device, &task, witness, &values, &Recorder::default())
+}
+
+/// Rebuilds a proving key from a stored verifying key and the model file, without committing again.
+///
+/// # Errors
+/// A key of another model or of other powers of tau.
+pub fn load(model: &Model, verifying: VerifyingKey, srs: &Srs) -> Result<ProvingKey, SetupError> {
+    if verifying.graph != model.graph || verifying.weights_digest != model.weights_digest()? {
+        return Err(SetupError::OtherModel);
+    }
+    let here = srs.verifier();
+    if here != verifying.srs {
+        let hex = assay_verifier::core::hex;
+        return Err(SetupError::OtherSrs { expected: hex(&verifying.srs.srs_hash), got: hex(&here.srs_hash) });
+    }
+    let row_bits = verifying.row_bits;
+    let bases = srs.g1_powers.get(..1 << row_bits).ok_or(ProveError::SrsTooSmall { row_bits, got: srs.g1_powers.len() })?;
+    let program = Program::inference(&model.graph, 1, verifying.visibility)?;
+    let mut stack = model_stack(&program, &model.weights)?;
+    pad_to_row(&mut stack, program.model_bits, row_bits);
+    Ok(ProvingKey {
+        digest: verifying.digest()?,
+        weights: model.weights.clone(),
+        model_stack: stack,
+        bases: bases.to_vec(),
+        verifying,
+    })
+}

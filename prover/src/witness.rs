@@ -1,0 +1,221 @@
+//! From the values of a graph to the witness stack and the lookups (docs/protocol.md#layout).
+
+use assay_circuits::{
+    GraphError, Op, Program, Tensor, TensorRole,
+    eval::Values,
+    functional::grid_offsets,
+    ops::Lookup,
+    program::{BlockValues, CommittedTensor, Content, Segment, Source, side_of},
+    ring::index_bits,
+};
+use rayon::prelude::*;
+
+/// The entries of a lookup segment, without padding.
+#[derive(Clone, Debug)]
+pub struct SegmentValues {
+    /// Keys.
+    pub keys: Vec<i32>,
+    /// Values; empty where the segment has none.
+    pub values: Vec<i32>,
+    /// Added to the tag; empty where the segment has none.
+    pub sides: Vec<i32>,
+}
+
+/// All that is committed with a proof, and all lookups.
+#[derive(Clone, Debug)]
+pub struct Witness {
+    /// The witness stack, `2^witness_bits` entries.
+    pub stack: Vec<i32>,
+    /// One entry per segment of the program.
+    pub segments: Vec<SegmentValues>,
+    /// Multiplicities of each block's rows.
+    pub multiplicities: Vec<Vec<i32>>,
+}
+
+/// A value that does not fit its place. The interpreter and the range analysis exclude it for honest inputs.
+fn misfit(what: &str) -> GraphError {
+    GraphError::Parameter(format!("a {what} does not fit its table or 32 bits"))
+}
+
+fn narrow(values: impl Iterator<Item = i64>, what: &str) -> Result<Vec<i32>, GraphError> {
+    values.map(|v| i32::try_from(v).map_err(|_| misfit(what))).collect()
+}
+
+/// Places of a tensor's entries within its padded block, outer runs only, with the length of a contiguous run.
+pub fn padded_runs(shape: &[usize]) -> (Vec<usize>, usize) {
+    let mut strides = vec![1usize; shape.len()];
+    for k in (0..shape.len().saturating_sub(1)).rev() {
+        strides[k] = strides[k + 1] << index_bits(shape[k + 1]);
+    }
+    // Trailing axes that are full powers of two stay contiguous with the axis before them.
+    let mut run = 1usize;
+    let mut split = shape.len();
+    while split > 0 {
+        run *= shape[split - 1];
+        split -= 1;
+        if !shape[split].is_power_of_two() {
+            break;
+        }
+    }
+    (grid_offsets(shape[..split].iter().copied().zip(strides[..split].iter().copied())), run)
+}
+
+/// Copies entries to their padded places.
+pub fn scatter<T: Copy>(shape: &[usize], entries: &[T], target: &mut [T]) {
+    let (starts, run) = padded_runs(shape);
+    for (start, chunk) in starts.iter().zip(entries.chunks_exact(run.max(1))) {
+        target[*start..*start + run].copy_from_slice(chunk);
+    }
+}
+
+/// The lookup behind a node, with the input it reads.
+fn lookup_of<'a>(program: &'a Program, values: &'a Values, s: &Segment) -> Option<(&'a Lookup, &'a Tensor)> {
+    let node = program.graph.node(s.node);
+    match &node.op {
+        Op::Lookup(op) => node.inputs.first().map(|i| (op, values.of(*i))),
+        _ => None,
+    }
+}
+
+fn half(op: &Lookup) -> i64 {
+    if op.shift == 0 { 0 } else { 1 << (op.shift - 1) }
+}
+
+/// The entries of a witness tensor other than a multiplicity.
+fn contents(program: &Program, values: &Values, t: &CommittedTensor) -> Result<Vec<i32>, GraphError> {
+    let lookup = |id| {
+        let node = program.graph.node(id);
+        match &node.op {
+            Op::Lookup(op) => Ok((op, values.of(node.inputs[0]), op.table(program.graph.tables())?)),
+            _ => Err(GraphError::Parameter("a remainder of no lookup".to_owned())),
+        }
+    };
+    match &t.content {
+        Content::Node(id) => narrow(values.of(*id).data.iter().copied(), "value"),
+        Content::Remainder { node, low, bits } => {
+            let (op, input, _) = lookup(*node)?;
+            let (half, mask) = (half(op), (1i64 << bits) - 1);
+            narrow(input.data.iter().map(|v| ((v + half) >> low) & mask), "remainder")
+        }
+        Content::High(node) | Content::Side(node) => {
+            let (op, input, table) = lookup(*node)?;
+            let k = table.key_bits();
+            let high = input.data.iter().map(|v| (op.key(*v) - table.key_min) >> k);
+            if matches!(t.content, Content::High(_)) {
+                narrow(high, "clamp")
+            } else {
+                Ok(high.map(side_of).collect())
+            }
+        }
+        _ => Ok(vec![]),
+    }
+}
+
+impl Witness {
+    /// Builds the witness of a program from the values of its graph.
+    pub fn build(program: &Program, values: &Values) -> Result<Self, GraphError> {
+        let mut stack = vec![0i32; 1 << program.witness_bits];
+        let mut tensors: Vec<Vec<i32>> = vec![vec![]; program.tensors.len()];
+        tensors.par_iter_mut().zip(&program.tensors).try_for_each(|(slot, t)| {
+            if t.role == TensorRole::Witness {
+                *slot = contents(program, values, t)?;
+            }
+            Ok::<_, GraphError>(())
+        })?;
+        for (t, entries) in program.tensors.iter().zip(&tensors) {
+            if t.role == TensorRole::Witness && !entries.is_empty() {
+                scatter(&t.shape, entries, &mut stack[t.offset..t.offset + (1 << t.bits())]);
+            }
+        }
+        let segments: Vec<SegmentValues> =
+            program.segments.par_iter().map(|s| segment(program, values, &tensors, s)).collect::<Result<_, _>>()?;
+        let mut multiplicities: Vec<Vec<i32>> = program.blocks.iter().map(|b| vec![0; 1 << b.bits]).collect();
+        for (s, v) in program.segments.iter().zip(&segments) {
+            count(program, s, v, &mut multiplicities)?;
+        }
+        for (b, m) in program.blocks.iter().zip(&multiplicities) {
+            let t = &program.tensors[b.multiplicity];
+            stack[t.offset..t.offset + m.len()].copy_from_slice(m);
+        }
+        Ok(Self { stack, segments, multiplicities })
+    }
+}
+
+fn segment(
+    program: &Program,
+    values: &Values,
+    tensors: &[Vec<i32>],
+    s: &Segment,
+) -> Result<SegmentValues, GraphError> {
+    let entries = |t: Option<usize>| t.map(|t| tensors[t].clone()).unwrap_or_default();
+    let sides = entries(s.side);
+    let keys = match (s.key.first().map(|k| k.source), lookup_of(program, values, s)) {
+        (Some(Source::Tensor(t)), _) => tensors[t].clone(),
+        (Some(Source::Node(_)), Some((op, input))) => {
+            let table = op.table(program.graph.tables())?;
+            let k = table.key_bits();
+            let clamped = !sides.is_empty();
+            narrow(
+                input.data.iter().map(|v| {
+                    let t = op.key(*v);
+                    if clamped { t - (((t - table.key_min) >> k) << k) } else { t }
+                }),
+                "key",
+            )?
+        }
+        (Some(Source::Node(id)), None) => {
+            let start = s.key_constant.0;
+            narrow(values.of(id).data.iter().map(|v| v + start), "key")?
+        }
+        (None, _) => return Err(GraphError::Parameter("a lookup without a key".to_owned())),
+    };
+    Ok(SegmentValues { keys, values: entries(s.value), sides })
+}
+
+fn count(
+    program: &Program,
+    s: &Segment,
+    v: &SegmentValues,
+    multiplicities: &mut [Vec<i32>],
+) -> Result<(), GraphError> {
+    for (i, key) in v.keys.iter().enumerate() {
+        let side = v.sides.get(i).copied().unwrap_or(0) as usize;
+        let block = s.block + side;
+        let row = i64::from(*key) - program.blocks[block].key_min;
+        let slot = usize::try_from(row)
+            .ok()
+            .and_then(|row| multiplicities[block].get_mut(row))
+            .ok_or_else(|| misfit("key").at(&program.graph.node(s.node).name, "lookup"))?;
+        *slot = slot.checked_add(1).ok_or_else(|| misfit("count"))?;
+    }
+    Ok(())
+}
+
+/// The model stack: weights and table values, `2^model_bits` entries.
+pub fn model_stack(program: &Program, weights: &[Tensor]) -> Result<Vec<i32>, GraphError> {
+    let mut stack = vec![0i32; 1 << program.model_bits];
+    let mut next = weights.iter();
+    for t in program.tensors.iter().filter(|t| t.role == TensorRole::Model) {
+        let entries = match &t.content {
+            // Weight tensors are laid out in the order of the graph's weights.
+            Content::Node(_) => next.next().map(|w| w.data.clone()),
+            _ => program.table_contents(t),
+        };
+        let entries = entries.ok_or(GraphError::Arity { expected: 1, got: 0 })?;
+        let entries = narrow(entries.into_iter(), "weight")?;
+        scatter(&t.shape, &entries, &mut stack[t.offset..t.offset + (1 << t.bits())]);
+    }
+    Ok(stack)
+}
+
+/// The values of a block's rows.
+pub fn block_values(program: &Program, block: usize) -> Vec<i32> {
+    let b = &program.blocks[block];
+    match b.values {
+        BlockValues::Constant(v) => vec![v; 1 << b.bits],
+        BlockValues::Committed(t) => {
+            let contents = program.table_contents(&program.tensors[t]).unwrap_or_default();
+            contents.into_iter().map(|v| v as i32).collect()
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Checking core proofs: transcript side and curve side together (docs/protocol.md#verification).
+
+use crate::{
+    Fr, G1Affine, VerifyingKey,
+    channel::ProtocolError,
+    keccak::{KeccakTranscript, commitments_digest, digest_to_fr},
+    native::NativeChannel,
+    opening::{self, OpeningError},
+    proof::{Argument, CoreProof, public_bytes},
+    protocol::{self, OpeningClaim, padded_bits},
+};
+use ark_ec::CurveGroup;
+use assay_circuits::{GraphError, Program, Ring, Tensor, canonical, ring::eq_table};
+
+/// Why a proof is not accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyError {
+    /// Made for another key: another model, other powers of tau or another visibility.
+    #[error("the proof was made for another key (expected {expected}, got {got})")]
+    OtherKey {
+        /// Digest of this key, in hex.
+        expected: String,
+        /// Digest in the proof, in hex.
+        got: String,
+    },
+    /// A count that the statement fixes.
+    #[error("{what}: expected {expected}, got {got}")]
+    Count {
+        /// What is counted.
+        what: &'static str,
+        /// Number asked for.
+        expected: usize,
+        /// Number present.
+        got: usize,
+    },
+    /// A public value outside the range in which the statement means anything.
+    #[error("public value {value} is outside [{lo}, {hi}]")]
+    PublicRange {
+        /// The value.
+        value: i64,
+        /// Smallest possible.
+        lo: i128,
+        /// Largest possible.
+        hi: i128,
+    },
+    /// The protocol.
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+    /// The opening.
+    #[error(transparent)]
+    Opening(#[from] OpeningError),
+    /// The graph cannot be laid out.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+}
+
+/// What a valid proof shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// Number of inferences.
+    pub batch: usize,
+    /// Public inputs over the batch, if public.
+    pub inputs: Vec<Tensor>,
+    /// Public outputs over the batch, if public.
+    pub outputs: Vec<Tensor>,
+}
+
+/// What a proof is about, besides its commitments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A batch of inferences.
+    Inference,
+    /// The registration of a model.
+    Registration,
+}
+
+impl Kind {
+    fn domain(self) -> &'static str {
+        match self {
+            Self::Inference => "assay.inference.v1",
+            Self::Registration => "assay.registration.v1",
+        }
+    }
+}
+
+/// Digest of the statement: what both transcripts start from. `context` binds what the proof is for; zero for none.
+pub fn statement_digest(
+    kind: Kind,
+    key_digest: &[u8; 32],
+    batch: u32,
+    public: &[Vec<i64>],
+    rows: &[G1Affine],
+    context: &[u8; 32],
+) -> [u8; 32] {
+    let parts: [&[u8]; 3] = [key_digest, &batch.to_be_bytes(), &public_bytes(public)];
+    commitments_digest(&canonical::digest(kind.domain(), &parts), rows, context)
+}
+
+/// The transcript of the opening, bound to the claim that the core protocol ends in.
+pub fn opening_transcript(statement: &[u8; 32], claim: &OpeningClaim<Fr>) -> KeccakTranscript {
+    let mut t = KeccakTranscript::new(b"assay.opening.v1");
+    t.absorb_bytes("statement", statement);
+    t.absorb_frs("witness high", &claim.witness_high);
+    t.absorb_frs("model high", &claim.model_high);
+    t.absorb_fr("gamma", &claim.gamma);
+    t
+}
+
+/// Coefficients of the rows of both stacks in the combined row: witness rows, then model rows.
+pub fn row_coefficients(claim: &OpeningClaim<Fr>) -> (Vec<Fr>, Vec<Fr>) {
+    let witness = eq_table(&claim.witness_high);
+    let model = eq_table(&claim.model_high).into_iter().map(|c| c * claim.gamma).collect();
+    (witness, model)
+}
+
+/// Checks an argument about a laid-out program.
+pub fn check_argument(
+    key: &VerifyingKey,
+    program: &Program,
+    statement: &[u8; 32],
+    public: &[Vec<i64>],
+    argument: &Argument,
+) -> Result<(), VerifyError> {
+    let count = |what, expected: usize, got: usize| {
+        if expected == got { Ok(()) } else { Err(VerifyError::Count { what, expected, got }) }
+    };
+    let m = key.row_bits;
+    count("row bits", m, argument.row_bits)?;
+    let rows = |bits: usize| 1usize.checked_shl(u32::try_from(padded_bits(bits, m) - m).unwrap_or(u32::MAX)).unwrap_or(0);
+    count("witness rows", rows(program.witness_bits), argument.rows.len())?;
+    count("model rows", rows(program.model_bits), key.rows.len())?;
+    count("public tensors", program.public.len(), public.len())?;
+    for (p, values) in program.public.iter().zip(public) {
+        count("public values", p.shape.iter().product(), values.len())?;
+        let outside = |v: &&i64| i128::from(**v) < p.range.lo || i128::from(**v) > p.range.hi;
+        if let Some(value) = values.iter().find(outside) {
+            return Err(VerifyError::PublicRange { value: *value, lo: p.range.lo, hi: p.range.hi });
+        }
+    }
+    let elements: Vec<Vec<Fr>> =
+        public.iter().map(|v| v.iter().map(|x| Fr::from_i128(i128::from(*x))).collect()).collect();
+    let mut channel = NativeChannel::new(&argument.messages)?;
+    let claim = protocol::verify(&mut channel, program, m, &digest_to_fr(statement), &elements)?;
+    count("unread messages", 0, channel.unread())?;
+    let (mut coefficients, model) = row_coefficients(&claim);
+    coefficients.extend(model);
+    let points: Vec<G1Affine> = argument.rows.iter().chain(&key.rows).copied().collect();
+    let commitment = opening::combine_rows(&points, &coefficients)?.into_affine();
+    let mut transcript = opening_transcript(statement, &claim);
+    opening::verify(&key.srs, commitment, &claim.low, claim.value, &argument.opening, &mut transcript)?;
+    Ok(())
+}
+
+/// Checks that a key is what it says: weights in range, tables as in the graph. Once per key, before any proof is trusted.
+pub fn check_registration(key: &VerifyingKey) -> Result<(), VerifyError> {
+    let program = Program::registration(&key.graph)?;
+    let public = program.registration_public();
+    let digest = statement_digest(
+        Kind::Registration,
+        &key.digest()?,
+        1,
+        &public,
+        &key.registration.rows,
+        &[0; 32],
+    );
+    check_argument(key, &program, &digest, &public, &key.registration)
+}
+
+/// Checks a core proof against a key whose registration has been checked.
+pub fn verify(key: &VerifyingKey, proof: &CoreProof) -> Result<Verified, VerifyError> {
+    let expected = key.digest()?;
+    if expected != proof.key_digest {
+        return Err(VerifyError::OtherKey { expected: hex(&expected), got: hex(&proof.key_digest) });
+    }
+    let batch = usize::try_from(proof.batch).unwrap_or(usize::MAX);
+    let program = key.program(batch)?;
+    let digest = statement_digest(
+        Kind::Inference,
+        &expected,
+        proof.batch,
+        &proof.public,
+        &proof.argument.rows,
+        &[0; 32],
+    );
+    check_argument(key, &program, &digest, &proof.public, &proof.argument)?;
+    let mut tensors =
+        program.public.iter().zip(&proof.public).map(|(p, v)| Tensor::new(p.shape.clone(), v.clone()));
+    let inputs = if key.visibility.inputs { key.graph.inputs().len() } else { 0 };
+    let inputs = tensors.by_ref().take(inputs).collect::<Result<_, _>>()?;
+    let outputs = tensors.collect::<Result<_, _>>()?;
+    Ok(Verified { batch, inputs, outputs })
+}
+
+/// Lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}

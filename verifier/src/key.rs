@@ -1,0 +1,168 @@
+//! The verifying key: which model, committed how, under which powers of tau (docs/protocol.md#key-file).
+//!
+//! ```text
+//! magic "ASSAYKEY" | u16 version | u8 visibility bits (inputs 1, weights 2, outputs 4) | weights digest 32
+//!   | u32 n, graph bytes | u32 n, description bytes (names, shapes and scales of inputs and outputs)
+//!   | u8 row bits | u32 n, n x G1 model rows | powers of tau | registration argument
+//! ```
+
+use crate::{
+    G1Affine,
+    curve::{CodecError, G1_BYTES, Reader, g1_to_bytes},
+    opening::{MAX_VARIABLES, VerifierSrs},
+    proof::{Argument, MAX_ROWS, ProofError, count_bytes},
+};
+use assay_circuits::{Graph, GraphError, Program, Visibility, canonical, model::TensorSpec};
+
+/// First bytes of a key file.
+pub const MAGIC: &[u8; 8] = b"ASSAYKEY";
+/// Version of the format.
+pub const VERSION: u16 = 1;
+/// Most bytes of a graph's encoding within a key.
+pub const MAX_GRAPH_BYTES: usize = 1 << 27;
+
+/// Everything a verifier needs besides the proof. It holds commitments to weights, never weights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VerifyingKey {
+    /// The integer graph.
+    pub graph: Graph,
+    /// What the proofs show.
+    pub visibility: Visibility,
+    /// Digest of the weights, as in the model id.
+    pub weights_digest: [u8; 32],
+    /// Names, shapes and scales of the inputs.
+    pub inputs: Vec<TensorSpec>,
+    /// Names, shapes and scales of the outputs.
+    pub outputs: Vec<TensorSpec>,
+    /// log2 of the length of a row.
+    pub row_bits: usize,
+    /// Commitments to the rows of the model stack.
+    pub rows: Vec<G1Affine>,
+    /// The powers of tau.
+    pub srs: VerifierSrs,
+    /// Proves that weights are in range and tables are the graph's.
+    pub registration: Argument,
+}
+
+/// Why bytes are no key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// Not canonical, truncated or too long.
+    #[error("not a verifying key: {0}")]
+    Codec(#[from] CodecError),
+    /// The registration argument.
+    #[error("not a verifying key: registration: {0}")]
+    Registration(#[from] ProofError),
+    /// The graph.
+    #[error("not a verifying key: {0}")]
+    Graph(#[from] GraphError),
+    /// Other magic bytes.
+    #[error("not a key file: expected the first bytes 'ASSAYKEY'")]
+    Magic,
+    /// Another version.
+    #[error("key of format version {got}; this program reads version {expected}")]
+    Version {
+        /// Version that this program reads.
+        expected: u16,
+        /// Version found.
+        got: u16,
+    },
+    /// A part that does not fit the others.
+    #[error("verifying key: {0}")]
+    Inconsistent(&'static str),
+}
+
+impl VerifyingKey {
+    /// The identity of the model: its graph and weights, whatever the powers of tau.
+    pub fn model_id(&self) -> Result<[u8; 32], GraphError> {
+        Ok(assay_circuits::model::model_id(&self.graph.to_bytes()?, &self.weights_digest))
+    }
+
+    /// The bytes that proofs are bound to: all but the registration.
+    fn body(&self) -> Result<Vec<u8>, GraphError> {
+        let mut out = Vec::new();
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(&VERSION.to_be_bytes());
+        let v = self.visibility;
+        out.push(u8::from(v.inputs) | (u8::from(v.weights) << 1) | (u8::from(v.outputs) << 2));
+        out.extend_from_slice(&self.weights_digest);
+        for part in [self.graph.to_bytes()?, canonical::to_bytes(&(&self.inputs, &self.outputs))?] {
+            out.extend_from_slice(&count_bytes(part.len()));
+            out.extend_from_slice(&part);
+        }
+        out.push(u8::try_from(self.row_bits).unwrap_or(u8::MAX));
+        out.extend_from_slice(&count_bytes(self.rows.len()));
+        self.rows.iter().for_each(|p| out.extend_from_slice(&g1_to_bytes(p)));
+        out.extend_from_slice(&self.srs.to_bytes());
+        Ok(out)
+    }
+
+    /// Identity of the key, which every proof is bound to.
+    pub fn digest(&self) -> Result<[u8; 32], GraphError> {
+        Ok(canonical::digest("assay.key.v1", &[&self.body()?]))
+    }
+
+    /// The key file.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, GraphError> {
+        let mut out = self.body()?;
+        self.registration.write(&mut out);
+        Ok(out)
+    }
+
+    /// Decodes a key file; every byte must be used. The registration is not checked here: see
+    /// [`crate::core::check_registration`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, KeyError> {
+        let mut r = Reader::new(bytes);
+        if r.slice(MAGIC.len()).ok() != Some(MAGIC.as_slice()) {
+            return Err(KeyError::Magic);
+        }
+        let version = u16::from_be_bytes(r.array()?);
+        if version != VERSION {
+            return Err(KeyError::Version { expected: VERSION, got: version });
+        }
+        let bits = r.u8()?;
+        if bits > 7 {
+            return Err(KeyError::Inconsistent("unknown visibility bits"));
+        }
+        let visibility = Visibility { inputs: bits & 1 != 0, weights: bits & 2 != 0, outputs: bits & 4 != 0 };
+        let weights_digest = r.array()?;
+        let n = r.count(MAX_GRAPH_BYTES, 1)?;
+        let graph = Graph::from_bytes(r.slice(n)?)?;
+        let n = r.count(MAX_GRAPH_BYTES, 1)?;
+        let (inputs, outputs): (Vec<TensorSpec>, Vec<TensorSpec>) = canonical::from_bytes(r.slice(n)?)?;
+        let row_bits = usize::from(r.u8()?);
+        if row_bits > MAX_VARIABLES {
+            return Err(KeyError::Inconsistent("rows too long"));
+        }
+        let n = r.count(MAX_ROWS, G1_BYTES)?;
+        let rows = r.g1s(n)?;
+        let srs = VerifierSrs::read(&mut r)?;
+        let registration = Argument::read(&mut r)?;
+        r.finish()?;
+        let key = Self { graph, visibility, weights_digest, inputs, outputs, row_bits, rows, srs, registration };
+        key.validate()?;
+        Ok(key)
+    }
+
+    fn validate(&self) -> Result<(), KeyError> {
+        let pairs = [(&self.inputs, self.graph.inputs()), (&self.outputs, self.graph.outputs())];
+        for (specs, ids) in pairs {
+            if specs.len() != ids.len() {
+                return Err(KeyError::Inconsistent("descriptions of inputs or outputs are missing"));
+            }
+            for (spec, id) in specs.iter().zip(ids) {
+                let count = |shape: &[usize]| shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
+                let scale = assay_circuits::model::MAX_SCALE_BITS;
+                if count(&spec.shape) != count(&self.graph.node(*id).shape) || spec.scale_bits.abs() > scale {
+                    return Err(KeyError::Inconsistent("a description does not fit its tensor"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The layout of a batch of inferences.
+    pub fn program(&self, batch: usize) -> Result<Program, GraphError> {
+        Program::inference(&self.graph, batch, self.visibility)
+    }
+}

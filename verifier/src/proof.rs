@@ -1,0 +1,164 @@
+//! The core proof and its file (docs/protocol.md#proof-file).
+//!
+//! ```text
+//! magic "ASSAYPRF" | u16 version | u8 kind (0 = core, not hiding) | key digest 32 | u32 batch
+//!   | u32 n | n x (u32 count, count x i64)                      public values
+//!   | argument
+//! argument: u8 row bits | u32 n, n x G1 | u32 n, n x Fr | opening
+//! ```
+//! Integers are big-endian, field elements and coordinates 32 bytes big-endian and below their modulus.
+
+use crate::{
+    Fr, G1Affine,
+    curve::{CodecError, FIELD_BYTES, G1_BYTES, Reader, fr_to_bytes, g1_to_bytes},
+    opening::{MAX_VARIABLES, OpeningError, OpeningProof},
+};
+
+/// First bytes of a proof file.
+pub const MAGIC: &[u8; 8] = b"ASSAYPRF";
+/// Version of the format.
+pub const VERSION: u16 = 1;
+/// Most row commitments of one stack.
+pub const MAX_ROWS: usize = 1 << 20;
+/// Most messages of a proof.
+pub const MAX_MESSAGES: usize = 1 << 20;
+/// Most public values of a proof.
+pub const MAX_PUBLIC: usize = 1 << 26;
+
+/// Commitments, messages and opening: what convinces, whatever the statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Argument {
+    /// log2 of the length of a row.
+    pub row_bits: usize,
+    /// Commitments to the rows of the witness stack.
+    pub rows: Vec<G1Affine>,
+    /// The prover's messages, in the order of the protocol.
+    pub messages: Vec<Fr>,
+    /// The opening of the combined row.
+    pub opening: OpeningProof,
+}
+
+/// A proof of a batch of inferences. **Sound, but not hiding.**
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CoreProof {
+    /// Digest of the verifying key it was made for.
+    pub key_digest: [u8; 32],
+    /// Number of inferences.
+    pub batch: u32,
+    /// Values of the public tensors: inputs, then outputs, each over the whole batch.
+    pub public: Vec<Vec<i64>>,
+    /// The argument.
+    pub argument: Argument,
+}
+
+/// Why bytes are no proof.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProofError {
+    /// Not canonical, truncated or too long.
+    #[error("not a proof: {0}")]
+    Codec(#[from] CodecError),
+    /// The opening's shape.
+    #[error("not a proof: {0}")]
+    Opening(#[from] OpeningError),
+    /// Other magic bytes.
+    #[error("not a proof file: expected the first bytes 'ASSAYPRF'")]
+    Magic,
+    /// Another version.
+    #[error("proof of format version {got}; this program reads version {expected}")]
+    Version {
+        /// Version that this program reads.
+        expected: u16,
+        /// Version found.
+        got: u16,
+    },
+    /// Another kind of proof.
+    #[error("proof of unknown kind {0}")]
+    Kind(u8),
+}
+
+pub(crate) fn count_bytes(n: usize) -> [u8; 4] {
+    u32::try_from(n).unwrap_or(u32::MAX).to_be_bytes()
+}
+
+impl Argument {
+    /// Appends the canonical bytes.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.push(u8::try_from(self.row_bits).unwrap_or(u8::MAX));
+        out.extend_from_slice(&count_bytes(self.rows.len()));
+        self.rows.iter().for_each(|p| out.extend_from_slice(&g1_to_bytes(p)));
+        out.extend_from_slice(&count_bytes(self.messages.len()));
+        self.messages.iter().for_each(|m| out.extend_from_slice(&fr_to_bytes(m)));
+        out.extend_from_slice(&self.opening.to_bytes());
+    }
+
+    /// Reads canonical bytes.
+    pub fn read(reader: &mut Reader<'_>) -> Result<Self, ProofError> {
+        let row_bits = usize::from(reader.u8()?);
+        if row_bits > MAX_VARIABLES {
+            return Err(OpeningError::TooManyVariables { limit: MAX_VARIABLES, got: row_bits }.into());
+        }
+        let n = reader.count(MAX_ROWS, G1_BYTES)?;
+        let rows = reader.g1s(n)?;
+        let n = reader.count(MAX_MESSAGES, FIELD_BYTES)?;
+        let messages = reader.frs(n)?;
+        let opening = OpeningProof::read(row_bits, reader)?;
+        Ok(Self { row_bits, rows, messages, opening })
+    }
+}
+
+impl CoreProof {
+    /// The proof file.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(&VERSION.to_be_bytes());
+        out.push(0);
+        out.extend_from_slice(&self.key_digest);
+        out.extend_from_slice(&self.batch.to_be_bytes());
+        out.extend_from_slice(&public_bytes(&self.public));
+        self.argument.write(&mut out);
+        out
+    }
+
+    /// Decodes a proof file; every byte must be used.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ProofError> {
+        let mut r = Reader::new(bytes);
+        if r.slice(MAGIC.len()).ok() != Some(MAGIC.as_slice()) {
+            return Err(ProofError::Magic);
+        }
+        let version = u16::from_be_bytes(r.array()?);
+        if version != VERSION {
+            return Err(ProofError::Version { expected: VERSION, got: version });
+        }
+        match r.u8()? {
+            0 => {}
+            kind => return Err(ProofError::Kind(kind)),
+        }
+        let key_digest = r.array()?;
+        let batch = r.u32()?;
+        let n = r.count(1 << 16, 4)?;
+        let mut public = Vec::with_capacity(n);
+        for _ in 0..n {
+            let count = r.count(MAX_PUBLIC, 8)?;
+            let mut values = Vec::with_capacity(count);
+            for _ in 0..count {
+                values.push(i64::from_be_bytes(r.array()?));
+            }
+            public.push(values);
+        }
+        let argument = Argument::read(&mut r)?;
+        r.finish()?;
+        Ok(Self { key_digest, batch, public, argument })
+    }
+}
+
+/// Canonical bytes of public values.
+pub fn public_bytes(public: &[Vec<i64>]) -> Vec<u8> {
+    let mut out = Vec::new();
+    out.extend_from_slice(&count_bytes(public.len()));
+    for values in public {
+        out.extend_from_slice(&count_bytes(values.len()));
+        values.iter().for_each(|v| out.extend_from_slice(&v.to_be_bytes()));
+    }
+    out
+}

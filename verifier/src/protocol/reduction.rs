@@ -1,0 +1,113 @@
+//! The opening reduction: one linear claim on both stacks becomes one evaluation of each (docs/protocol.md#reduction).
+//!
+//! With `f` and `W` the witness and model stacks, the claim is `<f, Omega_f> + <W, Omega_W> = V`, where each `Omega` is a sum of
+//! rank-one functionals placed in the stack. One sumcheck over the longer stack's variables ends in `f(x)`, `W(x)` and in
+//! `Omega(x)`, which the verifier computes from the short weight vectors.
+
+use super::{
+    OpeningClaim, get, half_power, padded_bits,
+    root::{LinearClaim, TensorTerm},
+    split, sumcheck,
+};
+use crate::channel::{Channel, Check, ProtocolError};
+use assay_circuits::{
+    Program, Ring, TensorRole,
+    ring::{eq_at, eq_table, index_bits},
+};
+
+/// Runs the reduction and returns what is left for the opening.
+pub fn verify<C: Channel>(
+    channel: &mut C,
+    program: &Program,
+    row_bits: usize,
+    claim: LinearClaim<C::Elem>,
+) -> Result<OpeningClaim<C::Elem>, ProtocolError> {
+    let witness_bits = padded_bits(program.witness_bits, row_bits);
+    let model_bits = padded_bits(program.model_bits, row_bits);
+    let rounds = witness_bits.max(model_bits);
+    let (point, last) = sumcheck::verify(channel, rounds, claim.value)?;
+    let f = channel.receive("f(x)")?;
+    let w = channel.receive("W(x)")?;
+    let (_, witness_point) = split(&point, rounds.saturating_sub(witness_bits))?;
+    let (_, model_point) = split(&point, rounds.saturating_sub(model_bits))?;
+    let omega = |role, point: &[C::Elem]| omega_at(program, &claim.terms, role, point);
+    let omega_f = omega(TensorRole::Witness, witness_point)?;
+    let omega_w = omega(TensorRole::Model, model_point)?;
+    let expected = half_power::<C::Elem>(rounds.saturating_sub(witness_bits)) * (f.clone() * omega_f)
+        + half_power::<C::Elem>(rounds.saturating_sub(model_bits)) * (w.clone() * omega_w);
+    channel.assert_zero(Check::Reduction, expected - last)?;
+    let gamma = channel.challenge("gamma")?;
+    let value = f + gamma.clone() * w;
+    let (witness_high, low) = split(witness_point, witness_bits.saturating_sub(row_bits))?;
+    let (model_high, _) = split(model_point, model_bits.saturating_sub(row_bits))?;
+    Ok(OpeningClaim {
+        witness_high: witness_high.to_vec(),
+        model_high: model_high.to_vec(),
+        low: low.to_vec(),
+        gamma,
+        value,
+    })
+}
+
+/// Eq tables of a tensor's axes at the stack's point, and the weight of its place.
+struct Place<E> {
+    weight: E,
+    axes: Vec<Vec<E>>,
+}
+
+/// The multilinear extension of the sum of all terms of one stack, at a point.
+pub fn omega_at<E: Ring>(
+    program: &Program,
+    terms: &[TensorTerm<E>],
+    role: TensorRole,
+    point: &[E],
+) -> Result<E, ProtocolError> {
+    let mut places: Vec<Option<Place<E>>> = program.tensors.iter().map(|_| None).collect();
+    let mut acc = E::zero();
+    for t in terms {
+        let tensor = get(&program.tensors, t.tensor)?;
+        if tensor.role != role {
+            continue;
+        }
+        let slot = places.get_mut(t.tensor).ok_or(ProtocolError::Layout("tensor index"))?;
+        let place = match slot {
+            Some(p) => p,
+            None => {
+                let bits = tensor.bits();
+                let (high, mut rest) = split(point, point.len().saturating_sub(bits))?;
+                let index = tensor.offset.checked_shr(u32::try_from(bits).unwrap_or(u32::MAX)).unwrap_or(0);
+                let mut axes = Vec::with_capacity(tensor.shape.len());
+                for extent in &tensor.shape {
+                    let (here, behind) = split(rest, index_bits(*extent))?;
+                    let mut table = eq_table(here);
+                    table.truncate(*extent);
+                    axes.push(table);
+                    rest = behind;
+                }
+                slot.insert(Place { weight: eq_at(high, index), axes })
+            }
+        };
+        let mut value = t.coefficient.clone() * place.weight.clone();
+        for factor in &t.functional.factors {
+            value = value * factor_at(factor, &place.axes)?;
+        }
+        acc = acc + value;
+    }
+    Ok(acc)
+}
+
+/// `sum_i weights[i] * prod_axis eq_axis[i_axis]`: one axis after the other, the last first.
+fn factor_at<E: Ring>(factor: &assay_circuits::Factor<E>, axes: &[Vec<E>]) -> Result<E, ProtocolError> {
+    let mut values = factor.weights.clone();
+    for a in factor.axes.iter().rev() {
+        let table = get(axes, *a)?;
+        if table.is_empty() || !values.len().is_multiple_of(table.len()) {
+            return Err(ProtocolError::Layout("weights do not fit an axis"));
+        }
+        values = values.chunks(table.len()).map(|c| assay_circuits::ring::dot(c, table)).collect();
+    }
+    match values.as_slice() {
+        [v] => Ok(v.clone()),
+        _ => Err(ProtocolError::Layout("weights do not fit the axes")),
+    }
+}

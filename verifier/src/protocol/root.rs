@@ -1,0 +1,246 @@
+//! The root claim: the leaves of the fraction tree and the public values, as one linear claim on nodes and committed
+//! tensors (docs/protocol.md#root).
+
+use super::{
+    bilinear::Instance,
+    gkr::LeafClaim,
+    get, split,
+};
+use crate::channel::ProtocolError;
+use assay_circuits::{
+    Functional, NodeId, Program, Ring,
+    program::{BlockValues, Source},
+    pullback::{Term, pull_back},
+    ring::{eq_at, eq_table, index_bits, sum},
+};
+
+/// The challenges that enter the root claim.
+#[derive(Clone, Debug)]
+pub struct Challenges<E> {
+    /// Point of the fractions.
+    pub alpha: E,
+    /// Combines key, value and tag.
+    pub beta: E,
+    /// Powers of it weigh public values.
+    pub zeta: E,
+    /// Combines denominators, numerators and public values.
+    pub lambda: E,
+}
+
+/// `coefficient * <committed tensor, functional>`.
+#[derive(Clone, Debug)]
+pub struct TensorTerm<E> {
+    /// Index into [`Program::tensors`].
+    pub tensor: usize,
+    /// Its coefficient.
+    pub coefficient: E,
+    /// One weight vector per axis, or joint ones.
+    pub functional: Functional<E>,
+}
+
+/// The claim that a sum of terms on committed tensors has a value.
+#[derive(Clone, Debug)]
+pub struct LinearClaim<E> {
+    /// The terms.
+    pub terms: Vec<TensorTerm<E>>,
+    /// Their sum.
+    pub value: E,
+}
+
+/// The claim that a sum of terms on nodes and on committed tensors has a value.
+#[derive(Clone, Debug)]
+pub struct Root<E> {
+    /// Terms on nodes.
+    pub nodes: Vec<Term<E>>,
+    /// Terms on committed tensors.
+    pub tensors: Vec<TensorTerm<E>>,
+    /// Their sum.
+    pub value: E,
+}
+
+/// The eq functional of a tensor at a point of its padded index bits, cut to the real extents.
+pub fn eq_functional<E: Ring>(shape: &[usize], point: &[E]) -> Result<Functional<E>, ProtocolError> {
+    let mut rest = point;
+    let mut axes = Vec::with_capacity(shape.len());
+    for extent in shape {
+        let (here, behind) = split(rest, index_bits(*extent))?;
+        let mut table = eq_table(here);
+        table.truncate(*extent);
+        axes.push(table);
+        rest = behind;
+    }
+    Ok(Functional::from_axes(axes))
+}
+
+/// The value of eq on the real extents: the multilinear extension of the indicator of real entries.
+fn mask<E: Ring>(f: &Functional<E>) -> E {
+    let mut acc = E::one();
+    for factor in &f.factors {
+        // A full axis sums to one by construction.
+        if !factor.weights.len().is_power_of_two() {
+            acc = acc * sum(&factor.weights);
+        }
+    }
+    acc
+}
+
+/// `sum_i 2^(bits-1-i) * point_i`: the index as a multilinear polynomial.
+fn index_polynomial<E: Ring>(point: &[E]) -> E {
+    let mut acc = E::zero();
+    for r in point {
+        acc = acc.clone() + acc + r.clone();
+    }
+    acc
+}
+
+/// The weights `zeta^(start + i)` of entry `i`, as one factor per axis; and the exponent behind the last entry.
+pub fn power_functional<E: Ring>(shape: &[usize], zeta: &E) -> Functional<E> {
+    let mut axes = Vec::with_capacity(shape.len());
+    let mut base = zeta.clone();
+    for extent in shape.iter().rev() {
+        let mut weights = Vec::with_capacity(*extent);
+        let mut power = E::one();
+        for _ in 0..*extent {
+            weights.push(power.clone());
+            power = power * base.clone();
+        }
+        base = power;
+        axes.push(weights);
+    }
+    axes.reverse();
+    Functional::from_axes(axes)
+}
+
+/// Builds the root claim from the leaves' claim.
+///
+/// The denominators are `alpha - [key + beta value + beta^2 tag]`, the bracket being absent on padding; so
+/// `alpha - q(r)` is a linear claim on keys, values and tags. The numerators are 1 on real lookups and minus the
+/// multiplicity on table rows.
+pub fn build<E: Ring>(
+    program: &Program,
+    leaf: &LeafClaim<E>,
+    challenges: &Challenges<E>,
+    public: &[Vec<E>],
+) -> Result<Root<E>, ProtocolError> {
+    let Challenges { alpha, beta, zeta, lambda } = challenges;
+    let beta2 = beta.clone() * beta.clone();
+    let mut root = Root { nodes: vec![], tensors: vec![], value: alpha.clone() - leaf.q.clone() };
+    // Numerators: sum of masks - <multiplicities> = p, so lambda times its negation is added.
+    root.value = root.value - lambda.clone() * leaf.p.clone();
+    let bits_total = program.leaf_bits;
+    let place = |offset: usize, bits: usize| -> Result<(E, &[E]), ProtocolError> {
+        let (high, low) = split(&leaf.point, bits_total.saturating_sub(bits))?;
+        Ok((eq_at(high, offset.checked_shr(u32::try_from(bits).unwrap_or(u32::MAX)).unwrap_or(0)), low))
+    };
+    for s in &program.segments {
+        let (weight, low) = place(s.leaf, s.bits())?;
+        let functional = eq_functional(&s.shape, low)?;
+        let real = weight.clone() * mask(&functional);
+        let block = get(&program.blocks, s.block)?;
+        let (c, exponent) = s.key_constant;
+        let constant = E::from_i128(i128::from(c)) * E::pow2(exponent) + beta2.clone() * E::from_i128(i128::from(block.tag));
+        root.value = root.value - real.clone() * constant;
+        root.value = root.value + lambda.clone() * real;
+        for k in &s.key {
+            let mut coefficient = weight.clone();
+            if k.coefficient != 1 || k.exponent != 0 {
+                coefficient = coefficient * (E::from_i128(i128::from(k.coefficient)) * E::pow2(k.exponent));
+            }
+            match k.source {
+                Source::Node(node) => root.nodes.push(Term { node, coefficient, functional: functional.clone() }),
+                Source::Tensor(tensor) => {
+                    root.tensors.push(TensorTerm { tensor, coefficient, functional: functional.clone() });
+                }
+            }
+        }
+        if let Some(tensor) = s.value {
+            let coefficient = weight.clone() * beta.clone();
+            root.tensors.push(TensorTerm { tensor, coefficient, functional: functional.clone() });
+        }
+        if let Some(tensor) = s.side {
+            root.tensors.push(TensorTerm { tensor, coefficient: weight * beta2.clone(), functional });
+        }
+    }
+    for b in &program.blocks {
+        let (weight, low) = place(b.leaf, b.bits)?;
+        let functional = Functional::from_axes(vec![eq_table(low)]);
+        let mut known = E::from_i128(i128::from(b.key_min)) + index_polynomial(low);
+        known = known + beta2.clone() * E::from_i128(i128::from(b.tag));
+        match b.values {
+            BlockValues::Constant(0) => {}
+            BlockValues::Constant(v) => known = known + beta.clone() * E::from_i128(i128::from(v)),
+            BlockValues::Committed(tensor) => {
+                let coefficient = weight.clone() * beta.clone();
+                root.tensors.push(TensorTerm { tensor, coefficient, functional: functional.clone() });
+            }
+        }
+        root.value = root.value - weight.clone() * known;
+        root.tensors.push(TensorTerm { tensor: b.multiplicity, coefficient: weight * lambda.clone(), functional });
+    }
+    add_public(program, zeta, &(lambda.clone() * lambda.clone()), public, &mut root)?;
+    Ok(root)
+}
+
+/// Adds `scale * zeta^start * sum_i zeta^i * (value_i - public_i) = 0` for each public tensor, `start` running on.
+fn add_public<E: Ring>(
+    program: &Program,
+    zeta: &E,
+    scale: &E,
+    public: &[Vec<E>],
+    root: &mut Root<E>,
+) -> Result<(), ProtocolError> {
+    let mut scale = scale.clone();
+    for (p, values) in program.public.iter().zip(public) {
+        let count: usize = p.shape.iter().product();
+        if count != values.len() {
+            return Err(ProtocolError::Public { expected: count, got: values.len() });
+        }
+        let (coefficient, functional) = (scale.clone(), power_functional(&p.shape, zeta));
+        match p.source {
+            Source::Node(node) => root.nodes.push(Term { node, coefficient, functional }),
+            Source::Tensor(tensor) => root.tensors.push(TensorTerm { tensor, coefficient, functional }),
+        }
+        let mut acc = E::zero();
+        for v in values.iter().rev() {
+            acc = acc * zeta.clone() + v.clone();
+        }
+        root.value = root.value.clone() + scale.clone() * acc;
+        let mut step = E::one();
+        for _ in 0..count {
+            step = step * zeta.clone();
+        }
+        scale = scale * step;
+    }
+    Ok(())
+}
+
+impl<E: Ring> Root<E> {
+    /// Carries the claim back to contractions and committed tensors. What remains to prove is
+    /// `sum of instances + sum of claim terms = claim value`.
+    pub fn pull_back(self, program: &Program) -> Result<(Vec<Instance<E>>, LinearClaim<E>), ProtocolError> {
+        let pulled = pull_back(&program.graph, self.nodes)?;
+        let mut claim = LinearClaim { terms: self.tensors, value: self.value - pulled.constant };
+        push_committed(program, pulled.committed, &E::one(), &mut claim)?;
+        let mut instances = Vec::with_capacity(pulled.bilinear.len());
+        for t in pulled.bilinear {
+            instances.push(Instance::new(program, t)?);
+        }
+        Ok((instances, claim))
+    }
+}
+
+/// Adds terms on committed nodes to a claim, times a factor.
+pub(crate) fn push_committed<E: Ring>(
+    program: &Program,
+    terms: Vec<Term<E>>,
+    factor: &E,
+    claim: &mut LinearClaim<E>,
+) -> Result<(), ProtocolError> {
+    for t in terms {
+        let NodeId(node) = t.node;
+        let tensor = get(&program.node_tensor, node)?.ok_or(ProtocolError::Layout("a node without a tensor"))?;
+        let coefficient = factor.clone() * t.coefficient;
+        claim.terms.push(TensorTerm { tensor, coefficient, functional: t.functional });
+    }
+    Ok(())
+}
