@@ -1,1 +1,118 @@
-//! Placeholder.
+//! The security level in bits, from the real parameters (docs/protocol.md#soundness).
+//!
+//! Each interactive step lets a cheating prover through with probability at most `degree / r`, `r` being the order of the
+//! scalar field (Schwartz-Zippel). By Fiat-Shamir each of these becomes a work factor: an attacker may try one challenge
+//! per hash. The curve and the hashes add bounds of their own, and the level is the smallest of all.
+
+use crate::protocol::padded_bits;
+use assay_circuits::{Op, Program};
+
+/// Bits of the scalar field's order: log2(r), rounded down to a tenth.
+pub const FIELD_BITS: f64 = 253.5;
+/// Pairing-friendly BN254: the number field sieve in the target group, by the estimate of Barbulescu and Duquesne (Journal of
+/// Cryptology 2019), about 2^100. Lower than the 2^113 that Cheon's attack leaves of q-SDH at 2^28 powers of tau.
+pub const CURVE_BITS: f64 = 100.0;
+/// Collisions in one capacity element of the Poseidon sponge: half of its size.
+pub const POSEIDON_BITS: f64 = 126.7;
+/// Collisions of Keccak-256, also after reduction mod r.
+pub const KECCAK_BITS: f64 = 126.7;
+/// Largest degree that powers of tau of a public ceremony allow.
+pub const SRS_BITS: f64 = 28.0;
+
+/// One source of error.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Term {
+    /// Where it arises.
+    pub name: &'static str,
+    /// Work to exploit it, in bits.
+    pub bits: f64,
+}
+
+/// The security level and its parts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Security {
+    /// All terms.
+    pub terms: Vec<Term>,
+    /// The level: the interactive errors added up, or a weaker primitive.
+    pub bits: f64,
+}
+
+fn float(n: usize) -> f64 {
+    f64::from(u32::try_from(n).unwrap_or(u32::MAX))
+}
+
+/// The soundness of proofs of one layout with rows of `2^row_bits` values.
+pub fn security(program: &Program, row_bits: usize) -> Security {
+    let lookups = float(program.lookups());
+    let rows = float(program.table_rows());
+    let instances: Vec<usize> = program
+        .graph
+        .nodes()
+        .iter()
+        .filter_map(|n| if let Op::Contraction(c) = &n.op { Some(c.rounds()) } else { None })
+        .collect();
+    let public: usize = program.public.iter().map(|p| p.shape.iter().product::<usize>()).sum();
+    let reduction = padded_bits(program.witness_bits, row_bits).max(padded_bits(program.model_bits, row_bits));
+    // Degrees of the polynomials that must not vanish at a random point, step by step.
+    let layers: f64 = (1..program.leaf_bits).map(|k| 3.0 * float(k) + 2.0).sum();
+    let row = float(row_bits);
+    let degrees = [
+        ("fingerprints: alpha and beta", 2.0 * lookups * rows.max(1.0) + lookups + rows),
+        ("fraction tree: all layers", layers + 1.0),
+        ("public values: zeta", float(public).max(1.0)),
+        ("root claim: lambda", 2.0),
+        ("bilinear sumcheck", 2.0 * float(instances.iter().copied().max().unwrap_or(0)).max(0.5)),
+        ("operand claims: rho", 2.0 * float(instances.len()).max(0.5)),
+        ("opening reduction", 2.0 * float(reduction)),
+        ("stacks: gamma", 1.0),
+        ("opening: folds, batching, linearisation", (row + SRS_BITS).exp2() + 3.0 * row + SRS_BITS.exp2()),
+    ];
+    let mut terms: Vec<Term> =
+        degrees.iter().map(|(name, d)| Term { name, bits: FIELD_BITS - d.max(1.0).log2() }).collect();
+    let total: f64 = degrees.iter().map(|(_, d)| d).sum();
+    let interactive = FIELD_BITS - total.log2();
+    for (name, bits) in [
+        ("Poseidon transcript", POSEIDON_BITS),
+        ("Keccak digests", KECCAK_BITS),
+        ("BN254: discrete logarithm and q-SDH", CURVE_BITS),
+    ] {
+        terms.push(Term { name, bits });
+    }
+    let bits = [interactive, POSEIDON_BITS, KECCAK_BITS, CURVE_BITS].into_iter().fold(f64::INFINITY, f64::min);
+    Security { terms, bits }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use assay_circuits::{GraphBuilder, Program, Table, Visibility, ops::Contraction};
+
+    fn program(batch: usize) -> Program {
+        let mut g = GraphBuilder::new(8);
+        let x = g.input("x", &[1, 16], 8).unwrap();
+        let w = g.weight("w", &[16, 8], 8).unwrap();
+        let h = g.push("fc", Op::Contraction(Contraction::matmul(&[], 1, 16, 8)), &[x, w]).unwrap();
+        let y = g.lookup("relu", h, 8, Table::relu(-256, 9, 255)).unwrap();
+        Program::inference(&g.finish(vec![x], vec![y]).unwrap(), batch, Visibility::default()).unwrap()
+    }
+
+    #[test]
+    fn the_curve_is_the_weakest_part() {
+        let s = security(&program(1), 10);
+        assert!((s.bits - CURVE_BITS).abs() < 1e-9);
+        assert_eq!(s.terms.iter().filter(|t| t.bits < 120.0).count(), 1);
+    }
+
+    #[test]
+    fn errors_grow_with_the_statement() {
+        let of = |p: &Program, m: usize, name: &str| {
+            security(p, m).terms.into_iter().find(|t| t.name.starts_with(name)).map(|t| t.bits).unwrap()
+        };
+        let (small, large) = (program(1), program(64));
+        assert!(of(&small, 10, "fingerprints") > of(&large, 10, "fingerprints"));
+        assert!(of(&small, 10, "fraction tree") > of(&large, 10, "fraction tree"));
+        assert!((of(&small, 10, "opening: folds") - of(&small, 20, "opening: folds") - 10.0).abs() < 0.1);
+        // 2 * 12 rounds of degree 2 over a 253.5-bit field.
+        assert!(of(&small, 12, "opening reduction") > 248.0);
+    }
+}

@@ -4,10 +4,7 @@ use super::{error::ImportError, load::FloatModel};
 use std::collections::HashMap;
 use tract_onnx::{
     prelude::*,
-    tract_hir::{
-        internal::EvalOp,
-        tract_core::ops::{konst::Const, source::TypedSource},
-    },
+    tract_hir::tract_core::ops::{konst::Const, source::TypedSource},
 };
 
 /// Smallest and largest value of every float tensor.

@@ -8,7 +8,7 @@ use std::{
 };
 use tract_onnx::{
     prelude::*,
-    tract_hir::internal::{EvalOp, TypedOp, tvec},
+    tract_hir::internal::{TypedOp, tvec},
 };
 
 /// A function of one variable, as the tract operators that compute it.
@@ -40,19 +40,14 @@ impl Expr {
     }
 
     /// An operator applied to expressions of the same variable.
-    pub(crate) fn apply(op: &dyn TypedOp, args: Vec<Rc<Self>>) -> Rc<Self> {
+    pub(crate) fn apply(op: Box<dyn TypedOp>, args: Vec<Rc<Self>>) -> Rc<Self> {
         let digest = hash(&format!("{op:?}"), &args.iter().map(|a| a.digest).collect::<Vec<_>>());
-        Rc::new(Self { kind: Kind::Apply(dyn_clone(op), args), digest })
+        Rc::new(Self { kind: Kind::Apply(op, args), digest })
     }
 
     /// Identifies the function: equal operators and constants have equal digests.
     pub(crate) fn digest(&self) -> u64 {
         self.digest
-    }
-
-    /// Whether this is the variable itself.
-    pub(crate) fn is_root(&self) -> bool {
-        matches!(self.kind, Kind::Root)
     }
 
     /// The function's values at the given points; booleans are 0 and 1.
@@ -90,10 +85,6 @@ impl Expr {
         done.insert(Rc::as_ptr(self), value.clone());
         Ok(value)
     }
-}
-
-fn dyn_clone(op: &dyn TypedOp) -> Box<dyn TypedOp> {
-    tract_onnx::tract_hir::internal::tract_data::dyn_clone::clone_box(op)
 }
 
 fn hash(text: &str, parts: &[u64]) -> u64 {

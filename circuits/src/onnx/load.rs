@@ -3,7 +3,7 @@
 use super::error::ImportError;
 use std::{
     cell::Cell,
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     io::Read,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
@@ -12,7 +12,6 @@ use std::{
 use tract_onnx::{
     pb::{GraphProto, ModelProto, TensorProto, tensor_shape_proto::dimension::Value as Dim, type_proto},
     prelude::*,
-    tract_hir::internal::tvec,
 };
 
 /// Largest ONNX file, in bytes (the limit of protobuf itself).
@@ -119,8 +118,13 @@ fn type_model(proto: &ModelProto) -> Result<TypedModel, ImportError> {
     let fail = |stage: &'static str| move |e: TractError| ImportError::engine(stage, &e);
     let model = framework.model_for_proto_model(proto).map_err(fail("parsing the model"))?;
     let typed = model.into_typed().map_err(fail("inferring types and shapes"))?;
-    let mut typed = typed.into_decluttered().map_err(fail("simplifying the model"))?;
-    typed.compact().map_err(fail("simplifying the model"))?;
+    // Simplification only saves work, and some valid models make tract's rewriting fail: they are used as they are.
+    let simplified = guarded("simplifying the model", || {
+        let mut m = typed.clone().into_decluttered().map_err(fail("simplifying the model"))?;
+        m.compact().map_err(fail("simplifying the model"))?;
+        Ok(m)
+    });
+    let typed = simplified.unwrap_or(typed);
     for node in typed.nodes() {
         for o in &node.outputs {
             let Some(shape) = o.fact.shape.as_concrete() else {
@@ -362,9 +366,22 @@ impl FloatModel {
         best.map_or((name, op), |n| (n.name.as_str(), n.op.as_str()))
     }
 
-    /// x
-    pub fn dump(&self) {
-        match &self.typed { Ok(t) => for n in t.nodes() { if n.op_is::<tract_onnx::tract_hir::tract_core::ops::konst::Const>() {println!("  const {} {:?}", n.name, n.outputs[0].fact); continue;} println!("  {} {} {:?} {:?} -> {:?}", n.id, n.name, n.op, n.inputs, n.outputs.iter().map(|o| format!("{:?}", o.fact)).collect::<Vec<_>>()); }, Err(e) => println!("  ERR {e}") }
+    /// Runs the float model on one sample: one flat array per input.
+    ///
+    /// # Errors
+    /// Inputs of the wrong number or length, and whatever tract reports.
+    pub fn run(&self, inputs: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, ImportError> {
+        super::calibrate::check_samples(self, &[inputs.to_vec()])?;
+        let model = self.typed()?;
+        let mut out = vec![Vec::new(); model.outputs.len()];
+        super::calibrate::run_float(self, model, inputs, &mut |outlet, values| {
+            for (slot, id) in out.iter_mut().zip(&model.outputs) {
+                if *id == outlet {
+                    *slot = values.to_vec();
+                }
+            }
+        })?;
+        Ok(out)
     }
 }
 

@@ -84,8 +84,6 @@ pub(crate) struct Lowering<'a> {
     /// Nodes folded into an earlier one.
     pub(crate) skip: HashSet<usize>,
     pub(crate) requests: Requests,
-    /// Shift and number of elements of every lookup.
-    pub(crate) shifts: Vec<(u32, u64)>,
     /// Integer nodes that stand for a tract outlet, with their scale: for the report.
     pub(crate) traces: Vec<(OutletId, NodeId, f64)>,
     /// Name of the node being lowered.
@@ -114,7 +112,6 @@ impl<'a> Lowering<'a> {
             values: HashMap::new(),
             skip: HashSet::new(),
             requests: Requests::new(),
-            shifts: vec![],
             traces: vec![],
             name: String::new(),
             committed: HashMap::new(),
@@ -245,8 +242,7 @@ impl<'a> Lowering<'a> {
         let n = self.g.node(node);
         let elements: usize = n.shape.iter().product();
         let worst = n.range.round_shift(shift);
-        let table = self.plan.table(f, worst, elements, &mut self.requests)?;
-        self.shifts.push((shift, elements as u64));
+        let table = self.plan.table(f, node, worst, elements, &mut self.requests)?;
         let name = self.name.clone();
         Ok(self.g.lookup(&name, node, shift, table)?)
     }

@@ -1,5 +1,19 @@
-//! ONNX import.
+//! ONNX import: from an ONNX file to a quantized [`crate::model::Model`].
+//!
+//! [`load`] reads and checks the file, tract turns it into a typed graph of basic operators with fixed shapes,
+//! [`compile`] runs it on calibration samples, chooses power-of-two scales, and lowers every operator to the integer graph
+//! (one file per operator family, [`ops`]). [`inspect`] lists what a file needs without quantizing it.
+
+mod calibrate;
+mod compile;
 pub mod error;
+mod expr;
 pub mod load;
+mod lower;
+mod ops;
+mod requantize;
+mod tables;
+
+pub use compile::{CompileOptions, Samples, compile};
 pub use error::ImportError;
-pub use load::{FloatModel, load, load_bytes};
+pub use load::{FloatModel, SourceNode, load, load_bytes};

@@ -6,8 +6,11 @@
 //! table, one more lookup and further committed values for each element.
 
 use super::error::ImportError;
-use crate::interval::Interval;
-use crate::table::{MAX_TABLE_BITS, Table};
+use crate::{
+    graph::NodeId,
+    interval::Interval,
+    table::{MAX_TABLE_BITS, Table},
+};
 use std::collections::BTreeMap;
 
 /// A function on integer keys, shared by all lookups with the same name and digest.
@@ -30,8 +33,11 @@ pub(crate) struct Request {
     elements: u64,
 }
 
-/// The lookups asked for, by function.
-pub(crate) type Requests = BTreeMap<(String, u64), Vec<Request>>;
+/// Name and digest of a function.
+pub(crate) type FunctionKey = (String, u64);
+
+/// The lookups asked for: their function, and the node looked up.
+pub(crate) type Requests = Vec<(FunctionKey, NodeId, Request)>;
 
 /// Keys of the tables of one function.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -42,7 +48,7 @@ pub(crate) struct Domains {
 
 /// Keys of all tables.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Plan(BTreeMap<(String, u64), Domains>);
+pub(crate) struct Plan(BTreeMap<FunctionKey, Domains>);
 
 /// Cost of a clamped element beyond a plain one, in lookups: the lookup of the high part, and the committed parts.
 const CLAMP_COST: f64 = 2.3;
@@ -66,21 +72,25 @@ impl Request {
 
 impl Plan {
     /// Chooses the keys of every table.
-    pub(crate) fn choose(requests: &Requests) -> Self {
-        Self(requests.iter().map(|(k, r)| (k.clone(), choose_one(r))).collect())
+    pub(crate) fn choose<'r>(requests: impl Iterator<Item = &'r (FunctionKey, NodeId, Request)>) -> Self {
+        let mut groups: BTreeMap<FunctionKey, Vec<Request>> = BTreeMap::new();
+        for (key, _, r) in requests {
+            groups.entry(key.clone()).or_default().push(r.clone());
+        }
+        Self(groups.into_iter().map(|(k, r)| (k, choose_one(&r))).collect())
     }
 
-    /// The table for a lookup whose key is in `worst` in the worst case, and the request to plan by.
+    /// The table for a lookup of `node`, whose keys are in `worst` in the worst case.
     pub(crate) fn table(
         &self,
         f: &Function<'_>,
+        node: NodeId,
         worst: Interval,
         elements: usize,
         requests: &mut Requests,
     ) -> Result<Table, ImportError> {
         let key = (f.name.clone(), f.digest);
-        let request = Request { worst, base: f.base, elements: elements as u64 };
-        requests.entry(key.clone()).or_default().push(request);
+        requests.push((key.clone(), node, Request { worst, base: f.base, elements: elements as u64 }));
         let base = cover(i128::from(f.base.0), i128::from(f.base.1))
             .ok_or_else(|| ImportError::unsupported("a function on too wide a range of keys"))?;
         let domains = self.0.get(&key).cloned().unwrap_or_default();

@@ -1,116 +1,166 @@
-//! Linear maps on one axis of a tensor, tiled so that a tile of data stays in the first-level cache.
+//! Linear maps on one axis of a tensor, cut into blocks of outputs.
 
 use super::AxisMatrix;
-use super::mac::{IntegerSum, Limbs, ProductSum, element, limbs, mul_wide};
+use super::axis_kernels::BLOCK;
+use super::dispatch::{self, Vector};
+use super::kernels::OFFSET;
 use ark_bn254::Fr;
 use ark_ff::AdditiveGroup;
 use rayon::prelude::*;
 
-/// Consecutive outputs that are computed together.
-const BLOCK: usize = 64;
-
-/// Matrix entries that are applied to a block before the next block.
-const CHUNK: usize = 64;
-
 /// Multiply-accumulates below which no thread is woken.
 const TASK: usize = 1 << 15;
 
-/// Outputs and entries from which a block is worth copying into a tile.
-const TILED: usize = 8;
+/// Entries of a row that one kernel call takes.
+const ENTRIES: usize = 1 << 16;
 
-/// Terms of 32 bits times canonical weights that an [`IntegerSum`] takes.
-const TERMS: usize = 1 << 17;
-
-/// `x + 2^31`.
-#[inline(always)]
-fn nonnegative(x: i32) -> u64 {
-    u64::from(x as u32 ^ 1 << 31)
+/// The weights of a row over consecutive columns, and the first column.
+fn consecutive(row: &[(usize, Fr)]) -> Option<(usize, Vec<Fr>)> {
+    let first = row.first()?.0;
+    let consecutive = row
+        .iter()
+        .enumerate()
+        .all(|(k, (column, _))| *column == first + k);
+    consecutive.then(|| (first, row.iter().map(|(_, weight)| *weight).collect()))
 }
 
-/// A row of the matrix, ready for integers.
-struct IntegerRow {
-    entries: Vec<(usize, Limbs)>,
-    /// `2^31` times the sum of all weights.
-    shift: Fr,
+/// Cuts a length in a part that is a multiple of 8 and the rest.
+fn whole_vectors(len: usize) -> usize {
+    len / 8 * 8
 }
 
-impl IntegerRow {
-    fn new(row: &[(usize, Fr)]) -> Self {
-        Self {
-            entries: row.iter().map(|(column, weight)| (*column, *limbs(weight))).collect(),
-            shift: row.iter().map(|(_, weight)| weight).sum::<Fr>() * Fr::from(1u64 << 31),
-        }
-    }
+/// Row lengths from which dot products beat lanes over the outputs.
+const DENSE: usize = 16;
 
-    /// `out[i] = sum_l weight_l * data[column_l * inner + i]`; `data` starts at the block.
-    ///
-    /// Integers are made nonnegative by adding `2^31`, which the shift takes back.
-    fn apply(&self, data: &[i32], inner: usize, out: &mut [Fr]) {
-        if out.len() < TILED || self.entries.len() < TILED {
-            for (i, out) in out.iter_mut().enumerate() {
-                *out = -self.shift;
-                for entries in self.entries.chunks(TERMS) {
-                    let mut sum = IntegerSum::default();
-                    for (column, weight) in entries {
-                        sum.add(weight, nonnegative(data[column * inner + i]));
-                    }
-                    *out += element(sum.finish());
-                }
-            }
-            return;
-        }
-        out.fill(-self.shift);
-        let mut tile = [0; CHUNK * BLOCK];
-        for entries in self.entries.chunks(TERMS) {
-            let mut sums = [IntegerSum::default(); BLOCK];
-            for entries in entries.chunks(CHUNK) {
-                // Lines that are a power of two apart share few cache sets, so the tile is copied out of them.
-                for ((column, _), line) in entries.iter().zip(tile.chunks_exact_mut(BLOCK)) {
-                    line[..out.len()].copy_from_slice(&data[column * inner..][..out.len()]);
-                }
-                for (i, sum) in sums[..out.len()].iter_mut().enumerate() {
-                    let mut local = *sum;
-                    for ((_, weight), line) in entries.iter().zip(tile.chunks_exact(BLOCK)) {
-                        local.add(weight, nonnegative(line[i]));
-                    }
-                    *sum = local;
-                }
-            }
-            for (out, sum) in out.iter_mut().zip(sums) {
-                *out += element(sum.finish());
-            }
-        }
+/// The rows as dot products over consecutive columns, when all of them are long ones.
+fn dot_products(inner: usize, m: &AxisMatrix) -> Option<Vec<(usize, Vec<Fr>)>> {
+    if inner != 1 || m.rows.iter().any(|row| row.len() < DENSE) {
+        return None;
     }
+    m.rows.iter().map(|row| consecutive(row)).collect()
 }
 
 /// [`super::Device::axis_map_i32`].
-pub(super) fn map_i32(data: &[i32], outer: usize, inner: usize, m: &AxisMatrix) -> Vec<Fr> {
+pub(super) fn map_i32(
+    vector: Option<Vector>,
+    data: &[i32],
+    outer: usize,
+    inner: usize,
+    m: &AxisMatrix,
+) -> Vec<Fr> {
     assert_eq!(data.len(), outer * m.len * inner, "data of an axis map");
-    let rows: Vec<IntegerRow> = m.rows.iter().map(|row| IntegerRow::new(row)).collect();
+    // The kernels read `x + 2^31`; the total of each row's weights takes it back.
+    let shifts: Vec<Fr> = m
+        .rows
+        .iter()
+        .map(|row| -(row.iter().map(|(_, weight)| weight).sum::<Fr>() * Fr::from(OFFSET)))
+        .collect();
+    if let Some(rows) = dot_products(inner, m) {
+        return fill_columns(outer, m, |first, k, out| {
+            let (column, weights) = &rows[k];
+            let (head, tail) = weights.split_at(whole_vectors(weights.len()));
+            let data = &data[first * m.len + column..];
+            out.fill(shifts[k]);
+            dispatch::axis_dots_i32(vector, head, data, m.len, out);
+            dispatch::axis_dots_i32(None, tail, &data[head.len()..], m.len, out);
+        });
+    }
+    let scale = dispatch::integer_scale(vector);
+    let scaled: Vec<Vec<(usize, Fr)>> = m
+        .rows
+        .iter()
+        .map(|row| {
+            row.iter()
+                .map(|(column, weight)| (*column, *weight * scale))
+                .collect()
+        })
+        .collect();
     fill(outer, inner, m, |o, k, start, out| {
-        rows[k].apply(&data[o * m.len * inner + start..], inner, out);
+        let data = &data[o * m.len * inner + start..];
+        let (head, tail) = out.split_at_mut(whole_vectors(out.len()));
+        let tail_data = &data[head.len()..];
+        map_block(vector, &scaled[k], shifts[k] * scale, data, inner, head);
+        map_block(None, &m.rows[k], shifts[k], tail_data, inner, tail);
     })
 }
 
+/// Outputs of one row; a very long row is cut where the sums of the kernel are full.
+fn map_block(
+    vector: Option<Vector>,
+    row: &[(usize, Fr)],
+    start: Fr,
+    data: &[i32],
+    inner: usize,
+    out: &mut [Fr],
+) {
+    if out.is_empty() {
+        return;
+    }
+    let (first, rest) = row.split_at(row.len().min(ENTRIES));
+    dispatch::axis_lines_i32(vector, out, data, inner, first, &start);
+    for entries in rest.chunks(ENTRIES) {
+        let mut more = vec![Fr::ZERO; out.len()];
+        dispatch::axis_lines_i32(vector, &mut more, data, inner, entries, &Fr::ZERO);
+        for (out, more) in out.iter_mut().zip(more) {
+            *out += more;
+        }
+    }
+}
+
 /// [`super::Device::axis_map_fr`].
-pub(super) fn map_fr(data: &[Fr], outer: usize, inner: usize, m: &AxisMatrix) -> Vec<Fr> {
+pub(super) fn map_fr(
+    vector: Option<Vector>,
+    data: &[Fr],
+    outer: usize,
+    inner: usize,
+    m: &AxisMatrix,
+) -> Vec<Fr> {
     assert_eq!(data.len(), outer * m.len * inner, "data of an axis map");
+    if let Some(rows) = dot_products(inner, m) {
+        return fill_columns(outer, m, |first, k, out| {
+            let (column, weights) = &rows[k];
+            let (head, tail) = weights.split_at(whole_vectors(weights.len()));
+            for (o, out) in out.iter_mut().enumerate() {
+                let data = &data[(first + o) * m.len + column..];
+                *out = dispatch::dot(vector, head, data)
+                    + dispatch::dot(None, tail, &data[head.len()..]);
+            }
+        });
+    }
     fill(outer, inner, m, |o, k, start, out| {
         let data = &data[o * m.len * inner + start..];
-        let mut sums = [ProductSum::default(); BLOCK];
-        for chunk in m.rows[k].chunks(CHUNK / 8) {
-            for (i, sum) in sums[..out.len()].iter_mut().enumerate() {
-                let mut local = *sum;
-                for (column, weight) in chunk {
-                    local.add(&mul_wide(limbs(weight), limbs(&data[column * inner + i])));
-                }
-                *sum = local;
-            }
-        }
-        for (out, sum) in out.iter_mut().zip(sums) {
-            *out = sum.finish();
-        }
+        let (head, tail) = out.split_at_mut(whole_vectors(out.len()));
+        let tail_data = &data[head.len()..];
+        dispatch::axis_lines_fr(vector, head, data, inner, &m.rows[k]);
+        dispatch::axis_lines_fr(None, tail, tail_data, inner, &m.rows[k]);
     })
+}
+
+/// Computes an output without inner axis: `block(o, k, out)` fills `out[o.., k]`.
+fn fill_columns(
+    outer: usize,
+    m: &AxisMatrix,
+    block: impl Fn(usize, usize, &mut [Fr]) + Sync,
+) -> Vec<Fr> {
+    let count = m.rows.len();
+    let mut columns = vec![Fr::ZERO; outer * count];
+    let lines = (TASK / m.len).max(1);
+    for (k, column) in columns.chunks_mut(outer.max(1)).enumerate() {
+        if outer < 2 * lines || rayon::current_num_threads() == 1 {
+            block(0, k, column);
+        } else {
+            column
+                .par_chunks_mut(lines)
+                .enumerate()
+                .for_each(|(i, out)| block(i * lines, k, out));
+        }
+    }
+    if count == 1 {
+        return columns;
+    }
+    (0..outer * count)
+        .map(|i| columns[i % count * outer + i / count])
+        .collect()
 }
 
 /// Computes the output in blocks: `block(o, k, i, out)` fills `out[o, k, i..]`.
@@ -136,7 +186,10 @@ fn fill(
         out.chunks_mut(inner).enumerate().for_each(line);
     } else if outer * count >= 16 {
         let lines = (TASK * outer * count).div_ceil(work);
-        out.par_chunks_mut(inner).enumerate().with_min_len(lines).for_each(line);
+        out.par_chunks_mut(inner)
+            .enumerate()
+            .with_min_len(lines)
+            .for_each(line);
     } else {
         let blocks = (TASK * outer * count * inner).div_ceil(work * BLOCK);
         for (index, line) in out.chunks_mut(inner).enumerate() {

@@ -3,7 +3,7 @@
 use super::dispatch::{self, Vector};
 use super::kernels::Quarters;
 use super::split::{for_each, reduce};
-use super::{AxisMatrix, Device, FractionLayer, axis, integers};
+use super::{AxisMatrix, Device, FractionLayer, axis};
 use crate::msm;
 use ark_bn254::{Fr, G1Affine};
 use ark_ff::{AdditiveGroup, Field};
@@ -17,7 +17,9 @@ pub struct Cpu {
 impl Cpu {
     /// The device with the fastest instructions that this machine has.
     pub fn new() -> Self {
-        Self { vector: Vector::detect() }
+        Self {
+            vector: Vector::detect(),
+        }
     }
 
     /// The device without vector instructions: what [`Cpu::new`] is on a machine that has none.
@@ -29,19 +31,25 @@ impl Cpu {
     fn grow(&self, from: &[Fr], r: &Fr) -> Vec<Fr> {
         let mut table = vec![Fr::ZERO; 2 * from.len()];
         let (lo, hi) = table.split_at_mut(from.len());
-        for_each((from, [lo, hi]), &|(from, [lo, hi])| dispatch::eq_grow_into(self.vector, from, lo, hi, r));
+        for_each((from, [lo, hi]), &|(from, [lo, hi])| {
+            dispatch::eq_grow_into(self.vector, from, lo, hi, r)
+        });
         table
     }
 
     fn bind_out(&self, lo: &[Fr], hi: &[Fr], r: &Fr) -> Vec<Fr> {
         let mut out = vec![Fr::ZERO; lo.len()];
-        for_each(([lo, hi], &mut out[..]), &|([lo, hi], out)| dispatch::bind_into(self.vector, lo, hi, out, r));
+        for_each(([lo, hi], &mut out[..]), &|([lo, hi], out)| {
+            dispatch::bind_into(self.vector, lo, hi, out, r)
+        });
         out
     }
 
     fn bind_integers(&self, [lo, hi]: [&[i32]; 2], r: &Fr) -> Vec<Fr> {
         let mut out = vec![Fr::ZERO; lo.len()];
-        for_each(([lo, hi], &mut out[..]), &|([lo, hi], out)| dispatch::bind_i32(self.vector, lo, hi, out, r));
+        for_each(([lo, hi], &mut out[..]), &|([lo, hi], out)| {
+            dispatch::bind_i32(self.vector, lo, hi, out, r)
+        });
         out
     }
 }
@@ -64,7 +72,10 @@ fn halves<T>(a: &[T]) -> [&[T]; 2] {
 }
 
 fn check_length(len: usize) {
-    assert!(len >= 2 && len.is_power_of_two(), "no variable to bind in an array of {len} entries");
+    assert!(
+        len >= 2 && len.is_power_of_two(),
+        "no variable to bind in an array of {len} entries"
+    );
 }
 
 /// The quarters of an array that is bound in place; needs at least two variables.
@@ -101,14 +112,18 @@ impl Device for Cpu {
         let mut len = 1;
         for r in point.iter().rev() {
             let (lo, hi) = table[..2 * len].split_at_mut(len);
-            for_each([lo, hi], &|[lo, hi]| dispatch::eq_grow(self.vector, lo, hi, r));
+            for_each([lo, hi], &|[lo, hi]| {
+                dispatch::eq_grow(self.vector, lo, hi, r)
+            });
             len *= 2;
         }
         table
     }
 
     fn eq_suffixes(&self, point: &[Fr]) -> Vec<Vec<Fr>> {
-        let Some((_, suffix)) = point.split_first() else { return Vec::new() };
+        let Some((_, suffix)) = point.split_first() else {
+            return Vec::new();
+        };
         let mut tables = vec![vec![Fr::ONE]];
         for (k, r) in suffix.iter().rev().enumerate() {
             let table = self.grow(&tables[k], r);
@@ -119,11 +134,11 @@ impl Device for Cpu {
     }
 
     fn axis_map_i32(&self, data: &[i32], outer: usize, inner: usize, m: &AxisMatrix) -> Vec<Fr> {
-        axis::map_i32(data, outer, inner, m)
+        axis::map_i32(self.vector, data, outer, inner, m)
     }
 
     fn axis_map_fr(&self, data: &[Fr], outer: usize, inner: usize, m: &AxisMatrix) -> Vec<Fr> {
-        axis::map_fr(data, outer, inner, m)
+        axis::map_fr(self.vector, data, outer, inner, m)
     }
 
     fn product_round(&self, a: &[Fr], b: &[Fr]) -> [Fr; 2] {
@@ -131,7 +146,11 @@ impl Device for Cpu {
         if a.len() == 1 {
             return [Fr::ZERO; 2];
         }
-        reduce((halves(a), halves(b)), &|(a, b)| dispatch::product_round(self.vector, a, b), &add_pairs)
+        reduce(
+            (halves(a), halves(b)),
+            &|(a, b)| dispatch::product_round(self.vector, a, b),
+            &add_pairs,
+        )
     }
 
     fn product_round_i32(&self, a: &[i32], b: &[Fr]) -> [Fr; 2] {
@@ -139,14 +158,20 @@ impl Device for Cpu {
         if a.len() == 1 {
             return [Fr::ZERO; 2];
         }
-        reduce((halves(a), halves(b)), &|(a, b)| integers::product_round_i32(a, b), &add_pairs)
+        reduce(
+            (halves(a), halves(b)),
+            &|(a, b)| dispatch::product_round_i32(self.vector, a, b),
+            &add_pairs,
+        )
     }
 
     fn bind(&self, a: &mut Vec<Fr>, r: Fr) {
         check_length(a.len());
         let half = a.len() / 2;
         let (lo, hi) = a.split_at_mut(half);
-        for_each((lo, &*hi), &|(lo, hi)| dispatch::bind(self.vector, lo, hi, &r));
+        for_each((lo, &*hi), &|(lo, hi)| {
+            dispatch::bind(self.vector, lo, hi, &r)
+        });
         a.truncate(half);
     }
 
@@ -162,7 +187,11 @@ impl Device for Cpu {
             return [Fr::ZERO; 2];
         }
         let factors = [quarters(a), quarters(b)];
-        let h = reduce(factors, &|factors| dispatch::product_bind_round(self.vector, factors, &r), &add_pairs);
+        let h = reduce(
+            factors,
+            &|factors| dispatch::product_bind_round(self.vector, factors, &r),
+            &add_pairs,
+        );
         halve(a);
         halve(b);
         h
@@ -170,15 +199,26 @@ impl Device for Cpu {
 
     fn fingerprints(&self, keys: &[i32], values: &[i32], alpha_minus_tag: Fr, beta: Fr) -> Vec<Fr> {
         let mut out = vec![Fr::ZERO; keys.len()];
+        // A tail that is shorter than a vector goes by itself.
+        let (head, tail) = out.split_at_mut(keys.len() / 8 * 8);
+        let (head_keys, tail_keys) = keys.split_at(head.len());
         if values.is_empty() {
-            for_each((keys, &mut out[..]), &|(keys, out)| {
-                integers::fingerprints(keys, None, out, &alpha_minus_tag, &beta);
-            });
+            for (keys, out) in [(head_keys, head), (tail_keys, tail)] {
+                for_each((keys, out), &|(keys, out)| {
+                    dispatch::key_fingerprints(self.vector, keys, out, &alpha_minus_tag);
+                });
+            }
         } else {
             assert_eq!(values.len(), keys.len(), "a value for each key, or none");
-            for_each(([keys, values], &mut out[..]), &|([keys, values], out)| {
-                integers::fingerprints(keys, Some(values), out, &alpha_minus_tag, &beta);
-            });
+            let (head_values, tail_values) = values.split_at(head.len());
+            for (keys, values, out) in [
+                (head_keys, head_values, head),
+                (tail_keys, tail_values, tail),
+            ] {
+                for_each(([keys, values], out), &|([keys, values], out)| {
+                    dispatch::fingerprints(self.vector, keys, values, out, &alpha_minus_tag, &beta);
+                });
+            }
         }
         out
     }
@@ -205,14 +245,21 @@ impl Device for Cpu {
 
     fn fraction_round(&self, layer: &FractionLayer, eq: &[Fr], lambda: Fr) -> [Fr; 2] {
         let arrays = [&layer.p0, &layer.p1, &layer.q0, &layer.q1];
-        assert!(arrays.iter().all(|array| array.len() == layer.len()), "arrays of a fraction layer");
+        assert!(
+            arrays.iter().all(|array| array.len() == layer.len()),
+            "arrays of a fraction layer"
+        );
         if layer.len() == 1 {
             return [Fr::ZERO; 2];
         }
         assert_eq!(eq.len(), layer.len() / 2, "eq table of a fraction round");
         let lo = arrays.map(|array| halves(array)[0]);
         let hi = arrays.map(|array| halves(array)[1]);
-        reduce((lo, hi, eq), &|(lo, hi, eq)| dispatch::fraction_round(self.vector, lo, hi, eq, &lambda), &add_pairs)
+        reduce(
+            (lo, hi, eq),
+            &|(lo, hi, eq)| dispatch::fraction_round(self.vector, lo, hi, eq, &lambda),
+            &add_pairs,
+        )
     }
 
     fn fraction_round_i32(&self, p: &[i32], q: &[Fr], eq: &[Fr], lambda: Fr) -> [Fr; 2] {
@@ -223,7 +270,11 @@ impl Device for Cpu {
         }
         assert_eq!(eq.len(), p[0].len() / 2, "eq table of a fraction round");
         let work = (p.map(halves), q.map(halves), eq);
-        reduce(work, &|(p, q, eq)| dispatch::fraction_round_i32(self.vector, p, q, eq, &lambda), &add_pairs)
+        reduce(
+            work,
+            &|(p, q, eq)| dispatch::fraction_round_i32(self.vector, p, q, eq, &lambda),
+            &add_pairs,
+        )
     }
 
     fn fraction_bind(&self, layer: &mut FractionLayer, r: Fr) {
@@ -243,7 +294,13 @@ impl Device for Cpu {
         }
     }
 
-    fn fraction_bind_round(&self, layer: &mut FractionLayer, r: Fr, eq: &[Fr], lambda: Fr) -> [Fr; 2] {
+    fn fraction_bind_round(
+        &self,
+        layer: &mut FractionLayer,
+        r: Fr,
+        eq: &[Fr],
+        lambda: Fr,
+    ) -> [Fr; 2] {
         if layer.len() == 2 {
             self.fraction_bind(layer, r);
             return [Fr::ZERO; 2];
@@ -251,7 +308,10 @@ impl Device for Cpu {
         assert_eq!(eq.len(), layer.len() / 4, "eq table of a fraction round");
         let FractionLayer { p0, p1, q0, q1 } = layer;
         let mut arrays = [p0, p1, q0, q1];
-        assert!(arrays.iter().all(|array| array.len() == 4 * eq.len()), "arrays of a fraction layer");
+        assert!(
+            arrays.iter().all(|array| array.len() == 4 * eq.len()),
+            "arrays of a fraction layer"
+        );
         let work = (arrays.each_mut().map(|array| quarters(array)), eq);
         let g = reduce(
             work,

@@ -3,7 +3,7 @@
 #[cfg(target_arch = "x86_64")]
 use super::ifma;
 use super::kernels::{self, Quarters, kernel_list};
-use super::lanes::Scalar;
+use super::lanes::{Lanes, Scalar};
 use super::split::Split;
 use ark_bn254::Fr;
 
@@ -43,3 +43,14 @@ macro_rules! dispatch {
 }
 
 kernel_list!(dispatch);
+
+/// What weights and starts of [`axis_lines_i32`] are multiplied by.
+pub(super) fn integer_scale(vector: Option<Vector>) -> Fr {
+    #[cfg(target_arch = "x86_64")]
+    if vector.is_some() {
+        return ifma::Ifma::integer_scale();
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = vector;
+    Scalar::integer_scale()
+}

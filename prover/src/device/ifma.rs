@@ -10,8 +10,9 @@
 
 use super::kernels::{self, Quarters, kernel_list};
 use super::lanes::Lanes;
-use super::mac::{P, ProductSum};
-use ark_bn254::Fr;
+use super::mac::{P, ProductSum, element, reduce_five};
+use ark_bn254::{Fr, FrConfig};
+use ark_ff::{Fp, MontConfig};
 use std::arch::x86_64::*;
 
 /// Proof that this machine has the instructions.
@@ -41,7 +42,7 @@ const P52: [u64; 5] = [
 ];
 
 /// `-p^-1 mod 2^52`.
-const INV52: u64 = <ark_bn254::FrConfig as ark_ff::MontConfig<4>>::INV & MASK;
+const INV52: u64 = FrConfig::INV & MASK;
 
 /// The element in each lane: what the cheapest transposition gives.
 const ORDER: [i32; 8] = [0, 2, 1, 3, 4, 6, 5, 7];
@@ -64,6 +65,13 @@ pub(super) struct Sum {
 pub(super) struct Signs {
     plus: __mmask8,
     minus: __mmask8,
+}
+
+/// Products of limbs with integers: the lower and the upper 52 bits apart, so that no vector waits for itself.
+#[derive(Clone, Copy)]
+pub(super) struct LimbSum {
+    low: Value,
+    high: Value,
 }
 
 /// The vector unit. Only the functions at the end of this file may use it: its methods must be inlined into code that
@@ -133,8 +141,14 @@ fn load_limbs(from: &[Fr], at: usize) -> [__m512i; 4] {
             _mm512_loadu_si512(words.add(2)),
             _mm512_loadu_si512(words.add(3)),
         ];
-        let (even0, odd0) = (_mm512_unpacklo_epi64(v[0], v[1]), _mm512_unpackhi_epi64(v[0], v[1]));
-        let (even1, odd1) = (_mm512_unpacklo_epi64(v[2], v[3]), _mm512_unpackhi_epi64(v[2], v[3]));
+        let (even0, odd0) = (
+            _mm512_unpacklo_epi64(v[0], v[1]),
+            _mm512_unpackhi_epi64(v[0], v[1]),
+        );
+        let (even1, odd1) = (
+            _mm512_unpacklo_epi64(v[2], v[3]),
+            _mm512_unpackhi_epi64(v[2], v[3]),
+        );
         [
             _mm512_shuffle_i64x2::<0x88>(even0, even1),
             _mm512_shuffle_i64x2::<0x88>(odd0, odd1),
@@ -167,6 +181,8 @@ impl Lanes for Ifma {
     type Wide = Columns;
     type Sum = Sum;
     type Sign = Signs;
+    type Integer = __m512i;
+    type IntegerSum = LimbSum;
 
     #[inline(always)]
     fn load(from: &[Fr], at: usize) -> Value {
@@ -252,7 +268,8 @@ impl Lanes for Ifma {
         let mut difference = a;
         for j in 0..5 {
             // SAFETY: see `Ifma`.
-            difference[j] = unsafe { _mm512_sub_epi64(_mm512_add_epi64(a[j], splat(P52[j])), b[j]) };
+            difference[j] =
+                unsafe { _mm512_sub_epi64(_mm512_add_epi64(a[j], splat(P52[j])), b[j]) };
         }
         carry(difference)
     }
@@ -298,7 +315,10 @@ impl Lanes for Ifma {
 
     #[inline(always)]
     fn sum() -> Sum {
-        Sum { columns: [splat(0); 10], top: splat(0) }
+        Sum {
+            columns: [splat(0); 10],
+            top: splat(0),
+        }
     }
 
     #[inline(always)]
@@ -342,22 +362,28 @@ impl Lanes for Ifma {
             if _mm256_cmpgt_epu32_mask(x, _mm256_set1_epi32(1)) != 0 {
                 return None;
             }
-            let order = _mm256_setr_epi32(
-                ORDER[0], ORDER[1], ORDER[2], ORDER[3], ORDER[4], ORDER[5], ORDER[6], ORDER[7],
-            );
-            let x = _mm256_permutevar8x32_epi32(x, order);
-            Some(Signs { plus: _mm256_test_epi32_mask(x, x), minus: 0 })
+            let x = _mm256_permutevar8x32_epi32(x, order());
+            Some(Signs {
+                plus: _mm256_test_epi32_mask(x, x),
+                minus: 0,
+            })
         }
     }
 
     #[inline(always)]
     fn sign_sub(a: Signs, b: Signs) -> Signs {
-        Signs { plus: a.plus & !b.plus, minus: b.plus & !a.plus }
+        Signs {
+            plus: a.plus & !b.plus,
+            minus: b.plus & !a.plus,
+        }
     }
 
     #[inline(always)]
     fn sign_mul(a: Signs, b: Signs) -> Signs {
-        Signs { plus: a.plus & b.plus | a.minus & b.minus, minus: a.plus & b.minus | a.minus & b.plus }
+        Signs {
+            plus: a.plus & b.plus | a.minus & b.minus,
+            minus: a.plus & b.minus | a.minus & b.plus,
+        }
     }
 
     #[inline(always)]
@@ -372,6 +398,149 @@ impl Lanes for Ifma {
         }
         carry(sum)
     }
+
+    #[inline(always)]
+    fn load_integers(from: &[i32], at: usize) -> __m512i {
+        let from = &from[at..at + 8];
+        // SAFETY: the slice holds the eight integers; see `Ifma`.
+        unsafe {
+            let x = _mm256_loadu_si256(from.as_ptr().cast::<__m256i>());
+            let x = _mm256_xor_si256(x, _mm256_set1_epi32(i32::MIN));
+            _mm512_cvtepu32_epi64(_mm256_permutevar8x32_epi32(x, order()))
+        }
+    }
+
+    #[inline(always)]
+    fn load_integers_unordered(from: &[i32], at: usize) -> __m512i {
+        let from = &from[at..at + 8];
+        // SAFETY: the slice holds the eight integers; see `Ifma`.
+        unsafe {
+            let x = _mm256_loadu_si256(from.as_ptr().cast::<__m256i>());
+            _mm512_cvtepu32_epi64(_mm256_xor_si256(x, _mm256_set1_epi32(i32::MIN)))
+        }
+    }
+
+    #[inline(always)]
+    fn reorder(mut value: Value) -> Value {
+        // SAFETY: see `Ifma`.
+        unsafe {
+            let order = _mm512_cvtepi32_epi64(order());
+            for limb in &mut value {
+                *limb = _mm512_permutexvar_epi64(order, *limb);
+            }
+        }
+        value
+    }
+
+    #[inline(always)]
+    fn integer(x: u64) -> __m512i {
+        splat(x)
+    }
+
+    #[inline(always)]
+    fn integer_sub(a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: see `Ifma`.
+        unsafe { _mm512_sub_epi64(_mm512_add_epi64(a, splat(1 << 32)), b) }
+    }
+
+    #[inline(always)]
+    fn integer_scale() -> Fr {
+        // The element with the stored form R^2 is R.
+        Fp::new_unchecked(FrConfig::R2) * Fr::from(Self::EXCESS)
+    }
+
+    #[inline(always)]
+    fn integer_sum(start: Value) -> LimbSum {
+        LimbSum {
+            low: start,
+            high: [splat(0); 5],
+        }
+    }
+
+    #[inline(always)]
+    fn integer_add(sum: &mut LimbSum, weight: Value, x: __m512i) {
+        for j in 0..5 {
+            // SAFETY: see `Ifma`.
+            unsafe {
+                sum.low[j] = _mm512_madd52lo_epu64(sum.low[j], weight[j], x);
+                sum.high[j] = _mm512_madd52hi_epu64(sum.high[j], weight[j], x);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn integer_add_one(sum: &mut LimbSum, weight: Value) {
+        for j in 0..5 {
+            // SAFETY: see `Ifma`.
+            sum.low[j] = unsafe { _mm512_add_epi64(sum.low[j], weight[j]) };
+        }
+    }
+
+    #[inline(always)]
+    fn integer_finish(sum: LimbSum) -> Value {
+        let six = join(sum);
+        let mut columns = [splat(0); 10];
+        columns[..6].copy_from_slice(&six);
+        canonical(reduce_columns(columns))
+    }
+
+    #[inline(always)]
+    fn integer_fold(sum: &mut LimbSum) {
+        let columns = carried(join(*sum));
+        let zero = splat(0);
+        sum.low = [columns[0], columns[1], columns[2], columns[3], columns[4]];
+        sum.high = [zero, zero, zero, zero, columns[5]];
+    }
+
+    #[inline(always)]
+    fn integer_total(sum: LimbSum) -> Fr {
+        let mut limbs = [0u64; 5];
+        for (i, column) in carried(join(sum)).into_iter().enumerate() {
+            // SAFETY: see `Ifma`.
+            let total = unsafe { _mm512_reduce_add_epi64(column) };
+            add_at(&mut limbs, 52 * i, total as u64);
+        }
+        element(reduce_five(&limbs))
+    }
+}
+
+/// Propagates the carries of six columns.
+#[inline(always)]
+fn carried(mut columns: [__m512i; 6]) -> [__m512i; 6] {
+    // SAFETY: see `Ifma`.
+    unsafe {
+        for i in 0..5 {
+            columns[i + 1] = _mm512_add_epi64(columns[i + 1], _mm512_srli_epi64::<52>(columns[i]));
+            columns[i] = _mm512_and_si512(columns[i], splat(MASK));
+        }
+    }
+    columns
+}
+
+/// The columns of a sum.
+#[inline(always)]
+fn join(sum: LimbSum) -> [__m512i; 6] {
+    let mut columns = [
+        sum.low[0],
+        sum.low[1],
+        sum.low[2],
+        sum.low[3],
+        sum.low[4],
+        sum.high[4],
+    ];
+    for j in 0..4 {
+        // SAFETY: see `Ifma`.
+        columns[j + 1] = unsafe { _mm512_add_epi64(columns[j + 1], sum.high[j]) };
+    }
+    columns
+}
+
+/// [`ORDER`] as a permutation of eight integers.
+#[inline(always)]
+fn order() -> __m256i {
+    let [a, b, c, d, e, f, g, h] = ORDER;
+    // SAFETY: see `Ifma`.
+    unsafe { _mm256_setr_epi32(a, b, c, d, e, f, g, h) }
 }
 
 /// The upper five columns after adding the multiple of `p` that clears the lower five; carries are left in them.
@@ -400,10 +569,14 @@ fn words(v: __m512i) -> [u64; 8] {
 }
 
 /// Adds `x 2^bit`; what goes beyond the last limb must be zero.
-fn add_at(limbs: &mut [u64; 9], bit: usize, x: u64) {
+fn add_at<const N: usize>(limbs: &mut [u64; N], bit: usize, x: u64) {
     let shifted = u128::from(x) << (bit % 64);
     let mut carry = false;
-    for (k, part) in (bit / 64..9).zip([shifted as u64, (shifted >> 64) as u64].into_iter().chain(std::iter::repeat(0))) {
+    for (k, part) in (bit / 64..N).zip(
+        [shifted as u64, (shifted >> 64) as u64]
+            .into_iter()
+            .chain(std::iter::repeat(0)),
+    ) {
         (limbs[k], carry) = limbs[k].carrying_add(part, carry);
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! Slices in one call are equally long, a multiple of [`Lanes::COUNT`].
 
-use super::lanes::Lanes;
-use super::mac::{IntegerSum, Limbs, ProductSum, add, element, limbs, mul_wide, add_wide, redc, sub_loose};
+use super::lanes::{INTEGER_TERMS, Lanes};
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field};
+
+/// What [`Lanes::load_integers`] adds.
+pub(super) const OFFSET: u64 = 1 << 31;
 
 /// Gives the signatures of the kernels below to a macro.
 macro_rules! kernel_list {
@@ -15,7 +17,14 @@ macro_rules! kernel_list {
             fn bind_into(lo: &[Fr], hi: &[Fr], out: &mut [Fr], r: &Fr);
             fn bind_i32(lo: &[i32], hi: &[i32], out: &mut [Fr], r: &Fr);
             fn product_round(a: [&[Fr]; 2], b: [&[Fr]; 2]) -> [Fr; 2];
+            fn product_round_i32(a: [&[i32]; 2], b: [&[Fr]; 2]) -> [Fr; 2];
             fn product_bind_round(factors: [Quarters<'_>; 2], r: &Fr) -> [Fr; 2];
+            fn key_fingerprints(keys: &[i32], out: &mut [Fr], alpha_minus_tag: &Fr);
+            fn fingerprints(keys: &[i32], values: &[i32], out: &mut [Fr], alpha_minus_tag: &Fr, beta: &Fr);
+            fn axis_lines_i32(out: &mut [Fr], data: &[i32], inner: usize, row: &[(usize, Fr)], start: &Fr);
+            fn axis_dots_i32(weights: &[Fr], data: &[i32], stride: usize, out: &mut [Fr]);
+            fn axis_lines_fr(out: &mut [Fr], data: &[Fr], inner: usize, row: &[(usize, Fr)]);
+            fn dot(weights: &[Fr], data: &[Fr]) -> Fr;
             fn eq_grow(lo: &mut [Fr], hi: &mut [Fr], r: &Fr);
             fn eq_grow_into(from: &[Fr], lo: &mut [Fr], hi: &mut [Fr], r: &Fr);
             fn fraction_layer(p: [&[Fr]; 2], q: [&[Fr]; 2], out: [&mut [Fr]; 2]);
@@ -28,12 +37,14 @@ macro_rules! kernel_list {
 }
 pub(super) use kernel_list;
 
+pub(super) use super::axis_kernels::{axis_dots_i32, axis_lines_fr, axis_lines_i32, dot};
+
 /// The four quarters of an array that is bound in place: the first two are overwritten with the bound halves.
 pub(super) type Quarters<'a> = ([&'a mut [Fr]; 2], [&'a [Fr]; 2]);
 
 /// Elements between two folds of the sums.
 #[inline(always)]
-fn stride<L: Lanes>() -> usize {
+pub(super) fn stride<L: Lanes>() -> usize {
     L::COUNT.saturating_mul(L::FOLD)
 }
 
@@ -67,7 +78,7 @@ pub(super) fn bind_into<L: Lanes>(lo: &[Fr], hi: &[Fr], out: &mut [Fr], r: &Fr) 
 
 /// `E x` in all lanes.
 #[inline(always)]
-fn broadcast_scaled<L: Lanes>(x: &Fr) -> L::Value {
+pub(super) fn broadcast_scaled<L: Lanes>(x: &Fr) -> L::Value {
     L::broadcast(&(*x * Fr::from(L::EXCESS)))
 }
 
@@ -83,7 +94,11 @@ pub(super) fn product_round<L: Lanes>(a: [&[Fr]; 2], b: [&[Fr]; 2]) -> [Fr; 2] {
         for at in (start..end).step_by(L::COUNT) {
             let (a_low, b_low) = (L::load(a0, at), L::load(b0, at));
             L::accumulate(&mut zero, a_low, b_low);
-            L::accumulate(&mut infinity, L::sub(L::load(a1, at), a_low), L::sub(L::load(b1, at), b_low));
+            L::accumulate(
+                &mut infinity,
+                L::sub(L::load(a1, at), a_low),
+                L::sub(L::load(b1, at), b_low),
+            );
         }
         L::fold(&mut zero);
         L::fold(&mut infinity);
@@ -94,7 +109,11 @@ pub(super) fn product_round<L: Lanes>(a: [&[Fr]; 2], b: [&[Fr]; 2]) -> [Fr; 2] {
 
 /// Binds the two halves of one array at `at`, and gives the bound values.
 #[inline(always)]
-fn bind_quarters<L: Lanes>(array: &mut Quarters<'_>, at: usize, r: L::Value) -> (L::Value, L::Value) {
+fn bind_quarters<L: Lanes>(
+    array: &mut Quarters<'_>,
+    at: usize,
+    r: L::Value,
+) -> (L::Value, L::Value) {
     let ([to0, to1], [hi0, hi1]) = array;
     let low = bound::<L>(L::load(to0, at), L::load(hi0, at), r);
     L::store(low, to0, at);
@@ -161,7 +180,11 @@ pub(super) fn fraction_layer<L: Lanes>(p: [&[Fr]; 2], q: [&[Fr]; 2], out: [&mut 
     for at in (0..len).step_by(L::COUNT) {
         let (p_left, p_right) = (L::load(p0, at), L::load_scaled(p1, at));
         let (q_left, q_right) = (L::load(q0, at), L::load_scaled(q1, at));
-        L::store(L::reduce_canonical(L::mul_add(L::mul(p_left, q_right), p_right, q_left)), p_out, at);
+        L::store(
+            L::reduce_canonical(L::mul_add(L::mul(p_left, q_right), p_right, q_left)),
+            p_out,
+            at,
+        );
         L::store(L::reduce_canonical(L::mul(q_left, q_right)), q_out, at);
     }
 }
@@ -174,28 +197,34 @@ pub(super) fn fraction_layer_i32<L: Lanes>(p: [&[i32]; 2], q: [&[Fr]; 2], out: [
     let [q0, q1] = q.map(|half| &half[..len]);
     let [p_out, q_out] = out.map(|half| &mut half[..len]);
     let zero = L::broadcast(&Fr::ZERO);
+    let rescale = broadcast_scaled::<L>(&L::integer_scale());
     for at in (0..len).step_by(L::COUNT) {
         let (q_left, q_right) = (L::load(q0, at), L::load_scaled(q1, at));
         L::store(L::reduce_canonical(L::mul(q_left, q_right)), q_out, at);
         if let (Some(left), Some(right)) = (L::load_bits(p0, at), L::load_bits(p1, at)) {
             let sum = L::add_signed(zero, left, L::load(q1, at), zero);
-            L::store(L::canonical(L::add_signed(sum, right, q_left, zero)), p_out, at);
+            L::store(
+                L::canonical(L::add_signed(sum, right, q_left, zero)),
+                p_out,
+                at,
+            );
         } else {
-            for i in at..at + L::COUNT {
-                let mut sum = IntegerSum::default();
-                add_integer(&mut sum, limbs(&q1[i]), p0[i]);
-                add_integer(&mut sum, limbs(&q0[i]), p1[i]);
-                p_out[i] = element(sum.finish());
-            }
+            let right = L::load(q1, at);
+            let mut sum = L::integer_sum(zero);
+            L::integer_add(&mut sum, right, L::load_integers(p0, at));
+            L::integer_add(&mut sum, q_left, L::load_integers(p1, at));
+            L::integer_add(
+                &mut sum,
+                L::sub(L::sub(zero, q_left), right),
+                L::integer(OFFSET),
+            );
+            L::store(
+                L::reduce_canonical(L::mul(L::integer_finish(sum), rescale)),
+                p_out,
+                at,
+            );
         }
     }
-}
-
-/// Adds `weight * x`, negating the weight for a negative integer.
-#[inline(always)]
-fn add_integer(sum: &mut IntegerSum, weight: &Limbs, x: i32) {
-    let negated = sub_loose(&[0; 4], weight);
-    sum.add(if x < 0 { &negated } else { weight }, u64::from(x.unsigned_abs()));
 }
 
 /// `(lambda (p0 q1 + p1 q0) + q0 q1) / E`; `lambda` is scaled by the excess.
@@ -207,7 +236,12 @@ fn combined<L: Lanes>([p0, p1, q0, q1]: [L::Value; 4], lambda: L::Value) -> L::V
 
 /// One round of a fraction layer; `lo` and `hi` are the halves of `p0, p1, q0, q1`.
 #[inline(always)]
-pub(super) fn fraction_round<L: Lanes>(lo: [&[Fr]; 4], hi: [&[Fr]; 4], eq: &[Fr], lambda: &Fr) -> [Fr; 2] {
+pub(super) fn fraction_round<L: Lanes>(
+    lo: [&[Fr]; 4],
+    hi: [&[Fr]; 4],
+    eq: &[Fr],
+    lambda: &Fr,
+) -> [Fr; 2] {
     let len = eq.len();
     let (lo, hi) = (lo.map(|half| &half[..len]), hi.map(|half| &half[..len]));
     let lambda = broadcast_scaled::<L>(lambda);
@@ -241,7 +275,12 @@ fn excess_removed<L: Lanes>(zero: L::Sum, infinity: L::Sum) -> [Fr; 2] {
 
 /// Binds `p0, p1, q0, q1` in place, then [`fraction_round`] of what they became.
 #[inline(always)]
-pub(super) fn fraction_bind_round<L: Lanes>(layer: [Quarters<'_>; 4], r: &Fr, eq: &[Fr], lambda: &Fr) -> [Fr; 2] {
+pub(super) fn fraction_bind_round<L: Lanes>(
+    layer: [Quarters<'_>; 4],
+    r: &Fr,
+    eq: &[Fr],
+    lambda: &Fr,
+) -> [Fr; 2] {
     let len = eq.len();
     let mut layer = layer.map(|array| cut(array, len));
     let (r, lambda) = (broadcast_scaled::<L>(r), broadcast_scaled::<L>(lambda));
@@ -283,40 +322,66 @@ pub(super) fn fraction_round_i32<L: Lanes>(
     let [[q00, q01], [q10, q11]] = q.map(|child| child.map(|half| &half[..len]));
     let constants = LeafConstants::<L>::new(lambda);
     let (mut zero, mut infinity) = (L::sum(), L::sum());
-    let mut general = [ProductSum::default(); 2];
     let mut start = 0;
     while start < len {
         let end = start.saturating_add(stride::<L>()).min(len);
         for at in (start..end).step_by(L::COUNT) {
-            if let (Some(p0_low), Some(p0_high), Some(p1_low), Some(p1_high)) =
-                (L::load_bits(p00, at), L::load_bits(p01, at), L::load_bits(p10, at), L::load_bits(p11, at))
-            {
+            if let (Some(p0_low), Some(p0_high), Some(p1_low), Some(p1_high)) = (
+                L::load_bits(p00, at),
+                L::load_bits(p01, at),
+                L::load_bits(p10, at),
+                L::load_bits(p11, at),
+            ) {
                 let (q0_low, q1_low) = (L::load(q00, at), L::load(q10, at));
                 let weight = L::load(eq, at);
-                L::accumulate(&mut zero, weight, constants.combined(q0_low, q1_low, p0_low, p1_low));
+                L::accumulate(
+                    &mut zero,
+                    weight,
+                    constants.combined(q0_low, q1_low, p0_low, p1_low),
+                );
                 let q0_slope = L::sub(L::load(q01, at), q0_low);
                 let q1_slope = L::sub(L::load(q11, at), q1_low);
-                let (p0_slope, p1_slope) = (L::sign_sub(p0_high, p0_low), L::sign_sub(p1_high, p1_low));
-                L::accumulate(&mut infinity, weight, constants.combined(q0_slope, q1_slope, p0_slope, p1_slope));
+                let (p0_slope, p1_slope) =
+                    (L::sign_sub(p0_high, p0_low), L::sign_sub(p1_high, p1_low));
+                L::accumulate(
+                    &mut infinity,
+                    weight,
+                    constants.combined(q0_slope, q1_slope, p0_slope, p1_slope),
+                );
             } else {
-                for i in at..at + L::COUNT {
-                    let p = [[p00[i], p01[i]], [p10[i], p11[i]]];
-                    let q = [[q00, q01], [q10, q11]].map(|child| child.map(|half| *limbs(&half[i])));
-                    general_leaf(&mut general, p, q, limbs(&eq[i]), limbs(lambda));
-                }
+                let (p0_low, p0_slope) = constants.scaled(p00, p01, at);
+                let (p1_low, p1_slope) = constants.scaled(p10, p11, at);
+                let (q0_low, q1_low) = (L::load(q00, at), L::load(q10, at));
+                let weight = L::load(eq, at);
+                L::accumulate(
+                    &mut zero,
+                    weight,
+                    general::<L>(q0_low, q1_low, p0_low, p1_low),
+                );
+                let q0_slope = L::sub(L::load(q01, at), q0_low);
+                let q1_slope = L::sub(L::load(q11, at), q1_low);
+                L::accumulate(
+                    &mut infinity,
+                    weight,
+                    general::<L>(q0_slope, q1_slope, p0_slope, p1_slope),
+                );
             }
         }
         L::fold(&mut zero);
         L::fold(&mut infinity);
         start = end;
     }
-    let [bits_zero, bits_infinity] = excess_removed::<L>(zero, infinity);
-    let [general_zero, general_infinity] = general.map(ProductSum::finish);
-    [bits_zero + general_zero, bits_infinity + general_infinity]
+    excess_removed::<L>(zero, infinity)
 }
 
-/// `lambda`, and `lambda^2 / E`, with both signs.
+/// What the leaf layer's first round multiplies with: `lambda`, and `lambda^2 / E`, with both signs.
 struct LeafConstants<L: Lanes> {
+    /// `lambda` as a weight of integers.
+    weight: L::Value,
+    /// Takes `2^31 lambda` back.
+    shift: L::Value,
+    /// Takes `2^32 lambda` back.
+    slope_shift: L::Value,
     plus: L::Value,
     minus: L::Value,
     plus_square: L::Value,
@@ -327,7 +392,12 @@ impl<L: Lanes> LeafConstants<L> {
     #[inline(always)]
     fn new(lambda: &Fr) -> Self {
         let square = *lambda * lambda * Fr::from(L::EXCESS).inverse().unwrap_or(Fr::ONE);
+        let weight = *lambda * L::integer_scale();
+        let shift = weight * Fr::from(OFFSET);
         Self {
+            weight: L::broadcast(&weight),
+            shift: L::broadcast(&-shift),
+            slope_shift: L::broadcast(&-(shift + shift)),
             plus: L::broadcast(lambda),
             minus: L::broadcast(&-*lambda),
             plus_square: L::broadcast(&square),
@@ -335,56 +405,130 @@ impl<L: Lanes> LeafConstants<L> {
         }
     }
 
+    /// `lambda` times numerators, and times their slopes.
+    #[inline(always)]
+    fn scaled(&self, low: &[i32], high: &[i32], at: usize) -> (L::Value, L::Value) {
+        let (low, high) = (L::load_integers(low, at), L::load_integers(high, at));
+        let mut value = L::integer_sum(self.shift);
+        L::integer_add(&mut value, self.weight, low);
+        let mut slope = L::integer_sum(self.slope_shift);
+        L::integer_add(&mut slope, self.weight, L::integer_sub(high, low));
+        (L::integer_finish(value), L::integer_finish(slope))
+    }
+
     /// [`combined`] for numerators in {-1, 0, 1}.
     #[inline(always)]
     fn combined(&self, q0: L::Value, q1: L::Value, p0: L::Sign, p1: L::Sign) -> L::Value {
         let left = L::add_signed(q0, p0, self.plus, self.minus);
         let right = L::add_signed(q1, p1, self.plus, self.minus);
-        L::add_signed(L::reduce(L::mul(left, right)), L::sign_mul(p0, p1), self.minus_square, self.plus_square)
+        L::add_signed(
+            L::reduce(L::mul(left, right)),
+            L::sign_mul(p0, p1),
+            self.minus_square,
+            self.plus_square,
+        )
     }
 }
 
-/// One pair of the leaf layer's first round for any numerators: `q0 (q1 + lambda p1) + (lambda p0) q1` at 0 and infinity.
+/// [`combined`] for numerators that carry the factor `lambda`.
 #[inline(always)]
-fn general_leaf(sums: &mut [ProductSum; 2], p: [[i32; 2]; 2], q: [[Limbs; 2]; 2], eq: &Limbs, lambda: &Limbs) {
-    let scaled = p.map(|child| {
-        child.map(|x| {
-            let mut sum = IntegerSum::default();
-            add_integer(&mut sum, lambda, x);
-            sum.finish()
-        })
-    });
-    let at_zero = |child: [Limbs; 2]| child[0];
-    let at_infinity = |child: [Limbs; 2]| sub_loose(&child[1], &child[0]);
-    let point = |p0: Limbs, p1: Limbs, q0: Limbs, q1: Limbs| {
-        redc(add_wide(&mul_wide(&q0, &add(&q1, &p1)), &mul_wide(&p0, &q1)))
-    };
-    let [p0, p1] = scaled;
-    let [q0, q1] = q;
-    let value = point(at_zero(p0), at_zero(p1), at_zero(q0), at_zero(q1));
-    sums[0].add(&mul_wide(eq, &value));
-    let value = point(at_infinity(p0), at_infinity(p1), at_infinity(q0), at_infinity(q1));
-    sums[1].add(&mul_wide(eq, &value));
+fn general<L: Lanes>(q0: L::Value, q1: L::Value, p0: L::Value, p1: L::Value) -> L::Value {
+    L::reduce(L::mul_add(L::mul(q0, L::add(q1, p1)), p0, q1))
 }
 
 /// Binds an integer array out of place.
 #[inline(always)]
 pub(super) fn bind_i32<L: Lanes>(lo: &[i32], hi: &[i32], out: &mut [Fr], r: &Fr) {
     let (lo, hi) = (&lo[..out.len()], &hi[..out.len()]);
-    let complement = Fr::ONE - r;
+    let scale = L::integer_scale();
+    let (low_weight, high_weight) = (
+        L::broadcast(&((Fr::ONE - r) * scale)),
+        L::broadcast(&(*r * scale)),
+    );
+    let shift = L::broadcast(&-(Fr::from(OFFSET) * scale));
     let (zero, one) = (L::broadcast(&Fr::ZERO), L::broadcast(&Fr::ONE));
     let (plus, minus) = (L::broadcast(r), L::broadcast(&-*r));
     for at in (0..out.len()).step_by(L::COUNT) {
         if let (Some(low), Some(high)) = (L::load_bits(lo, at), L::load_bits(hi, at)) {
             let value = L::add_signed(zero, low, one, zero);
-            L::store(L::canonical(L::add_signed(value, L::sign_sub(high, low), plus, minus)), out, at);
+            L::store(
+                L::canonical(L::add_signed(value, L::sign_sub(high, low), plus, minus)),
+                out,
+                at,
+            );
         } else {
-            for i in at..at + L::COUNT {
-                let mut sum = IntegerSum::default();
-                add_integer(&mut sum, limbs(&complement), lo[i]);
-                add_integer(&mut sum, limbs(r), hi[i]);
-                out[i] = element(sum.finish());
-            }
+            let mut sum = L::integer_sum(shift);
+            L::integer_add(&mut sum, low_weight, L::load_integers(lo, at));
+            L::integer_add(&mut sum, high_weight, L::load_integers(hi, at));
+            L::store(L::integer_finish(sum), out, at);
         }
+    }
+}
+
+/// `[sum a_lo b_lo, sum (a_hi - a_lo)(b_hi - b_lo)]` for an integer factor.
+#[inline(always)]
+pub(super) fn product_round_i32<L: Lanes>(a: [&[i32]; 2], b: [&[Fr]; 2]) -> [Fr; 2] {
+    let len = a[0].len();
+    let ([a0, a1], [b0, b1]) = (a.map(|half| &half[..len]), b.map(|half| &half[..len]));
+    let zero = L::broadcast(&Fr::ZERO);
+    let offset = Fr::from(OFFSET);
+    let mut h = [Fr::ZERO; 2];
+    let mut start = 0;
+    while start < len {
+        let end = (start + L::COUNT * INTEGER_TERMS).min(len);
+        // The offsets of the integers are taken back by the plain sums of the weights.
+        let (mut low, mut low_weights) = (L::integer_sum(zero), L::integer_sum(zero));
+        let (mut slope, mut slope_weights) = (L::integer_sum(zero), L::integer_sum(zero));
+        for at in (start..end).step_by(L::COUNT) {
+            let (a_low, b_low) = (L::load_integers(a0, at), L::load(b0, at));
+            L::integer_add(&mut low, b_low, a_low);
+            L::integer_add_one(&mut low_weights, b_low);
+            let b_slope = L::sub(L::load(b1, at), b_low);
+            L::integer_add(
+                &mut slope,
+                b_slope,
+                L::integer_sub(L::load_integers(a1, at), a_low),
+            );
+            L::integer_add_one(&mut slope_weights, b_slope);
+        }
+        h[0] += L::integer_total(low) - L::integer_total(low_weights) * offset;
+        h[1] += L::integer_total(slope) - L::integer_total(slope_weights) * (offset + offset);
+        start = end;
+    }
+    h
+}
+
+/// `out[i] = alpha_minus_tag - keys[i]`.
+#[inline(always)]
+pub(super) fn key_fingerprints<L: Lanes>(keys: &[i32], out: &mut [Fr], alpha_minus_tag: &Fr) {
+    let keys = &keys[..out.len()];
+    let scale = L::integer_scale();
+    let start = L::broadcast(&((*alpha_minus_tag + Fr::from(OFFSET)) * scale));
+    let weight = L::broadcast(&-scale);
+    for at in (0..out.len()).step_by(L::COUNT) {
+        let mut sum = L::integer_sum(start);
+        L::integer_add(&mut sum, weight, L::load_integers(keys, at));
+        L::store(L::integer_finish(sum), out, at);
+    }
+}
+
+/// `out[i] = alpha_minus_tag - keys[i] - beta * values[i]`.
+#[inline(always)]
+pub(super) fn fingerprints<L: Lanes>(
+    keys: &[i32],
+    values: &[i32],
+    out: &mut [Fr],
+    alpha_minus_tag: &Fr,
+    beta: &Fr,
+) {
+    let (keys, values) = (&keys[..out.len()], &values[..out.len()]);
+    let scale = L::integer_scale();
+    let start = L::broadcast(&((*alpha_minus_tag + Fr::from(OFFSET) * (Fr::ONE + beta)) * scale));
+    let (key_weight, value_weight) = (L::broadcast(&-scale), L::broadcast(&-(scale * beta)));
+    for at in (0..out.len()).step_by(L::COUNT) {
+        let mut sum = L::integer_sum(start);
+        L::integer_add(&mut sum, key_weight, L::load_integers(keys, at));
+        L::integer_add(&mut sum, value_weight, L::load_integers(values, at));
+        L::store(L::integer_finish(sum), out, at);
     }
 }

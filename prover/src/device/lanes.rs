@@ -1,9 +1,11 @@
 //! What a kernel needs of the arithmetic unit, so that one source serves scalar and vector code.
 
 use super::mac::{
-    Limbs, ProductSum, Wide, add, add_wide, canonical2, canonical4, element, limbs, mul_wide, redc, sub_loose,
+    IntegerSum, Limbs, ProductSum, Wide, add, add_wide, canonical2, canonical4, element, limbs,
+    mul_wide, redc, sub_loose,
 };
 use ark_bn254::Fr;
+use ark_ff::Field;
 
 /// Arithmetic on [`Lanes::COUNT`] field elements at once.
 ///
@@ -26,6 +28,10 @@ pub(super) trait Lanes {
     type Sum;
     /// Integers in `{-1, 0, 1}`.
     type Sign: Copy;
+    /// Nonnegative integers of at most 33 bits.
+    type Integer: Copy;
+    /// Sums of values times integers.
+    type IntegerSum: Copy;
 
     /// Elements `at..at + COUNT`.
     fn load(from: &[Fr], at: usize) -> Self::Value;
@@ -71,8 +77,41 @@ pub(super) trait Lanes {
     /// `a * b`.
     fn sign_mul(a: Self::Sign, b: Self::Sign) -> Self::Sign;
     /// Adds `plus` where the sign is 1 and `minus` where it is -1.
-    fn add_signed(value: Self::Value, sign: Self::Sign, plus: Self::Value, minus: Self::Value) -> Self::Value;
+    fn add_signed(
+        value: Self::Value,
+        sign: Self::Sign,
+        plus: Self::Value,
+        minus: Self::Value,
+    ) -> Self::Value;
+
+    /// Integers `at..at + COUNT`, each plus `2^31`.
+    fn load_integers(from: &[i32], at: usize) -> Self::Integer;
+    /// [`Lanes::load_integers`] without regard to the order in which elements sit in the lanes.
+    fn load_integers_unordered(from: &[i32], at: usize) -> Self::Integer;
+    /// From the order of [`Lanes::load_integers_unordered`] to that of elements.
+    fn reorder(value: Self::Value) -> Self::Value;
+    /// The same integer in all lanes.
+    fn integer(x: u64) -> Self::Integer;
+    /// `a - b + 2^32`.
+    fn integer_sub(a: Self::Integer, b: Self::Integer) -> Self::Integer;
+    /// The factor by which a weight, or a result, is multiplied to compensate [`Lanes::integer_finish`].
+    fn integer_scale() -> Fr;
+    /// A sum that starts with `start`.
+    fn integer_sum(start: Self::Value) -> Self::IntegerSum;
+    /// Adds `weight * x`; at most [`INTEGER_TERMS`] times before an [`Lanes::integer_fold`].
+    fn integer_add(sum: &mut Self::IntegerSum, weight: Self::Value, x: Self::Integer);
+    /// Adds `weight`; counts as a term.
+    fn integer_add_one(sum: &mut Self::IntegerSum, weight: Self::Value);
+    /// Makes room in a sum, up to `2^17` terms in all.
+    fn integer_fold(sum: &mut Self::IntegerSum);
+    /// The canonical sum in each lane, divided by [`Lanes::integer_scale`].
+    fn integer_finish(sum: Self::IntegerSum) -> Self::Value;
+    /// The sum over all lanes, not divided; no sum that was folded.
+    fn integer_total(sum: Self::IntegerSum) -> Fr;
 }
+
+/// Terms that a [`Lanes::IntegerSum`] takes between folds.
+pub(super) const INTEGER_TERMS: usize = 65536;
 
 /// One element at a time, in general-purpose registers.
 pub(super) struct Scalar;
@@ -85,6 +124,8 @@ impl Lanes for Scalar {
     type Wide = Wide;
     type Sum = ProductSum;
     type Sign = i32;
+    type Integer = u64;
+    type IntegerSum = IntegerSum;
 
     #[inline(always)]
     fn load(from: &[Fr], at: usize) -> Limbs {
@@ -189,5 +230,63 @@ impl Lanes for Scalar {
             addend[i] = plus[i] & plus_mask | minus[i] & minus_mask;
         }
         add(&value, &addend)
+    }
+
+    #[inline(always)]
+    fn load_integers(from: &[i32], at: usize) -> u64 {
+        u64::from(from[at] as u32 ^ 1 << 31)
+    }
+
+    #[inline(always)]
+    fn load_integers_unordered(from: &[i32], at: usize) -> u64 {
+        Self::load_integers(from, at)
+    }
+
+    #[inline(always)]
+    fn reorder(value: Limbs) -> Limbs {
+        value
+    }
+
+    #[inline(always)]
+    fn integer(x: u64) -> u64 {
+        x
+    }
+
+    #[inline(always)]
+    fn integer_sub(a: u64, b: u64) -> u64 {
+        a + (1 << 32) - b
+    }
+
+    #[inline(always)]
+    fn integer_scale() -> Fr {
+        Fr::ONE
+    }
+
+    #[inline(always)]
+    fn integer_sum(start: Limbs) -> IntegerSum {
+        IntegerSum::from_loose(&start)
+    }
+
+    #[inline(always)]
+    fn integer_add(sum: &mut IntegerSum, weight: Limbs, x: u64) {
+        sum.add(&weight, x);
+    }
+
+    #[inline(always)]
+    fn integer_add_one(sum: &mut IntegerSum, weight: Limbs) {
+        sum.add_one(&weight);
+    }
+
+    #[inline(always)]
+    fn integer_fold(_: &mut IntegerSum) {}
+
+    #[inline(always)]
+    fn integer_finish(sum: IntegerSum) -> Limbs {
+        sum.finish()
+    }
+
+    #[inline(always)]
+    fn integer_total(sum: IntegerSum) -> Fr {
+        element(sum.finish())
     }
 }

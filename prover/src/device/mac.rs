@@ -27,7 +27,12 @@ const INV: u64 = FrConfig::INV;
 const RECIPROCAL: u64 = reciprocal();
 
 const fn double(a: Limbs) -> Limbs {
-    [a[0] << 1, a[1] << 1 | a[0] >> 63, a[2] << 1 | a[1] >> 63, a[3] << 1 | a[2] >> 63]
+    [
+        a[0] << 1,
+        a[1] << 1 | a[0] >> 63,
+        a[2] << 1 | a[1] >> 63,
+        a[3] << 1 | a[2] >> 63,
+    ]
 }
 
 /// Long division of `2^304` by `p`, bit by bit.
@@ -249,5 +254,77 @@ impl IntegerSum {
     #[inline(always)]
     pub(super) fn finish(self) -> Limbs {
         reduce_five(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ark_ff::{AdditiveGroup, Field};
+    use proptest::prelude::*;
+
+    /// Stored forms of all kinds, with those next to the bounds of the limbs and of the field.
+    fn stored() -> impl Strategy<Value = Limbs> {
+        prop_oneof![
+            any::<[u64; 4]>().prop_map(|l| canonical_any(&l)),
+            (0..4u64).prop_map(|x| [x, 0, 0, 0]),
+            (1..4u64).prop_map(|x| [P[0] - x, P[1], P[2], P[3]]),
+            Just([u64::MAX, u64::MAX, u64::MAX, P[3] - 1]),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn one_product_is_the_field_product(a in stored(), b in stored()) {
+            let product = element(canonical2(&redc(mul_wide(&a, &b))));
+            prop_assert_eq!(product, element(a) * element(b));
+        }
+
+        #[test]
+        fn sums_of_products_match_the_field(a in stored(), b in stored(), copies in 1..40u64, any: [u64; 4]) {
+            let mut sum = ProductSum::default();
+            for _ in 0..copies {
+                sum.add(&mul_wide(&a, &b));
+            }
+            // Also a factor beyond the field, as loose values are.
+            sum.add(&mul_wide(&any, &b));
+            let expected = element(a) * element(b) * Fr::from(copies) + element(canonical_any(&any)) * element(b);
+            prop_assert_eq!(sum.finish(), expected);
+        }
+
+        #[test]
+        fn sums_with_integers_match_the_field(a in stored(), b in stored(), x: u32, y in 0..1u64 << 33) {
+            let mut sum = IntegerSum::from_loose(&a);
+            sum.add(&a, u64::from(x));
+            sum.add(&b, y);
+            sum.add_one(&b);
+            let expected = element(a) * Fr::from(u64::from(x) + 1) + element(b) * Fr::from(y + 1);
+            prop_assert_eq!(element(sum.finish()), expected);
+        }
+
+        #[test]
+        fn any_five_limbs_in_bounds_reduce(low: [u64; 4], top in 0..1u64 << 48) {
+            let mut expected = element(canonical_any(&low));
+            // The stored form of `top` is `top R`.
+            expected += Fr::from(top);
+            prop_assert_eq!(element(reduce_five(&[low[0], low[1], low[2], low[3], top])), expected);
+        }
+
+        #[test]
+        fn loose_differences_are_differences(a in stored(), b in stored()) {
+            prop_assert_eq!(element(canonical2(&sub_loose(&a, &b))), element(a) - element(b));
+        }
+    }
+
+    #[test]
+    fn a_full_sum_keeps_its_overflow() {
+        let largest = [u64::MAX; 4];
+        let mut sum = ProductSum::default();
+        for _ in 0..1000 {
+            sum.add(&mul_wide(&largest, &largest));
+        }
+        let factor = element(canonical_any(&largest));
+        let expected = (0..1000).fold(Fr::ZERO, |sum, _| sum + factor.square());
+        assert_eq!(sum.finish(), expected);
     }
 }

@@ -14,11 +14,11 @@
 //! Shapes are a contract between the caller and the device: a mismatch is a bug in the prover and panics.
 
 mod axis;
+mod axis_kernels;
 mod cpu;
 mod dispatch;
 #[cfg(target_arch = "x86_64")]
 mod ifma;
-mod integers;
 mod kernels;
 mod lanes;
 mod mac;
@@ -50,7 +50,10 @@ impl AxisMatrix {
     /// When an entry names a column that is not below `len`.
     pub fn from_rows(len: usize, rows: Vec<Vec<(usize, Fr)>>) -> Self {
         for &(column, _) in rows.iter().flatten() {
-            assert!(column < len, "column {column} of a matrix with {len} columns");
+            assert!(
+                column < len,
+                "column {column} of a matrix with {len} columns"
+            );
         }
         Self { len, rows }
     }
@@ -58,12 +61,18 @@ impl AxisMatrix {
     /// One row over all columns: contraction of the axis with `weights`.
     pub fn dense_row(weights: &[Fr]) -> Self {
         let row = weights.iter().copied().enumerate().collect();
-        Self { len: weights.len(), rows: vec![row] }
+        Self {
+            len: weights.len(),
+            rows: vec![row],
+        }
     }
 
     /// `scale` times the identity on an axis of `len` entries.
     pub fn scaled_identity(len: usize, scale: Fr) -> Self {
-        Self { len, rows: (0..len).map(|i| vec![(i, scale)]).collect() }
+        Self {
+            len,
+            rows: (0..len).map(|i| vec![(i, scale)]).collect(),
+        }
     }
 
     /// The identity on an axis of `len` entries.
@@ -93,10 +102,19 @@ impl FractionLayer {
     /// When the lengths differ or are odd.
     pub fn split(mut p: Vec<Fr>, mut q: Vec<Fr>) -> Self {
         assert_eq!(p.len(), q.len(), "numerators and denominators");
-        assert!(p.len().is_multiple_of(2), "a layer of {} fractions has no halves", p.len());
+        assert!(
+            p.len().is_multiple_of(2),
+            "a layer of {} fractions has no halves",
+            p.len()
+        );
         let p1 = p.split_off(p.len() / 2);
         let q1 = q.split_off(q.len() / 2);
-        Self { p0: p, p1, q0: q, q1 }
+        Self {
+            p0: p,
+            p1,
+            q0: q,
+            q1,
+        }
     }
 
     /// Number of entries in each of the four arrays.
@@ -185,5 +203,11 @@ pub trait Device: Send + Sync {
 
     /// [`Device::fraction_bind`], then the next round's [`Device::fraction_round`], in one pass. `eq` has half as many
     /// entries as a child after binding, and is not read when that is one.
-    fn fraction_bind_round(&self, layer: &mut FractionLayer, r: Fr, eq: &[Fr], lambda: Fr) -> [Fr; 2];
+    fn fraction_bind_round(
+        &self,
+        layer: &mut FractionLayer,
+        r: Fr,
+        eq: &[Fr],
+        lambda: Fr,
+    ) -> [Fr; 2];
 }

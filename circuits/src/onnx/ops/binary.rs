@@ -1,0 +1,186 @@
+//! Sums, differences, products, quotients, maxima and minima of two tensors.
+//!
+//! * Statement: entry by entry, with broadcasting.
+//! * ONNX: Add, Sub, Mul, Div, Max, Min, and the comparison operators inside a pointwise function.
+//! * Shapes: the broadcast of both.
+//! * Lowering: with a constant of one value, or another function of the same tensor, it stays part of a pointwise function.
+//!   Otherwise sums are `Linear` at a common scale (constants become weights), products are `Contraction`s, a quotient is a
+//!   product with a tabulated reciprocal, and `max(a, b) = a + relu(b - a)`.
+//! * Lookups: none for sums; products may commit their operands; one a value for maxima and reciprocals.
+//! * Soundness: linear views, bilinear sumcheck, lookups.
+//! * Reference: docs/protocol.md#linear, docs/protocol.md#bilinear.
+
+use super::{
+    einsum::{add_constant, floats, quantize},
+    pointwise::{compose, reciprocal},
+};
+use crate::{
+    graph::NodeId,
+    onnx::{
+        error::ImportError,
+        expr::{Expr, Form},
+        lower::{Lazy, Lowering, Result, Root, Value},
+    },
+    ops::{AxisExpr, Contraction, Op},
+};
+use tract_onnx::{
+    prelude::{OutletId, Tensor, TypedNode},
+    tract_hir::tract_core::ops::{binary::TypedBinOp, math},
+};
+
+pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec<Value>>> {
+    let Some(op) = node.op_as::<TypedBinOp>() else { return Ok(None) };
+    if let Some(v) = compose(c, node)? {
+        return Ok(Some(vec![v]));
+    }
+    let shape = c.out_shape(node, 0);
+    let outlet = OutletId::new(node.id, 0);
+    let name = op.0.name();
+    let value = match (c.input(node, 0)?, c.input(node, 1)?) {
+        (Value::Lazy(x), Value::Const(t)) => with_constant(c, name, &x, &t, false, &shape, outlet)?,
+        (Value::Const(t), Value::Lazy(x)) => with_constant(c, name, &x, &t, true, &shape, outlet)?,
+        (Value::Lazy(x), Value::Lazy(y)) => two(c, name, &x, &y, &shape, outlet)?,
+        _ => return Err(ImportError::unsupported("both inputs are constants")),
+    };
+    Ok(Some(vec![value]))
+}
+
+fn with_constant(
+    c: &mut Lowering<'_>,
+    name: &str,
+    x: &Lazy,
+    t: &Tensor,
+    reversed: bool,
+    shape: &[usize],
+    outlet: OutletId,
+) -> Result<Value> {
+    let values = floats(t)?;
+    let negative: Vec<f64> = values.iter().map(|v| -v).collect();
+    match (name, reversed) {
+        ("Add", _) | ("Sub", _) => {
+            let mut root = c.materialize(x)?;
+            root.node = c.broadcast(root.node, shape)?;
+            if reversed && name == "Sub" {
+                root.node = c.linear(&[(root.node, -1)], 0)?;
+            }
+            let constant = if name == "Sub" && !reversed { &negative } else { &values };
+            let (id, scale) = add_constant(c, root.node, root.scale, constant, t.shape())?;
+            Ok(c.result(outlet, id, scale))
+        }
+        ("Mul", _) => {
+            let (id, scale) = multiply_constant(c, x, &values, t.shape(), shape)?;
+            Ok(c.result(outlet, id, scale))
+        }
+        ("Div", false) => {
+            if values.contains(&0.0) {
+                return Err(ImportError::unsupported("it divides by zero"));
+            }
+            let inverse: Vec<f64> = values.iter().map(|v| 1.0 / v).collect();
+            let (id, scale) = multiply_constant(c, x, &inverse, t.shape(), shape)?;
+            Ok(c.result(outlet, id, scale))
+        }
+        ("Div", true) => {
+            let y = reciprocal(x)?;
+            let (id, scale) = multiply_constant(c, &y, &values, t.shape(), shape)?;
+            Ok(c.result(outlet, id, scale))
+        }
+        ("Max" | "Min", _) => {
+            // max(x, k) = x + relu(k - x), min(x, k) = x - relu(x - k).
+            let sign = if name == "Max" { 1 } else { -1 };
+            let mut root = c.materialize(x)?;
+            root.node = c.broadcast(root.node, shape)?;
+            let flipped = c.linear(&[(root.node, -sign)], 0)?;
+            let constant = if sign == 1 { &values } else { &negative };
+            let (d, scale) = add_constant(c, flipped, root.scale, constant, t.shape())?;
+            let bound = values.iter().fold(0.0f64, |m, v| m.max(v.abs())) + x.range.0.abs().max(x.range.1.abs());
+            let relu = relu_of(Root { node: d, scale, range: (-bound, bound) }, bound);
+            let relu = c.commit(&relu)?;
+            let (id, scale) = c.combine(&[(root, 1), (relu, sign)])?;
+            Ok(c.result(outlet, id, scale))
+        }
+        _ => Err(ImportError::unsupported("this combination of a tensor and a constant tensor")),
+    }
+}
+
+/// `max(x, 0)` of an integer node.
+fn relu_of(root: Root, bound: f64) -> Lazy {
+    let form = Form::identity().at_least(0.0);
+    // The form says it all; the expression only has to be unlike others.
+    let expr = Expr::apply(Box::new(TypedBinOp(Box::new(math::Max), None)), vec![Expr::root()]);
+    Lazy { root, expr, form, range: (0.0, bound), outlet: None }
+}
+
+/// Elementwise product with a constant that broadcasts.
+pub(crate) fn multiply_constant(
+    c: &mut Lowering<'_>,
+    x: &Lazy,
+    values: &[f64],
+    constant_shape: &[usize],
+    shape: &[usize],
+) -> Result<(NodeId, f64)> {
+    let x = c.operand(x)?;
+    let w = quantize(c, values, constant_shape, "weight", c.widths.weight)?;
+    product(c, x, w, shape)
+}
+
+/// Elementwise product with broadcasting.
+fn product(c: &mut Lowering<'_>, x: Root, y: Root, shape: &[usize]) -> Result<(NodeId, f64)> {
+    let mut extents = Vec::new();
+    let (xs, ys) = (c.shape(x.node), c.shape(y.node));
+    if xs.len() != shape.len() || ys.len() != shape.len() {
+        return Err(ImportError::unsupported(format!("shapes {xs:?} and {ys:?} have different ranks")));
+    }
+    let mut axes = [vec![], vec![], vec![]];
+    for (a, extent) in shape.iter().enumerate() {
+        let expr = if *extent > 1 {
+            extents.push(*extent);
+            AxisExpr::index(extents.len() - 1)
+        } else {
+            AxisExpr::unit()
+        };
+        let of = |d: usize| if d == *extent { expr.clone() } else { AxisExpr::unit() };
+        axes[0].push(of(xs[a]));
+        axes[1].push(of(ys[a]));
+        axes[2].push(expr.clone());
+    }
+    let [lhs, rhs, out] = axes;
+    let id = c.push(Op::Contraction(Contraction { extents, lhs, rhs, out }), &[x.node, y.node])?;
+    Ok((id, x.scale * y.scale))
+}
+
+fn two(c: &mut Lowering<'_>, name: &str, x: &Lazy, y: &Lazy, shape: &[usize], outlet: OutletId) -> Result<Value> {
+    match name {
+        "Add" | "Sub" => {
+            let (mut a, mut b) = (c.materialize(x)?, c.materialize(y)?);
+            a.node = c.broadcast(a.node, shape)?;
+            b.node = c.broadcast(b.node, shape)?;
+            let (id, scale) = c.combine(&[(a, 1), (b, if name == "Add" { 1 } else { -1 })])?;
+            Ok(c.result(outlet, id, scale))
+        }
+        "Mul" => {
+            let (a, b) = (c.operand(x)?, c.operand(y)?);
+            let (id, scale) = product(c, a, b, shape)?;
+            Ok(c.result(outlet, id, scale))
+        }
+        "Div" => {
+            let inverse = reciprocal(y)?;
+            let (a, b) = (c.operand(x)?, c.operand(&inverse)?);
+            let (id, scale) = product(c, a, b, shape)?;
+            Ok(c.result(outlet, id, scale))
+        }
+        "Max" | "Min" => {
+            let sign = if name == "Max" { 1 } else { -1 };
+            let (mut a, mut b) = (c.materialize(x)?, c.materialize(y)?);
+            a.node = c.broadcast(a.node, shape)?;
+            b.node = c.broadcast(b.node, shape)?;
+            let (d, scale) = c.combine(&[(b, sign), (a, -sign)])?;
+            let bound = (x.range.1 - y.range.0).max(y.range.1 - x.range.0).max(0.0);
+            let relu = c.commit(&relu_of(Root { node: d, scale, range: (-bound, bound) }, bound))?;
+            let (id, scale) = c.combine(&[(a, 1), (relu, sign)])?;
+            Ok(c.result(outlet, id, scale))
+        }
+        _ => Err(ImportError::unsupported(
+            "only sums, differences, products, quotients, maxima and minima of two tensors are supported",
+        )),
+    }
+}

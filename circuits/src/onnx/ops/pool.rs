@@ -1,0 +1,159 @@
+//! Pooling.
+//!
+//! * Statement: the sum, mean or largest entry of a window that slides over the spatial axes.
+//! * ONNX: AveragePool, GlobalAveragePool, LpPool of order 1 (tract: `SumPool`), MaxPool.
+//! * Shapes: as tract computes them.
+//! * Lowering: sums are one `Window` per axis; a mean divides the scale, or multiplies by integer reciprocals where windows
+//!   at the border have fewer entries (`AxisScale`). Maxima go axis by axis, as a tree of `max(a, b) = a + relu(b - a)`.
+//! * Lookups: none for sums and means; one for each pairwise maximum.
+//! * Soundness: linear views; `relu(b - a)` is exact because its cap is the proven width of the input.
+//! * Reference: docs/protocol.md#linear, docs/protocol.md#lookups.
+
+use crate::{
+    graph::NodeId,
+    onnx::{
+        error::ImportError,
+        lower::{Lowering, Result, Value},
+        requantize::relu_exact,
+    },
+    ops::{AxisScale, Op, Window},
+};
+use tract_onnx::{
+    prelude::{OutletId, TypedNode},
+    tract_hir::tract_core::ops::cnn::{MaxPool, PaddingSpec, PoolSpec, SumPool},
+};
+
+/// A sliding window along one axis.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span {
+    pub(crate) axis: usize,
+    pub(crate) len: usize,
+    pub(crate) stride: usize,
+    pub(crate) kernel: usize,
+    pub(crate) dilation: usize,
+    pub(crate) pad: usize,
+}
+
+impl Span {
+    /// Number of entries of window `o` that lie in `[-before, extent + after)`.
+    fn count(&self, o: usize, extent: usize, before: usize, after: usize) -> usize {
+        (0..self.kernel)
+            .filter(|t| {
+                let p = (o * self.stride + t * self.dilation) as i64 - self.pad as i64;
+                -(before as i64) <= p && p < (extent + after) as i64
+            })
+            .count()
+    }
+}
+
+fn spans(spec: &PoolSpec, in_shape: &[usize], out_shape: &[usize]) -> Vec<Span> {
+    let first = spec.data_format.h_axis();
+    let padding = spec.computed_padding(&in_shape[first..first + spec.rank()]);
+    (0..spec.rank())
+        .map(|d| Span {
+            axis: first + d,
+            len: out_shape[first + d],
+            stride: spec.stride(d),
+            kernel: spec.kernel_shape[d],
+            dilation: spec.dilation(d),
+            pad: padding[d].pad_before,
+        })
+        .collect()
+}
+
+pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec<Value>>> {
+    let outlet = OutletId::new(node.id, 0);
+    let out_shape = c.out_shape(node, 0);
+    if let Some(op) = node.op_as::<MaxPool>() {
+        if op.with_index_outputs.is_some() {
+            return Err(ImportError::unsupported("the indices of the maxima; export without them"));
+        }
+        let l = c.lazy(node, 0)?;
+        let mut root = c.operand(&l)?;
+        let range = c.g.node(root.node).range;
+        if (range.hi - range.lo) >> c.widths.activation != 0 {
+            root = c.commit(&l)?;
+        }
+        let spans = spans(&op.pool_spec, &c.shape(root.node), &out_shape);
+        let id = max_windows(c, root.node, &spans)?;
+        return Ok(Some(vec![c.result(outlet, id, root.scale)]));
+    }
+    let Some(op) = node.op_as::<SumPool>() else { return Ok(None) };
+    let l = c.lazy(node, 0)?;
+    let root = c.materialize(&l)?;
+    let in_shape = c.shape(root.node);
+    let (mut id, mut scale) = (root.node, root.scale);
+    for (d, s) in spans(&op.pool_spec, &in_shape, &out_shape).iter().enumerate() {
+        let window = Window {
+            axis: s.axis,
+            len: s.len,
+            stride: s.stride as i64,
+            kernel: s.kernel,
+            dilation: s.dilation as i64,
+            offset: -(s.pad as i64),
+        };
+        id = c.push(Op::Window(window), &[id])?;
+        if !op.normalize {
+            continue;
+        }
+        let extent = in_shape[s.axis];
+        let counts: Vec<usize> = (0..s.len)
+            .map(|o| match (&op.pool_spec.padding, op.count_include_pad) {
+                (_, false) => s.count(o, extent, 0, 0),
+                (PaddingSpec::ExplicitOnnxPool(b, a, true), true) => s.count(o, extent, b[d], a[d]),
+                _ => s.kernel,
+            })
+            .map(|n| n.max(1))
+            .collect();
+        if counts.iter().all(|n| *n == counts[0]) {
+            scale /= counts[0] as f64;
+        } else {
+            // 2520 is a multiple of 1 to 10: exact for windows of up to ten entries per axis.
+            let unit = 2520.0;
+            let factors = counts.iter().map(|n| (unit / *n as f64).round() as i64).collect();
+            id = c.push(Op::AxisScale(AxisScale { axis: s.axis, factors }), &[id])?;
+            scale /= unit;
+        }
+    }
+    Ok(Some(vec![c.result(outlet, id, scale)]))
+}
+
+/// Largest entries of windows, one axis after the other. Entries outside the tensor never win.
+pub(crate) fn max_windows(c: &mut Lowering<'_>, node: NodeId, spans: &[Span]) -> Result<NodeId> {
+    let range = c.g.node(node).range;
+    let shape = c.shape(node);
+    let reaches_out = spans.iter().any(|s| {
+        s.pad > 0 || (s.len - 1) * s.stride + (s.kernel - 1) * s.dilation >= shape[s.axis] + s.pad
+    });
+    // Padding reads zero, which must be no larger than any entry.
+    let base = if reaches_out { range.lo.min(0) } else { 0 };
+    let cap = i64::try_from(range.hi - if reaches_out { base } else { range.lo }).unwrap_or(i64::MAX);
+    if cap >= 1 << 20 {
+        return Err(ImportError::unsupported("maxima of values of more than 20 bits"));
+    }
+    let base = base as i64;
+    let mut id = c.linear(&[(node, 1)], -base)?;
+    for s in spans {
+        let mut level = Vec::with_capacity(s.kernel);
+        for t in 0..s.kernel {
+            let offset = (t * s.dilation) as i64 - s.pad as i64;
+            level.push(c.push(Op::Window(Window::slice(s.axis, offset, s.stride as i64, s.len)), &[id])?);
+        }
+        while level.len() > 1 {
+            let mut next = Vec::with_capacity(level.len().div_ceil(2));
+            for pair in level.chunks(2) {
+                next.push(match pair {
+                    [a, b] => {
+                        let d = c.linear(&[(*b, 1), (*a, -1)], 0)?;
+                        let r = relu_exact(c, d, cap)?;
+                        c.linear(&[(*a, 1), (r, 1)], 0)?
+                    }
+                    _ => pair[0],
+                });
+            }
+            level = next;
+        }
+        id = level[0];
+    }
+    c.linear(&[(id, 1)], base)
+}

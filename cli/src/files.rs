@@ -1,0 +1,175 @@
+//! Reading and writing files: limits, kinds, and writes that either happen or do not.
+
+use crate::error::{Failure, Outcome};
+use std::{
+    fs::File,
+    io::{Read, Write},
+    path::Path,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+/// What a file is, by its first bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Model,
+    Key,
+    Proof,
+    Srs,
+    Ptau,
+    /// None of ours: perhaps ONNX, which has no magic bytes.
+    Other,
+}
+
+impl Kind {
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        match bytes.get(..8) {
+            Some(b"ASSAYMOD") => Self::Model,
+            Some(b"ASSAYKEY") => Self::Key,
+            Some(b"ASSAYPRF") => Self::Proof,
+            Some(b"ASSAYSRS") => Self::Srs,
+            _ if bytes.starts_with(b"ptau") => Self::Ptau,
+            _ => Self::Other,
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Model => "a compiled model",
+            Self::Key => "a verifying key",
+            Self::Proof => "a proof",
+            Self::Srs => "powers of tau",
+            Self::Ptau => "a .ptau ceremony file",
+            Self::Other => "no file of Assay's",
+        }
+    }
+
+    fn how_to_make(self) -> &'static str {
+        match self {
+            Self::Model => "make one: assay compile MODEL.onnx -o FILE",
+            Self::Key => "make one: assay setup MODEL -o KEY",
+            Self::Proof => "make one: assay prove MODEL INPUT -o PROOF",
+            Self::Srs => "make one: assay srs new --power K -o FILE, or assay srs import CEREMONY.ptau --power K -o FILE",
+            Self::Ptau => "ceremony files are published with the perpetual powers of tau",
+            Self::Other => "",
+        }
+    }
+}
+
+/// Largest proof or key file, in bytes.
+const MAX_BYTES: u64 = 1 << 30;
+/// Largest model file or powers of tau, in bytes.
+pub(crate) const MAX_LARGE_BYTES: u64 = 1 << 35;
+/// Largest input file, in bytes.
+pub(crate) const MAX_DATA_BYTES: u64 = 1 << 31;
+
+/// The reason that the system gives, without its error number.
+fn reason(e: &std::io::Error) -> String {
+    match e.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        std::io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
+        _ => {
+            let text = e.to_string();
+            text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+        }
+    }
+}
+
+pub(crate) fn unreadable(path: &Path, e: &std::io::Error) -> Failure {
+    Failure::new(format!("cannot read '{}': {}", path.display(), reason(e)))
+}
+
+fn unwritable(path: &Path, e: &std::io::Error) -> Failure {
+    Failure::new(format!("cannot write '{}': {}", path.display(), reason(e)))
+}
+
+/// Opens a regular file of at most `limit` bytes.
+pub(crate) fn open(path: &Path, limit: u64) -> Outcome<File> {
+    let meta = std::fs::metadata(path).map_err(|e| unreadable(path, &e))?;
+    if meta.is_dir() {
+        return Err(Failure::new(format!("cannot read '{}': it is a directory", path.display())));
+    }
+    if meta.len() > limit {
+        let got = meta.len();
+        return Err(Failure::new(format!("cannot read '{}': it has {got} bytes; at most {limit} are read", path.display())));
+    }
+    File::open(path).map_err(|e| unreadable(path, &e))
+}
+
+/// All bytes of a file.
+pub(crate) fn read(path: &Path, limit: u64) -> Outcome<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path, limit)?.take(limit + 1).read_to_end(&mut bytes).map_err(|e| unreadable(path, &e))?;
+    if bytes.len() as u64 > limit {
+        return Err(Failure::new(format!("cannot read '{}': more than {limit} bytes", path.display())));
+    }
+    Ok(bytes)
+}
+
+/// The first bytes of a file.
+pub(crate) fn kind(path: &Path) -> Outcome<Kind> {
+    let mut head = Vec::new();
+    open(path, u64::MAX)?.take(8).read_to_end(&mut head).map_err(|e| unreadable(path, &e))?;
+    Ok(Kind::of(&head))
+}
+
+/// All bytes of a file of a given kind.
+pub(crate) fn read_kind(path: &Path, expected: Kind) -> Outcome<Vec<u8>> {
+    let limit = if matches!(expected, Kind::Proof | Kind::Key) { MAX_BYTES } else { MAX_LARGE_BYTES };
+    let got = kind(path)?;
+    if got != expected {
+        return Err(wrong_kind(path, expected, got));
+    }
+    read(path, limit)
+}
+
+pub(crate) fn wrong_kind(path: &Path, expected: Kind, got: Kind) -> Failure {
+    let text = format!("'{}' is {}; expected {}", path.display(), got.name(), expected.name());
+    Failure::new(text).help(expected.how_to_make())
+}
+
+/// Refuses early to write where nothing can be written, before the work is done.
+pub(crate) fn check_target(path: &Path) -> Outcome<()> {
+    if path.is_dir() {
+        return Err(Failure::new(format!("cannot write '{}': it is a directory", path.display()))
+            .help("name a file inside of it"));
+    }
+    match path.parent().filter(|p| !p.as_os_str().is_empty()) {
+        Some(p) if !p.is_dir() => {
+            Err(Failure::new(format!("cannot write '{}': there is no folder '{}'", path.display(), p.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a file in one step: readers see the old file or the new one, never a part.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Outcome<()> {
+    write_with(path, |out| out.write_all(bytes).map_err(|e| unwritable(path, &e)))
+}
+
+/// As [`write`], through a writer.
+pub(crate) fn write_with(path: &Path, f: impl FnOnce(&mut dyn Write) -> Outcome<()>) -> Outcome<()> {
+    let io = |e: std::io::Error| unwritable(path, &e);
+    if std::fs::metadata(path).is_ok_and(|m| !m.is_file() && !m.is_dir()) {
+        // A device or a pipe cannot be replaced, and need not be.
+        let mut out = File::create(path).map_err(io)?;
+        return f(&mut out);
+    }
+    check_target(path)?;
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".{}.{}.part", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed)));
+    let part = path.with_file_name(name);
+    let done = (|| {
+        let mut out = std::io::BufWriter::new(File::create(&part).map_err(io)?);
+        f(&mut out)?;
+        out.flush().map_err(io)?;
+        out.get_ref().sync_all().map_err(io)?;
+        std::fs::rename(&part, path).map_err(io)
+    })();
+    if done.is_err() {
+        let _ = std::fs::remove_file(&part);
+    }
+    done
+}
