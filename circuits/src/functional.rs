@@ -32,6 +32,16 @@ impl<E: Ring> Functional<E> {
         Self { factors }
     }
 
+    /// Number of weights of all factors.
+    pub fn len(&self) -> u64 {
+        self.factors.iter().map(|f| f.weights.len() as u64).sum()
+    }
+
+    /// Whether there are no weights: the functional of a tensor of rank zero.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The factor that covers an axis, and the position of the axis in it.
     pub fn factor_of(&self, axis: usize) -> Option<(usize, usize)> {
         self.factors.iter().enumerate().find_map(|(i, f)| f.axes.iter().position(|a| *a == axis).map(|p| (i, p)))

@@ -6,7 +6,7 @@ use crate::{
     interval::Interval,
     ops::{Input, Linear, Lookup, Op, OpClass, Reshape, Weight, Window},
     table::{Table, TableId},
-    tensor::Tensor,
+    tensor::{MAX_EXTENT, Tensor},
 };
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +67,8 @@ pub struct Graph {
 
 /// Most nodes that a graph may have.
 pub const MAX_NODES: usize = 1 << 16;
+/// Most keys of the tables of all lookups together; it bounds the time to decode a graph.
+pub const MAX_KEYS_READ: u64 = 1 << 30;
 
 impl Graph {
     /// Nodes in topological order.
@@ -137,10 +139,21 @@ impl Graph {
         for t in &self.tables {
             t.validate()?;
         }
+        if self.inputs.len() > self.nodes.len() || self.outputs.len() > self.nodes.len() {
+            return Err(GraphError::Parameter("more inputs or outputs than nodes".to_owned()));
+        }
         let mut elements = 0u64;
+        let mut keys = 0u64;
         for i in 0..self.nodes.len() {
             let (done, rest) = self.nodes.split_at_mut(i);
             let Some(node) = rest.first_mut() else { break };
+            if let Op::Lookup(op) = &node.op {
+                // The range of a lookup is read off its table.
+                keys += op.table(&self.tables)?.values.len() as u64;
+                if keys > MAX_KEYS_READ {
+                    return Err(GraphError::Parameter(format!("lookups read more than {MAX_KEYS_READ} table keys")));
+                }
+            }
             derive_node(node, done, &self.tables).map_err(|e| e.at(&node.name, node.op.name()))?;
             elements += node.shape.iter().product::<usize>() as u64;
             if elements > 1 << 31 {
@@ -203,6 +216,9 @@ fn derive_node(node: &mut Node, done: &[Node], tables: &[Table]) -> Result<(), G
     node.shape = node.op.infer(&shapes, tables)?;
     if node.shape.len() > 12 {
         return Err(GraphError::Parameter(format!("a tensor of rank {}; at most 12", node.shape.len())));
+    }
+    if let Some(extent) = node.shape.iter().find(|d| **d > MAX_EXTENT) {
+        return Err(GraphError::Parameter(format!("an axis of extent {extent}; at most {MAX_EXTENT}")));
     }
     node.range = node.op.range(&ranges, tables)?.checked()?;
     node.constant =

@@ -19,6 +19,7 @@ pub mod onnx;
 pub mod ops;
 pub mod program;
 pub mod pullback;
+pub mod relation;
 pub mod ring;
 pub mod table;
 pub mod tensor;

@@ -178,7 +178,10 @@ impl TensorSpec {
     }
 
     /// Integers of finite floats, clamped to `[lo, hi]`; also the number of values clamped.
-    fn quantize(&self, values: &[f32], lo: i64, hi: i64) -> Result<(Tensor, usize), ModelError> {
+    ///
+    /// # Errors
+    /// A wrong number of values, NaN or infinities.
+    pub fn quantize(&self, values: &[f32], lo: i64, hi: i64) -> Result<(Tensor, usize), ModelError> {
         if values.len() != self.len() {
             return Err(ModelError::Length {
                 name: self.name.clone(),

@@ -8,7 +8,7 @@ use crate::{
     graph::{Graph, NodeId, TensorRole},
     interval::Interval,
     ops::{Op, contraction::Side},
-    pullback::{Term, pull_back},
+    pullback::{Term, pull_back_within, spend},
     ring::{Ring, index_bits},
     table::TableId,
 };
@@ -197,6 +197,13 @@ pub struct Program {
 /// Largest supported size of a stack or of the fraction tree, in index bits.
 pub const MAX_STACK_BITS: usize = 30;
 
+/// Most weights of all functionals of a layout, and most entries of all rows of its contractions: what a verifier's
+/// memory and time are proportional to.
+pub const MAX_WEIGHTS: u64 = 1 << 25;
+
+/// Most rows of all table blocks, and most entries of all tables of the model.
+pub const MAX_TABLE_ROWS: usize = 1 << 23;
+
 /// How a lookup reaches its table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LookupMode {
@@ -303,8 +310,8 @@ impl Program {
         }
     }
 
-    /// Carries a symbolic claim through the whole graph, so that a graph through which claims cannot be carried is
-    /// rejected before any commitment is made.
+    /// Carries a symbolic claim through the whole graph, so that a graph through which claims cannot be carried, or not
+    /// with reasonable work, is rejected before any commitment is made.
     fn rehearse(&self) -> Result<(), GraphError> {
         let ones = |shape: &[usize]| {
             Functional::from_axes(shape.iter().map(|d| vec![Unit; *d]).collect::<Vec<_>>())
@@ -322,16 +329,19 @@ impl Program {
                 terms.push(Term { node, coefficient: Unit, functional: ones(&p.shape) });
             }
         }
-        let pulled = pull_back(&self.graph, terms)?;
+        let mut budget = MAX_WEIGHTS;
+        let pulled = pull_back_within(&self.graph, terms, &mut budget)?;
         for t in &pulled.bilinear {
             let node = self.graph.node(t.node);
             let Op::Contraction(c) = &node.op else { continue };
+            spend(&mut budget, c.row_entries())?;
             for (side, input) in [(Side::Lhs, 0), (Side::Rhs, 1)] {
                 let operand = node.inputs[input];
                 let shape = &self.graph.node(operand).shape;
                 let rows = c.rows(side, shape, &t.functional).map_err(|e| e.at(&node.name, node.op.name()))?;
                 let functional = c.operand_functional(&rows, &vec![Unit; c.rounds()]);
-                pull_back(&self.graph, vec![Term { node: operand, coefficient: Unit, functional }])?;
+                let term = Term { node: operand, coefficient: Unit, functional };
+                pull_back_within(&self.graph, vec![term], &mut budget)?;
             }
         }
         Ok(())
@@ -608,6 +618,7 @@ impl Builder {
 
     /// Places everything: largest first, each at a multiple of its own size.
     fn finish(mut self) -> Result<Program, GraphError> {
+        self.check_size()?;
         let p = &mut self.program;
         for role in [TensorRole::Witness, TensorRole::Model] {
             let mut order: Vec<usize> = (0..p.tensors.len()).filter(|i| p.tensors[*i].role == role).collect();
@@ -639,6 +650,29 @@ impl Builder {
         p.leaf_bits = index_bits(at).max(1);
         size(p.leaf_bits)?;
         Ok(self.program)
+    }
+}
+
+impl Builder {
+    /// Bounds what a verifier allocates for a layout; graphs may come from anybody.
+    fn check_size(&self) -> Result<(), GraphError> {
+        let p = &self.program;
+        let tables = p.tensors.iter().filter(|t| !matches!(t.content, Content::Node(_)) && t.role == TensorRole::Model);
+        let entries: usize = tables.map(|t| 1usize << t.bits()).sum();
+        let rows = p.table_rows().max(entries);
+        if rows > MAX_TABLE_ROWS {
+            return Err(GraphError::Parameter(format!("{rows} table rows; at most {MAX_TABLE_ROWS}")));
+        }
+        let mut budget = MAX_WEIGHTS;
+        for s in &p.segments {
+            // One functional per summand of the key, and those of the value and the side.
+            let terms = s.key.len() as u64 + 2;
+            spend(&mut budget, terms.saturating_mul(s.shape.iter().map(|d| *d as u64).sum()))?;
+        }
+        for t in &p.public {
+            spend(&mut budget, t.shape.iter().map(|d| *d as u64).sum())?;
+        }
+        Ok(())
     }
 }
 

@@ -33,7 +33,24 @@ pub struct Pulled<E> {
 }
 
 /// Rewrites a sum of terms until only committed nodes and contractions remain.
+///
+/// # Errors
+/// [`GraphError::Pullback`] where the functional cannot be carried through an operator.
 pub fn pull_back<E: Ring>(graph: &Graph, terms: Vec<Term<E>>) -> Result<Pulled<E>, GraphError> {
+    let mut unlimited = u64::MAX;
+    pull_back_within(graph, terms, &mut unlimited)
+}
+
+/// [`pull_back`] with a budget of weights, from which each rewritten term takes its own. Paths through a graph can be
+/// exponentially many, so a layout is rehearsed with a budget before anything is computed from it.
+///
+/// # Errors
+/// Those of [`pull_back`]; a budget that is used up.
+pub fn pull_back_within<E: Ring>(
+    graph: &Graph,
+    terms: Vec<Term<E>>,
+    budget: &mut u64,
+) -> Result<Pulled<E>, GraphError> {
     let mut pending: BTreeMap<usize, Vec<Term<E>>> = BTreeMap::new();
     for t in terms {
         pending.entry(t.node.0).or_default().push(t);
@@ -47,6 +64,8 @@ pub fn pull_back<E: Ring>(graph: &Graph, terms: Vec<Term<E>>) -> Result<Pulled<E
             OpClass::Linear => {
                 let shapes: Vec<&[usize]> = node.inputs.iter().map(|i| graph.node(*i).shape.as_slice()).collect();
                 for t in terms {
+                    let copies = t.functional.len().saturating_mul(node.inputs.len() as u64);
+                    spend(budget, copies.saturating_add(node.op.window_steps(&t.functional)))?;
                     let pulled = node
                         .op
                         .pullback(&shapes, &node.shape, &t.functional)
@@ -55,6 +74,7 @@ pub fn pull_back<E: Ring>(graph: &Graph, terms: Vec<Term<E>>) -> Result<Pulled<E
                         out.constant = out.constant + t.coefficient.clone() * c;
                     }
                     for p in pulled.pieces {
+                        spend(budget, p.functional.len())?;
                         let node = node.inputs[p.input];
                         let coefficient = match p.coefficient {
                             1 => t.coefficient.clone(),
@@ -67,4 +87,13 @@ pub fn pull_back<E: Ring>(graph: &Graph, terms: Vec<Term<E>>) -> Result<Pulled<E
         }
     }
     Ok(out)
+}
+
+/// Takes from a budget of weights.
+pub(crate) fn spend(budget: &mut u64, weights: u64) -> Result<(), GraphError> {
+    // A term without weights still takes time.
+    *budget = budget.checked_sub(weights.saturating_add(1)).ok_or_else(|| {
+        GraphError::Pullback("too many terms; a lookup on the way would commit an intermediate result".to_owned())
+    })?;
+    Ok(())
 }

@@ -27,6 +27,10 @@ pub fn element_count(shape: &[usize]) -> Result<usize, GraphError> {
 /// The largest tensor that a graph may hold: 2^28 entries.
 pub const MAX_ELEMENTS: usize = 1 << 28;
 
+/// The longest axis, and the most entries of one factor of a functional: 2^22. The verifier holds one field element for
+/// each.
+pub const MAX_EXTENT: usize = 1 << 22;
+
 /// Row-major strides of a shape, in entries.
 pub fn strides(shape: &[usize]) -> Vec<usize> {
     let mut out = vec![1; shape.len()];

@@ -1,1 +1,122 @@
-fn main() {}
+//! `assay`: prove and verify AI inferences from the command line.
+//!
+//! Exit codes: 0 done, and a checked proof is valid; 1 a checked proof is not valid; 2 nothing could be checked.
+
+mod args;
+mod art;
+mod cache;
+mod cmd;
+mod cost;
+mod error;
+mod files;
+mod flow;
+mod input;
+mod output;
+mod progress;
+mod srs;
+
+use crate::{
+    args::{Cli, Command},
+    cache::Cache,
+    error::{Exit, Failure, Outcome},
+    output::Output,
+};
+use clap::Parser;
+use std::{process::ExitCode, sync::Mutex};
+
+/// What every command has at hand.
+pub(crate) struct App {
+    pub(crate) output: Output,
+    pub(crate) cache: Cache,
+}
+
+/// Where and why the program broke, for the one line that the user sees.
+static PANIC: Mutex<Option<String>> = Mutex::new(None);
+
+/// Stack of the thread that does the work: graphs are walked recursively here and there.
+const STACK_BYTES: usize = 256 << 20;
+
+fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(|info| {
+        let payload = info.payload();
+        let text = payload.downcast_ref::<&str>().map(|s| (*s).to_owned());
+        let text = text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();
+        let place = info.location().map(|l| format!(" ({}:{})", l.file(), l.line())).unwrap_or_default();
+        if let Ok(mut p) = PANIC.lock() {
+            *p = Some(format!("{}{place}", text.lines().next().unwrap_or_default()));
+        }
+    }));
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => return usage(&e),
+    };
+    let output = Output::new(cli.global.json, cli.global.quiet);
+    let work = move || {
+        let result = setup_threads(cli.global.threads).and_then(|()| {
+            let app = App { cache: Cache::open(&output), output };
+            let result = run(&app, cli.command);
+            if let Err(f) = &result {
+                app.output.failure(f);
+            }
+            Ok(result.map_or_else(|f| f.exit, |()| Exit::Success))
+        });
+        result.unwrap_or_else(|f| {
+            Output::new(cli.global.json, cli.global.quiet).failure(&f);
+            f.exit
+        })
+    };
+    let (json, quiet) = (cli.global.json, cli.global.quiet);
+    let exit = match std::thread::Builder::new().stack_size(STACK_BYTES).spawn(work).map(std::thread::JoinHandle::join) {
+        Ok(Ok(exit)) => exit,
+        Ok(Err(_)) => {
+            let text = PANIC.lock().ok().and_then(|mut p| p.take()).unwrap_or_default();
+            let f = Failure::new(format!("internal error: {text}"))
+                .help("this is a bug in assay: please report it with the command and the file that led here");
+            Output::new(json, quiet).failure(&f);
+            f.exit
+        }
+        Err(e) => {
+            Output::new(json, quiet).failure(&Failure::new(format!("cannot start a thread: {e}")));
+            Exit::CouldNotCheck
+        }
+    };
+    ExitCode::from(exit as u8)
+}
+
+/// Help and version on standard output; mistakes in the arguments as any other failure.
+fn usage(e: &clap::Error) -> ExitCode {
+    if e.use_stderr() && std::env::args().any(|a| a == "--json") {
+        let text = e.to_string();
+        let mut lines = text.lines().filter(|l| !l.trim().is_empty());
+        let first = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        Output::new(true, false).failure(&Failure::new(first).help("assay --help lists commands and options"));
+    } else {
+        let _ = e.print();
+    }
+    ExitCode::from(if e.use_stderr() { Exit::CouldNotCheck } else { Exit::Success } as u8)
+}
+
+fn setup_threads(threads: Option<u16>) -> Outcome<()> {
+    let Some(n) = threads else { return Ok(()) };
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(usize::from(n))
+        .build_global()
+        .map_err(|e| Failure::new(format!("cannot start {n} threads: {e}")))
+}
+
+fn run(app: &App, command: Command) -> Outcome<()> {
+    match command {
+        Command::Demo(a) => cmd::demo::run(app, &a),
+        Command::Inspect(a) => cmd::inspect::run(app, &a),
+        Command::Compile(a) => cmd::compile::run(app, &a),
+        Command::Setup(a) => cmd::setup::run(app, &a),
+        Command::Prove(a) => cmd::prove::run(app, &a),
+        Command::Verify(a) => cmd::verify::run(app, &a),
+        Command::Run(a) => cmd::run::run(app, &a),
+        Command::Estimate(a) => cmd::estimate::run(app, &a),
+        Command::Srs(a) => cmd::srs::run(app, &a),
+        Command::Show(a) => cmd::show::run(app, &a),
+        Command::Doctor(a) => cmd::doctor::run(app, &a),
+        Command::Completions(a) => cmd::completions::run(app, &a),
+    }
+}

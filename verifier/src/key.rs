@@ -19,7 +19,7 @@ pub const MAGIC: &[u8; 8] = b"ASSAYKEY";
 /// Version of the format.
 pub const VERSION: u16 = 1;
 /// Most bytes of a graph's encoding within a key.
-pub const MAX_GRAPH_BYTES: usize = 1 << 27;
+pub const MAX_GRAPH_BYTES: usize = 1 << 25;
 
 /// Everything a verifier needs besides the proof. It holds commitments to weights, never weights.
 #[derive(Clone, Debug, PartialEq)]

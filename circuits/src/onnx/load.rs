@@ -30,6 +30,8 @@ pub struct SourceNode {
     pub outputs: Vec<String>,
     /// Whether its value depends on the model's inputs (and not just on their shapes).
     pub dynamic: bool,
+    /// Whether the operator exists in the ONNX standard that tract knows.
+    pub known: bool,
 }
 
 /// A float model with fixed shapes.
@@ -42,6 +44,8 @@ pub struct FloatModel {
     pub inputs: Vec<(String, Vec<usize>)>,
     /// Names of the outputs.
     pub outputs: Vec<String>,
+    /// Number of float constants in the file.
+    pub parameters: u64,
     /// Remarks made while reading ("input 'x': batch fixed to 1").
     pub notes: Vec<String>,
 }
@@ -85,6 +89,9 @@ fn load_proto(proto: &mut ModelProto) -> Result<FloatModel, ImportError> {
     if !proto.functions.is_empty() {
         return Err(malformed("it defines functions of its own; inline them (onnx.inliner.inline_local_functions)"));
     }
+    if proto.opset_import.is_empty() {
+        return Err(malformed("it names no operator set; the file may be cut short"));
+    }
     check_graph(graph, 0)?;
     let mut notes = Vec::new();
     let inputs = fix_shapes(graph, &mut notes)?;
@@ -109,7 +116,12 @@ fn load_proto(proto: &mut ModelProto) -> Result<FloatModel, ImportError> {
         }
         None => guarded("tract's analysis of the model", || type_model(proto)),
     };
-    Ok(FloatModel { typed, nodes, inputs, outputs, notes })
+    let constants = proto.graph.iter().flat_map(|g| &g.initializer);
+    let parameters = constants
+        .filter(|t| matches!(t.data_type, 1 | 10 | 11))
+        .map(|t| volume(t.dims.iter().copied()).unwrap_or(0))
+        .sum();
+    Ok(FloatModel { typed, nodes, inputs, outputs, parameters, notes })
 }
 
 fn type_model(proto: &ModelProto) -> Result<TypedModel, ImportError> {
@@ -275,6 +287,7 @@ fn fix_shapes(graph: &mut GraphProto, notes: &mut Vec<String>) -> Result<Vec<(St
 fn list_nodes(graph: &GraphProto, inputs: &[(String, Vec<usize>)]) -> Vec<SourceNode> {
     let mut dynamic: HashSet<&str> = inputs.iter().map(|(n, _)| n.as_str()).collect();
     let mut out = Vec::with_capacity(graph.node.len());
+    let register = onnx().op_register.0;
     for (i, n) in graph.node.iter().enumerate() {
         let first = n.output.iter().find(|o| !o.is_empty());
         let name = match (n.name.is_empty(), first) {
@@ -287,13 +300,22 @@ fn list_nodes(graph: &GraphProto, inputs: &[(String, Vec<usize>)]) -> Vec<Source
         if is_dynamic {
             dynamic.extend(n.output.iter().map(String::as_str));
         }
-        out.push(SourceNode { name, op: n.op_type.clone(), outputs: n.output.clone(), dynamic: is_dynamic });
+        out.push(SourceNode {
+            name,
+            op: n.op_type.clone(),
+            outputs: n.output.clone(),
+            dynamic: is_dynamic,
+            known: register.contains_key(&n.op_type),
+        });
     }
     out
 }
 
 /// What would help with an operator that is known not to work; `None` for all others.
-fn blocked(node: &SourceNode) -> Option<&'static str> {
+pub(crate) fn blocked(node: &SourceNode) -> Option<&'static str> {
+    if !node.known {
+        return Some("it is no operator of the ONNX standard that is known here; replace it by standard ones");
+    }
     if !node.dynamic {
         return None;
     }
@@ -310,8 +332,8 @@ fn blocked(node: &SourceNode) -> Option<&'static str> {
         "Resize" | "Upsample" | "GridSample" | "RoiAlign" | "ConvTranspose" | "MaxUnpool" => {
             "resampling is not supported; use Conv and pooling"
         }
-        "Gather" | "GatherElements" | "GatherND" | "Scatter" | "ScatterElements" | "ScatterND" | "OneHot" => {
-            "indexing by data is not supported; use Slice and Concat with constant positions"
+        "GatherElements" | "GatherND" | "Scatter" | "ScatterElements" | "ScatterND" | "OneHot" => {
+            "indexing by data is not supported; use Slice, Concat, or Gather with constant positions"
         }
         "QuantizeLinear" | "DequantizeLinear" | "DynamicQuantizeLinear" | "QLinearConv" | "QLinearMatMul"
         | "ConvInteger" | "MatMulInteger" => "export the float model; the compiler quantizes it itself",

@@ -86,6 +86,8 @@ pub(crate) struct Lowering<'a> {
     pub(crate) requests: Requests,
     /// Integer nodes that stand for a tract outlet, with their scale: for the report.
     pub(crate) traces: Vec<(OutletId, NodeId, f64)>,
+    /// Keys beyond which a lookup's result is not the function's, for want of bits.
+    pub(crate) limits: HashMap<NodeId, (i64, i64)>,
     /// Name of the node being lowered.
     pub(crate) name: String,
     committed: HashMap<(NodeId, *const Expr), (Rc<Expr>, Root)>,
@@ -113,6 +115,7 @@ impl<'a> Lowering<'a> {
             skip: HashSet::new(),
             requests: Requests::new(),
             traces: vec![],
+            limits: HashMap::new(),
             name: String::new(),
             committed: HashMap::new(),
         }

@@ -8,12 +8,16 @@ mod calibrate;
 mod compile;
 pub mod error;
 mod expr;
+pub mod inspect;
 pub mod load;
 mod lower;
 mod ops;
+mod report;
 mod requantize;
 mod tables;
+mod walk;
 
 pub use compile::{CompileOptions, Samples, compile};
 pub use error::ImportError;
+pub use inspect::{Inspection, NodeInfo, inspect};
 pub use load::{FloatModel, SourceNode, load, load_bytes};

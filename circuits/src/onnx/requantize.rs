@@ -64,10 +64,14 @@ fn commit_clamp(c: &mut Lowering<'_>, l: &Lazy, a: f64, b: f64, lo: f64, hi: f64
     let sign = if a < 0.0 { -factor } else { factor };
     let input = c.linear(&[(l.root.node, sign)], to_int(b / key_unit)?)?;
     let bound = |v: f64, default: i64| if v.is_finite() { (v / unit).round().clamp(t_lo as f64, t_hi as f64) as i64 } else { default };
+    let (f_lo, f_hi) = (lo, hi);
     let (lo, hi) = (bound(lo, t_lo), bound(hi, t_hi));
     if lo >= hi {
         return Ok(None);
     }
+    // A bound that the function itself has is no saturation.
+    let own = |v: f64, edge: i64| v.is_finite() && (v / unit).round() as i64 == edge;
+    let limits = (if own(f_lo, lo) { i64::MIN } else { lo }, if own(f_hi, hi) { i64::MAX } else { hi });
     let f = Function {
         name: clamp_name(lo, hi),
         digest: 0,
@@ -75,6 +79,7 @@ fn commit_clamp(c: &mut Lowering<'_>, l: &Lazy, a: f64, b: f64, lo: f64, hi: f64
         values: Box::new(move |keys| Ok(keys.iter().map(|k| *k.clamp(&lo, &hi) as i32).collect())),
     };
     let node = c.lookup(input, shift as u32, &f)?;
+    c.limits.insert(node, limits);
     Ok(Some(Root { node, scale: unit, range: l.range }))
 }
 
@@ -140,6 +145,12 @@ fn commit_general(c: &mut Lowering<'_>, l: &Lazy) -> Result<Root> {
         base,
         values: Box::new(tabulate),
     };
+    let edges = (f.values)(&[base.0, base.0 + 1, base.1 - 1, base.1])?;
+    let limits = (
+        if edges[0] == edges[1] { i64::MIN } else { base.0 },
+        if edges[2] == edges[3] { i64::MAX } else { base.1 },
+    );
     let node = c.lookup(l.root.node, shift as u32, &f)?;
+    c.limits.insert(node, limits);
     Ok(Root { node, scale: out_unit, range: l.range })
 }

@@ -52,6 +52,8 @@ pub(crate) struct Plan(BTreeMap<FunctionKey, Domains>);
 
 /// Cost of a clamped element beyond a plain one, in lookups: the lookup of the high part, and the committed parts.
 const CLAMP_COST: f64 = 2.3;
+/// Cost of a limb of a remainder, in lookups: the lookup, and the committed limb.
+const LIMB_COST: f64 = 1.3;
 
 fn cover(lo: i128, hi: i128) -> Option<(i64, usize)> {
     let span = u128::try_from(hi - lo).ok()? + 1;
@@ -150,7 +152,7 @@ fn choose_one(requests: &[Request]) -> Domains {
 pub(crate) fn choose_limb_bits(shifts: &[(u32, u64)]) -> u32 {
     let cost = |limb: u32| {
         let rows = f64::from(limb).exp2();
-        rows + shifts.iter().map(|(s, n)| f64::from(s.div_ceil(limb)) * *n as f64).sum::<f64>()
+        rows + shifts.iter().map(|(s, n)| LIMB_COST * f64::from(s.div_ceil(limb)) * *n as f64).sum::<f64>()
     };
     (4..=16).min_by(|a, b| cost(*a).total_cmp(&cost(*b))).unwrap_or(8)
 }

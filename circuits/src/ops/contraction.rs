@@ -16,7 +16,7 @@ use crate::{
     functional::{Factor, Functional},
     interval::Interval,
     ring::{Ring, eq_table, index_bits},
-    tensor::{Tensor, element_count},
+    tensor::{MAX_EXTENT, Tensor, element_count},
 };
 use serde::{Deserialize, Serialize};
 
@@ -121,7 +121,15 @@ impl Contraction {
 
     /// Number of multiply-adds.
     pub fn multiply_adds(&self) -> u128 {
-        self.extents.iter().map(|e| *e as u128).product()
+        self.extents.iter().fold(1, |n: u128, e| n.saturating_mul(*e as u128))
+    }
+
+    /// Entries of all rows of both operands: what [`Self::rows`] allocates.
+    pub fn row_entries(&self) -> u64 {
+        let grid = |axis: &AxisExpr| {
+            axis.terms.iter().fold(1u64, |n, (i, _)| n.saturating_mul(self.extents.get(*i).map_or(1, |e| *e as u64)))
+        };
+        self.lhs.iter().chain(&self.rhs).fold(0, |n, axis| n.saturating_add(grid(axis)))
     }
 
     pub(crate) fn infer(&self, lhs: &[usize], rhs: &[usize]) -> Result<Vec<usize>, GraphError> {
@@ -145,7 +153,7 @@ impl Contraction {
                     reach += u128::from(stride.unsigned_abs()) * self.extents[*i] as u128;
                 }
                 let grid: u128 = axis.terms.iter().map(|(i, _)| self.extents[*i] as u128).product();
-                if reach > 1 << 40 || grid > 1 << 28 {
+                if reach > 1 << 40 || grid > MAX_EXTENT as u128 {
                     return bad("an axis expression reaches too far".to_owned());
                 }
             }
@@ -249,8 +257,10 @@ impl Contraction {
             }
             out.push(AxisRows { variables, rows, len: operand[a] });
         }
-        // Output axes of extent one that belong to no index contribute a scalar, taken by the first operand.
+        // Output axes of extent one that belong to no index contribute a scalar, and so does an output without axes; the
+        // first operand takes it.
         if side == Side::Lhs {
+            scalars.extend(f.factors.iter().filter(|x| x.axes.is_empty()).flat_map(|x| x.weights.iter().cloned()));
             for (o, expr) in self.out.iter().enumerate() {
                 if expr.terms.is_empty() {
                     scalars.push(f.single(o)?.first().cloned().unwrap_or_else(E::one));

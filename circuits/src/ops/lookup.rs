@@ -51,14 +51,11 @@ impl Lookup {
         input.checked()?;
         let t = input.round_shift(self.shift);
         let d = table.domain();
-        let lo = t.lo.clamp(d.lo, d.hi) as i64;
-        let hi = t.hi.clamp(d.lo, d.hi) as i64;
-        let (mut a, mut b) = (i128::MAX, i128::MIN);
-        for key in lo..=hi {
-            let v = i128::from(table.get(key));
-            a = a.min(v);
-            b = b.max(v);
-        }
+        // The keys that can occur once clamped, as places in the table.
+        let place = |key: i128| (key.clamp(d.lo, d.hi) - d.lo) as usize;
+        let reached = table.values.get(place(t.lo)..=place(t.hi)).unwrap_or(&table.values);
+        let a = i128::from(reached.iter().copied().min().unwrap_or(0));
+        let b = i128::from(reached.iter().copied().max().unwrap_or(0));
         Ok(Interval::new(a, b))
     }
 

@@ -177,6 +177,17 @@ impl Op {
         }
     }
 
+    /// Steps that the pullback of a window takes: weights times entries of the window; zero for other operators.
+    pub(crate) fn window_steps<E: Ring>(&self, f: &Functional<E>) -> u64 {
+        match self {
+            Self::Window(op) => {
+                let weights = f.factor_of(op.axis).and_then(|(i, _)| f.factors.get(i)).map_or(0, |x| x.weights.len());
+                (weights as u64).saturating_mul(op.kernel as u64)
+            }
+            _ => 0,
+        }
+    }
+
     /// The operator on tensors that have one more axis, in front (`constant[i]`: input `i` has not got it).
     pub fn batched(&self, batch: usize, constant: &[bool]) -> Result<Self, GraphError> {
         Ok(match self {

@@ -13,7 +13,7 @@ use crate::{
     error::GraphError,
     functional::{Factor, Functional},
     ring::Ring,
-    tensor::element_count,
+    tensor::{MAX_EXTENT, element_count},
 };
 use serde::{Deserialize, Serialize};
 
@@ -93,6 +93,10 @@ pub(crate) fn pullback<E: Ring>(
     }
     let mut factors = Vec::new();
     let mut scalar: Option<E> = None;
+    // A tensor of rank zero keeps its weight in a factor without axes, which belongs to no group.
+    for w in f.factors.iter().filter(|x| x.axes.is_empty()).flat_map(|x| &x.weights) {
+        scalar = Some(scalar.map_or(w.clone(), |s| s * w.clone()));
+    }
     for (i0, i1, o0, o1) in gs {
         let members: Vec<&Factor<E>> =
             f.factors.iter().filter(|x| x.axes.iter().any(|a| (o0..o1).contains(a))).collect();
@@ -111,6 +115,12 @@ pub(crate) fn pullback<E: Ring>(
             continue;
         }
         // Extents of one need no joint factor with the single axis that carries the entries.
+        let entries: usize = output[o0..o1].iter().product();
+        if members.len() > 1 && entries > MAX_EXTENT {
+            return Err(GraphError::Pullback(format!(
+                "a reshape of {input:?} to {output:?} ties {entries} entries together; at most {MAX_EXTENT}"
+            )));
+        }
         let joined = Factor::join(&members).in_axis_order(output);
         let mut carrying: Vec<usize> = (i0..i1).filter(|a| input[*a] != 1).collect();
         if carrying.is_empty() {

@@ -17,10 +17,7 @@ const ENTRIES: usize = 1 << 16;
 /// The weights of a row over consecutive columns, and the first column.
 fn consecutive(row: &[(usize, Fr)]) -> Option<(usize, Vec<Fr>)> {
     let first = row.first()?.0;
-    let consecutive = row
-        .iter()
-        .enumerate()
-        .all(|(k, (column, _))| *column == first + k);
+    let consecutive = row.iter().enumerate().all(|(k, (column, _))| *column == first + k);
     consecutive.then(|| (first, row.iter().map(|(_, weight)| *weight).collect()))
 }
 
@@ -41,20 +38,11 @@ fn dot_products(inner: usize, m: &AxisMatrix) -> Option<Vec<(usize, Vec<Fr>)>> {
 }
 
 /// [`super::Device::axis_map_i32`].
-pub(super) fn map_i32(
-    vector: Option<Vector>,
-    data: &[i32],
-    outer: usize,
-    inner: usize,
-    m: &AxisMatrix,
-) -> Vec<Fr> {
+pub(super) fn map_i32(vector: Option<Vector>, data: &[i32], outer: usize, inner: usize, m: &AxisMatrix) -> Vec<Fr> {
     assert_eq!(data.len(), outer * m.len * inner, "data of an axis map");
     // The kernels read `x + 2^31`; the total of each row's weights takes it back.
-    let shifts: Vec<Fr> = m
-        .rows
-        .iter()
-        .map(|row| -(row.iter().map(|(_, weight)| weight).sum::<Fr>() * Fr::from(OFFSET)))
-        .collect();
+    let shifts: Vec<Fr> =
+        m.rows.iter().map(|row| -(row.iter().map(|(_, weight)| weight).sum::<Fr>() * Fr::from(OFFSET))).collect();
     if let Some(rows) = dot_products(inner, m) {
         return fill_columns(outer, m, |first, k, out| {
             let (column, weights) = &rows[k];
@@ -66,15 +54,8 @@ pub(super) fn map_i32(
         });
     }
     let scale = dispatch::integer_scale(vector);
-    let scaled: Vec<Vec<(usize, Fr)>> = m
-        .rows
-        .iter()
-        .map(|row| {
-            row.iter()
-                .map(|(column, weight)| (*column, *weight * scale))
-                .collect()
-        })
-        .collect();
+    let scaled: Vec<Vec<(usize, Fr)>> =
+        m.rows.iter().map(|row| row.iter().map(|(column, weight)| (*column, *weight * scale)).collect()).collect();
     fill(outer, inner, m, |o, k, start, out| {
         let data = &data[o * m.len * inner + start..];
         let (head, tail) = out.split_at_mut(whole_vectors(out.len()));
@@ -85,14 +66,7 @@ pub(super) fn map_i32(
 }
 
 /// Outputs of one row; a very long row is cut where the sums of the kernel are full.
-fn map_block(
-    vector: Option<Vector>,
-    row: &[(usize, Fr)],
-    start: Fr,
-    data: &[i32],
-    inner: usize,
-    out: &mut [Fr],
-) {
+fn map_block(vector: Option<Vector>, row: &[(usize, Fr)], start: Fr, data: &[i32], inner: usize, out: &mut [Fr]) {
     if out.is_empty() {
         return;
     }
@@ -108,13 +82,7 @@ fn map_block(
 }
 
 /// [`super::Device::axis_map_fr`].
-pub(super) fn map_fr(
-    vector: Option<Vector>,
-    data: &[Fr],
-    outer: usize,
-    inner: usize,
-    m: &AxisMatrix,
-) -> Vec<Fr> {
+pub(super) fn map_fr(vector: Option<Vector>, data: &[Fr], outer: usize, inner: usize, m: &AxisMatrix) -> Vec<Fr> {
     assert_eq!(data.len(), outer * m.len * inner, "data of an axis map");
     if let Some(rows) = dot_products(inner, m) {
         return fill_columns(outer, m, |first, k, out| {
@@ -122,8 +90,7 @@ pub(super) fn map_fr(
             let (head, tail) = weights.split_at(whole_vectors(weights.len()));
             for (o, out) in out.iter_mut().enumerate() {
                 let data = &data[(first + o) * m.len + column..];
-                *out = dispatch::dot(vector, head, data)
-                    + dispatch::dot(None, tail, &data[head.len()..]);
+                *out = dispatch::dot(vector, head, data) + dispatch::dot(None, tail, &data[head.len()..]);
             }
         });
     }
@@ -137,11 +104,7 @@ pub(super) fn map_fr(
 }
 
 /// Computes an output without inner axis: `block(o, k, out)` fills `out[o.., k]`.
-fn fill_columns(
-    outer: usize,
-    m: &AxisMatrix,
-    block: impl Fn(usize, usize, &mut [Fr]) + Sync,
-) -> Vec<Fr> {
+fn fill_columns(outer: usize, m: &AxisMatrix, block: impl Fn(usize, usize, &mut [Fr]) + Sync) -> Vec<Fr> {
     let count = m.rows.len();
     let mut columns = vec![Fr::ZERO; outer * count];
     let lines = (TASK / m.len).max(1);
@@ -149,27 +112,17 @@ fn fill_columns(
         if outer < 2 * lines || rayon::current_num_threads() == 1 {
             block(0, k, column);
         } else {
-            column
-                .par_chunks_mut(lines)
-                .enumerate()
-                .for_each(|(i, out)| block(i * lines, k, out));
+            column.par_chunks_mut(lines).enumerate().for_each(|(i, out)| block(i * lines, k, out));
         }
     }
     if count == 1 {
         return columns;
     }
-    (0..outer * count)
-        .map(|i| columns[i % count * outer + i / count])
-        .collect()
+    (0..outer * count).map(|i| columns[i % count * outer + i / count]).collect()
 }
 
 /// Computes the output in blocks: `block(o, k, i, out)` fills `out[o, k, i..]`.
-fn fill(
-    outer: usize,
-    inner: usize,
-    m: &AxisMatrix,
-    block: impl Fn(usize, usize, usize, &mut [Fr]) + Sync,
-) -> Vec<Fr> {
+fn fill(outer: usize, inner: usize, m: &AxisMatrix, block: impl Fn(usize, usize, usize, &mut [Fr]) + Sync) -> Vec<Fr> {
     let count = m.rows.len();
     let mut out = vec![Fr::ZERO; outer * count * inner];
     if out.is_empty() {
@@ -186,10 +139,7 @@ fn fill(
         out.chunks_mut(inner).enumerate().for_each(line);
     } else if outer * count >= 16 {
         let lines = (TASK * outer * count).div_ceil(work);
-        out.par_chunks_mut(inner)
-            .enumerate()
-            .with_min_len(lines)
-            .for_each(line);
+        out.par_chunks_mut(inner).enumerate().with_min_len(lines).for_each(line);
     } else {
         let blocks = (TASK * outer * count * inner).div_ceil(work * BLOCK);
         for (index, line) in out.chunks_mut(inner).enumerate() {

@@ -17,13 +17,7 @@ const PRODUCTS: usize = 8;
 /// `out[i] = start + sum_l weight_l * (data[column_l * inner + i] + 2^31)`, for at most [`BLOCK`] outputs and `2^17`
 /// entries; `start` and the weights carry the integer scale.
 #[inline(always)]
-pub(super) fn axis_lines_i32<L: Lanes>(
-    out: &mut [Fr],
-    data: &[i32],
-    inner: usize,
-    row: &[(usize, Fr)],
-    start: &Fr,
-) {
+pub(super) fn axis_lines_i32<L: Lanes>(out: &mut [Fr], data: &[i32], inner: usize, row: &[(usize, Fr)], start: &Fr) {
     let len = out.len();
     let start = L::broadcast(start);
     if row.len() < CHUNK || len < 8 {
@@ -48,9 +42,9 @@ pub(super) fn axis_lines_i32<L: Lanes>(
         }
         for (i, sum) in sums.iter_mut().enumerate() {
             let mut local = *sum;
-            for k in 0..chunk.len() {
+            for (k, &weight) in weights[..chunk.len()].iter().enumerate() {
                 let x = L::load_integers_unordered(&tile, k * BLOCK + i * L::COUNT);
-                L::integer_add(&mut local, weights[k], x);
+                L::integer_add(&mut local, weight, x);
             }
             if (index + 1).is_multiple_of(INTEGER_TERMS / CHUNK) {
                 L::integer_fold(&mut local);
@@ -87,11 +81,7 @@ pub(super) fn axis_dots_i32<L: Lanes>(weights: &[Fr], data: &[i32], stride: usiz
         if o < out.len() {
             let mut sum = L::integer_sum(zero);
             for at in (start..end).step_by(L::COUNT) {
-                L::integer_add(
-                    &mut sum,
-                    L::load(weights, at),
-                    L::load_integers(&data[o * stride..], at),
-                );
+                L::integer_add(&mut sum, L::load(weights, at), L::load_integers(&data[o * stride..], at));
             }
             out[o] += L::integer_total(sum);
         }
@@ -100,12 +90,7 @@ pub(super) fn axis_dots_i32<L: Lanes>(weights: &[Fr], data: &[i32], stride: usiz
 
 /// `out[i] += sum_l weight_l * data[column_l * inner + i]`.
 #[inline(always)]
-pub(super) fn axis_lines_fr<L: Lanes>(
-    out: &mut [Fr],
-    data: &[Fr],
-    inner: usize,
-    row: &[(usize, Fr)],
-) {
+pub(super) fn axis_lines_fr<L: Lanes>(out: &mut [Fr], data: &[Fr], inner: usize, row: &[(usize, Fr)]) {
     let len = out.len();
     let mut weights = [L::broadcast(&Fr::ZERO); PRODUCTS];
     for chunk in row.chunks(PRODUCTS) {

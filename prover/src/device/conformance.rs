@@ -19,10 +19,7 @@ const SATURATED: u64 = u64::MAX;
 
 impl Source {
     fn new(seed: u64) -> Self {
-        Self {
-            state: seed,
-            saturated: seed == SATURATED,
-        }
+        Self { state: seed, saturated: seed == SATURATED }
     }
 
     fn word(&mut self) -> u64 {
@@ -74,7 +71,7 @@ impl Source {
             Width::Bits => (word & 1) as i32,
             Width::Narrow => word as i16 as i32,
             // Long runs of bits with a rare wide value: what the leaves of a lookup tree look like.
-            Width::Mixed if word % 16 == 0 => -((word >> 40) as i32),
+            Width::Mixed if word.is_multiple_of(16) => -((word >> 40) as i32),
             Width::Mixed => (word >> 8 & 1) as i32,
             Width::Full => match word % 8 {
                 0 => i32::MIN,
@@ -95,66 +92,26 @@ enum Width {
 }
 
 fn widths() -> impl Strategy<Value = Width> {
-    prop_oneof![
-        Just(Width::Bits),
-        Just(Width::Narrow),
-        Just(Width::Mixed),
-        Just(Width::Full)
-    ]
+    prop_oneof![Just(Width::Bits), Just(Width::Narrow), Just(Width::Mixed), Just(Width::Full)]
 }
 
 /// Checks `device` against `reference` on every kernel; panics at the first disagreement.
 pub(super) fn conformance(device: &impl Device, reference: &impl Device) {
-    check(24, (0..7usize, any::<u64>()), |(n, seed)| {
-        eq_tables(device, reference, n, seed)
+    check(24, (0..7usize, any::<u64>()), |(n, seed)| eq_tables(device, reference, n, seed));
+    check(64, (0..9usize, widths(), any::<u64>()), |(n, width, seed)| products(device, reference, n, width, seed));
+    check(64, (1..9usize, widths(), any::<u64>()), |(n, width, seed)| {
+        fractions(device, reference, n, width, seed);
     });
-    check(
-        64,
-        (0..9usize, widths(), any::<u64>()),
-        |(n, width, seed)| products(device, reference, n, width, seed),
-    );
-    check(
-        64,
-        (1..9usize, widths(), any::<u64>()),
-        |(n, width, seed)| {
-            fractions(device, reference, n, width, seed);
-        },
-    );
-    check(
-        48,
-        (0..70usize, widths(), any::<u64>()),
-        |(len, width, seed)| {
-            lookup_denominators(device, reference, len, width, seed);
-        },
-    );
-    let shapes = (
-        1..5usize,
-        1..150usize,
-        1..150usize,
-        0..4usize,
-        any::<bool>(),
-    );
-    check(
-        48,
-        (shapes, widths(), any::<u64>()),
-        |((outer, len, inner, count, dense), width, seed)| {
-            axis_maps(
-                device,
-                reference,
-                [outer, len, inner, count],
-                dense,
-                width,
-                seed,
-            );
-        },
-    );
-    check(
-        6,
-        (1..20usize, 0..4usize, widths(), any::<u64>()),
-        |(row_len, rows, width, seed)| {
-            commitments(device, reference, row_len, rows, width, seed);
-        },
-    );
+    check(48, (0..70usize, widths(), any::<u64>()), |(len, width, seed)| {
+        lookup_denominators(device, reference, len, width, seed);
+    });
+    let shapes = (1..5usize, 1..150usize, 1..150usize, 0..4usize, any::<bool>());
+    check(48, (shapes, widths(), any::<u64>()), |((outer, len, inner, count, dense), width, seed)| {
+        axis_maps(device, reference, [outer, len, inner, count], dense, width, seed);
+    });
+    check(6, (1..20usize, 0..4usize, widths(), any::<u64>()), |(row_len, rows, width, seed)| {
+        commitments(device, reference, row_len, rows, width, seed);
+    });
     // Long enough to be shared among threads, and to fill the accumulators of a long sum.
     for (seed, width) in [(1, Width::Mixed), (SATURATED, Width::Full)] {
         products(device, reference, 15, width, seed);
@@ -171,11 +128,7 @@ pub(super) fn conformance(device: &impl Device, reference: &impl Device) {
 /// Runs `test` on `cases` inputs, always the same.
 fn check<S: Strategy>(cases: u32, strategy: S, test: impl Fn(S::Value)) {
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
-    let config = Config {
-        cases,
-        failure_persistence: None,
-        ..Config::default()
-    };
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
     let outcome = TestRunner::new_with_rng(config, rng).run(&strategy, |input| {
         test(input);
         Ok(())
@@ -195,22 +148,13 @@ fn products(device: &impl Device, reference: &impl Device, n: usize, width: Widt
     let mut source = Source::new(seed);
     let integers = source.integers(1 << n, width);
     let (mut a, mut b) = (source.elements(1 << n), source.elements(1 << n));
-    assert_eq!(
-        device.product_round(&a, &b),
-        reference.product_round(&a, &b)
-    );
-    assert_eq!(
-        device.product_round_i32(&integers, &b),
-        reference.product_round_i32(&integers, &b)
-    );
+    assert_eq!(device.product_round(&a, &b), reference.product_round(&a, &b));
+    assert_eq!(device.product_round_i32(&integers, &b), reference.product_round_i32(&integers, &b));
     if n == 0 {
         return;
     }
     let r = source.element();
-    assert_eq!(
-        device.bind_i32(&integers, r),
-        reference.bind_i32(&integers, r)
-    );
+    assert_eq!(device.bind_i32(&integers, r), reference.bind_i32(&integers, r));
     let (mut alone, mut expected) = (a.clone(), a.clone());
     device.bind(&mut alone, r);
     reference.bind(&mut expected, r);
@@ -229,14 +173,8 @@ fn fractions(device: &impl Device, reference: &impl Device, n: usize, width: Wid
     let mut source = Source::new(seed);
     let leaves = source.integers(1 << n, width);
     let (p, q) = (source.elements(1 << n), source.elements(1 << n));
-    assert_eq!(
-        device.fraction_layer(&p, &q),
-        reference.fraction_layer(&p, &q)
-    );
-    assert_eq!(
-        device.fraction_layer_i32(&leaves, &q),
-        reference.fraction_layer_i32(&leaves, &q)
-    );
+    assert_eq!(device.fraction_layer(&p, &q), reference.fraction_layer(&p, &q));
+    assert_eq!(device.fraction_layer_i32(&leaves, &q), reference.fraction_layer_i32(&leaves, &q));
     let lambda = source.element();
     let eq = source.elements((1 << n) / 4);
     assert_eq!(
@@ -244,18 +182,12 @@ fn fractions(device: &impl Device, reference: &impl Device, n: usize, width: Wid
         reference.fraction_round_i32(&leaves, &q, &eq, lambda)
     );
     let mut layer = FractionLayer::split(p, q.clone());
-    assert_eq!(
-        device.fraction_round(&layer, &eq, lambda),
-        reference.fraction_round(&layer, &eq, lambda)
-    );
+    assert_eq!(device.fraction_round(&layer, &eq, lambda), reference.fraction_round(&layer, &eq, lambda));
     if n == 1 {
         return;
     }
     let r = source.element();
-    assert_eq!(
-        device.fraction_bind_i32(&leaves, &q, r),
-        reference.fraction_bind_i32(&leaves, &q, r)
-    );
+    assert_eq!(device.fraction_bind_i32(&leaves, &q, r), reference.fraction_bind_i32(&leaves, &q, r));
     let (mut bound, mut expected) = (layer.clone(), layer.clone());
     device.fraction_bind(&mut bound, r);
     reference.fraction_bind(&mut expected, r);
@@ -270,24 +202,12 @@ fn fractions(device: &impl Device, reference: &impl Device, n: usize, width: Wid
     }
 }
 
-fn lookup_denominators(
-    device: &impl Device,
-    reference: &impl Device,
-    len: usize,
-    width: Width,
-    seed: u64,
-) {
+fn lookup_denominators(device: &impl Device, reference: &impl Device, len: usize, width: Width, seed: u64) {
     let mut source = Source::new(seed);
-    let (keys, values) = (
-        source.integers(len, Width::Full),
-        source.integers(len, width),
-    );
+    let (keys, values) = (source.integers(len, Width::Full), source.integers(len, width));
     let (alpha, beta) = (source.element(), source.element());
     for values in [&values[..], &[]] {
-        assert_eq!(
-            device.fingerprints(&keys, values, alpha, beta),
-            reference.fingerprints(&keys, values, alpha, beta)
-        );
+        assert_eq!(device.fingerprints(&keys, values, alpha, beta), reference.fingerprints(&keys, values, alpha, beta));
     }
 }
 
@@ -301,23 +221,8 @@ fn axis_maps(
 ) {
     let mut source = Source::new(seed);
     let row = |source: &mut Source| -> Vec<(usize, Fr)> {
-        let entries = if dense {
-            len
-        } else {
-            source.word() as usize % 4
-        };
-        (0..entries)
-            .map(|l| {
-                (
-                    if dense {
-                        l
-                    } else {
-                        source.word() as usize % len
-                    },
-                    source.element(),
-                )
-            })
-            .collect()
+        let entries = if dense { len } else { source.word() as usize % 4 };
+        (0..entries).map(|l| (if dense { l } else { source.word() as usize % len }, source.element())).collect()
     };
     let matrix = AxisMatrix::from_rows(len, (0..count).map(|_| row(&mut source)).collect());
     let integers = source.integers(outer * len * inner, width);
@@ -332,28 +237,13 @@ fn axis_maps(
     );
 }
 
-fn commitments(
-    device: &impl Device,
-    reference: &impl Device,
-    row_len: usize,
-    rows: usize,
-    width: Width,
-    seed: u64,
-) {
+fn commitments(device: &impl Device, reference: &impl Device, row_len: usize, rows: usize, width: Width, seed: u64) {
     let mut source = Source::new(seed);
-    let bases: Vec<G1Affine> = (0..row_len)
-        .map(|_| (G1Affine::generator() * source.element()).into_affine())
-        .collect();
+    let bases: Vec<G1Affine> = (0..row_len).map(|_| (G1Affine::generator() * source.element()).into_affine()).collect();
     let values = source.integers(rows * row_len, width);
-    assert_eq!(
-        device.commit_rows(&bases, &values, row_len),
-        reference.commit_rows(&bases, &values, row_len)
-    );
+    assert_eq!(device.commit_rows(&bases, &values, row_len), reference.commit_rows(&bases, &values, row_len));
     let scalars = source.elements(row_len);
-    assert_eq!(
-        device.msm(&bases, &scalars),
-        reference.msm(&bases, &scalars)
-    );
+    assert_eq!(device.msm(&bases, &scalars), reference.msm(&bases, &scalars));
 }
 
 #[test]
@@ -368,10 +258,7 @@ fn portable_cpu_conforms() {
 
 #[test]
 fn cpu_conforms_on_one_thread() {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(1)
-        .build()
-        .expect("a pool of one thread");
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a pool of one thread");
     pool.install(|| conformance(&Cpu::new(), &Reference));
 }
 

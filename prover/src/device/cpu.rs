@@ -17,9 +17,7 @@ pub struct Cpu {
 impl Cpu {
     /// The device with the fastest instructions that this machine has.
     pub fn new() -> Self {
-        Self {
-            vector: Vector::detect(),
-        }
+        Self { vector: Vector::detect() }
     }
 
     /// The device without vector instructions: what [`Cpu::new`] is on a machine that has none.
@@ -31,25 +29,19 @@ impl Cpu {
     fn grow(&self, from: &[Fr], r: &Fr) -> Vec<Fr> {
         let mut table = vec![Fr::ZERO; 2 * from.len()];
         let (lo, hi) = table.split_at_mut(from.len());
-        for_each((from, [lo, hi]), &|(from, [lo, hi])| {
-            dispatch::eq_grow_into(self.vector, from, lo, hi, r)
-        });
+        for_each((from, [lo, hi]), &|(from, [lo, hi])| dispatch::eq_grow_into(self.vector, from, lo, hi, r));
         table
     }
 
     fn bind_out(&self, lo: &[Fr], hi: &[Fr], r: &Fr) -> Vec<Fr> {
         let mut out = vec![Fr::ZERO; lo.len()];
-        for_each(([lo, hi], &mut out[..]), &|([lo, hi], out)| {
-            dispatch::bind_into(self.vector, lo, hi, out, r)
-        });
+        for_each(([lo, hi], &mut out[..]), &|([lo, hi], out)| dispatch::bind_into(self.vector, lo, hi, out, r));
         out
     }
 
     fn bind_integers(&self, [lo, hi]: [&[i32]; 2], r: &Fr) -> Vec<Fr> {
         let mut out = vec![Fr::ZERO; lo.len()];
-        for_each(([lo, hi], &mut out[..]), &|([lo, hi], out)| {
-            dispatch::bind_i32(self.vector, lo, hi, out, r)
-        });
+        for_each(([lo, hi], &mut out[..]), &|([lo, hi], out)| dispatch::bind_i32(self.vector, lo, hi, out, r));
         out
     }
 }
@@ -72,10 +64,7 @@ fn halves<T>(a: &[T]) -> [&[T]; 2] {
 }
 
 fn check_length(len: usize) {
-    assert!(
-        len >= 2 && len.is_power_of_two(),
-        "no variable to bind in an array of {len} entries"
-    );
+    assert!(len >= 2 && len.is_power_of_two(), "no variable to bind in an array of {len} entries");
 }
 
 /// The quarters of an array that is bound in place; needs at least two variables.
@@ -112,9 +101,7 @@ impl Device for Cpu {
         let mut len = 1;
         for r in point.iter().rev() {
             let (lo, hi) = table[..2 * len].split_at_mut(len);
-            for_each([lo, hi], &|[lo, hi]| {
-                dispatch::eq_grow(self.vector, lo, hi, r)
-            });
+            for_each([lo, hi], &|[lo, hi]| dispatch::eq_grow(self.vector, lo, hi, r));
             len *= 2;
         }
         table
@@ -146,11 +133,7 @@ impl Device for Cpu {
         if a.len() == 1 {
             return [Fr::ZERO; 2];
         }
-        reduce(
-            (halves(a), halves(b)),
-            &|(a, b)| dispatch::product_round(self.vector, a, b),
-            &add_pairs,
-        )
+        reduce((halves(a), halves(b)), &|(a, b)| dispatch::product_round(self.vector, a, b), &add_pairs)
     }
 
     fn product_round_i32(&self, a: &[i32], b: &[Fr]) -> [Fr; 2] {
@@ -158,20 +141,14 @@ impl Device for Cpu {
         if a.len() == 1 {
             return [Fr::ZERO; 2];
         }
-        reduce(
-            (halves(a), halves(b)),
-            &|(a, b)| dispatch::product_round_i32(self.vector, a, b),
-            &add_pairs,
-        )
+        reduce((halves(a), halves(b)), &|(a, b)| dispatch::product_round_i32(self.vector, a, b), &add_pairs)
     }
 
     fn bind(&self, a: &mut Vec<Fr>, r: Fr) {
         check_length(a.len());
         let half = a.len() / 2;
         let (lo, hi) = a.split_at_mut(half);
-        for_each((lo, &*hi), &|(lo, hi)| {
-            dispatch::bind(self.vector, lo, hi, &r)
-        });
+        for_each((lo, &*hi), &|(lo, hi)| dispatch::bind(self.vector, lo, hi, &r));
         a.truncate(half);
     }
 
@@ -187,11 +164,7 @@ impl Device for Cpu {
             return [Fr::ZERO; 2];
         }
         let factors = [quarters(a), quarters(b)];
-        let h = reduce(
-            factors,
-            &|factors| dispatch::product_bind_round(self.vector, factors, &r),
-            &add_pairs,
-        );
+        let h = reduce(factors, &|factors| dispatch::product_bind_round(self.vector, factors, &r), &add_pairs);
         halve(a);
         halve(b);
         h
@@ -211,10 +184,7 @@ impl Device for Cpu {
         } else {
             assert_eq!(values.len(), keys.len(), "a value for each key, or none");
             let (head_values, tail_values) = values.split_at(head.len());
-            for (keys, values, out) in [
-                (head_keys, head_values, head),
-                (tail_keys, tail_values, tail),
-            ] {
+            for (keys, values, out) in [(head_keys, head_values, head), (tail_keys, tail_values, tail)] {
                 for_each(([keys, values], out), &|([keys, values], out)| {
                     dispatch::fingerprints(self.vector, keys, values, out, &alpha_minus_tag, &beta);
                 });
@@ -245,21 +215,14 @@ impl Device for Cpu {
 
     fn fraction_round(&self, layer: &FractionLayer, eq: &[Fr], lambda: Fr) -> [Fr; 2] {
         let arrays = [&layer.p0, &layer.p1, &layer.q0, &layer.q1];
-        assert!(
-            arrays.iter().all(|array| array.len() == layer.len()),
-            "arrays of a fraction layer"
-        );
+        assert!(arrays.iter().all(|array| array.len() == layer.len()), "arrays of a fraction layer");
         if layer.len() == 1 {
             return [Fr::ZERO; 2];
         }
         assert_eq!(eq.len(), layer.len() / 2, "eq table of a fraction round");
         let lo = arrays.map(|array| halves(array)[0]);
         let hi = arrays.map(|array| halves(array)[1]);
-        reduce(
-            (lo, hi, eq),
-            &|(lo, hi, eq)| dispatch::fraction_round(self.vector, lo, hi, eq, &lambda),
-            &add_pairs,
-        )
+        reduce((lo, hi, eq), &|(lo, hi, eq)| dispatch::fraction_round(self.vector, lo, hi, eq, &lambda), &add_pairs)
     }
 
     fn fraction_round_i32(&self, p: &[i32], q: &[Fr], eq: &[Fr], lambda: Fr) -> [Fr; 2] {
@@ -270,11 +233,7 @@ impl Device for Cpu {
         }
         assert_eq!(eq.len(), p[0].len() / 2, "eq table of a fraction round");
         let work = (p.map(halves), q.map(halves), eq);
-        reduce(
-            work,
-            &|(p, q, eq)| dispatch::fraction_round_i32(self.vector, p, q, eq, &lambda),
-            &add_pairs,
-        )
+        reduce(work, &|(p, q, eq)| dispatch::fraction_round_i32(self.vector, p, q, eq, &lambda), &add_pairs)
     }
 
     fn fraction_bind(&self, layer: &mut FractionLayer, r: Fr) {
@@ -294,13 +253,7 @@ impl Device for Cpu {
         }
     }
 
-    fn fraction_bind_round(
-        &self,
-        layer: &mut FractionLayer,
-        r: Fr,
-        eq: &[Fr],
-        lambda: Fr,
-    ) -> [Fr; 2] {
+    fn fraction_bind_round(&self, layer: &mut FractionLayer, r: Fr, eq: &[Fr], lambda: Fr) -> [Fr; 2] {
         if layer.len() == 2 {
             self.fraction_bind(layer, r);
             return [Fr::ZERO; 2];
@@ -308,16 +261,10 @@ impl Device for Cpu {
         assert_eq!(eq.len(), layer.len() / 4, "eq table of a fraction round");
         let FractionLayer { p0, p1, q0, q1 } = layer;
         let mut arrays = [p0, p1, q0, q1];
-        assert!(
-            arrays.iter().all(|array| array.len() == 4 * eq.len()),
-            "arrays of a fraction layer"
-        );
+        assert!(arrays.iter().all(|array| array.len() == 4 * eq.len()), "arrays of a fraction layer");
         let work = (arrays.each_mut().map(|array| quarters(array)), eq);
-        let g = reduce(
-            work,
-            &|(layer, eq)| dispatch::fraction_bind_round(self.vector, layer, &r, eq, &lambda),
-            &add_pairs,
-        );
+        let g =
+            reduce(work, &|(layer, eq)| dispatch::fraction_bind_round(self.vector, layer, &r, eq, &lambda), &add_pairs);
         arrays.into_iter().for_each(halve);
         g
     }

@@ -7,6 +7,8 @@
 //! `2^260`, so the excess over `R = 2^256` is 16. Elements sit in the lanes in the order of [`ORDER`].
 
 #![allow(unsafe_code)]
+// Several values are read at the same limb.
+#![allow(clippy::needless_range_loop)]
 
 use super::kernels::{self, Quarters, kernel_list};
 use super::lanes::Lanes;
@@ -141,14 +143,8 @@ fn load_limbs(from: &[Fr], at: usize) -> [__m512i; 4] {
             _mm512_loadu_si512(words.add(2)),
             _mm512_loadu_si512(words.add(3)),
         ];
-        let (even0, odd0) = (
-            _mm512_unpacklo_epi64(v[0], v[1]),
-            _mm512_unpackhi_epi64(v[0], v[1]),
-        );
-        let (even1, odd1) = (
-            _mm512_unpacklo_epi64(v[2], v[3]),
-            _mm512_unpackhi_epi64(v[2], v[3]),
-        );
+        let (even0, odd0) = (_mm512_unpacklo_epi64(v[0], v[1]), _mm512_unpackhi_epi64(v[0], v[1]));
+        let (even1, odd1) = (_mm512_unpacklo_epi64(v[2], v[3]), _mm512_unpackhi_epi64(v[2], v[3]));
         [
             _mm512_shuffle_i64x2::<0x88>(even0, even1),
             _mm512_shuffle_i64x2::<0x88>(odd0, odd1),
@@ -164,11 +160,7 @@ fn window<const RIGHT: u32, const LEFT: u32>(lo: __m512i, hi: __m512i) -> __m512
     // SAFETY: see `Ifma`.
     unsafe {
         // (a | b) & c
-        _mm512_ternarylogic_epi64::<0xa8>(
-            _mm512_srli_epi64::<RIGHT>(lo),
-            _mm512_slli_epi64::<LEFT>(hi),
-            splat(MASK),
-        )
+        _mm512_ternarylogic_epi64::<0xa8>(_mm512_srli_epi64::<RIGHT>(lo), _mm512_slli_epi64::<LEFT>(hi), splat(MASK))
     }
 }
 
@@ -268,8 +260,7 @@ impl Lanes for Ifma {
         let mut difference = a;
         for j in 0..5 {
             // SAFETY: see `Ifma`.
-            difference[j] =
-                unsafe { _mm512_sub_epi64(_mm512_add_epi64(a[j], splat(P52[j])), b[j]) };
+            difference[j] = unsafe { _mm512_sub_epi64(_mm512_add_epi64(a[j], splat(P52[j])), b[j]) };
         }
         carry(difference)
     }
@@ -315,10 +306,7 @@ impl Lanes for Ifma {
 
     #[inline(always)]
     fn sum() -> Sum {
-        Sum {
-            columns: [splat(0); 10],
-            top: splat(0),
-        }
+        Sum { columns: [splat(0); 10], top: splat(0) }
     }
 
     #[inline(always)]
@@ -363,27 +351,18 @@ impl Lanes for Ifma {
                 return None;
             }
             let x = _mm256_permutevar8x32_epi32(x, order());
-            Some(Signs {
-                plus: _mm256_test_epi32_mask(x, x),
-                minus: 0,
-            })
+            Some(Signs { plus: _mm256_test_epi32_mask(x, x), minus: 0 })
         }
     }
 
     #[inline(always)]
     fn sign_sub(a: Signs, b: Signs) -> Signs {
-        Signs {
-            plus: a.plus & !b.plus,
-            minus: b.plus & !a.plus,
-        }
+        Signs { plus: a.plus & !b.plus, minus: b.plus & !a.plus }
     }
 
     #[inline(always)]
     fn sign_mul(a: Signs, b: Signs) -> Signs {
-        Signs {
-            plus: a.plus & b.plus | a.minus & b.minus,
-            minus: a.plus & b.minus | a.minus & b.plus,
-        }
+        Signs { plus: a.plus & b.plus | a.minus & b.minus, minus: a.plus & b.minus | a.minus & b.plus }
     }
 
     #[inline(always)]
@@ -451,10 +430,7 @@ impl Lanes for Ifma {
 
     #[inline(always)]
     fn integer_sum(start: Value) -> LimbSum {
-        LimbSum {
-            low: start,
-            high: [splat(0); 5],
-        }
+        LimbSum { low: start, high: [splat(0); 5] }
     }
 
     #[inline(always)]
@@ -520,14 +496,7 @@ fn carried(mut columns: [__m512i; 6]) -> [__m512i; 6] {
 /// The columns of a sum.
 #[inline(always)]
 fn join(sum: LimbSum) -> [__m512i; 6] {
-    let mut columns = [
-        sum.low[0],
-        sum.low[1],
-        sum.low[2],
-        sum.low[3],
-        sum.low[4],
-        sum.high[4],
-    ];
+    let mut columns = [sum.low[0], sum.low[1], sum.low[2], sum.low[3], sum.low[4], sum.high[4]];
     for j in 0..4 {
         // SAFETY: see `Ifma`.
         columns[j + 1] = unsafe { _mm512_add_epi64(columns[j + 1], sum.high[j]) };
@@ -572,11 +541,8 @@ fn words(v: __m512i) -> [u64; 8] {
 fn add_at<const N: usize>(limbs: &mut [u64; N], bit: usize, x: u64) {
     let shifted = u128::from(x) << (bit % 64);
     let mut carry = false;
-    for (k, part) in (bit / 64..N).zip(
-        [shifted as u64, (shifted >> 64) as u64]
-            .into_iter()
-            .chain(std::iter::repeat(0)),
-    ) {
+    for (k, part) in (bit / 64..N).zip([shifted as u64, (shifted >> 64) as u64].into_iter().chain(std::iter::repeat(0)))
+    {
         (limbs[k], carry) = limbs[k].carrying_add(part, carry);
     }
 }

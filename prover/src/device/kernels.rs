@@ -1,4 +1,4 @@
-//! The loops over field elements, written once for any [`Lanes`].
+//! The loops of sumchecks, eq tables and fingerprints, written once for any [`Lanes`], and the list of all kernels.
 //!
 //! Slices in one call are equally long, a multiple of [`Lanes::COUNT`].
 
@@ -38,6 +38,9 @@ macro_rules! kernel_list {
 pub(super) use kernel_list;
 
 pub(super) use super::axis_kernels::{axis_dots_i32, axis_lines_fr, axis_lines_i32, dot};
+pub(super) use super::fraction_kernels::{
+    fraction_bind_round, fraction_layer, fraction_layer_i32, fraction_round, fraction_round_i32,
+};
 
 /// The four quarters of an array that is bound in place: the first two are overwritten with the bound halves.
 pub(super) type Quarters<'a> = ([&'a mut [Fr]; 2], [&'a [Fr]; 2]);
@@ -94,11 +97,7 @@ pub(super) fn product_round<L: Lanes>(a: [&[Fr]; 2], b: [&[Fr]; 2]) -> [Fr; 2] {
         for at in (start..end).step_by(L::COUNT) {
             let (a_low, b_low) = (L::load(a0, at), L::load(b0, at));
             L::accumulate(&mut zero, a_low, b_low);
-            L::accumulate(
-                &mut infinity,
-                L::sub(L::load(a1, at), a_low),
-                L::sub(L::load(b1, at), b_low),
-            );
+            L::accumulate(&mut infinity, L::sub(L::load(a1, at), a_low), L::sub(L::load(b1, at), b_low));
         }
         L::fold(&mut zero);
         L::fold(&mut infinity);
@@ -109,11 +108,7 @@ pub(super) fn product_round<L: Lanes>(a: [&[Fr]; 2], b: [&[Fr]; 2]) -> [Fr; 2] {
 
 /// Binds the two halves of one array at `at`, and gives the bound values.
 #[inline(always)]
-fn bind_quarters<L: Lanes>(
-    array: &mut Quarters<'_>,
-    at: usize,
-    r: L::Value,
-) -> (L::Value, L::Value) {
+pub(super) fn bind_quarters<L: Lanes>(array: &mut Quarters<'_>, at: usize, r: L::Value) -> (L::Value, L::Value) {
     let ([to0, to1], [hi0, hi1]) = array;
     let low = bound::<L>(L::load(to0, at), L::load(hi0, at), r);
     L::store(low, to0, at);
@@ -122,8 +117,9 @@ fn bind_quarters<L: Lanes>(
     (low, high)
 }
 
+/// The first `len` entries of each quarter.
 #[inline(always)]
-fn cut<'a>((to, hi): Quarters<'a>, len: usize) -> Quarters<'a> {
+pub(super) fn cut<'a>((to, hi): Quarters<'a>, len: usize) -> Quarters<'a> {
     (to.map(|half| &mut half[..len]), hi.map(|half| &half[..len]))
 }
 
@@ -170,292 +166,19 @@ pub(super) fn eq_grow_into<L: Lanes>(from: &[Fr], lo: &mut [Fr], hi: &mut [Fr], 
     eq_grow::<L>(lo, hi, r);
 }
 
-/// One layer up: `p' = p0 q1 + p1 q0`, `q' = q0 q1`.
-#[inline(always)]
-pub(super) fn fraction_layer<L: Lanes>(p: [&[Fr]; 2], q: [&[Fr]; 2], out: [&mut [Fr]; 2]) {
-    let len = out[0].len();
-    let [p0, p1] = p.map(|half| &half[..len]);
-    let [q0, q1] = q.map(|half| &half[..len]);
-    let [p_out, q_out] = out.map(|half| &mut half[..len]);
-    for at in (0..len).step_by(L::COUNT) {
-        let (p_left, p_right) = (L::load(p0, at), L::load_scaled(p1, at));
-        let (q_left, q_right) = (L::load(q0, at), L::load_scaled(q1, at));
-        L::store(
-            L::reduce_canonical(L::mul_add(L::mul(p_left, q_right), p_right, q_left)),
-            p_out,
-            at,
-        );
-        L::store(L::reduce_canonical(L::mul(q_left, q_right)), q_out, at);
-    }
-}
-
-/// [`fraction_layer`] with integer numerators: no multiplication where they are 0 or 1.
-#[inline(always)]
-pub(super) fn fraction_layer_i32<L: Lanes>(p: [&[i32]; 2], q: [&[Fr]; 2], out: [&mut [Fr]; 2]) {
-    let len = out[0].len();
-    let [p0, p1] = p.map(|half| &half[..len]);
-    let [q0, q1] = q.map(|half| &half[..len]);
-    let [p_out, q_out] = out.map(|half| &mut half[..len]);
-    let zero = L::broadcast(&Fr::ZERO);
-    let rescale = broadcast_scaled::<L>(&L::integer_scale());
-    for at in (0..len).step_by(L::COUNT) {
-        let (q_left, q_right) = (L::load(q0, at), L::load_scaled(q1, at));
-        L::store(L::reduce_canonical(L::mul(q_left, q_right)), q_out, at);
-        if let (Some(left), Some(right)) = (L::load_bits(p0, at), L::load_bits(p1, at)) {
-            let sum = L::add_signed(zero, left, L::load(q1, at), zero);
-            L::store(
-                L::canonical(L::add_signed(sum, right, q_left, zero)),
-                p_out,
-                at,
-            );
-        } else {
-            let right = L::load(q1, at);
-            let mut sum = L::integer_sum(zero);
-            L::integer_add(&mut sum, right, L::load_integers(p0, at));
-            L::integer_add(&mut sum, q_left, L::load_integers(p1, at));
-            L::integer_add(
-                &mut sum,
-                L::sub(L::sub(zero, q_left), right),
-                L::integer(OFFSET),
-            );
-            L::store(
-                L::reduce_canonical(L::mul(L::integer_finish(sum), rescale)),
-                p_out,
-                at,
-            );
-        }
-    }
-}
-
-/// `(lambda (p0 q1 + p1 q0) + q0 q1) / E`; `lambda` is scaled by the excess.
-#[inline(always)]
-fn combined<L: Lanes>([p0, p1, q0, q1]: [L::Value; 4], lambda: L::Value) -> L::Value {
-    let cross = L::reduce(L::mul_add(L::mul(p0, q1), p1, q0));
-    L::reduce(L::mul_add(L::mul(q0, q1), lambda, cross))
-}
-
-/// One round of a fraction layer; `lo` and `hi` are the halves of `p0, p1, q0, q1`.
-#[inline(always)]
-pub(super) fn fraction_round<L: Lanes>(
-    lo: [&[Fr]; 4],
-    hi: [&[Fr]; 4],
-    eq: &[Fr],
-    lambda: &Fr,
-) -> [Fr; 2] {
-    let len = eq.len();
-    let (lo, hi) = (lo.map(|half| &half[..len]), hi.map(|half| &half[..len]));
-    let lambda = broadcast_scaled::<L>(lambda);
-    let (mut zero, mut infinity) = (L::sum(), L::sum());
-    let mut start = 0;
-    while start < len {
-        let end = start.saturating_add(stride::<L>()).min(len);
-        for at in (start..end).step_by(L::COUNT) {
-            let (mut low, mut slope) = ([lambda; 4], [lambda; 4]);
-            for k in 0..4 {
-                low[k] = L::load(lo[k], at);
-                slope[k] = L::sub(L::load(hi[k], at), low[k]);
-            }
-            let weight = L::load(eq, at);
-            L::accumulate(&mut zero, weight, combined::<L>(low, lambda));
-            L::accumulate(&mut infinity, weight, combined::<L>(slope, lambda));
-        }
-        L::fold(&mut zero);
-        L::fold(&mut infinity);
-        start = end;
-    }
-    excess_removed::<L>(zero, infinity)
-}
-
-/// The two sums of values that carry a factor `1 / E`.
-#[inline(always)]
-fn excess_removed<L: Lanes>(zero: L::Sum, infinity: L::Sum) -> [Fr; 2] {
-    let excess = Fr::from(L::EXCESS);
-    [L::finish(zero) * excess, L::finish(infinity) * excess]
-}
-
-/// Binds `p0, p1, q0, q1` in place, then [`fraction_round`] of what they became.
-#[inline(always)]
-pub(super) fn fraction_bind_round<L: Lanes>(
-    layer: [Quarters<'_>; 4],
-    r: &Fr,
-    eq: &[Fr],
-    lambda: &Fr,
-) -> [Fr; 2] {
-    let len = eq.len();
-    let mut layer = layer.map(|array| cut(array, len));
-    let (r, lambda) = (broadcast_scaled::<L>(r), broadcast_scaled::<L>(lambda));
-    let (mut zero, mut infinity) = (L::sum(), L::sum());
-    let mut start = 0;
-    while start < len {
-        let end = start.saturating_add(stride::<L>()).min(len);
-        for at in (start..end).step_by(L::COUNT) {
-            let (mut low, mut slope) = ([lambda; 4], [lambda; 4]);
-            for k in 0..4 {
-                let (bound_low, bound_high) = bind_quarters::<L>(&mut layer[k], at, r);
-                low[k] = bound_low;
-                slope[k] = L::sub(bound_high, bound_low);
-            }
-            let weight = L::load(eq, at);
-            L::accumulate(&mut zero, weight, combined::<L>(low, lambda));
-            L::accumulate(&mut infinity, weight, combined::<L>(slope, lambda));
-        }
-        L::fold(&mut zero);
-        L::fold(&mut infinity);
-        start = end;
-    }
-    excess_removed::<L>(zero, infinity)
-}
-
-/// The first round of the leaf layer; halves of `p0, p1` and of `q0, q1`.
-///
-/// For numerators 0 and 1, `lambda (p0 q1 + p1 q0) + q0 q1 = (q0 + lambda p0)(q1 + lambda p1) - lambda^2 p0 p1` costs one
-/// product, for the slopes in {-1, 0, 1} as well.
-#[inline(always)]
-pub(super) fn fraction_round_i32<L: Lanes>(
-    p: [[&[i32]; 2]; 2],
-    q: [[&[Fr]; 2]; 2],
-    eq: &[Fr],
-    lambda: &Fr,
-) -> [Fr; 2] {
-    let len = eq.len();
-    let [[p00, p01], [p10, p11]] = p.map(|child| child.map(|half| &half[..len]));
-    let [[q00, q01], [q10, q11]] = q.map(|child| child.map(|half| &half[..len]));
-    let constants = LeafConstants::<L>::new(lambda);
-    let (mut zero, mut infinity) = (L::sum(), L::sum());
-    let mut start = 0;
-    while start < len {
-        let end = start.saturating_add(stride::<L>()).min(len);
-        for at in (start..end).step_by(L::COUNT) {
-            if let (Some(p0_low), Some(p0_high), Some(p1_low), Some(p1_high)) = (
-                L::load_bits(p00, at),
-                L::load_bits(p01, at),
-                L::load_bits(p10, at),
-                L::load_bits(p11, at),
-            ) {
-                let (q0_low, q1_low) = (L::load(q00, at), L::load(q10, at));
-                let weight = L::load(eq, at);
-                L::accumulate(
-                    &mut zero,
-                    weight,
-                    constants.combined(q0_low, q1_low, p0_low, p1_low),
-                );
-                let q0_slope = L::sub(L::load(q01, at), q0_low);
-                let q1_slope = L::sub(L::load(q11, at), q1_low);
-                let (p0_slope, p1_slope) =
-                    (L::sign_sub(p0_high, p0_low), L::sign_sub(p1_high, p1_low));
-                L::accumulate(
-                    &mut infinity,
-                    weight,
-                    constants.combined(q0_slope, q1_slope, p0_slope, p1_slope),
-                );
-            } else {
-                let (p0_low, p0_slope) = constants.scaled(p00, p01, at);
-                let (p1_low, p1_slope) = constants.scaled(p10, p11, at);
-                let (q0_low, q1_low) = (L::load(q00, at), L::load(q10, at));
-                let weight = L::load(eq, at);
-                L::accumulate(
-                    &mut zero,
-                    weight,
-                    general::<L>(q0_low, q1_low, p0_low, p1_low),
-                );
-                let q0_slope = L::sub(L::load(q01, at), q0_low);
-                let q1_slope = L::sub(L::load(q11, at), q1_low);
-                L::accumulate(
-                    &mut infinity,
-                    weight,
-                    general::<L>(q0_slope, q1_slope, p0_slope, p1_slope),
-                );
-            }
-        }
-        L::fold(&mut zero);
-        L::fold(&mut infinity);
-        start = end;
-    }
-    excess_removed::<L>(zero, infinity)
-}
-
-/// What the leaf layer's first round multiplies with: `lambda`, and `lambda^2 / E`, with both signs.
-struct LeafConstants<L: Lanes> {
-    /// `lambda` as a weight of integers.
-    weight: L::Value,
-    /// Takes `2^31 lambda` back.
-    shift: L::Value,
-    /// Takes `2^32 lambda` back.
-    slope_shift: L::Value,
-    plus: L::Value,
-    minus: L::Value,
-    plus_square: L::Value,
-    minus_square: L::Value,
-}
-
-impl<L: Lanes> LeafConstants<L> {
-    #[inline(always)]
-    fn new(lambda: &Fr) -> Self {
-        let square = *lambda * lambda * Fr::from(L::EXCESS).inverse().unwrap_or(Fr::ONE);
-        let weight = *lambda * L::integer_scale();
-        let shift = weight * Fr::from(OFFSET);
-        Self {
-            weight: L::broadcast(&weight),
-            shift: L::broadcast(&-shift),
-            slope_shift: L::broadcast(&-(shift + shift)),
-            plus: L::broadcast(lambda),
-            minus: L::broadcast(&-*lambda),
-            plus_square: L::broadcast(&square),
-            minus_square: L::broadcast(&-square),
-        }
-    }
-
-    /// `lambda` times numerators, and times their slopes.
-    #[inline(always)]
-    fn scaled(&self, low: &[i32], high: &[i32], at: usize) -> (L::Value, L::Value) {
-        let (low, high) = (L::load_integers(low, at), L::load_integers(high, at));
-        let mut value = L::integer_sum(self.shift);
-        L::integer_add(&mut value, self.weight, low);
-        let mut slope = L::integer_sum(self.slope_shift);
-        L::integer_add(&mut slope, self.weight, L::integer_sub(high, low));
-        (L::integer_finish(value), L::integer_finish(slope))
-    }
-
-    /// [`combined`] for numerators in {-1, 0, 1}.
-    #[inline(always)]
-    fn combined(&self, q0: L::Value, q1: L::Value, p0: L::Sign, p1: L::Sign) -> L::Value {
-        let left = L::add_signed(q0, p0, self.plus, self.minus);
-        let right = L::add_signed(q1, p1, self.plus, self.minus);
-        L::add_signed(
-            L::reduce(L::mul(left, right)),
-            L::sign_mul(p0, p1),
-            self.minus_square,
-            self.plus_square,
-        )
-    }
-}
-
-/// [`combined`] for numerators that carry the factor `lambda`.
-#[inline(always)]
-fn general<L: Lanes>(q0: L::Value, q1: L::Value, p0: L::Value, p1: L::Value) -> L::Value {
-    L::reduce(L::mul_add(L::mul(q0, L::add(q1, p1)), p0, q1))
-}
-
 /// Binds an integer array out of place.
 #[inline(always)]
 pub(super) fn bind_i32<L: Lanes>(lo: &[i32], hi: &[i32], out: &mut [Fr], r: &Fr) {
     let (lo, hi) = (&lo[..out.len()], &hi[..out.len()]);
     let scale = L::integer_scale();
-    let (low_weight, high_weight) = (
-        L::broadcast(&((Fr::ONE - r) * scale)),
-        L::broadcast(&(*r * scale)),
-    );
+    let (low_weight, high_weight) = (L::broadcast(&((Fr::ONE - r) * scale)), L::broadcast(&(*r * scale)));
     let shift = L::broadcast(&-(Fr::from(OFFSET) * scale));
     let (zero, one) = (L::broadcast(&Fr::ZERO), L::broadcast(&Fr::ONE));
     let (plus, minus) = (L::broadcast(r), L::broadcast(&-*r));
     for at in (0..out.len()).step_by(L::COUNT) {
         if let (Some(low), Some(high)) = (L::load_bits(lo, at), L::load_bits(hi, at)) {
             let value = L::add_signed(zero, low, one, zero);
-            L::store(
-                L::canonical(L::add_signed(value, L::sign_sub(high, low), plus, minus)),
-                out,
-                at,
-            );
+            L::store(L::canonical(L::add_signed(value, L::sign_sub(high, low), plus, minus)), out, at);
         } else {
             let mut sum = L::integer_sum(shift);
             L::integer_add(&mut sum, low_weight, L::load_integers(lo, at));
@@ -484,11 +207,7 @@ pub(super) fn product_round_i32<L: Lanes>(a: [&[i32]; 2], b: [&[Fr]; 2]) -> [Fr;
             L::integer_add(&mut low, b_low, a_low);
             L::integer_add_one(&mut low_weights, b_low);
             let b_slope = L::sub(L::load(b1, at), b_low);
-            L::integer_add(
-                &mut slope,
-                b_slope,
-                L::integer_sub(L::load_integers(a1, at), a_low),
-            );
+            L::integer_add(&mut slope, b_slope, L::integer_sub(L::load_integers(a1, at), a_low));
             L::integer_add_one(&mut slope_weights, b_slope);
         }
         h[0] += L::integer_total(low) - L::integer_total(low_weights) * offset;
@@ -514,13 +233,7 @@ pub(super) fn key_fingerprints<L: Lanes>(keys: &[i32], out: &mut [Fr], alpha_min
 
 /// `out[i] = alpha_minus_tag - keys[i] - beta * values[i]`.
 #[inline(always)]
-pub(super) fn fingerprints<L: Lanes>(
-    keys: &[i32],
-    values: &[i32],
-    out: &mut [Fr],
-    alpha_minus_tag: &Fr,
-    beta: &Fr,
-) {
+pub(super) fn fingerprints<L: Lanes>(keys: &[i32], values: &[i32], out: &mut [Fr], alpha_minus_tag: &Fr, beta: &Fr) {
     let (keys, values) = (&keys[..out.len()], &values[..out.len()]);
     let scale = L::integer_scale();
     let start = L::broadcast(&((*alpha_minus_tag + Fr::from(OFFSET) * (Fr::ONE + beta)) * scale));

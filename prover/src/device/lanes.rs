@@ -1,8 +1,8 @@
 //! What a kernel needs of the arithmetic unit, so that one source serves scalar and vector code.
 
 use super::mac::{
-    IntegerSum, Limbs, ProductSum, Wide, add, add_wide, canonical2, canonical4, element, limbs,
-    mul_wide, redc, sub_loose,
+    IntegerSum, Limbs, ProductSum, Wide, add, add_wide, canonical2, canonical4, element, limbs, mul_wide, redc,
+    sub_loose,
 };
 use ark_bn254::Fr;
 use ark_ff::Field;
@@ -77,12 +77,7 @@ pub(super) trait Lanes {
     /// `a * b`.
     fn sign_mul(a: Self::Sign, b: Self::Sign) -> Self::Sign;
     /// Adds `plus` where the sign is 1 and `minus` where it is -1.
-    fn add_signed(
-        value: Self::Value,
-        sign: Self::Sign,
-        plus: Self::Value,
-        minus: Self::Value,
-    ) -> Self::Value;
+    fn add_signed(value: Self::Value, sign: Self::Sign, plus: Self::Value, minus: Self::Value) -> Self::Value;
 
     /// Integers `at..at + COUNT`, each plus `2^31`.
     fn load_integers(from: &[i32], at: usize) -> Self::Integer;
@@ -111,7 +106,7 @@ pub(super) trait Lanes {
 }
 
 /// Terms that a [`Lanes::IntegerSum`] takes between folds.
-pub(super) const INTEGER_TERMS: usize = 65536;
+pub(super) const INTEGER_TERMS: usize = 1024;
 
 /// One element at a time, in general-purpose registers.
 pub(super) struct Scalar;

@@ -5,6 +5,9 @@
 //! value is a four-limb integer below a small multiple of `p`; `2^256` is a little more than `5 p`, so a sum of
 //! products below `5 p^2` reduces to less than `2p`.
 
+// Several integers are read at the same limb.
+#![allow(clippy::needless_range_loop)]
+
 use ark_bn254::{Fr, FrConfig};
 use ark_ff::{BigInt, Fp, MontConfig};
 
@@ -27,12 +30,7 @@ const INV: u64 = FrConfig::INV;
 const RECIPROCAL: u64 = reciprocal();
 
 const fn double(a: Limbs) -> Limbs {
-    [
-        a[0] << 1,
-        a[1] << 1 | a[0] >> 63,
-        a[2] << 1 | a[1] >> 63,
-        a[3] << 1 | a[2] >> 63,
-    ]
+    [a[0] << 1, a[1] << 1 | a[0] >> 63, a[2] << 1 | a[1] >> 63, a[3] << 1 | a[2] >> 63]
 }
 
 /// Long division of `2^304` by `p`, bit by bit.

@@ -17,6 +17,7 @@ mod axis;
 mod axis_kernels;
 mod cpu;
 mod dispatch;
+mod fraction_kernels;
 #[cfg(target_arch = "x86_64")]
 mod ifma;
 mod kernels;
@@ -50,10 +51,7 @@ impl AxisMatrix {
     /// When an entry names a column that is not below `len`.
     pub fn from_rows(len: usize, rows: Vec<Vec<(usize, Fr)>>) -> Self {
         for &(column, _) in rows.iter().flatten() {
-            assert!(
-                column < len,
-                "column {column} of a matrix with {len} columns"
-            );
+            assert!(column < len, "column {column} of a matrix with {len} columns");
         }
         Self { len, rows }
     }
@@ -61,18 +59,12 @@ impl AxisMatrix {
     /// One row over all columns: contraction of the axis with `weights`.
     pub fn dense_row(weights: &[Fr]) -> Self {
         let row = weights.iter().copied().enumerate().collect();
-        Self {
-            len: weights.len(),
-            rows: vec![row],
-        }
+        Self { len: weights.len(), rows: vec![row] }
     }
 
     /// `scale` times the identity on an axis of `len` entries.
     pub fn scaled_identity(len: usize, scale: Fr) -> Self {
-        Self {
-            len,
-            rows: (0..len).map(|i| vec![(i, scale)]).collect(),
-        }
+        Self { len, rows: (0..len).map(|i| vec![(i, scale)]).collect() }
     }
 
     /// The identity on an axis of `len` entries.
@@ -102,19 +94,10 @@ impl FractionLayer {
     /// When the lengths differ or are odd.
     pub fn split(mut p: Vec<Fr>, mut q: Vec<Fr>) -> Self {
         assert_eq!(p.len(), q.len(), "numerators and denominators");
-        assert!(
-            p.len().is_multiple_of(2),
-            "a layer of {} fractions has no halves",
-            p.len()
-        );
+        assert!(p.len().is_multiple_of(2), "a layer of {} fractions has no halves", p.len());
         let p1 = p.split_off(p.len() / 2);
         let q1 = q.split_off(q.len() / 2);
-        Self {
-            p0: p,
-            p1,
-            q0: q,
-            q1,
-        }
+        Self { p0: p, p1, q0: q, q1 }
     }
 
     /// Number of entries in each of the four arrays.
@@ -203,11 +186,5 @@ pub trait Device: Send + Sync {
 
     /// [`Device::fraction_bind`], then the next round's [`Device::fraction_round`], in one pass. `eq` has half as many
     /// entries as a child after binding, and is not read when that is one.
-    fn fraction_bind_round(
-        &self,
-        layer: &mut FractionLayer,
-        r: Fr,
-        eq: &[Fr],
-        lambda: Fr,
-    ) -> [Fr; 2];
+    fn fraction_bind_round(&self, layer: &mut FractionLayer, r: Fr, eq: &[Fr], lambda: Fr) -> [Fr; 2];
 }

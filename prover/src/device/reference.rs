@@ -15,23 +15,12 @@ impl Device for Reference {
     }
 
     fn commit_rows(&self, bases: &[G1Affine], values: &[i32], row_len: usize) -> Vec<G1Affine> {
-        assert!(
-            row_len > 0 && values.len().is_multiple_of(row_len),
-            "whole rows of {row_len} values"
-        );
-        values
-            .chunks_exact(row_len)
-            .map(|row| self.msm(bases, &field_elements(row)))
-            .collect()
+        assert!(row_len > 0 && values.len().is_multiple_of(row_len), "whole rows of {row_len} values");
+        values.chunks_exact(row_len).map(|row| self.msm(bases, &field_elements(row))).collect()
     }
 
     fn msm(&self, bases: &[G1Affine], scalars: &[Fr]) -> G1Affine {
-        assert!(
-            bases.len() >= scalars.len(),
-            "{} bases for {} scalars",
-            bases.len(),
-            scalars.len()
-        );
+        assert!(bases.len() >= scalars.len(), "{} bases for {} scalars", bases.len(), scalars.len());
         let mut sum = G1Projective::ZERO;
         for (base, scalar) in bases.iter().zip(scalars) {
             let mut term = G1Projective::ZERO;
@@ -50,23 +39,13 @@ impl Device for Reference {
         let n = point.len();
         (0..1usize << n)
             .map(|index| {
-                (0..n)
-                    .map(|j| {
-                        if index >> (n - 1 - j) & 1 == 1 {
-                            point[j]
-                        } else {
-                            Fr::ONE - point[j]
-                        }
-                    })
-                    .product()
+                (0..n).map(|j| if index >> (n - 1 - j) & 1 == 1 { point[j] } else { Fr::ONE - point[j] }).product()
             })
             .collect()
     }
 
     fn eq_suffixes(&self, point: &[Fr]) -> Vec<Vec<Fr>> {
-        (0..point.len())
-            .map(|j| self.eq_table(&point[j + 1..]))
-            .collect()
+        (0..point.len()).map(|j| self.eq_table(&point[j + 1..])).collect()
     }
 
     fn axis_map_i32(&self, data: &[i32], outer: usize, inner: usize, m: &AxisMatrix) -> Vec<Fr> {
@@ -79,11 +58,7 @@ impl Device for Reference {
         for o in 0..outer {
             for row in &m.rows {
                 for i in 0..inner {
-                    out.push(
-                        row.iter()
-                            .map(|&(l, weight)| weight * data[(o * m.len + l) * inner + i])
-                            .sum(),
-                    );
+                    out.push(row.iter().map(|&(l, weight)| weight * data[(o * m.len + l) * inner + i]).sum());
                 }
             }
         }
@@ -106,11 +81,7 @@ impl Device for Reference {
     }
 
     fn bind(&self, a: &mut Vec<Fr>, r: Fr) {
-        assert!(
-            a.len() >= 2 && a.len().is_power_of_two(),
-            "cannot bind an array of {} entries",
-            a.len()
-        );
+        assert!(a.len() >= 2 && a.len().is_power_of_two(), "cannot bind an array of {} entries", a.len());
         let half = a.len() / 2;
         for x in 0..half {
             a[x] = a[x] + r * (a[x + half] - a[x]);
@@ -131,10 +102,7 @@ impl Device for Reference {
     }
 
     fn fingerprints(&self, keys: &[i32], values: &[i32], alpha_minus_tag: Fr, beta: Fr) -> Vec<Fr> {
-        assert!(
-            values.is_empty() || values.len() == keys.len(),
-            "a value for each key, or none"
-        );
+        assert!(values.is_empty() || values.len() == keys.len(), "a value for each key, or none");
         (0..keys.len())
             .map(|i| {
                 let value = values.get(i).copied().unwrap_or(0);
@@ -145,15 +113,9 @@ impl Device for Reference {
 
     fn fraction_layer(&self, p: &[Fr], q: &[Fr]) -> (Vec<Fr>, Vec<Fr>) {
         assert_eq!(p.len(), q.len(), "numerators and denominators");
-        assert!(
-            p.len() >= 2 && p.len().is_power_of_two(),
-            "a layer of {} fractions",
-            p.len()
-        );
+        assert!(p.len() >= 2 && p.len().is_power_of_two(), "a layer of {} fractions", p.len());
         let n = p.len() / 2;
-        (0..n)
-            .map(|i| (p[i] * q[i + n] + p[i + n] * q[i], q[i] * q[i + n]))
-            .unzip()
+        (0..n).map(|i| (p[i] * q[i + n] + p[i + n] * q[i], q[i] * q[i + n])).unzip()
     }
 
     fn fraction_layer_i32(&self, p: &[i32], q: &[Fr]) -> (Vec<Fr>, Vec<Fr>) {
@@ -172,24 +134,13 @@ impl Device for Reference {
             let at_zero = |a: &[Fr]| a[x];
             let at_infinity = |a: &[Fr]| a[x + half] - a[x];
             g[0] += eq[x] * combined(at_zero(p0), at_zero(p1), at_zero(q0), at_zero(q1), lambda);
-            g[1] += eq[x]
-                * combined(
-                    at_infinity(p0),
-                    at_infinity(p1),
-                    at_infinity(q0),
-                    at_infinity(q1),
-                    lambda,
-                );
+            g[1] += eq[x] * combined(at_infinity(p0), at_infinity(p1), at_infinity(q0), at_infinity(q1), lambda);
         }
         g
     }
 
     fn fraction_round_i32(&self, p: &[i32], q: &[Fr], eq: &[Fr], lambda: Fr) -> [Fr; 2] {
-        self.fraction_round(
-            &FractionLayer::split(field_elements(p), q.to_vec()),
-            eq,
-            lambda,
-        )
+        self.fraction_round(&FractionLayer::split(field_elements(p), q.to_vec()), eq, lambda)
     }
 
     fn fraction_bind(&self, layer: &mut FractionLayer, r: Fr) {
@@ -204,13 +155,7 @@ impl Device for Reference {
         layer
     }
 
-    fn fraction_bind_round(
-        &self,
-        layer: &mut FractionLayer,
-        r: Fr,
-        eq: &[Fr],
-        lambda: Fr,
-    ) -> [Fr; 2] {
+    fn fraction_bind_round(&self, layer: &mut FractionLayer, r: Fr, eq: &[Fr], lambda: Fr) -> [Fr; 2] {
         self.fraction_bind(layer, r);
         self.fraction_round(layer, eq, lambda)
     }
@@ -223,10 +168,7 @@ fn combined(p0: Fr, p1: Fr, q0: Fr, q1: Fr, lambda: Fr) -> Fr {
 
 /// Entries of each half, 0 when no variable is left.
 fn half_for_round(len: usize) -> usize {
-    assert!(
-        len.is_power_of_two(),
-        "a multilinear array of {len} entries"
-    );
+    assert!(len.is_power_of_two(), "a multilinear array of {len} entries");
     len / 2
 }
 

@@ -43,10 +43,7 @@ impl<S: Split, const N: usize> Split for [S; N] {
             }
             left
         });
-        (
-            left,
-            right.map(|part| part.expect("one right part for each left part")),
-        )
+        (left, right.map(|part| part.expect("one right part for each left part")))
     }
 }
 
@@ -68,8 +65,7 @@ impl<A: Split, B: Split, C: Split> Split for (A, B, C) {
     }
 
     fn split(self, mid: usize) -> (Self, Self) {
-        let ((a0, a1), (b0, b1), (c0, c1)) =
-            (self.0.split(mid), self.1.split(mid), self.2.split(mid));
+        let ((a0, a1), (b0, b1), (c0, c1)) = (self.0.split(mid), self.1.split(mid), self.2.split(mid));
         ((a0, b0, c0), (a1, b1, c1))
     }
 }
@@ -79,11 +75,7 @@ const TASK: usize = 2048;
 
 /// Runs `kernel` over pieces of `work` and merges the results from left to right. Short work stays on the calling
 /// thread; pieces start at multiples of 8 elements.
-pub(super) fn reduce<S, R>(
-    work: S,
-    kernel: &(impl Fn(S) -> R + Sync),
-    merge: &(impl Fn(R, R) -> R + Sync),
-) -> R
+pub(super) fn reduce<S, R>(work: S, kernel: &(impl Fn(S) -> R + Sync), merge: &(impl Fn(R, R) -> R + Sync)) -> R
 where
     S: Split,
     R: Send,
@@ -93,10 +85,7 @@ where
     }
     let mid = work.len() / 2 / 8 * 8;
     let (left, right) = work.split(mid);
-    let (left, right) = rayon::join(
-        || reduce(left, kernel, merge),
-        || reduce(right, kernel, merge),
-    );
+    let (left, right) = rayon::join(|| reduce(left, kernel, merge), || reduce(right, kernel, merge));
     merge(left, right)
 }
 

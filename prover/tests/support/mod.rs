@@ -1,8 +1,10 @@
 //! Graphs by hand, for tests of the protocol.
-#![allow(dead_code, reason = "each test file uses a part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
+
+pub mod forge;
 
 use assay_circuits::{
-    Graph, GraphBuilder, NodeId, Op, Table, Tensor,
+    Graph, GraphBuilder, NodeId, Op, Program, Table, Tensor,
     model::{Model, QuantReport, TensorSpec},
     ops::{AxisExpr, AxisScale, Concat, Contraction, Reshape, Transpose, Window},
 };
@@ -96,6 +98,62 @@ pub fn round_trip(model: &Model, batch: usize, options: SetupOptions) {
             }
         }
     }
+}
+
+/// The inputs of a batch side by side, in the order of the graph's inputs.
+pub fn key_inputs(program: &Program, inputs: &[Vec<Tensor>]) -> Vec<Tensor> {
+    let ids = program.graph.inputs();
+    ids.iter()
+        .enumerate()
+        .map(|(k, id)| {
+            let data = inputs.iter().flat_map(|one| one[k].data.iter().copied()).collect();
+            Tensor::new(program.graph.node(*id).shape.clone(), data).unwrap()
+        })
+        .collect()
+}
+
+/// Every mechanism on a few values: a matrix product with rounding in two limbs and clamps on both sides ("act"), a maximum
+/// without clamp ("max"), a second product, and a committed output beside the linear one.
+pub fn toy() -> Graph {
+    let mut g = GraphBuilder::new(4);
+    let x = g.input("x", &[1, 3], 4).unwrap();
+    let w = g.weight("w", &[3, 2], 3).unwrap();
+    let v = g.weight("v", &[2, 1], 3).unwrap();
+    let h = g.push("product", Op::Contraction(Contraction::matmul(&[], 1, 3, 2)), &[x, w]).unwrap();
+    let h = g.linear("scaled", &[(h, 2)], 5).unwrap();
+    let values = [5, -3, 2, 7];
+    let act = Table::tabulate("act", -2, 2, |t| values[(t + 2) as usize]);
+    let a = g.lookup("act", h, 5, act).unwrap();
+    let even = g.push("even", Op::Window(Window::slice(1, 0, 2, 1)), &[a]).unwrap();
+    let odd = g.push("odd", Op::Window(Window::slice(1, 1, 2, 1)), &[a]).unwrap();
+    let d = g.linear("difference", &[(odd, 1), (even, -1)], 0).unwrap();
+    let d = g.lookup("max", d, 0, Table::relu(-16, 5, 15)).unwrap();
+    let m = g.linear("maximum", &[(even, 1), (d, 1)], 0).unwrap();
+    let y = g.push("dot", Op::Contraction(Contraction::matmul(&[], 1, 2, 1)), &[a, v]).unwrap();
+    let y = g.linear("y", &[(y, 1), (m, 3)], 1).unwrap();
+    g.finish(vec![x], vec![y, d]).unwrap()
+}
+
+/// A key for [`toy`] with rows of eight values, and a batch that reaches both clamps and the table itself.
+pub fn toy_key() -> (ProvingKey, Vec<Vec<Tensor>>) {
+    let mut m = model(toy(), 1);
+    m.weights[0].data = vec![3, -4, 2, 1, -4, 3];
+    m.weights[1].data = vec![2, -3];
+    let key = key(&m, SetupOptions { row_bits: Some(3), ..Default::default() });
+    let rows = [[7, 7, -8], [-8, -8, 7], [1, 2, 3]];
+    let inputs = rows.map(|r| vec![Tensor::new(vec![1, 3], r.to_vec()).unwrap()]).to_vec();
+    (key, inputs)
+}
+
+/// One input, one clamped lookup with one remainder bit, its value public.
+pub fn clamp_key(input: i64) -> (ProvingKey, Vec<Vec<Tensor>>) {
+    let mut g = GraphBuilder::new(4);
+    let x = g.input("x", &[1], 5).unwrap();
+    let values = [5, -3, 2, 7];
+    let y = g.lookup("clamped", x, 1, Table::tabulate("act", -2, 2, |t| values[(t + 2) as usize])).unwrap();
+    let graph = g.finish(vec![x], vec![y]).unwrap();
+    let key = key(&model(graph, 1), SetupOptions { row_bits: Some(3), ..Default::default() });
+    (key, vec![vec![Tensor::new(vec![1], vec![input]).unwrap()]])
 }
 
 fn relu(g: &mut GraphBuilder, x: NodeId, shift: u32) -> NodeId {

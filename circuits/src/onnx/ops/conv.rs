@@ -9,7 +9,10 @@
 //! * Soundness: bilinear sumcheck; a position in the padding reads zero.
 //! * Reference: docs/protocol.md#bilinear.
 
-use super::einsum::{finish, floats, follow, quantize};
+use super::{
+    einsum::{finish, floats, follow, quantize},
+    pool::first_spatial_axis,
+};
 use crate::{
     onnx::{
         error::ImportError,
@@ -36,7 +39,8 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
     let format = spec.data_format;
     let (in_shape, out_shape) = (c.shape(x.node), c.out_shape(node, 0));
     let channel = if format.c_is_last() { in_shape.len() - 1 } else { usize::from(format.has_n()) };
-    let first = format.h_axis();
+    let first = first_spatial_axis(spec, &in_shape)?;
+    first_spatial_axis(spec, &out_shape)?;
     let spatial = spec.rank();
     let groups = op.group;
     let (per_in, per_out) = (spec.input_channels / groups, spec.output_channels / groups);

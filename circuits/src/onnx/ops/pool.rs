@@ -46,10 +46,21 @@ impl Span {
     }
 }
 
-fn spans(spec: &PoolSpec, in_shape: &[usize], out_shape: &[usize]) -> Vec<Span> {
+/// First spatial axis of a tensor; checks that the tensor has as many axes as the window asks for.
+pub(crate) fn first_spatial_axis(spec: &PoolSpec, shape: &[usize]) -> Result<usize> {
     let first = spec.data_format.h_axis();
+    let rank = first + spec.rank() + usize::from(spec.data_format.c_is_last());
+    if shape.len() != rank {
+        return Err(ImportError::unsupported(format!("a window of {} axes on shape {shape:?}", spec.rank())));
+    }
+    Ok(first)
+}
+
+fn spans(spec: &PoolSpec, in_shape: &[usize], out_shape: &[usize]) -> Result<Vec<Span>> {
+    let first = first_spatial_axis(spec, in_shape)?;
+    first_spatial_axis(spec, out_shape)?;
     let padding = spec.computed_padding(&in_shape[first..first + spec.rank()]);
-    (0..spec.rank())
+    Ok((0..spec.rank())
         .map(|d| Span {
             axis: first + d,
             len: out_shape[first + d],
@@ -58,7 +69,7 @@ fn spans(spec: &PoolSpec, in_shape: &[usize], out_shape: &[usize]) -> Vec<Span> 
             dilation: spec.dilation(d),
             pad: padding[d].pad_before,
         })
-        .collect()
+        .collect())
 }
 
 pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec<Value>>> {
@@ -74,7 +85,7 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
         if (range.hi - range.lo) >> c.widths.activation != 0 {
             root = c.commit(&l)?;
         }
-        let spans = spans(&op.pool_spec, &c.shape(root.node), &out_shape);
+        let spans = spans(&op.pool_spec, &c.shape(root.node), &out_shape)?;
         let id = max_windows(c, root.node, &spans)?;
         return Ok(Some(vec![c.result(outlet, id, root.scale)]));
     }
@@ -83,7 +94,7 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
     let root = c.materialize(&l)?;
     let in_shape = c.shape(root.node);
     let (mut id, mut scale) = (root.node, root.scale);
-    for (d, s) in spans(&op.pool_spec, &in_shape, &out_shape).iter().enumerate() {
+    for (d, s) in spans(&op.pool_spec, &in_shape, &out_shape)?.iter().enumerate() {
         let window = Window {
             axis: s.axis,
             len: s.len,

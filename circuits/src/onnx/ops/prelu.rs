@@ -68,13 +68,13 @@ fn slope_of(c: &Lowering<'_>, node: &TypedNode) -> Option<(Vec<f64>, Vec<usize>)
     };
     let x = node.inputs[2];
     let compare = test.op_as::<TypedBinOp>()?.0.name();
-    let (zero, is_below) = match (compare, test.inputs[0] == x, test.inputs[1] == x) {
-        ("CompGT", false, true) => (test.inputs[0], true),
-        ("CompLT", true, false) => (test.inputs[1], true),
+    let zero = match (compare, test.inputs[0] == x, test.inputs[1] == x) {
+        ("GT" | "GTE", false, true) => test.inputs[0],
+        ("LT" | "LTE", true, false) => test.inputs[1],
         _ => return None,
     };
     let is_zero = scalar(&*constant(zero)?)? == 0.0;
-    if !is_below || !is_zero || product.op_as::<TypedBinOp>()?.0.name() != "Mul" {
+    if !is_zero || product.op_as::<TypedBinOp>()?.0.name() != "Mul" {
         return None;
     }
     let other = if product.inputs[0] == x { product.inputs[1] } else { product.inputs[0] };

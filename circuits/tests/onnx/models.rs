@@ -1,9 +1,7 @@
 //! Accuracy of the demo models.
 
-mod support;
-
+use crate::support::{npz, path};
 use assay_circuits::onnx::{CompileOptions, compile, load};
-use support::{npz, path};
 
 fn digits(file: &str) {
     let model = load(path(file)).expect("the model loads");

@@ -3,12 +3,12 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 /// A file of the repository, by its path from the root.
-pub fn path(relative: &str) -> PathBuf {
+pub(crate) fn path(relative: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(relative)
 }
 
 /// All arrays of an npz file as flat floats, with their shapes.
-pub fn npz(relative: &str) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
+pub(crate) fn npz(relative: &str) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
     let mut archive = npyz::npz::NpzArchive::open(path(relative)).expect("the fixture exists");
     let names: Vec<String> = archive.array_names().map(str::to_owned).collect();
     let mut out = BTreeMap::new();

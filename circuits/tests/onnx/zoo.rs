@@ -1,9 +1,7 @@
 //! One small model per ONNX operator, against the output of onnxruntime.
 
-mod support;
-
+use crate::support::{npz, path};
 use assay_circuits::onnx::{CompileOptions, ImportError, compile, load};
-use support::{npz, path};
 
 #[derive(Debug)]
 struct Entry {

@@ -1,0 +1,171 @@
+//! Benchmarks of the device's kernels and of the commitments. Throughput is per field element, point or leaf.
+//!
+//! `cargo bench -p assay-benches --bench kernels`; set `RAYON_NUM_THREADS` to fix the threads.
+
+use ark_bn254::{Fr, G1Affine};
+use ark_ff::{Field, Zero};
+use assay_prover::{
+    device::{AxisMatrix, Cpu, Device, FractionLayer},
+    msm, opening,
+    srs::Srs,
+};
+use assay_verifier::keccak::KeccakTranscript;
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use std::{hint::black_box, time::Duration};
+
+/// Elements of the field kernels: 2 MiB, more than a core's first caches.
+const ELEMENTS_LOG: usize = 16;
+
+/// Points of a commitment row.
+const ROW_LOG: u32 = 12;
+
+/// The device with vector instructions where the machine has them, and the one without.
+fn devices() -> [(&'static str, Cpu); 2] {
+    [("cpu", Cpu::new()), ("portable", Cpu::portable())]
+}
+
+/// Pseudo-random elements, the same in every run.
+fn elements(len: usize, seed: u64) -> Vec<Fr> {
+    let mut state = Fr::from(seed + 2).inverse().unwrap_or(Fr::ONE);
+    (0..len)
+        .map(|_| {
+            state = state * state + Fr::from(seed + 1);
+            state
+        })
+        .collect()
+}
+
+/// Pseudo-random integers of `bits` bits and both signs.
+fn integers(len: usize, bits: u32) -> Vec<i32> {
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    (0..len)
+        .map(|_| {
+            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            (state >> 32) as i32 >> (32 - bits)
+        })
+        .collect()
+}
+
+fn multiply_accumulate(c: &mut Criterion) {
+    let data = integers(1 << 20, 8);
+    for (name, device) in devices() {
+        let mut group = c.benchmark_group(format!("axis_map_i32/{name}"));
+        group.throughput(Throughput::Elements(data.len() as u64));
+        for inner in [1usize, 1 << 12] {
+            let matrix = AxisMatrix::dense_row(&elements(1 << 8, 1));
+            let outer = data.len() / matrix.len / inner;
+            group.bench_function(format!("dense row, inner {inner}"), |b| {
+                b.iter(|| device.axis_map_i32(black_box(&data), outer, inner, &matrix));
+            });
+        }
+        group.finish();
+    }
+}
+
+fn sumcheck_rounds(c: &mut Criterion) {
+    let (a, b) = (elements(1 << ELEMENTS_LOG, 2), elements(1 << ELEMENTS_LOG, 3));
+    let small = integers(1 << ELEMENTS_LOG, 8);
+    let r = elements(1, 4)[0];
+    for (name, device) in devices() {
+        let mut group = c.benchmark_group(format!("sumcheck/{name}"));
+        group.throughput(Throughput::Elements(1 << ELEMENTS_LOG));
+        group.bench_function("round", |bench| bench.iter(|| device.product_round(black_box(&a), &b)));
+        group.bench_function("round, integers", |bench| bench.iter(|| device.product_round_i32(black_box(&small), &b)));
+        group.bench_function("bind and round", |bench| {
+            bench.iter_batched_ref(
+                || (a.clone(), b.clone()),
+                |(a, b)| device.product_bind_round(a, b, r),
+                BatchSize::LargeInput,
+            );
+        });
+        group.finish();
+    }
+}
+
+/// A whole fraction tree over lookups, with its layer sumchecks; all challenges are equal, which costs the same.
+fn fraction_tree(device: &impl Device, keys: &[i32], values: &[i32], numerators: &[i32], r: Fr) -> Fr {
+    let q = device.fingerprints(keys, values, r, r);
+    let mut layers = vec![device.fraction_layer_i32(numerators, &q)];
+    while let Some((p, q)) = layers.last().filter(|(p, _)| p.len() > 2) {
+        let next = device.fraction_layer(p, q);
+        layers.push(next);
+    }
+    let mut total = Fr::zero();
+    for (p, q) in layers.into_iter().rev() {
+        let layer = FractionLayer::split(p, q);
+        total += layer_rounds(device, layer, r);
+    }
+    let variables = keys.len().ilog2() as usize - 1;
+    let suffixes = device.eq_suffixes(&vec![r; variables]);
+    total += device.fraction_round_i32(numerators, &q, &suffixes[0], r)[0];
+    total + layer_rounds(device, device.fraction_bind_i32(numerators, &q, r), r)
+}
+
+fn layer_rounds(device: &impl Device, mut layer: FractionLayer, r: Fr) -> Fr {
+    let variables = layer.len().ilog2() as usize;
+    let suffixes = device.eq_suffixes(&vec![r; variables]);
+    let Some(first) = suffixes.first() else {
+        return layer.p0[0];
+    };
+    let mut total = device.fraction_round(&layer, first, r)[0];
+    for eq in suffixes.iter().skip(1).map(Vec::as_slice).chain([&[][..]]) {
+        total += device.fraction_bind_round(&mut layer, r, eq, r)[0];
+    }
+    total
+}
+
+fn lookups(c: &mut Criterion) {
+    let leaves = 1 << ELEMENTS_LOG;
+    let (keys, values) = (integers(leaves, 16), integers(leaves, 8));
+    let numerators = vec![1; leaves];
+    let r = elements(1, 5)[0];
+    for (name, device) in devices() {
+        let q = device.fingerprints(&keys, &values, r, r);
+        let mut group = c.benchmark_group(format!("lookup/{name}"));
+        group.throughput(Throughput::Elements(leaves as u64));
+        group.bench_function("fingerprints", |b| b.iter(|| device.fingerprints(black_box(&keys), &values, r, r)));
+        group.bench_function("leaf layer", |b| b.iter(|| device.fraction_layer_i32(black_box(&numerators), &q)));
+        group.bench_function("inner layer", |b| b.iter(|| device.fraction_layer(black_box(&q), &q)));
+        group.bench_function("whole tree", |b| {
+            b.iter(|| fraction_tree(&device, black_box(&keys), &values, &numerators, r));
+        });
+        group.finish();
+    }
+}
+
+fn srs() -> Vec<G1Affine> {
+    Srs::development(ROW_LOG, 1).map(|srs| srs.g1_powers).unwrap_or_default()
+}
+
+fn commitments(c: &mut Criterion) {
+    let bases = srs();
+    let len = 1usize << ROW_LOG;
+    let mut group = c.benchmark_group("msm");
+    group.throughput(Throughput::Elements(len as u64));
+    for bits in [8, 16] {
+        let values = integers(len, bits);
+        group.bench_function(format!("i{bits}"), |b| b.iter(|| msm::commit_rows(&bases, black_box(&values), len)));
+    }
+    let scalars = elements(len, 6);
+    group.bench_function("full width", |b| b.iter(|| msm::msm(&bases, black_box(&scalars))));
+    group.finish();
+}
+
+fn openings(c: &mut Criterion) {
+    let bases = srs();
+    let (h, point) = (elements(1 << ROW_LOG, 7), elements(ROW_LOG as usize, 8));
+    let commitment = msm::msm(&bases, &h);
+    let mut group = c.benchmark_group("opening");
+    group.throughput(Throughput::Elements(h.len() as u64));
+    group.bench_function("open", |b| {
+        b.iter(|| opening::open(&bases, commitment, black_box(&h), &point, &mut KeccakTranscript::new(b"bench")));
+    });
+    group.finish();
+}
+
+criterion_group! {
+    name = kernels;
+    config = Criterion::default().sample_size(10).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
+    targets = multiply_accumulate, sumcheck_rounds, lookups, commitments, openings
+}
+criterion_main!(kernels);

@@ -1,0 +1,97 @@
+//! `e2e [--models DIR] [--out FILE] [--plot FILE] [--repeats N] [NAME[:BATCH] ...]`
+//!
+//! Without names: mlp, lenet and cnn264k. resnet18 must be generated first (benches/models/README.md).
+
+use assay_benches::{plot, run};
+use std::{
+    fs::OpenOptions,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
+
+struct Arguments {
+    models: PathBuf,
+    out: PathBuf,
+    plot: PathBuf,
+    repeats: usize,
+    one: bool,
+    names: Vec<String>,
+}
+
+fn arguments() -> Result<Arguments, String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut a = Arguments {
+        models: folder.join("models"),
+        out: folder.join("results/local/e2e.jsonl"),
+        plot: folder.join("results/local/e2e.svg"),
+        repeats: 5,
+        one: false,
+        names: vec![],
+    };
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        let mut value = || args.next().ok_or(format!("{arg} needs a value"));
+        match arg.as_str() {
+            "--models" => a.models = value()?.into(),
+            "--out" => a.out = value()?.into(),
+            "--plot" => a.plot = value()?.into(),
+            "--repeats" => a.repeats = value()?.parse().map_err(|_| "--repeats needs a number".to_owned())?,
+            "--one" => a.one = true,
+            flag if flag.starts_with('-') => return Err(format!("unknown option {flag}")),
+            _ => a.names.push(arg),
+        }
+    }
+    if a.names.is_empty() {
+        a.names = ["mlp", "lenet", "cnn264k"].map(str::to_owned).to_vec();
+    }
+    Ok(a)
+}
+
+fn go() -> Result<(), run::Failure> {
+    let a = arguments()?;
+    if a.one {
+        // A child: one network, its line on standard output.
+        let name = a.names.first().ok_or("no name")?;
+        let (name, batch) = name.split_once(':').unwrap_or((name, "1"));
+        let generated = a.models.join("generated");
+        let folder = if a.models.join(format!("{name}.onnx")).exists() { &a.models } else { &generated };
+        println!("{}", run::network(folder, name, batch.parse()?, a.repeats)?);
+        return Ok(());
+    }
+    let mut lines = Vec::new();
+    for name in &a.names {
+        let output = Command::new(std::env::current_exe()?)
+            .arg("--one")
+            .arg("--models")
+            .arg(&a.models)
+            .args(["--repeats", &a.repeats.to_string(), name])
+            .output()?;
+        if !output.status.success() {
+            return Err(format!("{name}: {}", String::from_utf8_lossy(&output.stderr)).into());
+        }
+        let line: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+        println!("{line}");
+        lines.push(line);
+    }
+    for file in [&a.out, &a.plot] {
+        if let Some(folder) = file.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+    }
+    let mut out = OpenOptions::new().create(true).append(true).open(&a.out)?;
+    lines.iter().try_for_each(|l| writeln!(out, "{l}"))?;
+    std::fs::write(&a.plot, plot::stages(&lines))?;
+    eprintln!("lines appended to {}, plot in {}", a.out.display(), a.plot.display());
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    match go() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("e2e: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}

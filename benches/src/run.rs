@@ -1,0 +1,134 @@
+//! One network, from ONNX file to verified proof, with a time for every step.
+
+use assay_circuits::{
+    Program,
+    model::Model,
+    onnx::{CompileOptions, compile, load},
+};
+use assay_prover::{ProvingKey, Recorder, SetupOptions, device::Cpu, prove, setup, srs::Srs};
+use assay_verifier::{core, meter, security::security};
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, fs::File, io::BufReader, path::Path, time::Instant};
+
+/// Any error, as text: a benchmark has nobody to match on it.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// The samples of `<name>_calibration.npz`, array `x`.
+fn calibration(path: &Path, len: usize) -> Result<Vec<Vec<Vec<f32>>>, Failure> {
+    let mut npz = npyz::npz::NpzArchive::new(BufReader::new(File::open(path)?))?;
+    let array = npz.by_name("x")?.ok_or("no array 'x'")?;
+    let values: Vec<f32> = array.into_vec()?;
+    Ok(values.chunks_exact(len).map(|c| vec![c.to_vec()]).collect())
+}
+
+/// The first sample of `<name>_input.json`.
+fn input(path: &Path) -> Result<Vec<f32>, Failure> {
+    let value: Value = serde_json::from_reader(BufReader::new(File::open(path)?))?;
+    let row = value["input_data"][0].as_array().ok_or("no input_data")?;
+    row.iter().map(|v| v.as_f64().map(|v| v as f32).ok_or_else(|| "a value that is no number".into())).collect()
+}
+
+/// Largest resident size of this process so far, in bytes.
+pub fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|l| l.starts_with("VmHWM:"))?;
+    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn stages(recorder: &Recorder<'_>) -> BTreeMap<&'static str, f64> {
+    recorder.seconds().into_iter().map(|(s, x)| (s.name(), x)).collect()
+}
+
+fn timed<T>(f: impl FnOnce() -> T) -> (T, f64) {
+    let start = Instant::now();
+    let out = f();
+    (out, start.elapsed().as_secs_f64())
+}
+
+/// Compiles, sets up, proves `repeats` times (reporting medians) and verifies the network `name` of a folder.
+pub fn network(folder: &Path, name: &str, batch: usize, repeats: usize) -> Result<Value, Failure> {
+    let float = load(folder.join(format!("{name}.onnx")))?;
+    let x = input(&folder.join(format!("{name}_input.json")))?;
+    let samples = calibration(&folder.join(format!("{name}_calibration.npz")), x.len())?;
+    let (model, compile_seconds) =
+        timed(|| compile(&float, &CompileOptions::default(), Some(&samples), &mut |_, _, _| {}));
+    let model: Model = model?;
+    let (srs, srs_seconds) = timed(|| {
+        let program = Program::inference(&model.graph, batch, Default::default())?;
+        let power = assay_prover::setup::choose_row_bits(&program);
+        Ok::<_, Failure>(Srs::development(u32::try_from(power)?, 1)?)
+    });
+    let srs = srs?;
+    let device = Cpu::default();
+    let setup_recorder = Recorder::default();
+    let (key, setup_seconds) =
+        timed(|| setup(&device, &model, &srs, SetupOptions::default(), &setup_recorder));
+    let key: ProvingKey = key?;
+    let (checked, key_check_seconds) = timed(|| core::check_registration(&key.verifying));
+    checked?;
+    let (quantized, saturated) = model.quantize_all(&[x])?;
+    let inputs = vec![quantized; batch];
+    let (mut prove_seconds, mut verify_seconds, mut stage_seconds) = (vec![], vec![], BTreeMap::new());
+    let mut proof_bytes = 0;
+    for _ in 0..repeats.max(1) {
+        let recorder = Recorder::default();
+        let (proved, seconds) = timed(|| prove(&device, &key, &inputs, &recorder));
+        let proved = proved?;
+        prove_seconds.push(seconds);
+        for (stage, s) in stages(&recorder) {
+            stage_seconds.entry(stage).or_insert_with(Vec::new).push(s);
+        }
+        let bytes = proved.proof.to_bytes();
+        proof_bytes = bytes.len();
+        let (verified, seconds) = timed(|| {
+            let proof = assay_verifier::CoreProof::from_bytes(&bytes)?;
+            Ok::<_, Failure>(core::verify(&key.verifying, &proof)?)
+        });
+        verified?;
+        verify_seconds.push(seconds);
+    }
+    let program = key.verifying.program(batch)?;
+    let (cost, _) = meter::measure(&program, key.verifying.row_bits)?;
+    let stage_seconds: BTreeMap<_, _> = stage_seconds.into_iter().map(|(k, v)| (k, median(v))).collect();
+    Ok(json!({
+        "network": name,
+        "batch": batch,
+        "repeats": repeats,
+        "threads": rayon_threads(),
+        "parameters": model.graph.parameters(),
+        "multiply_adds": u64::try_from(model.graph.multiply_adds()).unwrap_or(u64::MAX),
+        "weight_bits": model.report.weight_bits,
+        "activation_bits": model.report.activation_bits,
+        "top1_agreement": model.report.top1(),
+        "max_error": model.report.max_error(),
+        "saturated_inputs": saturated,
+        "compile_seconds": compile_seconds,
+        "srs_seconds": srs_seconds,
+        "setup_seconds": setup_seconds,
+        "setup_stages": stages(&setup_recorder),
+        "key_check_seconds": key_check_seconds,
+        "prove_seconds": median(prove_seconds),
+        "prove_stages": stage_seconds,
+        "verify_seconds": median(verify_seconds),
+        "proof_bytes": proof_bytes,
+        "key_bytes": key.verifying.to_bytes()?.len(),
+        "peak_memory_bytes": peak_memory(),
+        "row_bits": key.verifying.row_bits,
+        "witness_rows": cost.witness_rows,
+        "model_rows": cost.model_rows,
+        "lookups": program.lookups(),
+        "table_rows": program.table_rows(),
+        "messages": cost.messages,
+        "permutations": cost.permutations,
+        "security_bits": security(&program, key.verifying.row_bits).bits,
+    }))
+}
+
+fn rayon_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

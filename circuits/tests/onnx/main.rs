@@ -1,0 +1,8 @@
+//! Import of ONNX files: every operator against onnxruntime, random models against tract, accuracy, hostile files.
+
+mod hostile;
+mod models;
+mod proto;
+mod random;
+mod support;
+mod zoo;

@@ -1,0 +1,140 @@
+//! Commands and the options that several of them share.
+
+use crate::cmd;
+use assay_circuits::{Visibility, onnx::CompileOptions};
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Prove that an output is what a committed neural network computes, and check such proofs in milliseconds.
+///
+/// Core proofs are sound but NOT hiding: they may reveal information about inputs and weights to whoever holds them.
+#[derive(Debug, Parser)]
+#[command(name = "assay", version, arg_required_else_help = true, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done, a checked proof is valid; 1 a checked proof is not valid; 2 nothing could be \
+                        checked.\nStart with: assay demo")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) global: Global,
+}
+
+/// Options of every command.
+#[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// Print JSON lines; the last one is the result or the error
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print nothing but errors and what was asked for
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// Number of threads [default: one for each core]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Prove and verify digit inferences on real test images, with nothing else needed
+    Demo(cmd::demo::DemoArgs),
+    /// List the operators of an ONNX model, and what would help with those that cannot be proven
+    Inspect(cmd::inspect::InspectArgs),
+    /// Quantize an ONNX model and report how far the result is from it
+    Compile(cmd::compile::CompileArgs),
+    /// Commit to a model, once: writes the verifying key
+    Setup(cmd::setup::SetupArgs),
+    /// Prove inferences
+    Prove(cmd::prove::ProveArgs),
+    /// Check a proof: exit code 0 valid, 1 not valid, 2 could not check
+    Verify(cmd::verify::VerifyArgs),
+    /// Compile, set up, prove and verify in one go
+    Run(cmd::run::RunArgs),
+    /// Predict size, time and memory of a proof
+    Estimate(cmd::estimate::EstimateArgs),
+    /// Make, import or check powers of tau
+    Srs(cmd::srs::SrsArgs),
+    /// Describe a file of Assay's: model, key, proof or powers of tau
+    Show(cmd::show::ShowArgs),
+    /// Report what this machine offers
+    Doctor(cmd::doctor::DoctorArgs),
+    /// Print completions for a shell
+    Completions(cmd::completions::CompletionsArgs),
+}
+
+/// How to quantize.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Quantization")]
+pub(crate) struct QuantArgs {
+    /// Sample inputs that fix the ranges of all tensors: .npz, .npy or JSON [default: made-up samples]
+    #[arg(long, value_name = "DATA")]
+    pub(crate) calibrate: Option<PathBuf>,
+    /// Width of weights, 2 to 16 [default: the smallest that is accurate]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=16))]
+    pub(crate) weight_bits: Option<u32>,
+    /// Width of activations, 4 to 14 [default: the smallest that is accurate]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(4..=14))]
+    pub(crate) activation_bits: Option<u32>,
+    /// Width of a remainder's limb, 4 to 16 [default: the cheapest]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(4..=16))]
+    pub(crate) limb_bits: Option<u32>,
+}
+
+impl QuantArgs {
+    pub(crate) fn options(&self, private_output: bool) -> CompileOptions {
+        CompileOptions {
+            weight_bits: self.weight_bits,
+            activation_bits: self.activation_bits,
+            limb_bits: self.limb_bits,
+            private_output,
+            ..CompileOptions::default()
+        }
+    }
+
+    /// Whether anything was asked for: only possible with an ONNX model.
+    pub(crate) fn is_used(&self) -> bool {
+        self.calibrate.is_some()
+            || self.weight_bits.is_some()
+            || self.activation_bits.is_some()
+            || self.limb_bits.is_some()
+    }
+}
+
+/// What a key fixes besides the model.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Key")]
+pub(crate) struct KeyArgs {
+    /// Powers of tau [default: development ones, INSECURE]
+    #[arg(long, value_name = "SRS")]
+    pub(crate) srs: Option<PathBuf>,
+    /// Proofs show the inputs
+    #[arg(long)]
+    pub(crate) public_inputs: bool,
+    /// Proofs do not show the outputs
+    #[arg(long, alias = "private-output")]
+    pub(crate) private_outputs: bool,
+    /// The weights are public
+    #[arg(long)]
+    pub(crate) public_weights: bool,
+    /// log2 of the length of a committed row [default: the cheapest]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=28))]
+    pub(crate) row_bits: Option<u8>,
+}
+
+impl KeyArgs {
+    pub(crate) fn visibility(&self) -> Visibility {
+        Visibility { inputs: self.public_inputs, weights: self.public_weights, outputs: !self.private_outputs }
+    }
+}
+
+/// Which samples of the input file are proven.
+#[derive(Clone, Copy, Debug, Default, Args)]
+#[command(next_help_heading = "Batch")]
+pub(crate) struct BatchArgs {
+    /// Number of inferences in the proof [default: all samples of the file]
+    #[arg(long, value_name = "N")]
+    pub(crate) batch: Option<usize>,
+    /// First sample to take
+    #[arg(long, value_name = "I", default_value_t = 0)]
+    pub(crate) from: usize,
+}

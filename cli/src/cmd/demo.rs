@@ -1,0 +1,130 @@
+//! `assay demo`: real test images, a real network, a proof, and a forgery that fails.
+
+use crate::{
+    App,
+    args::{KeyArgs, QuantArgs},
+    art,
+    error::{Failure, Outcome},
+    flow, input,
+    output::{bytes, count, peak_memory_bytes, seconds},
+};
+use assay_circuits::{
+    model::{Model, TensorSpec},
+    onnx,
+};
+use assay_verifier::core::{hex, verify};
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+const MLP: &[u8] = include_bytes!("../../assets/digits_mlp.onnx");
+const CNN: &[u8] = include_bytes!("../../assets/digits_cnn.onnx");
+const DATA: &[u8] = include_bytes!("../../assets/digits_test.npz");
+
+/// Pixels along one side of an image.
+const SIDE: usize = 8;
+/// Images drawn side by side.
+const DRAWN: usize = 4;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Network {
+    /// 64-64-32-10, ReLU: 6,570 parameters
+    Mlp,
+    /// Two convolutions with max pooling, and a dense layer: 1,898 parameters
+    Cnn,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Which network
+    #[arg(long, value_enum, default_value = "cnn")]
+    model: Network,
+    /// Number of test images, proven together
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=360))]
+    images: u16,
+}
+
+pub(crate) fn run(app: &App, args: &DemoArgs) -> Outcome<()> {
+    let o = &app.output;
+    let (name, file) = match args.model {
+        Network::Mlp => ("digits_mlp", MLP),
+        Network::Cnn => ("digits_cnn", CNN),
+    };
+    let pixels = input::array(DATA, "x")?;
+    let labels = input::array(DATA, "y")?;
+    let calibration = input::array(DATA, "calibration")?;
+    let rows = |values: &[f32]| values.chunks(SIDE * SIDE).map(<[f32]>::to_vec).collect::<Vec<_>>();
+    let images = rows(&pixels);
+    if images.is_empty() || images.len() != labels.len() {
+        return Err(Failure::new("the demo's data is damaged"));
+    }
+    // A stride coprime to the number of images visits all of them, and different digits early.
+    let chosen: Vec<usize> = (0..usize::from(args.images)).map(|i| (i * 47 + 3) % images.len()).collect();
+
+    let float = onnx::load_bytes(file)?;
+    let samples: Vec<_> = rows(&calibration).into_iter().map(|r| vec![r]).collect();
+    let options = QuantArgs::default().options(false);
+    let (model, compile_seconds) = flow::timed(|| flow::compile(app, &float, &options, Some(&samples)));
+    let model: Model = model?;
+    let parameters = model.graph.parameters();
+    o.say(format!(
+        "{name}: a digit classifier with {} parameters, trained on scikit-learn's handwritten digits",
+        count(parameters as u64)
+    ));
+    o.say(format!("model   {}", hex(&model.model_id()?)));
+    flow::report_lines(&model).iter().for_each(|l| o.say(l));
+
+    let prepared = flow::prepare(app, &model, &KeyArgs::default(), true)?;
+    let inputs = chosen.iter().map(|i| vec![images[*i].clone()]).collect();
+    let proven = flow::prove(app, &model, &prepared.key, &inputs)?;
+    let checked = flow::check(&prepared.key.verifying, &proven.proof)?;
+    let answers = flow::by_sample(&model.outputs, &checked.verified.outputs, chosen.len())?;
+    let predictions: Vec<usize> = answers.iter().map(|a| a.first().map_or(0, |v| flow::argmax(v))).collect();
+    let truth: Vec<usize> = chosen.iter().map(|i| labels[*i] as usize).collect();
+
+    o.say("");
+    for (k, group) in chosen.chunks(DRAWN).take(2).enumerate() {
+        let pictures: Vec<&[f32]> = group.iter().map(|i| images[*i].as_slice()).collect();
+        art::side_by_side(&pictures, SIDE).iter().for_each(|l| o.say(l));
+        let caption = |j: usize| format!("proven: {}  is: {}", predictions[k * DRAWN + j], truth[k * DRAWN + j]);
+        o.say(art::captions(&(0..group.len()).map(caption).collect::<Vec<_>>(), SIDE));
+        o.say("");
+    }
+    let correct = predictions.iter().zip(&truth).filter(|(a, b)| a == b).count();
+    o.say(format!(
+        "{correct} of {} test images classified correctly; every answer is proven to be what the model computes",
+        truth.len()
+    ));
+    o.say(format!("compile {}", seconds(compile_seconds)));
+    flow::say_proven(app, &prepared, &proven);
+    o.say(format!("memory  {} at most", bytes(peak_memory_bytes().unwrap_or(0))));
+
+    let forged = forge(&model.outputs, &proven);
+    let rejected = match verify(&prepared.key.verifying, &forged) {
+        Ok(_) => return Err(Failure::new("internal error: a forged answer was accepted")),
+        Err(e) => e.to_string(),
+    };
+    o.say(format!("forgery one answer changed in the proof: rejected ({rejected})"));
+    o.say("");
+    o.say("What this is not: the powers of tau are DEVELOPMENT ones, whose secret is public, and a core proof is NOT");
+    o.say("hiding: it may reveal information about the images and the weights. See the README.");
+
+    let mut result = flow::proven_json(&model, &prepared, &proven)?;
+    result["compile_seconds"] = json!(compile_seconds);
+    result["registration_seconds"] = json!(checked.registration_seconds);
+    result["predictions"] = json!(predictions);
+    result["labels"] = json!(truth);
+    result["forgery_rejected"] = json!(true);
+    result["report"] = flow::report_json(&model);
+    o.result(result);
+    Ok(())
+}
+
+/// The proof with its first public output raised by one step.
+fn forge(outputs: &[TensorSpec], proven: &flow::Proven) -> assay_verifier::CoreProof {
+    let mut forged = proven.proof.clone();
+    let at = forged.public.len().saturating_sub(outputs.len());
+    if let Some(v) = forged.public.get_mut(at).and_then(|t| t.first_mut()) {
+        *v += if *v > 0 { -1 } else { 1 };
+    }
+    forged
+}

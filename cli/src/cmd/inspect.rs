@@ -1,0 +1,82 @@
+//! `assay inspect`: what is in an ONNX model, and what of it can be proven.
+
+use crate::{
+    App,
+    error::{Failure, Outcome},
+    flow,
+    output::{count, table},
+};
+use assay_circuits::onnx::{self, Inspection, NodeInfo};
+use clap::Args;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// The ONNX model
+    model: PathBuf,
+}
+
+pub(crate) fn run(app: &App, args: &InspectArgs) -> Outcome<()> {
+    let float = flow::load_onnx(&args.model)?;
+    let seen = onnx::inspect(&float);
+    say(app, &seen);
+    let bad: Vec<&NodeInfo> = seen.nodes.iter().filter(|n| !n.supported).collect();
+    let fields = json!({
+        "supported": seen.supported(),
+        "parameters": seen.parameters,
+        "macs": u64::try_from(seen.multiply_adds).unwrap_or(u64::MAX),
+        "inputs": seen.inputs.iter().map(|(n, s)| json!({ "name": n, "shape": s })).collect::<Value>(),
+        "outputs": seen.outputs.iter().map(|(n, s)| json!({ "name": n, "shape": s })).collect::<Value>(),
+        "nodes": seen.nodes.iter().map(|n| json!({
+            "name": n.name, "op": n.op, "shape": n.shape, "supported": n.supported, "help": n.help,
+        })).collect::<Value>(),
+        "problem": seen.problem,
+        "notes": seen.notes,
+    });
+    if seen.supported() {
+        app.output.result(fields);
+        return Ok(());
+    }
+    app.output.event("inspection", fields);
+    let f = match (bad.first(), &seen.problem) {
+        (Some(n), _) => {
+            let more = if bad.len() > 1 { format!(" (and {} more nodes)", bad.len() - 1) } else { String::new() };
+            let f = Failure::new(format!("this model cannot be proven: node '{}' ({}){more}", n.name, n.op));
+            n.help.as_ref().map_or(Failure::new(&f), |h| f.help(h))
+        }
+        (None, Some(p)) => Failure::new(format!("this model cannot be proven: {p}")),
+        (None, None) => return Ok(()),
+    };
+    Err(f.in_file(&args.model))
+}
+
+fn shape(s: Option<&Vec<usize>>) -> String {
+    s.map_or("-".to_owned(), |s| format!("{s:?}"))
+}
+
+fn say(app: &App, seen: &Inspection) {
+    let o = &app.output;
+    let mut rows = vec![["node", "operator", "shape", "can be proven"].map(str::to_owned).to_vec()];
+    for n in &seen.nodes {
+        let verdict = match (&n.help, n.supported) {
+            (_, true) => "yes".to_owned(),
+            (Some(h), false) => format!("NO: {h}"),
+            (None, false) => "NO".to_owned(),
+        };
+        rows.push(vec![n.name.clone(), n.op.clone(), shape(n.shape.as_ref()), verdict]);
+    }
+    o.answer(table(&rows));
+    for (name, s) in &seen.inputs {
+        o.answer(format!("input   '{name}' {s:?}"));
+    }
+    for (name, s) in &seen.outputs {
+        o.answer(format!("output  '{name}' {}", shape(s.as_ref())));
+    }
+    o.answer(format!(
+        "size    {} parameters, {} multiply-adds",
+        count(seen.parameters),
+        count(u64::try_from(seen.multiply_adds).unwrap_or(u64::MAX))
+    ));
+    seen.notes.iter().for_each(|n| o.answer(format!("note    {n}")));
+}

@@ -1,0 +1,14 @@
+//! One file per command.
+
+pub(crate) mod compile;
+pub(crate) mod completions;
+pub(crate) mod demo;
+pub(crate) mod doctor;
+pub(crate) mod estimate;
+pub(crate) mod inspect;
+pub(crate) mod prove;
+pub(crate) mod run;
+pub(crate) mod setup;
+pub(crate) mod show;
+pub(crate) mod srs;
+pub(crate) mod verify;

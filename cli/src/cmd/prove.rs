@@ -1,0 +1,61 @@
+//! `assay prove`: one proof of one inference, or of a batch of them.
+
+use crate::{
+    App,
+    args::{BatchArgs, KeyArgs, QuantArgs},
+    error::{Failure, Outcome},
+    files, flow,
+};
+use clap::Args;
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub(crate) struct ProveArgs {
+    /// A compiled model, or an ONNX model
+    model: PathBuf,
+    /// The inputs, as floats: JSON {"input_data": [[...]]}, .npy or .npz
+    input: PathBuf,
+    /// Where to write the proof
+    #[arg(long, short, value_name = "PROOF")]
+    output: PathBuf,
+    /// A key made by `assay setup` [default: one from the cache, or a new one]
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["public_inputs", "private_outputs", "public_weights", "row_bits"])]
+    key: Option<PathBuf>,
+    /// Also write the verifying key
+    #[arg(long, value_name = "FILE")]
+    key_out: Option<PathBuf>,
+    #[command(flatten)]
+    batch: BatchArgs,
+    #[command(flatten)]
+    new_key: KeyArgs,
+    #[command(flatten)]
+    quant: QuantArgs,
+}
+
+pub(crate) fn run(app: &App, args: &ProveArgs) -> Outcome<()> {
+    let o = &app.output;
+    files::check_target(&args.output)?;
+    args.key_out.as_deref().map_or(Ok(()), files::check_target)?;
+    let model = flow::load_model(app, &args.model, &args.quant, args.new_key.private_outputs)?.model;
+    let samples = flow::read_samples(&model, &args.input, args.batch)?;
+    let prepared = match &args.key {
+        Some(path) => flow::load_key(app, &model, path, args.new_key.srs.as_deref()).map_err(|f| {
+            if files::kind(&args.model).is_ok_and(|k| k == files::Kind::Other) {
+                f.help_if_none("compile the model once and use the compiled file with its key")
+            } else {
+                f
+            }
+        })?,
+        None => flow::prepare(app, &model, &args.new_key, true)?,
+    };
+    let proven = flow::prove(app, &model, &prepared.key, &samples)?;
+    files::write(&args.output, &proven.bytes)?;
+    if let Some(path) = &args.key_out {
+        files::write(path, &prepared.key.verifying.to_bytes().map_err(Failure::from)?)?;
+    }
+    flow::say_outputs(app, &model.outputs, &proven.outputs, "output");
+    flow::say_proven(app, &prepared, &proven);
+    o.say(format!("wrote   {}", args.output.display()));
+    o.result(flow::proven_json(&model, &prepared, &proven)?);
+    Ok(())
+}

@@ -1,0 +1,193 @@
+//! `assay show`: what is in a file.
+
+use crate::{
+    App,
+    error::{Failure, Outcome},
+    files::{self, Kind},
+    flow,
+    output::{bytes, count, table},
+    srs,
+};
+use assay_circuits::{
+    Graph,
+    model::{Model, TensorSpec},
+};
+use assay_verifier::{CoreProof, core::hex, opening::VerifierSrs};
+use clap::Args;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// A compiled model, a verifying key, a proof or powers of tau
+    file: PathBuf,
+    /// Also list the nodes of the integer graph
+    #[arg(long)]
+    nodes: bool,
+}
+
+pub(crate) fn run(app: &App, args: &ShowArgs) -> Outcome<()> {
+    let path = &args.file;
+    let size = files::open(path, u64::MAX)?.metadata().map(|m| m.len()).map_err(|e| files::unreadable(path, &e))?;
+    match files::kind(path)? {
+        Kind::Model => model(app, path, size, args.nodes),
+        Kind::Key => key(app, path, size, args.nodes),
+        Kind::Proof => proof(app, path, size),
+        Kind::Srs => powers(app, path, size),
+        Kind::Ptau => Err(Failure::new(format!("'{}' is a ceremony file", path.display()))
+            .help("import it: assay srs import FILE.ptau --power K -o SRS")),
+        Kind::Other => Err(Failure::new(format!("'{}' is no file of Assay's", path.display()))
+            .help("an ONNX model is described by `assay inspect MODEL.onnx`")),
+    }
+}
+
+fn specs_json(specs: &[TensorSpec]) -> Value {
+    specs.iter().map(|s| json!({ "name": s.name, "shape": s.shape, "scale_bits": s.scale_bits })).collect()
+}
+
+fn say_specs(app: &App, what: &str, specs: &[TensorSpec]) {
+    for s in specs {
+        app.output.answer(format!("{what:<8}'{}' {:?}, steps of 2^{}", s.name, s.shape, -s.scale_bits));
+    }
+}
+
+fn say_nodes(app: &App, graph: &Graph) {
+    let mut rows = vec![["node", "operator", "shape", "range"].map(str::to_owned).to_vec()];
+    for n in graph.nodes() {
+        let range = format!("{} .. {}", n.range.lo, n.range.hi);
+        rows.push(vec![n.name.clone(), n.op.name().to_owned(), format!("{:?}", n.shape), range]);
+    }
+    app.output.answer(table(&rows));
+}
+
+fn say_srs(app: &App, srs: &VerifierSrs) {
+    let kind = if srs.insecure_dev { "DEVELOPMENT powers of tau: INSECURE" } else { "from a ceremony" };
+    app.output.answer(format!("srs     {} ({kind})", hex(&srs.srs_hash)));
+}
+
+fn model(app: &App, path: &Path, size: u64, nodes: bool) -> Outcome<()> {
+    let o = &app.output;
+    let bytes_in = files::read_kind(path, Kind::Model)?;
+    let m = Model::from_bytes(&bytes_in).map_err(|e| Failure::from(e).in_file(path))?;
+    let id = hex(&m.model_id()?);
+    let macs = u64::try_from(m.graph.multiply_adds()).unwrap_or(u64::MAX);
+    let parameters = m.graph.parameters();
+    o.answer(format!("compiled model, {}", bytes(size)));
+    o.answer(format!("model   {id}"));
+    say_specs(app, "input", &m.inputs);
+    say_specs(app, "output", &m.outputs);
+    o.answer(format!(
+        "graph   {} nodes, {} parameters, {} multiply-adds, {} tables",
+        m.graph.nodes().len(),
+        count(parameters as u64),
+        count(macs),
+        m.graph.tables().len()
+    ));
+    flow::report_lines(&m).iter().for_each(|l| o.answer(l));
+    if nodes {
+        say_nodes(app, &m.graph);
+    }
+    o.result(json!({
+        "kind": "model",
+        "model_id": id,
+        "file_bytes": size,
+        "parameters": parameters,
+        "nodes": m.graph.nodes().len(),
+        "macs": macs,
+        "inputs": specs_json(&m.inputs),
+        "outputs": specs_json(&m.outputs),
+        "report": flow::report_json(&m),
+    }));
+    Ok(())
+}
+
+fn key(app: &App, path: &Path, size: u64, nodes: bool) -> Outcome<()> {
+    let o = &app.output;
+    let k = flow::read_key(path)?;
+    let (id, digest) = (hex(&k.model_id()?), hex(&k.digest()?));
+    let v = k.visibility;
+    let word = |public: bool| if public { "public" } else { "private" };
+    o.answer(format!("verifying key, {}", bytes(size)));
+    o.answer(format!("key     {digest}"));
+    o.answer(format!("model   {id}"));
+    say_specs(app, "input", &k.inputs);
+    say_specs(app, "output", &k.outputs);
+    o.answer(format!(
+        "proofs  inputs {}, weights {}, outputs {} (core proofs are NOT hiding even where it says private)",
+        word(v.inputs),
+        word(v.weights),
+        word(v.outputs)
+    ));
+    o.answer(format!("rows    {} commitments to 2^{} values each", k.rows.len(), k.row_bits));
+    say_srs(app, &k.srs);
+    o.answer("the key's registration proof is checked by every `assay verify`");
+    if nodes {
+        say_nodes(app, &k.graph);
+    }
+    o.result(json!({
+        "kind": "key",
+        "key_digest": digest,
+        "model_id": id,
+        "file_bytes": size,
+        "inputs": specs_json(&k.inputs),
+        "outputs": specs_json(&k.outputs),
+        "visibility": { "inputs": v.inputs, "weights": v.weights, "outputs": v.outputs },
+        "model_rows": k.rows.len(),
+        "row_bits": k.row_bits,
+        "srs_hash": hex(&k.srs.srs_hash),
+        "insecure_srs": k.srs.insecure_dev,
+    }));
+    Ok(())
+}
+
+fn proof(app: &App, path: &Path, size: u64) -> Outcome<()> {
+    let o = &app.output;
+    let bytes_in = files::read_kind(path, Kind::Proof)?;
+    let p = CoreProof::from_bytes(&bytes_in).map_err(|e| Failure::from(e).in_file(path))?;
+    let a = &p.argument;
+    o.answer(format!("core proof, {}: sound, but NOT hiding", bytes(size)));
+    o.answer("it may reveal information about inputs, activations and weights to whoever holds it");
+    o.answer(format!("key     {}", hex(&p.key_digest)));
+    o.answer(format!("batch   {} inferences", p.batch));
+    o.answer(format!("public  {} values", count(p.public.iter().map(|v| v.len() as u64).sum())));
+    o.answer(format!("rows    {} commitments to 2^{} values each", a.rows.len(), a.row_bits));
+    o.answer(format!("sent    {} field elements", count(a.messages.len() as u64)));
+    o.answer("nothing was checked: use `assay verify PROOF --key KEY`");
+    o.result(json!({
+        "kind": "proof",
+        "hiding": false,
+        "key_digest": hex(&p.key_digest),
+        "batch": p.batch,
+        "proof_bytes": size,
+        "public_values": p.public.iter().map(Vec::len).sum::<usize>(),
+        "witness_rows": a.rows.len(),
+        "row_bits": a.row_bits,
+        "messages": a.messages.len(),
+    }));
+    Ok(())
+}
+
+fn powers(app: &App, path: &Path, size: u64) -> Outcome<()> {
+    // A few points are enough to learn what the file is.
+    let s = srs::from_file(path, 1)?;
+    let header = files::open(path, u64::MAX)?;
+    let power = file_power(header)?;
+    app.output.answer(format!("powers of tau, {}: 2^{power} points", bytes(size)));
+    say_srs(app, &s.verifier());
+    app.output.answer("the points were not checked: use `assay srs verify FILE`");
+    app.output.result(json!({
+        "kind": "srs",
+        "srs_hash": hex(&s.hash),
+        "power": power,
+        "file_bytes": size,
+        "insecure_srs": s.insecure_dev,
+    }));
+    Ok(())
+}
+
+/// The power in the header: magic 8, version 4, power 4, big-endian.
+fn file_power(mut file: std::fs::File) -> Outcome<u32> {
+    let mut head = [0u8; 16];
+    std::io::Read::read_exact(&mut file, &mut head).map_err(Failure::new)?;
+    Ok(u32::from_be_bytes([head[12], head[13], head[14], head[15]]))
+}

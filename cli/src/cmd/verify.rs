@@ -1,0 +1,171 @@
+//! `assay verify`: is this proof valid under this key, and is it about what is claimed?
+
+use crate::{
+    App,
+    error::{Failure, Outcome},
+    files::{self, Kind},
+    flow,
+    input::{self, Role},
+    output::{bytes, seconds},
+};
+use assay_circuits::model::TensorSpec;
+use assay_verifier::{
+    CoreProof, VerifyingKey,
+    core::hex,
+    proof::ProofError,
+};
+use clap::Args;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The proof
+    proof: PathBuf,
+    /// The verifying key, from somebody you trust or made from the model by yourself
+    #[arg(long, value_name = "KEY")]
+    key: PathBuf,
+    /// Also check that the proof is about these inputs (of a key with --public-inputs)
+    #[arg(long, value_name = "FILE")]
+    input: Option<PathBuf>,
+    /// Also check that the proof shows these outputs: {"output_data": [[...]]}, .npy or .npz
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Also check that the key is of this model
+    #[arg(long, value_name = "HEX")]
+    model_id: Option<String>,
+}
+
+pub(crate) fn run(app: &App, args: &VerifyArgs) -> Outcome<()> {
+    let o = &app.output;
+    let key = flow::read_key(&args.key)?;
+    let file = files::read_kind(&args.proof, Kind::Proof)?;
+    let proof = CoreProof::from_bytes(&file).map_err(|e| {
+        // Another version may be valid for another program; anything else is no proof at all.
+        let unknown = matches!(e, ProofError::Version { .. } | ProofError::Kind(_));
+        let f = Failure::from(e).in_file(&args.proof);
+        if unknown { f } else { f.invalid() }
+    })?;
+    let id = hex(&key.model_id()?);
+    if let Some(expected) = &args.model_id
+        && !expected.trim_start_matches("0x").eq_ignore_ascii_case(&id)
+    {
+        return Err(Failure::new(format!("the key is of model {id}, not of {expected}"))
+            .help("the proof is about another model")
+            .invalid());
+    }
+    let checked = flow::check(&key, &proof)?;
+    let v = &checked.verified;
+    flow::warn_insecure(app, key.srs.insecure_dev);
+    let outputs = flow::by_sample(&key.outputs, &v.outputs, v.batch)?;
+    if let Some(path) = &args.input {
+        let given = input::read(path, &key.inputs, Role::Input)?;
+        need_public(key.visibility.inputs, path, "inputs", "--public-inputs")?;
+        check_inputs(&key, v, &given, path)?;
+    }
+    if let Some(path) = &args.output {
+        need_public(key.visibility.outputs, path, "outputs", "no --private-outputs")?;
+        let given = input::read(path, &key.outputs, Role::Output)?;
+        check_outputs(&key.outputs, &outputs, &given, path)?;
+    }
+    let inputs = flow::by_sample(&key.inputs, &v.inputs, v.batch)?;
+    o.say(format!(
+        "valid   {} inference{} of model {id}",
+        v.batch,
+        if v.batch == 1 { "" } else { "s" }
+    ));
+    if key.visibility.inputs {
+        flow::say_outputs(app, &key.inputs, &inputs, "input");
+    }
+    if key.visibility.outputs {
+        flow::say_outputs(app, &key.outputs, &outputs, "output");
+    } else {
+        o.say("the outputs are private");
+    }
+    o.say(format!(
+        "checked {} in {}; the key's registration in {}",
+        bytes(file.len() as u64),
+        seconds(checked.verify_seconds),
+        seconds(checked.registration_seconds)
+    ));
+    o.result(json!({
+        "valid": true,
+        "model_id": id,
+        "key_digest": hex(&proof.key_digest),
+        "batch": v.batch,
+        "verify_seconds": checked.verify_seconds,
+        "registration_seconds": checked.registration_seconds,
+        "proof_bytes": file.len(),
+        "inputs": if key.visibility.inputs { flow::samples_json(&inputs) } else { Value::Null },
+        "outputs": if key.visibility.outputs { flow::samples_json(&outputs) } else { Value::Null },
+        "insecure_srs": key.srs.insecure_dev,
+        "hiding": false,
+    }));
+    Ok(())
+}
+
+fn need_public(public: bool, path: &Path, what: &str, flag: &str) -> Outcome<()> {
+    if public {
+        return Ok(());
+    }
+    Err(Failure::new(format!("cannot compare with '{}': proofs under this key do not show the {what}", path.display()))
+        .help(format!("make the key with {flag}")))
+}
+
+fn check_batch(batch: usize, given: usize, path: &Path, what: &str) -> Outcome<()> {
+    if batch == given {
+        return Ok(());
+    }
+    let text = format!("the proof is about {batch} inferences; '{}' holds {what} of {given}", path.display());
+    Err(Failure::new(text).help("the proof is about something else").invalid())
+}
+
+/// Inputs are compared as the integers that the proof is about.
+fn check_inputs(
+    key: &VerifyingKey,
+    verified: &assay_verifier::Verified,
+    given: &input::Samples,
+    path: &Path,
+) -> Outcome<()> {
+    check_batch(verified.batch, given.len(), path, "inputs")?;
+    for (i, sample) in given.iter().enumerate() {
+        for (k, (spec, values)) in key.inputs.iter().zip(sample).enumerate() {
+            let range = key.graph.inputs().get(k).map(|id| key.graph.node(*id).range);
+            let range = range.ok_or_else(|| Failure::new("the key describes another number of inputs"))?;
+            let (wanted, _) = spec.quantize(values, range.lo as i64, range.hi as i64)?;
+            let n = spec.len();
+            let shown = verified.inputs.get(k).and_then(|t| t.data.get(i * n..(i + 1) * n)).unwrap_or(&[]);
+            if let Some(at) = (0..n).find(|j| wanted.data.get(*j) != shown.get(*j)) {
+                let text = format!(
+                    "the proof is about another input: inference {i}, '{}', value {at} differs from '{}'",
+                    spec.name,
+                    path.display()
+                );
+                return Err(Failure::new(text).help("do not take its output for the output of this input").invalid());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Outputs are equal where they are nearest to the same step of the output's scale.
+fn check_outputs(specs: &[TensorSpec], shown: &[Vec<Vec<f32>>], given: &input::Samples, path: &Path) -> Outcome<()> {
+    check_batch(shown.len(), given.len(), path, "outputs")?;
+    for (i, (sample, proven)) in given.iter().zip(shown).enumerate() {
+        for ((spec, wanted), values) in specs.iter().zip(sample).zip(proven) {
+            let half = 0.5 * (-f64::from(spec.scale_bits)).exp2();
+            let same = |a: &f32, b: &f32| a == b || (f64::from(*a) - f64::from(*b)).abs() < half;
+            if let Some(at) = wanted.iter().zip(values).position(|(a, b)| !same(a, b)) {
+                let text = format!(
+                    "the proof shows another output: inference {i}, '{}', value {at} is {}, '{}' says {}",
+                    spec.name,
+                    values[at],
+                    path.display(),
+                    wanted[at]
+                );
+                return Err(Failure::new(text).help("the claimed output is not what the model computes").invalid());
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! What proving will cost: counts from the layout and the meter, times and memory from one table of constants.
+//!
+//! The constants are seconds on one core of the machine that the README's measurements come from, at the portable or
+//! vector device that [`assay_prover::device::Cpu`] chooses there; work on more cores divides by [`PARALLEL`] of them.
+//!
+//! | constant | unit | what it stands for |
+//! |---|---|---|
+//! | [`EVALUATE_MAC`] | multiply-accumulate | running the integer graph |
+//! | [`WITNESS_ENTRY`] | stack entry | keys, remainders, multiplicities |
+//! | [`COMMIT_ENTRY`] | stack entry | small-integer multi-scalar multiplication |
+//! | [`LEAF`] | leaf of the fraction tree | leaves, all layers and their sumchecks |
+//! | [`OPERAND_ENTRY`] | operand entry | the sumcheck of all contractions |
+//! | [`REDUCE_ENTRY`] | stack entry | the opening reduction |
+//! | [`OPEN_ENTRY`] | row entry | full-width work of the opening |
+//! | [`SRS_POINT`] | point | making development powers of tau |
+
+use crate::error::Outcome;
+use assay_circuits::{Graph, Op, Program, Visibility};
+use assay_prover::{Stage, setup::choose_row_bits};
+use assay_verifier::meter::{Cost, measure};
+
+/// Seconds per multiply-accumulate of the interpreter.
+const EVALUATE_MAC: f64 = 1.5e-9;
+/// Seconds per stack entry, witness layout.
+const WITNESS_ENTRY: f64 = 20e-9;
+/// Seconds per stack entry, commitment.
+const COMMIT_ENTRY: f64 = 300e-9;
+/// Seconds per leaf of the fraction tree.
+const LEAF: f64 = 350e-9;
+/// Seconds per operand entry of the contractions.
+const OPERAND_ENTRY: f64 = 60e-9;
+/// Seconds per stack entry, opening reduction.
+const REDUCE_ENTRY: f64 = 60e-9;
+/// Seconds per row entry, opening.
+const OPEN_ENTRY: f64 = 20e-6;
+/// Seconds per point of a development setup.
+pub(crate) const SRS_POINT: f64 = 12e-6;
+/// Share of further cores that becomes speed.
+const PARALLEL: f64 = 0.85;
+/// Bytes per leaf: numerators and denominators of all layers, and their copies in flight.
+const LEAF_BYTES: f64 = 230.0;
+/// Bytes per stack entry, both stacks.
+const ENTRY_BYTES: f64 = 45.0;
+/// Bytes that the program has before it proves anything.
+const BASE_BYTES: f64 = 12e6;
+
+/// What one proof costs.
+#[derive(Clone, Debug)]
+pub(crate) struct Estimate {
+    pub(crate) batch: usize,
+    pub(crate) row_bits: usize,
+    pub(crate) lookups: usize,
+    pub(crate) table_rows: usize,
+    pub(crate) leaves: usize,
+    pub(crate) witness_entries: usize,
+    pub(crate) model_entries: usize,
+    pub(crate) operand_entries: usize,
+    pub(crate) macs: u64,
+    pub(crate) meter: Cost,
+    pub(crate) proof_bytes: u64,
+    /// Predicted seconds of each stage of proving.
+    pub(crate) stages: Vec<(Stage, f64)>,
+    pub(crate) setup_seconds: f64,
+    pub(crate) memory_bytes: u64,
+}
+
+/// Entries of both operands of all contractions.
+fn operand_entries(graph: &Graph) -> usize {
+    let size = |i: usize| graph.nodes().get(i).map_or(0, |n| n.shape.iter().product());
+    graph
+        .nodes()
+        .iter()
+        .filter(|n| matches!(n.op, Op::Contraction(_)))
+        .flat_map(|n| n.inputs.iter().map(|i| size(i.0)))
+        .sum()
+}
+
+/// Estimates a batch.
+pub(crate) fn estimate(graph: &Graph, batch: usize, visibility: Visibility, row_bits: Option<usize>) -> Outcome<Estimate> {
+    let one = Program::inference(graph, 1, visibility)?;
+    let row_bits = row_bits.unwrap_or_else(|| choose_row_bits(&one));
+    let program = if batch == 1 { one } else { Program::inference(graph, batch, visibility)? };
+    let (meter, _) = measure(&program, row_bits).map_err(crate::error::Failure::new)?;
+    let leaves = 1usize << program.leaf_bits;
+    let witness_entries = 1usize << program.witness_bits;
+    let model_entries = 1usize << program.model_bits;
+    let operand_entries = operand_entries(&program.graph);
+    let macs = u64::try_from(program.graph.multiply_adds()).unwrap_or(u64::MAX);
+    let speed = 1.0 + PARALLEL * (rayon::current_num_threads() as f64 - 1.0);
+    let both = (witness_entries + model_entries) as f64;
+    let row = (row_bits as f64).exp2();
+    let stages = vec![
+        (Stage::Evaluate, macs as f64 * EVALUATE_MAC),
+        (Stage::Witness, witness_entries as f64 * WITNESS_ENTRY),
+        (Stage::Commit, witness_entries as f64 * COMMIT_ENTRY / speed),
+        (Stage::Lookups, leaves as f64 * LEAF / speed),
+        (Stage::Operators, operand_entries as f64 * OPERAND_ENTRY / speed),
+        (Stage::Reduction, both * REDUCE_ENTRY / speed),
+        (Stage::Opening, row * OPEN_ENTRY / speed),
+    ];
+    let registration = model_entries as f64 * (COMMIT_ENTRY + LEAF + REDUCE_ENTRY) + row * OPEN_ENTRY;
+    let public: usize = program.public.iter().map(|p| 4 + 8 * p.shape.iter().product::<usize>()).sum();
+    Ok(Estimate {
+        batch,
+        row_bits,
+        lookups: program.lookups(),
+        table_rows: program.table_rows(),
+        leaves,
+        witness_entries,
+        model_entries,
+        operand_entries,
+        macs,
+        meter,
+        // Header: magic, version, kind, key digest, batch, number of public tensors.
+        proof_bytes: (8 + 2 + 1 + 32 + 4 + 4 + public + meter.argument_bytes) as u64,
+        stages,
+        setup_seconds: (model_entries as f64 * COMMIT_ENTRY + registration) / speed,
+        memory_bytes: (BASE_BYTES + LEAF_BYTES * leaves as f64 + ENTRY_BYTES * both) as u64,
+    })
+}
+
+impl Estimate {
+    /// Predicted seconds to prove.
+    pub(crate) fn prove_seconds(&self) -> f64 {
+        self.stages.iter().map(|(_, s)| s).sum()
+    }
+
+    /// Predicted seconds of a stage.
+    pub(crate) fn of(&self, stage: Stage) -> f64 {
+        self.stages.iter().filter(|(s, _)| *s == stage).map(|(_, t)| t).sum()
+    }
+}

@@ -1,0 +1,410 @@
+//! The steps that commands are made of: model, key, proof, check.
+
+use crate::{
+    App,
+    args::{BatchArgs, KeyArgs, QuantArgs},
+    cost,
+    error::{Failure, Outcome},
+    files::{self, Kind},
+    input::{self, Role, Samples},
+    output::{bytes, count, seconds},
+    progress::Progress,
+    srs,
+};
+use assay_circuits::{
+    Program, Tensor, Visibility, canonical,
+    model::{Model, TensorSpec},
+    onnx::{self, CompileOptions, FloatModel},
+};
+use assay_prover::{
+    ProvingKey, Recorder, SetupOptions, Stage,
+    device::Cpu,
+    setup::{self, choose_row_bits},
+    srs::Srs,
+};
+use assay_verifier::{
+    CoreProof, VerifyingKey,
+    core::{Verified, check_registration, hex, verify},
+};
+use serde_json::{Value, json};
+use std::{path::Path, time::Instant};
+
+/// Runs `f` and returns its seconds too.
+pub(crate) fn timed<T>(f: impl FnOnce() -> T) -> (T, f64) {
+    let start = Instant::now();
+    let out = f();
+    (out, start.elapsed().as_secs_f64())
+}
+
+/// A model and the seconds that compiling it took, if it was compiled now.
+pub(crate) struct Compiled {
+    pub(crate) model: Model,
+    pub(crate) seconds: Option<f64>,
+}
+
+/// Reads a compiled model, or compiles an ONNX one.
+pub(crate) fn load_model(app: &App, path: &Path, quant: &QuantArgs, private_output: bool) -> Outcome<Compiled> {
+    match files::kind(path)? {
+        Kind::Model => {
+            if quant.is_used() {
+                return Err(Failure::new(format!("'{}' is compiled already", path.display()))
+                    .help("options for quantization need the .onnx file"));
+            }
+            let bytes = files::read_kind(path, Kind::Model)?;
+            let model = Model::from_bytes(&bytes).map_err(|e| Failure::from(e).in_file(path))?;
+            Ok(Compiled { model, seconds: None })
+        }
+        Kind::Other => {
+            let float = load_onnx(path)?;
+            let samples = calibration(&float, quant.calibrate.as_deref())?;
+            let (model, seconds) =
+                timed(|| compile(app, &float, &quant.options(private_output), samples.as_deref()));
+            Ok(Compiled { model: model.map_err(|f| f.in_file(path))?, seconds: Some(seconds) })
+        }
+        kind => Err(Failure::new(format!("'{}' is {}; expected a model", path.display(), kind.name()))
+            .help("pass an .onnx file, or what `assay compile MODEL.onnx -o FILE` wrote")),
+    }
+}
+
+pub(crate) fn load_onnx(path: &Path) -> Outcome<FloatModel> {
+    let kind = files::kind(path)?;
+    if kind != Kind::Other {
+        return Err(Failure::new(format!("'{}' is {}; expected an ONNX model", path.display(), kind.name())));
+    }
+    onnx::load(path).map_err(|e| Failure::from(e).in_file(path))
+}
+
+/// Samples for calibration from a file.
+pub(crate) fn calibration(float: &FloatModel, path: Option<&Path>) -> Outcome<Option<Samples>> {
+    let Some(path) = path else { return Ok(None) };
+    let specs: Vec<TensorSpec> = float
+        .inputs
+        .iter()
+        .map(|(name, shape)| TensorSpec { name: name.clone(), shape: shape.clone(), scale_bits: 0 })
+        .collect();
+    input::read(path, &specs, Role::Calibration).map(Some)
+}
+
+/// Quantizes, with progress, and warns where the report is bad.
+pub(crate) fn compile(
+    app: &App,
+    float: &FloatModel,
+    options: &CompileOptions,
+    calibration: Option<&[Vec<Vec<f32>>]>,
+) -> Outcome<Model> {
+    let progress = Progress::start(&app.output, "compile", 0.0);
+    let mut report = |stage: &str, done: u64, total: u64| progress.set(stage, done, total);
+    let model = onnx::compile(float, options, calibration, &mut report)?;
+    drop(progress);
+    let r = &model.report;
+    if r.generated {
+        app.output.warn("no calibration data: ranges come from made-up samples; pass real inputs with --calibrate DATA");
+    }
+    if !r.generated && (r.top1() < 0.99 || r.max_error() > 0.01) {
+        app.output.warn(format!(
+            "the quantized model agrees with the float model on {:.1} % of samples, with an error of up to {:.2} % of the \
+             output's range; wider --weight-bits or --activation-bits may help",
+            100.0 * r.top1(),
+            100.0 * r.max_error()
+        ));
+    }
+    Ok(model)
+}
+
+/// The accuracy report as lines for people.
+pub(crate) fn report_lines(model: &Model) -> Vec<String> {
+    let r = &model.report;
+    let kind = if r.generated { "made-up" } else { "calibration" };
+    let mut out = vec![format!(
+        "quantized to {}-bit weights and {}-bit activations; against the float model on {} {kind} samples:",
+        r.weight_bits, r.activation_bits, r.samples
+    )];
+    for o in &r.outputs {
+        out.push(format!(
+            "  output '{}': top-1 agreement {:.2} %, error of the range: mean {:.3} %, largest {:.3} %",
+            o.name,
+            100.0 * o.top1,
+            100.0 * o.mean_error,
+            100.0 * o.max_error
+        ));
+    }
+    if let Some((name, error)) = &r.worst_layer {
+        out.push(format!("  worst layer '{name}': largest error {:.3} % of its range", 100.0 * error));
+    }
+    for (name, n) in &r.saturations {
+        out.push(format!("  '{name}': {} values were clamped", count(*n)));
+    }
+    out.extend(r.notes.iter().map(|n| format!("  note: {n}")));
+    out
+}
+
+/// The accuracy report for programs.
+pub(crate) fn report_json(model: &Model) -> Value {
+    let r = &model.report;
+    json!({
+        "weight_bits": r.weight_bits,
+        "activation_bits": r.activation_bits,
+        "samples": r.samples,
+        "generated": r.generated,
+        "top1": r.top1(),
+        "max_error": r.max_error(),
+        "outputs": r.outputs.iter().map(|o| json!({
+            "name": o.name, "top1": o.top1, "mean_error": o.mean_error, "max_error": o.max_error, "range": o.range,
+        })).collect::<Vec<_>>(),
+        "worst_layer": r.worst_layer.as_ref().map(|(n, e)| json!({ "name": n, "max_error": e })),
+        "saturations": r.saturations.iter().map(|(n, c)| json!({ "name": n, "count": c })).collect::<Vec<_>>(),
+        "notes": r.notes,
+    })
+}
+
+/// A key ready to prove with.
+pub(crate) struct Prepared {
+    pub(crate) key: ProvingKey,
+    pub(crate) seconds: f64,
+    pub(crate) cached: bool,
+}
+
+/// Makes a key, or takes it from the cache.
+pub(crate) fn prepare(app: &App, model: &Model, args: &KeyArgs, use_cache: bool) -> Outcome<Prepared> {
+    let visibility = args.visibility();
+    let program = Program::inference(&model.graph, 1, visibility)?;
+    let row_bits = args.row_bits.map_or_else(|| choose_row_bits(&program), usize::from);
+    let srs = srs::choose(app, args.srs.as_deref(), u32::try_from(row_bits).unwrap_or(u32::MAX))?;
+    warn_insecure(app, srs.insecure_dev);
+    let start = Instant::now();
+    let entry = srs::key_entry(&[
+        &model.model_id()?,
+        &canonical::to_bytes(&(&model.inputs, &model.outputs))?,
+        &canonical::to_bytes(&visibility)?,
+        &row_bits.to_be_bytes(),
+        &srs.hash,
+        env!("CARGO_PKG_VERSION").as_bytes(),
+    ]);
+    if use_cache && let Some(bytes) = app.cache.get(&entry, &app.output) {
+        let key = VerifyingKey::from_bytes(&bytes).ok().and_then(|k| setup::load(model, k, &srs).ok());
+        match key {
+            Some(key) if key.verifying.visibility == visibility && key.verifying.row_bits == row_bits => {
+                return Ok(Prepared { key, seconds: start.elapsed().as_secs_f64(), cached: true });
+            }
+            _ => app.cache.discard(&entry, &app.output),
+        }
+    }
+    let key = set_up(app, model, &srs, visibility, row_bits)?;
+    let seconds = start.elapsed().as_secs_f64();
+    app.cache.put(&entry, &key.verifying.to_bytes()?);
+    Ok(Prepared { key, seconds, cached: false })
+}
+
+fn set_up(app: &App, model: &Model, srs: &Srs, visibility: Visibility, row_bits: usize) -> Outcome<ProvingKey> {
+    let predicted = cost::estimate(&model.graph, 1, visibility, Some(row_bits))?;
+    let progress = Progress::start(&app.output, "setup", predicted.setup_seconds);
+    let watch = |stage: Stage| progress.stage(stage.name(), predicted.setup_seconds / 3.0);
+    let options = SetupOptions { visibility, row_bits: Some(row_bits) };
+    Ok(setup::setup(&Cpu::default(), model, srs, options, &Recorder::new(Some(&watch)))?)
+}
+
+/// Loads a key from a file for proving.
+pub(crate) fn load_key(app: &App, model: &Model, path: &Path, srs_file: Option<&Path>) -> Outcome<Prepared> {
+    let verifying = read_key(path)?;
+    let power = u32::try_from(verifying.row_bits).unwrap_or(u32::MAX);
+    let srs = srs::of_key(app, &verifying.srs, srs_file, power)?;
+    warn_insecure(app, srs.insecure_dev);
+    let (key, seconds) = timed(|| setup::load(model, verifying, &srs));
+    Ok(Prepared { key: key.map_err(|e| Failure::from(e).in_file(path))?, seconds, cached: true })
+}
+
+pub(crate) fn read_key(path: &Path) -> Outcome<VerifyingKey> {
+    let bytes = files::read_kind(path, Kind::Key)?;
+    VerifyingKey::from_bytes(&bytes).map_err(|e| Failure::from(e).in_file(path))
+}
+
+pub(crate) fn warn_insecure(app: &App, insecure: bool) {
+    if insecure {
+        app.output.warn(format!("INSECURE {}", srs::INSECURE));
+    }
+}
+
+/// A proof that was made and checked.
+pub(crate) struct Proven {
+    pub(crate) proof: CoreProof,
+    pub(crate) bytes: Vec<u8>,
+    /// `outputs[i][k]`: output `k` of inference `i`.
+    pub(crate) outputs: Vec<Vec<Vec<f32>>>,
+    pub(crate) stages: Vec<(Stage, f64)>,
+    pub(crate) prove_seconds: f64,
+    pub(crate) verify_seconds: f64,
+}
+
+/// Reads the samples that a proof will be about.
+pub(crate) fn read_samples(model: &Model, path: &Path, batch: BatchArgs) -> Outcome<Samples> {
+    let samples = input::read(path, &model.inputs, Role::Input)?;
+    input::take(samples, batch.from, batch.batch, path)
+}
+
+/// Quantizes, proves, and checks the proof as a verifier would.
+pub(crate) fn prove(app: &App, model: &Model, key: &ProvingKey, samples: &Samples) -> Outcome<Proven> {
+    let mut tensors = Vec::with_capacity(samples.len());
+    let mut clamped = 0;
+    for s in samples {
+        let (t, n) = model.quantize_all(s)?;
+        clamped += n;
+        tensors.push(t);
+    }
+    if clamped > 0 {
+        app.output.warn(format!(
+            "{} input values are outside of the calibrated range and were clamped; calibrate with such inputs",
+            count(clamped as u64)
+        ));
+    }
+    let predicted = cost::estimate(&model.graph, samples.len(), key.verifying.visibility, Some(key.verifying.row_bits))?;
+    let progress = Progress::start(&app.output, "prove", predicted.prove_seconds());
+    let watch = |stage: Stage| progress.stage(stage.name(), predicted.of(stage));
+    let recorder = Recorder::new(Some(&watch));
+    let (proved, prove_seconds) = timed(|| assay_prover::prove(&Cpu::default(), key, &tensors, &recorder));
+    let stages = recorder.seconds();
+    drop(progress);
+    let proved = proved?;
+    for s in &proved.saturations {
+        app.output.warn(format!(
+            "at node '{}' {} values left the calibrated range and were clamped, which the proof covers; the output may be \
+             far from the float model's: calibrate with inputs like these",
+            s.name,
+            count(s.count as u64)
+        ));
+    }
+    let (verified, verify_seconds) = timed(|| verify(&key.verifying, &proved.proof));
+    verified.map_err(|e| {
+        Failure::new(format!("internal error: the new proof does not verify: {e}"))
+            .help("this is a bug in assay: please report it with the model and the input")
+    })?;
+    Ok(Proven {
+        bytes: proved.proof.to_bytes(),
+        outputs: by_sample(&model.outputs, &proved.outputs, samples.len())?,
+        proof: proved.proof,
+        stages,
+        prove_seconds,
+        verify_seconds,
+    })
+}
+
+/// Floats of tensors that hold a whole batch: `[sample][tensor]`.
+pub(crate) fn by_sample(specs: &[TensorSpec], tensors: &[Tensor], batch: usize) -> Outcome<Vec<Vec<Vec<f32>>>> {
+    let one = |i: usize, spec: &TensorSpec, t: &Tensor| -> Outcome<Vec<f32>> {
+        let n = spec.len();
+        let data = t.data.get(i * n..(i + 1) * n).ok_or_else(|| Failure::new("a tensor of the proof is cut short"))?;
+        Ok(spec.dequantize(&Tensor { shape: spec.shape.clone(), data: data.to_vec() })?)
+    };
+    (0..batch).map(|i| specs.iter().zip(tensors).map(|(s, t)| one(i, s, t)).collect()).collect()
+}
+
+/// A key and a proof, checked; all times in seconds.
+pub(crate) struct Checked {
+    pub(crate) verified: Verified,
+    pub(crate) registration_seconds: f64,
+    pub(crate) verify_seconds: f64,
+}
+
+/// Checks a key and a proof.
+pub(crate) fn check(key: &VerifyingKey, proof: &CoreProof) -> Outcome<Checked> {
+    let (registered, registration_seconds) = timed(|| check_registration(key));
+    registered.map_err(|e| {
+        Failure::new(format!("the key is not valid: {e}"))
+            .help("its weights or tables are not what it says: no proof under it means anything")
+            .invalid()
+    })?;
+    let (verified, verify_seconds) = timed(|| verify(key, proof));
+    Ok(Checked { verified: verified?, registration_seconds, verify_seconds })
+}
+
+/// Floats for JSON with as few digits as give the same 32-bit float.
+pub(crate) fn floats_json(values: &[f32]) -> Value {
+    values.iter().map(|v| v.to_string().parse::<f64>().map_or(Value::Null, Value::from)).collect()
+}
+
+/// One list for each tensor of each sample, as in input files.
+pub(crate) fn samples_json(samples: &[Vec<Vec<f32>>]) -> Value {
+    samples.iter().flatten().map(|v| floats_json(v)).collect()
+}
+
+/// Stage seconds for JSON.
+pub(crate) fn stages_json(stages: &[(Stage, f64)]) -> Value {
+    Value::Object(stages.iter().map(|(s, t)| (s.name().to_owned(), json!(t))).collect())
+}
+
+/// "commit 12 ms, lookups 30 ms".
+pub(crate) fn stages_text(stages: &[(Stage, f64)]) -> String {
+    stages.iter().map(|(s, t)| format!("{} {}", s.name(), seconds(*t))).collect::<Vec<_>>().join(", ")
+}
+
+/// Says what was proven, and how long it took.
+pub(crate) fn say_proven(app: &App, prepared: &Prepared, proven: &Proven) {
+    let o = &app.output;
+    let n = proven.proof.batch;
+    o.say(format!(
+        "setup   {}{}",
+        seconds(prepared.seconds),
+        if prepared.cached { " (the key was there already)" } else { "" }
+    ));
+    o.say(format!(
+        "prove   {} for {n} inference{} ({})",
+        seconds(proven.prove_seconds),
+        if n == 1 { "" } else { "s" },
+        stages_text(&proven.stages)
+    ));
+    o.say(format!("verify  {}", seconds(proven.verify_seconds)));
+    o.say(format!("proof   {}; sound, but NOT hiding", bytes(proven.bytes.len() as u64)));
+}
+
+/// The fields of a result that every proof has.
+pub(crate) fn proven_json(model: &Model, prepared: &Prepared, proven: &Proven) -> Outcome<Value> {
+    let v = prepared.key.verifying.visibility;
+    Ok(json!({
+        "valid": true,
+        "model_id": hex(&model.model_id()?),
+        "key_digest": hex(&prepared.key.digest),
+        "batch": proven.proof.batch,
+        "setup_seconds": prepared.seconds,
+        "setup_cached": prepared.cached,
+        "prove_seconds": proven.prove_seconds,
+        "verify_seconds": proven.verify_seconds,
+        "stage_seconds": stages_json(&proven.stages),
+        "proof_bytes": proven.bytes.len(),
+        "outputs": samples_json(&proven.outputs),
+        "visibility": { "inputs": v.inputs, "weights": v.weights, "outputs": v.outputs },
+        "insecure_srs": prepared.key.verifying.srs.insecure_dev,
+        "hiding": false,
+    }))
+}
+
+/// At most `limit` numbers of a tensor, for people.
+pub(crate) fn short_list(values: &[f32], limit: usize) -> String {
+    let shown: Vec<String> = values.iter().take(limit).map(|v| format!("{v:.4}")).collect();
+    let more = values.len().saturating_sub(limit);
+    let tail = if more > 0 { format!(", ... {} more", count(more as u64)) } else { String::new() };
+    format!("[{}{tail}]", shown.join(", "))
+}
+
+/// Index of the largest entry.
+pub(crate) fn argmax(values: &[f32]) -> usize {
+    let mut best = 0;
+    for (i, v) in values.iter().enumerate() {
+        if values.get(best).is_some_and(|b| v > b) {
+            best = i;
+        }
+    }
+    best
+}
+
+/// Says the outputs, a few inferences of them.
+pub(crate) fn say_outputs(app: &App, specs: &[TensorSpec], outputs: &[Vec<Vec<f32>>], what: &str) {
+    const SHOWN: usize = 8;
+    for (i, sample) in outputs.iter().take(SHOWN).enumerate() {
+        for (spec, values) in specs.iter().zip(sample) {
+            let top = if values.len() > 1 { format!("  largest at {}", argmax(values)) } else { String::new() };
+            app.output.say(format!("{what} {i} '{}' {:?} = {}{top}", spec.name, spec.shape, short_list(values, 12)));
+        }
+    }
+    if outputs.len() > SHOWN {
+        app.output.say(format!("... and {} more inferences (--json has all)", outputs.len() - SHOWN));
+    }
+}

@@ -1,0 +1,163 @@
+//! Runs the built binary in a folder of its own, with a cache that all tests share.
+#![allow(dead_code, reason = "each test file uses a part")]
+
+use serde_json::Value;
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+/// A folder that is removed at the end.
+pub struct Sandbox {
+    pub dir: PathBuf,
+    cache: PathBuf,
+}
+
+/// What a run left behind.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Sandbox {
+    /// A fresh folder; `name` must differ from test to test.
+    pub fn new(name: &str) -> Self {
+        let tmp = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let dir = tmp.join(format!("{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        std::fs::create_dir_all(&dir).unwrap();
+        Self { dir, cache: tmp.join("cache") }
+    }
+
+    /// The same with an empty cache.
+    pub fn with_own_cache(name: &str) -> Self {
+        let mut s = Self::new(name);
+        s.cache = s.dir.join("cache");
+        s
+    }
+
+    pub fn cache(&self) -> &Path {
+        &self.cache
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        std::fs::write(self.path(name), bytes).unwrap();
+    }
+
+    pub fn read(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.path(name)).unwrap()
+    }
+
+    /// Runs `assay` in the folder. Whatever happens, it must not show a panic, and must end with code 0, 1 or 2.
+    pub fn assay(&self, args: &[&str]) -> Ran {
+        let out = Command::new(env!("CARGO_BIN_EXE_assay"))
+            .args(args)
+            .current_dir(&self.dir)
+            .env("ASSAY_CACHE", &self.cache)
+            .env("RUST_BACKTRACE", "1")
+            .env_remove("NO_COLOR")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let clean = |b: Vec<u8>| String::from_utf8(b).unwrap().replace(&self.dir.display().to_string(), "[DIR]");
+        let ran = Ran { code: out.status.code().unwrap_or(-1), stdout: clean(out.stdout), stderr: clean(out.stderr) };
+        for text in [&ran.stdout, &ran.stderr] {
+            for word in ["panicked", "internal error", "backtrace", "unwrap()"] {
+                assert!(!text.contains(word), "{args:?} says '{word}': {ran:#?}");
+            }
+        }
+        assert!((0..=2).contains(&ran.code), "{args:?}: {ran:#?}");
+        ran
+    }
+
+    /// Runs and expects success.
+    pub fn ok(&self, args: &[&str]) -> Ran {
+        let ran = self.assay(args);
+        assert_eq!(ran.code, 0, "{args:?}: {ran:#?}");
+        ran
+    }
+
+    /// Runs with `--json` and expects success; the last line.
+    pub fn json(&self, args: &[&str]) -> Value {
+        let ran = self.ok(&[args, &["--json"]].concat());
+        assert_eq!(ran.stderr, "", "{args:?}");
+        ran.last_json()
+    }
+
+    /// Runs and expects a failure with this code whose text holds all of these words; all of its text.
+    pub fn fails(&self, code: i32, args: &[&str], words: &[&str]) -> String {
+        let ran = self.assay(args);
+        assert_eq!(ran.code, code, "{args:?}: {ran:#?}");
+        // Lines are wrapped for people.
+        let flat = ran.stderr.replace('│', " ").split_whitespace().collect::<Vec<_>>().join(" ");
+        for w in words {
+            assert!(flat.contains(w), "{args:?} does not say '{w}': {ran:#?}");
+        }
+        assert_eq!(ran.stderr.matches('×').count(), 1, "one error: {ran:#?}");
+        ran.stderr
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+impl Ran {
+    /// The last line as JSON; every line must be JSON.
+    pub fn last_json(&self) -> Value {
+        let mut last = Value::Null;
+        for line in self.stdout.lines() {
+            last = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e} in '{line}': {self:#?}"));
+        }
+        last
+    }
+}
+
+pub const ASSETS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets");
+
+pub fn mlp() -> String {
+    format!("{ASSETS}/digits_mlp.onnx")
+}
+
+pub fn cnn() -> String {
+    format!("{ASSETS}/digits_cnn.onnx")
+}
+
+pub fn digits() -> String {
+    format!("{ASSETS}/digits_test.npz")
+}
+
+/// A sandbox with `model`, `key` and `proof` of one test image, and the image as `input.json`.
+pub fn digits_proof(name: &str) -> Sandbox {
+    let s = Sandbox::new(name);
+    let fixed = ["--weight-bits", "8", "--activation-bits", "8"];
+    s.ok(&[&["compile", &mlp(), "--calibrate", &digits(), "-o", "model"], &fixed[..]].concat());
+    s.ok(&["setup", "model", "-o", "key"]);
+    let row = image(5);
+    s.write("input.json", format!("{{\"input_data\": [{row:?}]}}"));
+    s.ok(&["prove", "model", "input.json", "--key", "key", "-o", "proof"]);
+    s
+}
+
+/// Pixels that look a little like a digit.
+pub fn image(seed: usize) -> Vec<f32> {
+    (0..64).map(|i| ((i * 7 + seed * 13) % 17) as f32 / 16.0).collect()
+}
+
+/// A `.npy` file of 32-bit floats.
+pub fn npy(shape: &str, values: &[f32]) -> Vec<u8> {
+    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n");
+    let mut out = b"\x93NUMPY\x01\x00".to_vec();
+    out.extend((header.len() as u16).to_le_bytes());
+    out.extend(header.as_bytes());
+    values.iter().for_each(|v| out.extend(v.to_le_bytes()));
+    out
+}

@@ -1,0 +1,43 @@
+//! The demo, from nothing.
+
+mod common;
+
+use common::Sandbox;
+
+#[test]
+fn demo_of_both_networks() {
+    let s = Sandbox::with_own_cache("demo");
+    for model in ["mlp", "cnn"] {
+        let ran = s.ok(&["demo", "--model", model, "--images", "2"]);
+        for word in ["██", "proven:", "prove ", "verify ", "NOT", "rejected", "top-1 agreement"] {
+            assert!(ran.stdout.contains(word), "{ran:#?}");
+        }
+        assert!(ran.stderr.contains("INSECURE"), "{ran:#?}");
+    }
+    // The second time, keys and powers of tau are there.
+    let v = s.json(&["demo", "--model", "mlp"]);
+    assert_eq!(v["setup_cached"], true);
+}
+
+#[test]
+fn demo_as_json() {
+    let v = Sandbox::new("demo-json").json(&["demo", "--images", "3", "--threads", "1"]);
+    assert_eq!(v["event"], "result");
+    assert_eq!(v["valid"], true);
+    for field in ["prove_seconds", "setup_seconds", "verify_seconds", "proof_bytes", "peak_memory_bytes"] {
+        assert!(v[field].as_f64().is_some_and(|x| x > 0.0), "{field}: {v}");
+    }
+    assert_eq!(v["model_id"].as_str().map(str::len), Some(64));
+    assert_eq!(v["outputs"].as_array().map(Vec::len), Some(3));
+    assert_eq!(v["outputs"][0].as_array().map(Vec::len), Some(10));
+    let list = |name: &str| v[name].as_array().unwrap().clone();
+    assert_eq!(list("predictions").len(), 3);
+    // The networks get 97 and 99 % of the test images right, and these three are among them.
+    assert_eq!(list("predictions"), list("labels"));
+    assert_eq!(v["forgery_rejected"], true);
+    assert_eq!(v["hiding"], false);
+    assert_eq!(v["insecure_srs"], true);
+    assert!(v["report"]["top1"].as_f64().is_some_and(|x| x >= 0.99), "{v}");
+    assert!(v["report"]["max_error"].as_f64().is_some_and(|x| x <= 0.01), "{v}");
+    assert_eq!(v["report"]["generated"], false);
+}

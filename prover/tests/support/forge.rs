@@ -1,0 +1,376 @@
+//! A second prover, for lies: slow, written from the protocol document rather than from the prover, over field elements
+//! throughout. With nothing changed it sends the very messages of the real prover; with a changed witness it follows the
+//! protocol as far as a chosen lie carries it.
+
+mod protocol;
+
+use super::key_inputs;
+use ark_ec::CurveGroup;
+use ark_ff::{AdditiveGroup, Field};
+use assay_circuits::{
+    Op, Program, Ring, Tensor, TensorRole,
+    eval::eval,
+    ops::OpClass,
+    program::{BlockValues, Content, Segment, Source, side_of},
+    relation::{self, RelationError},
+    ring::index_bits,
+};
+use assay_prover::{
+    ProvingKey,
+    msm::msm,
+    witness::{Witness, model_stack},
+};
+use assay_verifier::{
+    CoreProof, Fr, G1Affine, VerifyError, VerifyingKey,
+    core::{Kind, statement_digest, verify},
+    protocol::padded_bits,
+};
+use std::collections::HashMap;
+
+/// How far a prover of a false statement adapts its messages so that check after check still passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lie {
+    /// Not at all: true messages about false contents.
+    Truth,
+    /// Lookups without a row pretend to hit the first row of their block.
+    Leaves,
+    /// True leaves; the children of layers 0 up to this one are chosen so that those layers' checks pass.
+    Tree(usize),
+    /// `Leaves`, and the bilinear sum that makes the linear claim true.
+    Sum,
+    /// `Sum`, and the first operand that makes the bilinear check pass.
+    Operand,
+    /// `Leaves`, and the `f(x)` that makes the reduction's check pass.
+    Witness,
+    /// `Leaves`, and the `W(x)` that makes the reduction's check pass.
+    Model,
+    /// `Witness`, and an opening of another row that has the claimed value.
+    Opening,
+    /// `Leaves`, for a verifier that absorbs `h(inf)` after it has drawn the round's challenge: the first round of the
+    /// reduction makes up for what the claim lacks.
+    LateRound,
+    /// `Leaves`, for a verifier that absorbs `lhs` and `rhs` after it has drawn `rho`.
+    LateOperands,
+    /// `Leaves`, for a verifier that absorbs `f(x)` and `W(x)` after it has drawn `gamma`.
+    LateStacks,
+}
+
+/// A statement, a witness and the lie to tell about them.
+#[derive(Clone)]
+pub struct Forge {
+    pub program: Program,
+    pub kind: Kind,
+    pub key_digest: [u8; 32],
+    pub batch: u32,
+    pub public: Vec<Vec<i64>>,
+    pub row_bits: usize,
+    pub bases: Vec<G1Affine>,
+    /// The rows that the key commits to.
+    pub model_rows: Vec<G1Affine>,
+    /// Real entries of every committed tensor.
+    pub contents: Vec<Vec<i64>>,
+    /// Cells of the stacks (role, index, added value) beyond what `contents` says: padding, or values that are no integers.
+    pub cells: Vec<(TensorRole, usize, Fr)>,
+    pub lie: Lie,
+    /// Added to the multiplicity of the first row of the first block.
+    pub bonus: Fr,
+    /// The digest that challenges are drawn from, where it is not the statement's.
+    pub stale: Option<[u8; 32]>,
+}
+
+/// Places of a tensor's entries in its stack, row-major.
+pub fn places(program: &Program, tensor: usize) -> Vec<usize> {
+    let t = &program.tensors[tensor];
+    padded_places(&t.shape).into_iter().map(|p| t.offset + p).collect()
+}
+
+/// Places of entries within a block padded per axis, row-major.
+fn padded_places(shape: &[usize]) -> Vec<usize> {
+    shape.iter().fold(vec![0], |places, d| {
+        places.iter().flat_map(|p| (0..*d).map(move |i| (p << index_bits(*d)) + i)).collect()
+    })
+}
+
+fn fr(v: i64) -> Fr {
+    Fr::from_i128(i128::from(v))
+}
+
+/// The true leaves, or those of the lie.
+struct Leaves {
+    p: Vec<Fr>,
+    q: Vec<Fr>,
+}
+
+impl Forge {
+    /// The honest prover's statement and witness.
+    pub fn inference(key: &ProvingKey, inputs: &[Vec<Tensor>]) -> Self {
+        let program = key.verifying.program(inputs.len()).unwrap();
+        let values = eval(&program.graph, &key.weights, &key_inputs(&program, inputs)).unwrap();
+        let witness = Witness::build(&program, &values).unwrap();
+        let public = program
+            .public
+            .iter()
+            .map(|p| match p.source {
+                Source::Node(id) => values.of(id).data.clone(),
+                Source::Tensor(_) => unreachable!(),
+            })
+            .collect();
+        Self::new(key, program, Kind::Inference, inputs.len(), public, &witness.stack)
+    }
+
+    /// The registration of the key's model.
+    pub fn registration(key: &ProvingKey) -> Self {
+        let program = Program::registration(&key.verifying.graph).unwrap();
+        let public = program.registration_public();
+        let stack = vec![0; 1 << program.witness_bits];
+        let mut forge = Self::new(key, program, Kind::Registration, 1, public, &stack);
+        forge.recount();
+        forge
+    }
+
+    fn new(
+        key: &ProvingKey,
+        program: Program,
+        kind: Kind,
+        batch: usize,
+        public: Vec<Vec<i64>>,
+        witness: &[i32],
+    ) -> Self {
+        let model = model_stack(&program, &key.weights).unwrap();
+        let contents = program
+            .tensors
+            .iter()
+            .enumerate()
+            .map(|(i, t)| {
+                let stack = if t.role == TensorRole::Witness { witness } else { &model };
+                places(&program, i).into_iter().map(|p| i64::from(stack[p])).collect()
+            })
+            .collect();
+        Self {
+            program,
+            kind,
+            key_digest: key.digest,
+            batch: batch as u32,
+            public,
+            row_bits: key.verifying.row_bits,
+            bases: key.bases.clone(),
+            model_rows: key.verifying.rows.clone(),
+            contents,
+            cells: vec![],
+            lie: Lie::Truth,
+            bonus: Fr::ZERO,
+            stale: None,
+        }
+    }
+
+    /// The same forger with another lie, which may need other multiplicities.
+    pub fn with(&self, lie: Lie) -> Self {
+        let mut other = Self { lie, ..self.clone() };
+        other.recount();
+        other
+    }
+
+    /// Recomputes, from the inputs on, the outputs of all lookups with their remainders and clamps, but for the tensors in
+    /// `kept`; then multiplicities and public values.
+    pub fn rederive(&mut self, kept: &[usize]) {
+        let graph = self.program.graph.clone();
+        for (i, node) in graph.nodes().iter().enumerate() {
+            let Op::Lookup(op) = &node.op else { continue };
+            let table = op.table(graph.tables()).unwrap();
+            let input = self.values()[node.inputs[0].0].clone().unwrap();
+            let half = if op.shift == 0 { 0 } else { 1 << (op.shift - 1) };
+            for (t, tensor) in self.program.tensors.iter().enumerate().filter(|(t, _)| !kept.contains(t)) {
+                let high = |v: i64| (op.key(v) - table.key_min) >> table.key_bits();
+                let new = |v: i64| match tensor.content {
+                    Content::Node(id) if id.0 == i => Some(i64::from(table.get(op.key(v)))),
+                    Content::Remainder { node, low, bits } if node.0 == i => Some(((v + half) >> low) & ((1 << bits) - 1)),
+                    Content::High(id) if id.0 == i => Some(high(v)),
+                    Content::Side(id) if id.0 == i => Some(i64::from(side_of(high(v)))),
+                    _ => None,
+                };
+                if let Some(entries) = input.data.iter().map(|v| new(*v)).collect() {
+                    self.contents[t] = entries;
+                }
+            }
+        }
+        let values = self.values();
+        for (p, v) in self.program.public.iter().zip(&mut self.public) {
+            if let Source::Node(id) = p.source {
+                *v = values[id.0].as_ref().unwrap().data.clone();
+            }
+        }
+        self.recount();
+    }
+
+    /// The first committed tensor with a content.
+    pub fn find(&self, wanted: impl Fn(&Content) -> bool) -> usize {
+        self.program.tensors.iter().position(|t| wanted(&t.content)).unwrap()
+    }
+
+    /// The committed value of the node with a name.
+    pub fn named(&self, name: &str) -> usize {
+        let id = self.program.graph.nodes().iter().position(|n| n.name == name).unwrap();
+        self.program.node_tensor[id].unwrap()
+    }
+
+    /// What the naive checker says.
+    pub fn relation(&self) -> Result<(), RelationError> {
+        relation::check(&self.program, &self.contents, &self.public)
+    }
+
+    /// A stack in whole rows.
+    pub fn stack(&self, role: TensorRole) -> Vec<Fr> {
+        let mut out = vec![Fr::ZERO; 1 << padded_bits(self.program.stack_bits(role), self.row_bits)];
+        for (i, t) in self.program.tensors.iter().enumerate().filter(|(_, t)| t.role == role) {
+            assert_eq!(t.shape.iter().product::<usize>(), self.contents[i].len());
+            for (place, v) in places(&self.program, i).into_iter().zip(&self.contents[i]) {
+                out[place] = fr(*v);
+            }
+        }
+        self.cells.iter().filter(|c| c.0 == role).for_each(|(_, at, v)| out[*at] += v);
+        if role == TensorRole::Witness {
+            out[self.program.tensors[self.program.blocks[0].multiplicity].offset] += self.bonus;
+        }
+        out
+    }
+
+    /// Commitments to a stack's rows.
+    pub fn commit(&self, stack: &[Fr]) -> Vec<G1Affine> {
+        stack.chunks(1 << self.row_bits).map(|r| msm(&self.bases[..r.len()], r).into_affine()).collect()
+    }
+
+    /// Values of all nodes that follow from the contents.
+    fn values(&self) -> Vec<Option<Tensor>> {
+        let graph = &self.program.graph;
+        let mut out: Vec<Option<Tensor>> = Vec::new();
+        for (i, node) in graph.nodes().iter().enumerate() {
+            let value = match self.program.node_tensor[i] {
+                Some(t) => Some(Tensor::new(node.shape.clone(), self.contents[t].clone()).unwrap()),
+                None if node.op.class() == OpClass::Committed => None,
+                None => {
+                    let inputs: Option<Vec<&Tensor>> = node.inputs.iter().map(|i| out[i.0].as_ref()).collect();
+                    inputs.map(|inputs| node.op.eval(&inputs, &node.shape, graph.tables()).unwrap())
+                }
+            };
+            out.push(value);
+        }
+        out
+    }
+
+    /// The key of every entry of a segment, in the field.
+    fn keys(&self, s: &Segment, values: &[Option<Tensor>]) -> Vec<Fr> {
+        let n = s.shape.iter().product();
+        let mut keys = vec![fr(s.key_constant.0) * <Fr as Ring>::pow2(s.key_constant.1); n];
+        for k in &s.key {
+            let source = match k.source {
+                Source::Node(id) => &values[id.0].as_ref().unwrap().data,
+                Source::Tensor(t) => &self.contents[t],
+            };
+            let c = fr(k.coefficient) * <Fr as Ring>::pow2(k.exponent);
+            keys.iter_mut().zip(source).for_each(|(key, v)| *key += c * fr(*v));
+        }
+        keys
+    }
+
+    fn block_values(&self, block: usize) -> Vec<i64> {
+        let b = &self.program.blocks[block];
+        match b.values {
+            BlockValues::Constant(v) => vec![i64::from(v); 1 << b.bits],
+            BlockValues::Committed(t) => self.contents[t].clone(),
+        }
+    }
+
+    /// For every entry of a segment the block and row that it hits.
+    fn hits(&self, s: &Segment, values: &[Option<Tensor>]) -> Vec<Option<(usize, usize)>> {
+        let at = |t: Option<usize>, i: usize| t.map_or(0, |t| self.contents[t][i]);
+        let blocks: Vec<(i128, HashMap<(Fr, i64), usize>)> = self
+            .program
+            .blocks
+            .iter()
+            .enumerate()
+            .map(|(k, b)| {
+                let rows = self.block_values(k).into_iter().enumerate();
+                (i128::from(b.tag), rows.map(|(r, v)| ((fr(b.key_min + r as i64), v), r)).collect())
+            })
+            .collect();
+        let hit = |(i, key): (usize, &Fr)| {
+            let tag = i128::from(self.program.blocks[s.block].tag) + i128::from(at(s.side, i));
+            let block = blocks.iter().position(|b| b.0 == tag)?;
+            Some((block, *blocks[block].1.get(&(*key, at(s.value, i)))?))
+        };
+        self.keys(s, values).iter().enumerate().map(hit).collect()
+    }
+
+    /// Sets every multiplicity to the number of lookups of its row; lookups without a row count for the first row of
+    /// their block if the lie says so.
+    pub fn recount(&mut self) {
+        let values = self.values();
+        let mut counts: Vec<Vec<i64>> = self.program.blocks.iter().map(|b| vec![0; 1 << b.bits]).collect();
+        for s in &self.program.segments {
+            for hit in self.hits(s, &values) {
+                match hit {
+                    Some((block, row)) => counts[block][row] += 1,
+                    None if self.pretends() => counts[s.block][0] += 1,
+                    None => {}
+                }
+            }
+        }
+        for (b, c) in self.program.blocks.iter().zip(counts) {
+            self.contents[b.multiplicity] = c;
+        }
+    }
+
+    fn pretends(&self) -> bool {
+        !matches!(self.lie, Lie::Truth | Lie::Tree(_))
+    }
+
+    fn leaves(&self, alpha: Fr, beta: Fr) -> Leaves {
+        let size = 1 << self.program.leaf_bits;
+        let (mut p, mut q) = (vec![Fr::ZERO; size], vec![alpha; size]);
+        let values = self.values();
+        let print = |key: Fr, value: i64, tag: i64| alpha - key - beta * fr(value) - beta * beta * fr(tag);
+        for s in &self.program.segments {
+            let first = &self.program.blocks[s.block];
+            let at = |t: Option<usize>, i: usize| t.map_or(0, |t| self.contents[t][i]);
+            let hits = self.hits(s, &values);
+            for (i, (place, key)) in padded_places(&s.shape).into_iter().zip(self.keys(s, &values)).enumerate() {
+                p[s.leaf + place] = Fr::ONE;
+                q[s.leaf + place] = if hits[i].is_none() && self.pretends() {
+                    print(fr(first.key_min), self.block_values(s.block)[0], first.tag as i64)
+                } else {
+                    print(key, at(s.value, i), first.tag as i64 + at(s.side, i))
+                };
+            }
+        }
+        for (k, b) in self.program.blocks.iter().enumerate() {
+            for (row, v) in self.block_values(k).into_iter().enumerate() {
+                p[b.leaf + row] = -fr(self.contents[b.multiplicity][row]);
+                q[b.leaf + row] = print(fr(b.key_min + row as i64), v, b.tag as i64);
+            }
+        }
+        p[self.program.blocks[0].leaf] -= self.bonus;
+        Leaves { p, q }
+    }
+
+    /// Chooses `bonus` such that the sum of all fractions is zero, for challenges known in advance.
+    pub fn balance(&mut self, alpha: Fr, beta: Fr) {
+        let Leaves { p, q } = self.leaves(alpha, beta);
+        let sum: Fr = p.iter().zip(&q).map(|(p, q)| *p / q).sum();
+        self.bonus += sum * q[self.program.blocks[0].leaf];
+    }
+
+    /// Digest of the statement with given rows.
+    pub fn digest(&self, rows: &[G1Affine]) -> [u8; 32] {
+        statement_digest(self.kind, &self.key_digest, self.batch, &self.public, rows, &[0; 32])
+    }
+
+    /// The argument as a proof file.
+    pub fn prove(&self) -> CoreProof {
+        CoreProof { key_digest: self.key_digest, batch: self.batch, public: self.public.clone(), argument: self.argue() }
+    }
+
+    /// What the verifier says.
+    pub fn verdict(&self, key: &VerifyingKey) -> Result<(), VerifyError> {
+        verify(key, &self.prove()).map(|_| ())
+    }
+}
