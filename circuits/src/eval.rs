@@ -33,21 +33,20 @@ impl Values {
         graph.outputs().iter().map(|id| self.of(*id).clone()).collect()
     }
 
-    /// The lookups at which values were clamped.
-    pub fn saturations(&self, graph: &Graph) -> Vec<Saturation> {
+    /// The lookups at which values were clamped. `limits` are those of [`crate::model::QuantReport`]; a lookup without any
+    /// clamps at the ends of its table.
+    pub fn saturations(&self, graph: &Graph, limits: &[(i64, i64)]) -> Vec<Saturation> {
         let mut out = Vec::new();
-        for (i, node) in graph.nodes().iter().enumerate() {
-            let Op::Lookup(op) = &node.op else { continue };
+        let lookups = graph.nodes().iter().enumerate().filter_map(|(i, n)| match &n.op {
+            Op::Lookup(op) => Some((i, n, op)),
+            _ => None,
+        });
+        for (k, (i, node, op)) in lookups.enumerate() {
             let Ok(table) = op.table(graph.tables()) else { continue };
-            let d = table.domain();
+            let first = table.key_min;
+            let (lo, hi) = limits.get(k).copied().unwrap_or((first, first + table.values.len() as i64 - 1));
             let input = self.of(node.inputs[0]);
-            let outside = |v: &&i64| {
-                let key = op.key(**v);
-                // Only a clamp that changes the result counts: a ReLU's negative side is flat.
-                let inner = if i128::from(key) < d.lo { table.key_min + 1 } else { table.key_min + table.values.len() as i64 - 2 };
-                (i128::from(key) < d.lo || i128::from(key) > d.hi) && table.get(inner) != table.get(key)
-            };
-            let count = input.data.iter().filter(outside).count();
+            let count = input.data.iter().filter(|v| !(lo..=hi).contains(&op.key(**v))).count();
             if count > 0 {
                 out.push(Saturation { node: NodeId(i), name: node.name.clone(), count });
             }

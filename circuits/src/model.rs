@@ -105,6 +105,8 @@ pub struct QuantReport {
     pub worst_layer: Option<(String, f64)>,
     /// Lookups at which values were clamped although that changed them, with how many over all samples.
     pub saturations: Vec<(String, u64)>,
+    /// For each lookup, in the graph's order, the smallest and largest key that is no clamped value. Empty where unknown.
+    pub limits: Vec<(i64, i64)>,
     /// Remarks for people.
     pub notes: Vec<String>,
 }
@@ -252,12 +254,10 @@ impl Model {
     /// # Errors
     /// A spec that is no input of this model, a wrong number of values, NaN or infinities.
     pub fn quantize(&self, spec: &TensorSpec, values: &[f32]) -> Result<(Tensor, usize), ModelError> {
-        let id = self
-            .inputs
-            .iter()
-            .position(|s| s == spec)
-            .and_then(|k| self.graph.inputs().get(k))
-            .ok_or_else(|| ModelError::Spec { name: spec.name.clone(), what: "no input of this model".to_owned() })?;
+        let id =
+            self.inputs.iter().position(|s| s == spec).and_then(|k| self.graph.inputs().get(k)).ok_or_else(|| {
+                ModelError::Spec { name: spec.name.clone(), what: "no input of this model".to_owned() }
+            })?;
         let range = self.graph.node(*id).range;
         spec.quantize(values, range.lo as i64, range.hi as i64)
     }

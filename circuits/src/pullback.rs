@@ -89,10 +89,12 @@ pub fn pull_back_within<E: Ring>(
     Ok(out)
 }
 
-/// Takes from a budget of weights.
+/// What a term costs besides its weights, in weights.
+const TERM: u64 = 64;
+
+/// Takes the weights of one term from a budget.
 pub(crate) fn spend(budget: &mut u64, weights: u64) -> Result<(), GraphError> {
-    // A term without weights still takes time.
-    *budget = budget.checked_sub(weights.saturating_add(1)).ok_or_else(|| {
+    *budget = budget.checked_sub(weights.saturating_add(TERM)).ok_or_else(|| {
         GraphError::Pullback("too many terms; a lookup on the way would commit an intermediate result".to_owned())
     })?;
     Ok(())

@@ -10,8 +10,10 @@ use std::path::PathBuf;
 /// Core proofs are sound but NOT hiding: they may reveal information about inputs and weights to whoever holds them.
 #[derive(Debug, Parser)]
 #[command(name = "assay", version, arg_required_else_help = true, propagate_version = true, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 done, a checked proof is valid; 1 a checked proof is not valid; 2 nothing could be \
-                        checked.\nStart with: assay demo")]
+#[command(
+    after_help = "Exit codes: 0 done, a checked proof is valid; 1 a checked proof is not valid; 2 nothing could be \
+                        checked.\nStart with: assay demo"
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -107,6 +109,14 @@ pub(crate) struct KeyArgs {
     /// Powers of tau [default: development ones, INSECURE]
     #[arg(long, value_name = "SRS")]
     pub(crate) srs: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
+}
+
+/// What a key fixes besides model and powers of tau.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Key")]
+pub(crate) struct ShapeArgs {
     /// Proofs show the inputs
     #[arg(long)]
     pub(crate) public_inputs: bool,
@@ -121,7 +131,7 @@ pub(crate) struct KeyArgs {
     pub(crate) row_bits: Option<u8>,
 }
 
-impl KeyArgs {
+impl ShapeArgs {
     pub(crate) fn visibility(&self) -> Visibility {
         Visibility { inputs: self.public_inputs, weights: self.public_weights, outputs: !self.private_outputs }
     }

@@ -9,7 +9,8 @@ pub(crate) fn side_by_side(images: &[&[f32]], width: usize) -> Vec<String> {
     let level = |v: f32| LEVELS[((v.clamp(0.0, 1.0) * 4.0).round() as usize).min(4)];
     (0..height)
         .map(|y| {
-            let rows = images.iter().map(|i| i[y * width..(y + 1) * width].iter().map(|v| level(*v)).collect::<String>());
+            let rows =
+                images.iter().map(|i| i[y * width..(y + 1) * width].iter().map(|v| level(*v)).collect::<String>());
             format!("  {}", rows.collect::<Vec<_>>().join("   ")).trim_end().to_owned()
         })
         .collect()
@@ -28,7 +29,7 @@ mod tests {
     #[test]
     fn pixels() {
         let images: [&[f32]; 2] = [&[0.0, 1.0, 0.5, 0.0], &[1.0, 1.0, 0.0, 0.25]];
-        assert_eq!(side_by_side(&images, 2), ["    ██   ████", "  ▒▒         ░░"]);
+        assert_eq!(side_by_side(&images, 2), ["    ██   ████", "  ▒▒       ░░"]);
         assert_eq!(captions(&["7".into(), "ab".into()], 2), "   7      ab");
     }
 }

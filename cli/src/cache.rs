@@ -28,7 +28,8 @@ impl Cache {
         let dir = folder();
         match &dir {
             Some(d) if std::fs::create_dir_all(d).is_err() || !d.is_dir() => {
-                output.warn(format!("the cache folder '{}' cannot be used; nothing is kept for next time", d.display()));
+                output
+                    .warn(format!("the cache folder '{}' cannot be used; nothing is kept for next time", d.display()));
                 Self { dir: None }
             }
             _ => Self { dir },

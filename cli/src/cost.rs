@@ -76,7 +76,12 @@ fn operand_entries(graph: &Graph) -> usize {
 }
 
 /// Estimates a batch.
-pub(crate) fn estimate(graph: &Graph, batch: usize, visibility: Visibility, row_bits: Option<usize>) -> Outcome<Estimate> {
+pub(crate) fn estimate(
+    graph: &Graph,
+    batch: usize,
+    visibility: Visibility,
+    row_bits: Option<usize>,
+) -> Outcome<Estimate> {
     let one = Program::inference(graph, 1, visibility)?;
     let row_bits = row_bits.unwrap_or_else(|| choose_row_bits(&one));
     let program = if batch == 1 { one } else { Program::inference(graph, batch, visibility)? };

@@ -79,7 +79,9 @@ impl From<ModelError> for Failure {
             ModelError::Length { .. } => {
                 Some("`assay inspect MODEL` lists the inputs and their shapes; see the README for the input formats")
             }
-            ModelError::NotFinite { .. } => Some("every input value must be a finite number; look for a division by zero"),
+            ModelError::NotFinite { .. } => {
+                Some("every input value must be a finite number; look for a division by zero")
+            }
             _ => None,
         };
         let f = Self::new(&e);
@@ -143,9 +145,8 @@ impl From<SetupError> for Failure {
             SetupError::Model(e) => e.into(),
             SetupError::Prove(e) => e.into(),
             SetupError::Graph(e) => e.into(),
-            SetupError::OtherModel => {
-                Self::new(e).help("use the model file that the key was made from, or make a key: `assay setup MODEL -o KEY`")
-            }
+            SetupError::OtherModel => Self::new(e)
+                .help("use the model file that the key was made from, or make a key: `assay setup MODEL -o KEY`"),
             SetupError::OtherSrs { .. } => Self::new(e).help("pass the powers of tau of the key with --srs FILE"),
         }
     }
@@ -191,7 +192,9 @@ impl From<ImportError> for Failure {
             ImportError::Malformed { .. } => {
                 Some("export the model to ONNX again and check it with onnx.checker.check_model".to_owned())
             }
-            ImportError::Engine { .. } => Some("simplify the model (onnxsim) or export it with fixed shapes".to_owned()),
+            ImportError::Engine { .. } => {
+                Some("simplify the model (onnxsim) or export it with fixed shapes".to_owned())
+            }
             _ => None,
         };
         match (e, help) {

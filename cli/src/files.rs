@@ -48,7 +48,9 @@ impl Kind {
             Self::Model => "make one: assay compile MODEL.onnx -o FILE",
             Self::Key => "make one: assay setup MODEL -o KEY",
             Self::Proof => "make one: assay prove MODEL INPUT -o PROOF",
-            Self::Srs => "make one: assay srs new --power K -o FILE, or assay srs import CEREMONY.ptau --power K -o FILE",
+            Self::Srs => {
+                "make one: assay srs new --power K -o FILE, or assay srs import CEREMONY.ptau --power K -o FILE"
+            }
             Self::Ptau => "ceremony files are published with the perpetual powers of tau",
             Self::Other => "",
         }
@@ -91,7 +93,10 @@ pub(crate) fn open(path: &Path, limit: u64) -> Outcome<File> {
     }
     if meta.len() > limit {
         let got = meta.len();
-        return Err(Failure::new(format!("cannot read '{}': it has {got} bytes; at most {limit} are read", path.display())));
+        return Err(Failure::new(format!(
+            "cannot read '{}': it has {got} bytes; at most {limit} are read",
+            path.display()
+        )));
     }
     File::open(path).map_err(|e| unreadable(path, &e))
 }

@@ -57,8 +57,7 @@ pub(crate) fn load_model(app: &App, path: &Path, quant: &QuantArgs, private_outp
         Kind::Other => {
             let float = load_onnx(path)?;
             let samples = calibration(&float, quant.calibrate.as_deref())?;
-            let (model, seconds) =
-                timed(|| compile(app, &float, &quant.options(private_output), samples.as_deref()));
+            let (model, seconds) = timed(|| compile(app, &float, &quant.options(private_output), samples.as_deref()));
             Ok(Compiled { model: model.map_err(|f| f.in_file(path))?, seconds: Some(seconds) })
         }
         kind => Err(Failure::new(format!("'{}' is {}; expected a model", path.display(), kind.name()))
@@ -98,7 +97,8 @@ pub(crate) fn compile(
     drop(progress);
     let r = &model.report;
     if r.generated {
-        app.output.warn("no calibration data: ranges come from made-up samples; pass real inputs with --calibrate DATA");
+        app.output
+            .warn("no calibration data: ranges come from made-up samples; pass real inputs with --calibrate DATA");
     }
     if !r.generated && (r.top1() < 0.99 || r.max_error() > 0.01) {
         app.output.warn(format!(
@@ -166,9 +166,9 @@ pub(crate) struct Prepared {
 
 /// Makes a key, or takes it from the cache.
 pub(crate) fn prepare(app: &App, model: &Model, args: &KeyArgs, use_cache: bool) -> Outcome<Prepared> {
-    let visibility = args.visibility();
+    let visibility = args.shape.visibility();
     let program = Program::inference(&model.graph, 1, visibility)?;
-    let row_bits = args.row_bits.map_or_else(|| choose_row_bits(&program), usize::from);
+    let row_bits = args.shape.row_bits.map_or_else(|| choose_row_bits(&program), usize::from);
     let srs = srs::choose(app, args.srs.as_deref(), u32::try_from(row_bits).unwrap_or(u32::MAX))?;
     warn_insecure(app, srs.insecure_dev);
     let start = Instant::now();
@@ -256,7 +256,8 @@ pub(crate) fn prove(app: &App, model: &Model, key: &ProvingKey, samples: &Sample
             count(clamped as u64)
         ));
     }
-    let predicted = cost::estimate(&model.graph, samples.len(), key.verifying.visibility, Some(key.verifying.row_bits))?;
+    let predicted =
+        cost::estimate(&model.graph, samples.len(), key.verifying.visibility, Some(key.verifying.row_bits))?;
     let progress = Progress::start(&app.output, "prove", predicted.prove_seconds());
     let watch = |stage: Stage| progress.stage(stage.name(), predicted.of(stage));
     let recorder = Recorder::new(Some(&watch));

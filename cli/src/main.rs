@@ -52,13 +52,13 @@ fn main() -> ExitCode {
     };
     let output = Output::new(cli.global.json, cli.global.quiet);
     let work = move || {
-        let result = setup_threads(cli.global.threads).and_then(|()| {
+        let result = setup_threads(cli.global.threads).map(|()| {
             let app = App { cache: Cache::open(&output), output };
             let result = run(&app, cli.command);
             if let Err(f) = &result {
                 app.output.failure(f);
             }
-            Ok(result.map_or_else(|f| f.exit, |()| Exit::Success))
+            result.map_or_else(|f| f.exit, |()| Exit::Success)
         });
         result.unwrap_or_else(|f| {
             Output::new(cli.global.json, cli.global.quiet).failure(&f);
@@ -66,7 +66,8 @@ fn main() -> ExitCode {
         })
     };
     let (json, quiet) = (cli.global.json, cli.global.quiet);
-    let exit = match std::thread::Builder::new().stack_size(STACK_BYTES).spawn(work).map(std::thread::JoinHandle::join) {
+    let exit = match std::thread::Builder::new().stack_size(STACK_BYTES).spawn(work).map(std::thread::JoinHandle::join)
+    {
         Ok(Ok(exit)) => exit,
         Ok(Err(_)) => {
             let text = PANIC.lock().ok().and_then(|mut p| p.take()).unwrap_or_default();

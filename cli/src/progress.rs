@@ -135,7 +135,11 @@ impl Now {
             return (0.0, None);
         }
         // A stage that takes longer than predicted slows down instead of overtaking the next one.
-        let here = if elapsed < 0.8 * self.here { elapsed } else { self.here * (1.0 - 0.2 * (-(elapsed / self.here.max(1e-9) - 0.8)).exp()) };
+        let here = if elapsed < 0.8 * self.here {
+            elapsed
+        } else {
+            self.here * (1.0 - 0.2 * (-(elapsed / self.here.max(1e-9) - 0.8)).exp())
+        };
         let done = (self.before + here).min(self.total * 0.995);
         (done / self.total, Some(self.total - done))
     }

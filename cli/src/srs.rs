@@ -60,7 +60,11 @@ pub(crate) fn from_file(path: &Path, power: u32) -> Outcome<Srs> {
     let kind = files::kind(path)?;
     if kind != Kind::Srs {
         let f = files::wrong_kind(path, Kind::Srs, kind);
-        return Err(if kind == Kind::Ptau { f.help("import it first: assay srs import FILE.ptau --power K -o SRS") } else { f });
+        return Err(if kind == Kind::Ptau {
+            f.help("import it first: assay srs import FILE.ptau --power K -o SRS")
+        } else {
+            f
+        });
     }
     let file = files::open(path, files::MAX_LARGE_BYTES)?;
     Srs::read(&mut std::io::BufReader::new(file), power).map_err(|e| Failure::from(e).in_file(path))

@@ -83,7 +83,7 @@ fn doctor_reports() {
     assert_eq!(v["cache_writable"], true);
     assert!(v["cores"].as_u64().unwrap() >= 1);
     let text = s.ok(&["doctor"]).stdout;
-    for word in ["cores", "memory", "cache", "srs", "device"] {
+    for word in ["cores", "memory", "cache", "srs", "kernels"] {
         assert!(text.contains(word), "{text}");
     }
 }

@@ -192,7 +192,8 @@ pub fn prove(
     };
     let argument = argue(device, &task, witness, &values, recorder)?;
     let proof = CoreProof { key_digest: key.digest, batch, public, argument };
-    Ok(Proved { proof, outputs: values.outputs(&program.graph), saturations: values.saturations(&program.graph) })
+    let saturations = values.saturations(&program.graph, &key.limits);
+    Ok(Proved { proof, outputs: values.outputs(&program.graph), saturations })
 }
 
 /// Puts the inputs of a batch side by side, along the new first axis.

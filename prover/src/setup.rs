@@ -38,6 +38,8 @@ pub struct ProvingKey {
     pub digest: [u8; 32],
     /// Weight tensors.
     pub weights: Vec<Tensor>,
+    /// Where the lookups of the model clamp, for warnings.
+    pub limits: Vec<(i64, i64)>,
     /// The model stack, in whole rows.
     pub model_stack: Vec<i32>,
     /// Powers of tau, at least one row.
@@ -120,7 +122,14 @@ pub fn setup(
         registration: placeholder,
     };
     let digest = verifying.digest()?;
-    let mut key = ProvingKey { digest, weights: model.weights.clone(), model_stack: stack, bases: bases.to_vec(), verifying: verifying.clone() };
+    let mut key = ProvingKey {
+        digest,
+        weights: model.weights.clone(),
+        limits: model.report.limits.clone(),
+        model_stack: stack,
+        bases: bases.to_vec(),
+        verifying: verifying.clone(),
+    };
     verifying.registration =
         recorder.run(Stage::Registration, || register(device, &key)).map_err(SetupError::Prove)?;
     key.verifying = verifying;
@@ -181,6 +190,7 @@ pub fn load(model: &Model, verifying: VerifyingKey, srs: &Srs) -> Result<Proving
     Ok(ProvingKey {
         digest: verifying.digest()?,
         weights: model.weights.clone(),
+        limits: model.report.limits.clone(),
         model_stack: stack,
         bases: bases.to_vec(),
         verifying,

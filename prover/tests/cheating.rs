@@ -285,8 +285,7 @@ fn the_real_prover_cannot_cheat_either() {
             model_rows: &key.verifying.rows,
         };
         let argument = argue(&Cpu::default(), &task, witness, &values, &Recorder::default()).unwrap();
-        let proof =
-            CoreProof { key_digest: key.digest, batch: 3, public: honest.public.clone(), argument };
+        let proof = CoreProof { key_digest: key.digest, batch: 3, public: honest.public.clone(), argument };
         verify(&key.verifying, &proof).map(|_| ())
     };
     assert_eq!(prove(&|_, _| ()), Ok(()));

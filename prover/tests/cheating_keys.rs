@@ -9,7 +9,7 @@ use assay_verifier::{
     CoreProof, Fr, VerifyError, VerifyingKey,
     channel::{Check, ProtocolError},
     core::{Kind, check_argument, check_registration, verify},
-    opening::OpeningError,
+    opening::{OpeningError, VerifierSrs},
 };
 use support::{
     forge::{Forge, Lie},
@@ -81,9 +81,7 @@ fn tables_other_than_the_graphs_are_not_registered() {
     let (key, _) = toy_key();
     let honest = Forge::registration(&key);
     let tables: Vec<usize> = (0..honest.program.tensors.len())
-        .filter(|t| {
-            matches!(honest.program.tensors[*t].content, Content::TableValues(_) | Content::SideValues { .. })
-        })
+        .filter(|t| matches!(honest.program.tensors[*t].content, Content::TableValues(_) | Content::SideValues { .. }))
         .collect();
     assert_eq!(tables.len(), 3);
     for t in tables {
@@ -158,7 +156,8 @@ fn proofs_do_not_carry_over_to_other_keys() {
     let srs = Srs::development(10, 8).unwrap();
     let recorder = Recorder::default();
     let other_tau = assay_prover::setup(&Cpu::default(), &m, &srs, options, &recorder).unwrap().verifying;
-    let visible = SetupOptions { visibility: assay_circuits::Visibility { inputs: true, ..Default::default() }, ..options };
+    let visible =
+        SetupOptions { visibility: assay_circuits::Visibility { inputs: true, ..Default::default() }, ..options };
     let other_visibility = support::key(&m, visible).verifying;
     for other in [other_weights, other_tau, other_visibility] {
         check_registration(&other).unwrap();
@@ -211,4 +210,30 @@ fn batches_do_not_mix() {
     renamed.batch = 2;
     renamed.public = two.public;
     assert!(verify(&key.verifying, &renamed).is_err());
+}
+
+/// A key names the setup that its tau belongs to; a maker who knows another tau cannot borrow the name.
+#[test]
+fn a_key_cannot_borrow_the_name_of_a_setup() {
+    let (key, _) = toy_key();
+    let srs = &key.verifying.srs;
+    assert_eq!(srs.srs_hash, VerifierSrs::identity(&srs.g2, &srs.tau_g2, srs.insecure_dev));
+    let own = Srs::development(10, 8).unwrap();
+    let options = SetupOptions { row_bits: Some(3), ..Default::default() };
+    let mut m = model(key.verifying.graph.clone(), 5);
+    m.weights = key.weights.clone();
+    let honest = assay_prover::setup(&Cpu::default(), &m, &own, options, &Recorder::default()).unwrap();
+    for change in
+        [(|k: &mut VerifyingKey, name: [u8; 32]| k.srs.srs_hash = name) as fn(&mut VerifyingKey, [u8; 32]), |k, _| {
+            k.srs.insecure_dev = false
+        }]
+    {
+        let mut forged = honest.clone();
+        change(&mut forged.verifying, srs.srs_hash);
+        // Registered anew under its false name.
+        forged.digest = forged.verifying.digest().unwrap();
+        forged.verifying.registration = Forge::registration(&forged).argue();
+        let error = VerifyingKey::from_bytes(&forged.verifying.to_bytes().unwrap()).unwrap_err();
+        assert!(error.to_string().contains("identity of the powers of tau"), "{error}");
+    }
 }

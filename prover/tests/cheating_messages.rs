@@ -15,7 +15,7 @@ use assay_verifier::{
     transcript::Transcript,
 };
 use support::{
-    forge::{Forge, Lie},
+    forge::{Forge, GUESS, Lie},
     toy_key,
 };
 
@@ -69,15 +69,23 @@ fn lies_about_the_truth_are_the_truth() {
     verify(&key.verifying, &proof).unwrap();
 }
 
-/// A channel with a flaw: it absorbs messages of some labels only after the next challenge is drawn.
-struct LateChannel<'a> {
+/// A flaw of a verifier.
+#[derive(Clone, Copy)]
+enum Flaw {
+    /// Messages of these labels are absorbed only after the next challenge is drawn.
+    Late(&'static [&'static str]),
+    /// The challenge of this label is always [`GUESS`].
+    Predictable(&'static str),
+}
+
+struct FlawedChannel<'a> {
     transcript: Transcript,
     messages: core::slice::Iter<'a, Fr>,
-    labels: &'static [&'static str],
+    flaw: Flaw,
     late: Vec<Fr>,
 }
 
-impl Channel for LateChannel<'_> {
+impl Channel for FlawedChannel<'_> {
     type Elem = Fr;
 
     fn observe(&mut self, _: &'static str, value: &Fr) -> Result<(), ProtocolError> {
@@ -87,18 +95,20 @@ impl Channel for LateChannel<'_> {
 
     fn receive(&mut self, label: &'static str) -> Result<Fr, ProtocolError> {
         let v = *self.messages.next().ok_or(ProtocolError::MissingMessage(label))?;
-        if self.labels.contains(&label) {
-            self.late.push(v);
-        } else {
-            self.transcript.absorb(v);
+        match self.flaw {
+            Flaw::Late(labels) if labels.contains(&label) => self.late.push(v),
+            _ => self.transcript.absorb(v),
         }
         Ok(v)
     }
 
-    fn challenge(&mut self, _: &'static str) -> Result<Fr, ProtocolError> {
+    fn challenge(&mut self, label: &'static str) -> Result<Fr, ProtocolError> {
         let c = self.transcript.challenge();
         self.late.drain(..).for_each(|v| self.transcript.absorb(v));
-        Ok(c)
+        match self.flaw {
+            Flaw::Predictable(l) if l == label => Ok(Fr::from(GUESS)),
+            _ => Ok(c),
+        }
     }
 
     fn invert(&mut self, label: &'static str, value: &Fr) -> Result<Fr, ProtocolError> {
@@ -111,16 +121,11 @@ impl Channel for LateChannel<'_> {
 }
 
 /// The verifier, but for its channel.
-fn verify_late(
-    key: &ProvingKey,
-    forge: &Forge,
-    proof: &CoreProof,
-    labels: &'static [&'static str],
-) -> Result<(), VerifyError> {
+fn verify_flawed(key: &ProvingKey, forge: &Forge, proof: &CoreProof, flaw: Flaw) -> Result<(), VerifyError> {
     let argument = &proof.argument;
     let digest = forge.digest(&argument.rows);
     let transcript = Transcript::new().unwrap();
-    let mut channel = LateChannel { transcript, messages: argument.messages.iter(), labels, late: vec![] };
+    let mut channel = FlawedChannel { transcript, messages: argument.messages.iter(), flaw, late: vec![] };
     let public: Vec<Vec<Fr>> =
         proof.public.iter().map(|v| v.iter().map(|x| Fr::from_i128(i128::from(*x))).collect()).collect();
     let claim = protocol::verify(&mut channel, &forge.program, forge.row_bits, &digest_to_fr(&digest), &public)?;
@@ -145,10 +150,52 @@ fn messages_are_absorbed_before_their_challenge() {
     for (lie, labels, expected) in attacks {
         let forged = forge.with(lie);
         let proof = forged.prove();
-        assert_eq!(verify_late(&key, &forged, &proof, labels), Ok(()), "{lie:?} is no attack");
+        assert_eq!(verify_flawed(&key, &forged, &proof, Flaw::Late(labels)), Ok(()), "{lie:?} is no attack");
         assert_eq!(forged.verdict(&key.verifying), expected, "{lie:?}");
         // Without the flaw, the same code is the real verifier.
-        assert_eq!(verify_late(&key, &forged, &proof, &[]), expected, "{lie:?}");
+        assert_eq!(verify_flawed(&key, &forged, &proof, Flaw::Late(&[])), expected, "{lie:?}");
+    }
+}
+
+/// Every challenge is needed: if it could be guessed, a false statement would pass; as it is, the guess is wrong.
+#[test]
+fn no_challenge_may_be_predictable() {
+    let layer = failed(Check::LookupLayer);
+    let reduction = failed(Check::Reduction);
+    let guesses = [
+        ("beta", failed(Check::LookupSum)),
+        ("tau", layer.clone()),
+        ("mix", layer),
+        ("lambda", reduction.clone()),
+        ("zeta", reduction.clone()),
+        ("r", reduction.clone()),
+        ("rho", reduction),
+        ("gamma", PAIRING),
+    ];
+    for (label, expected) in guesses {
+        let (key, mut forge) = false_statement();
+        let act = forge.named("act");
+        match label {
+            // 1 + 2 * 8 + 4 * tag is the fingerprint of a row above the keys.
+            "beta" => {
+                forge.contents[act][5] = 8;
+                forge.rederive(&[act]);
+            }
+            // 2^0 * 2 - 2^1 * 1 = 0.
+            "zeta" => {
+                forge.rederive(&[]);
+                forge.relation().unwrap();
+                forge.public[0][0] += 2;
+                forge.public[0][1] -= 1;
+            }
+            _ => {}
+        }
+        assert!(forge.relation().is_err());
+        let mut forged = forge.with(Lie::Guess(label));
+        assert_eq!(forged.verdict(&key.verifying), expected, "{label}");
+        forged.predictable = true;
+        let flawed = verify_flawed(&key, &forged, &forged.prove(), Flaw::Predictable(label));
+        assert_eq!(flawed, Ok(()), "{label}: the guess is no attack");
     }
 }
 

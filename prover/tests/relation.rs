@@ -16,18 +16,19 @@ use support::{
     inputs, key, model, toy_key,
 };
 
-/// Every operator once, in shapes that are no powers of two: a product of two inputs, transposed, squared, joined,
-/// scaled, reversed, summed and reshaped, with and without clamps.
+/// Every operator once, in shapes that are no powers of two: a product of two inputs (looked up and public), transposed,
+/// multiplied with itself plus one, joined, scaled, reversed, summed and reshaped, with and without clamps.
 fn operators() -> Graph {
     let mut g = GraphBuilder::new(4);
     let a = g.input("a", &[2, 3], 4).unwrap();
     let b = g.input("b", &[3, 2], 4).unwrap();
-    let m = g.push("product", Op::Contraction(Contraction::matmul(&[], 2, 3, 2)), &[a, b]).unwrap();
+    let p = g.push("product", Op::Contraction(Contraction::matmul(&[], 2, 3, 2)), &[a, b]).unwrap();
     let table = Table::tabulate("odd", -4, 3, |t| (t * t * t / 2) as i32);
-    let m = g.lookup("clamped", m, 4, table).unwrap();
+    let m = g.lookup("clamped", p, 4, table).unwrap();
     let t = g.push("swap", Op::Transpose(Transpose { permutation: vec![1, 0] }), &[m]).unwrap();
-    let s = g.push("square", Op::Contraction(Contraction::elementwise(&[2, 2])), &[t, t]).unwrap();
-    let s = g.lookup("plain", s, 6, Table::tabulate("root", 0, 5, |t| (t as f64).sqrt() as i32 - 2)).unwrap();
+    let u = g.linear("shifted", &[(t, 1)], 1).unwrap();
+    let s = g.push("square", Op::Contraction(Contraction::elementwise(&[2, 2])), &[u, t]).unwrap();
+    let s = g.lookup("plain", s, 6, Table::tabulate("root", -4, 5, |t| (t.max(0) as f64).sqrt() as i32 - 2)).unwrap();
     let j = g.push("join", Op::Concat(Concat { axis: 0 }), &[t, s]).unwrap();
     let r = g.push("reversed", Op::Window(Window::slice(0, 3, -1, 4)), &[j]).unwrap();
     let r = g.push("weighed", Op::AxisScale(AxisScale { axis: 1, factors: vec![2, -3] }), &[r]).unwrap();
@@ -36,7 +37,7 @@ fn operators() -> Graph {
     let r = g.push("sliding sum", Op::Window(sliding), &[r]).unwrap();
     let r = g.push("flat", Op::Reshape(Reshape { shape: vec![6] }), &[r]).unwrap();
     let y = g.linear("y", &[(r, 2)], -1).unwrap();
-    g.finish(vec![a, b], vec![y, s]).unwrap()
+    g.finish(vec![a, b], vec![y, s, p]).unwrap()
 }
 
 fn operators_key() -> ProvingKey {

@@ -221,19 +221,12 @@ fn tensors_without_axes_keep_their_claims() {
     });
     let product = through_rank_zero(|g| {
         let c = g.weight("c", &[1], 4).unwrap();
-        let dot = Contraction {
-            extents: vec![1],
-            lhs: vec![AxisExpr::index(0)],
-            rhs: vec![AxisExpr::index(0)],
-            out: vec![],
-        };
+        let dot =
+            Contraction { extents: vec![1], lhs: vec![AxisExpr::index(0)], rhs: vec![AxisExpr::index(0)], out: vec![] };
         g.push("dot", Op::Contraction(dot), &[c, c]).unwrap()
     });
     let committed = through_rank_zero(|g| g.weight("c", &[], 4).unwrap());
-    let options = SetupOptions {
-        row_bits: Some(3),
-        visibility: Visibility { inputs: true, ..Default::default() },
-    };
+    let options = SetupOptions { row_bits: Some(3), visibility: Visibility { inputs: true, ..Default::default() } };
     for (graph, factor) in [(reshaped, 5), (product, 15), (committed, 5)] {
         let mut m = model(graph, 1);
         m.weights[0].data = vec![3];

@@ -137,8 +137,7 @@ fn every_field_of_a_proof_is_bound() {
 fn the_manifest_is_complete() {
     let (key, honest) = proof();
     let argument = &honest.argument;
-    let mut fields: BTreeMap<String, usize> =
-        manifest(&key, &honest).into_iter().map(|c| (c.name, c.count)).collect();
+    let mut fields: BTreeMap<String, usize> = manifest(&key, &honest).into_iter().map(|c| (c.name, c.count)).collect();
     let mut take = |name: &str| fields.remove(name).unwrap_or(0);
     let public: usize = (0..honest.public.len())
         .map(|t| {

@@ -4,13 +4,10 @@ use proptest::prelude::*;
 use super::*;
 
 fn srs(tau: Fr) -> VerifierSrs {
-    VerifierSrs {
-        g1: G1Affine::generator(),
-        g2: G2Affine::generator(),
-        tau_g2: (G2Affine::generator() * tau).into_affine(),
-        insecure_dev: true,
-        srs_hash: [7; 32],
-    }
+    let g2 = G2Affine::generator();
+    let tau_g2 = (g2 * tau).into_affine();
+    let srs_hash = VerifierSrs::identity(&g2, &tau_g2, true);
+    VerifierSrs { g1: G1Affine::generator(), g2, tau_g2, insecure_dev: true, srs_hash }
 }
 
 fn sample_proof(variables: usize) -> OpeningProof {
@@ -131,6 +128,10 @@ fn verifier_srs_round_trips_and_is_strict() {
     assert!(refused(&|srs| srs.g1 = -srs.g1).contains("G1 generator"));
     assert!(refused(&|srs| srs.g2 = srs.tau_g2).contains("G2 generator"));
     assert!(refused(&|srs| srs.tau_g2 = G2Affine::identity()).contains("tau"));
+    // Another tau, or none that is known, under the same name.
+    assert!(refused(&|srs| srs.tau_g2 = (srs.tau_g2 + srs.g2).into_affine()).contains("identity"));
+    assert!(refused(&|srs| srs.insecure_dev = false).contains("identity"));
+    assert!(refused(&|srs| srs.srs_hash[0] ^= 1).contains("identity"));
     let mut flag = good.to_bytes();
     flag[VerifierSrs::BYTES - 33] = 2;
     assert_eq!(

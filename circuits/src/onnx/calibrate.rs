@@ -29,9 +29,8 @@ impl Stats {
 /// Checks samples against the model's inputs: one flat array per input, all values finite.
 pub(crate) fn check_samples(model: &FloatModel, samples: &[Vec<Vec<f32>>]) -> Result<(), ImportError> {
     for (sample, inputs) in samples.iter().enumerate() {
-        let err = |tensor: &str, reason: String| {
-            Err(ImportError::Calibration { sample, tensor: tensor.to_owned(), reason })
-        };
+        let err =
+            |tensor: &str, reason: String| Err(ImportError::Calibration { sample, tensor: tensor.to_owned(), reason });
         if inputs.len() != model.inputs.len() {
             return err("", format!("expected {} inputs, got {}", model.inputs.len(), inputs.len()));
         }
@@ -60,7 +59,7 @@ pub(crate) fn generate_samples(model: &FloatModel, seed: u64, count: usize) -> V
     };
     let mut sample = |k: usize, n: usize| -> Vec<f32> {
         (0..n)
-            .map(|_| if k % 2 == 0 { uniform() } else { (0..6).map(|_| uniform()).sum::<f32>() * 1.4 - 4.2 })
+            .map(|_| if k.is_multiple_of(2) { uniform() } else { (0..6).map(|_| uniform()).sum::<f32>() * 1.4 - 4.2 })
             .collect()
     };
     (0..count).map(|k| model.inputs.iter().map(|(_, s)| sample(k, s.iter().product())).collect()).collect()
@@ -99,7 +98,8 @@ pub(crate) fn run_float(
                 vec![t.into_tvalue()]
             } else {
                 let args = node.inputs.iter().map(|i| values.get(i).cloned()).collect::<Option<_>>();
-                let args = args.ok_or_else(|| ImportError::engine(stage, &format!("'{}' lacks an input", node.name)))?;
+                let args =
+                    args.ok_or_else(|| ImportError::engine(stage, &format!("'{}' lacks an input", node.name)))?;
                 let out = node.op.eval_out_of_plan(args).map_err(fail)?;
                 out.ok_or_else(|| ImportError::engine(stage, &format!("'{}' keeps state", node.name)))?.to_vec()
             };

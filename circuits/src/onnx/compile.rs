@@ -3,7 +3,7 @@
 use super::{
     calibrate::{Stats, check_samples, generate_samples, measure},
     error::ImportError,
-    load::FloatModel,
+    load::{FloatModel, guarded},
     lower::{Lowering, Result, Widths},
     report::{Trace, compare},
     tables::{Plan, choose_limb_bits},
@@ -13,15 +13,16 @@ use crate::{
     graph::Graph,
     model::{Model, QuantReport},
     ops::Op,
+    program::{Program, Visibility},
 };
 use tract_onnx::prelude::{TypedModel, TypedNode};
 
 /// How to quantize.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompileOptions {
-    /// Width of weights, 2 to 16; `None` tries 8, 10 and 12.
+    /// Width of weights, 2 to 16; `None` tries 8 to 12.
     pub weight_bits: Option<u32>,
-    /// Width of activations, 4 to 14; `None` tries 8, 10 and 12.
+    /// Width of activations, 4 to 14; `None` tries 8 to 12.
     pub activation_bits: Option<u32>,
     /// Whether outputs are rounded to the activation width by a lookup, instead of being raw accumulators.
     pub private_output: bool,
@@ -38,7 +39,7 @@ impl Default for CompileOptions {
 }
 
 /// Widths (weights, activations) that are tried in turn.
-const ATTEMPTS: [(u32, u32); 4] = [(8, 8), (10, 10), (12, 10), (12, 12)];
+const ATTEMPTS: [(u32, u32); 5] = [(8, 8), (10, 9), (11, 10), (12, 11), (12, 12)];
 /// An attempt is good enough from this top-1 agreement on.
 const TARGET_TOP1: f64 = 0.99;
 /// And up to this error, relative to the output's range.
@@ -89,7 +90,7 @@ pub fn compile(
     for (k, (weight, activation)) in attempts.iter().enumerate() {
         progress("quantize", k as u64, attempts.len() as u64);
         let widths = Widths { weight: *weight, activation: *activation, limb: options.limb_bits.unwrap_or(8) };
-        let (mut candidate, trace) = quantize(model, typed, &stats, widths, options)?;
+        let (mut candidate, trace) = guarded("lowering the model", || quantize(model, typed, &stats, widths, options))?;
         if attempts.len() > 1 {
             let few = &samples[..samples.len().min(SEARCH_SAMPLES)];
             candidate.report = compare(model, typed, &candidate, &trace, few, progress)?;
@@ -110,6 +111,7 @@ pub fn compile(
     out.report = compare(model, typed, &out, &trace, samples, progress)?;
     out.report.weight_bits = trace.widths.weight;
     out.report.activation_bits = trace.widths.activation;
+    out.report.limits = trace.lookup_limits(&out.graph);
     out.report.generated = calibration.is_none_or(<[_]>::is_empty);
     out.report.notes = model.notes.clone();
     if out.report.generated {
@@ -118,6 +120,8 @@ pub fn compile(
         );
     }
     out.validate()?;
+    // Rehearses the proof's layout: what compiles can be proven.
+    Program::inference(&out.graph, 1, Visibility::default())?;
     Ok(out)
 }
 
@@ -127,10 +131,11 @@ fn quality(r: &QuantReport) -> f64 {
 }
 
 fn check_options(o: &CompileOptions) -> Result<()> {
-    let check = |name: &'static str, v: Option<u32>, range: std::ops::RangeInclusive<u32>, allowed: &'static str| match v {
-        Some(v) if !range.contains(&v) => Err(ImportError::Option { name, got: v.to_string(), allowed }),
-        _ => Ok(()),
-    };
+    let check =
+        |name: &'static str, v: Option<u32>, range: std::ops::RangeInclusive<u32>, allowed: &'static str| match v {
+            Some(v) if !range.contains(&v) => Err(ImportError::Option { name, got: v.to_string(), allowed }),
+            _ => Ok(()),
+        };
     check("weight_bits", o.weight_bits, 2..=16, "2 to 16")?;
     check("activation_bits", o.activation_bits, 4..=14, "4 to 14")?;
     check("limb_bits", o.limb_bits, 4..=16, "4 to 16")

@@ -164,12 +164,9 @@ impl Form {
     /// Sum (or with `sign` -1 difference) of two functions of the same variable.
     pub(crate) fn sum(self, other: Self, sign: f64) -> Self {
         match (self.affine(), other.affine()) {
-            (Some((a, b)), Some((c, d))) if a + sign * c != 0.0 => Self::Clamp {
-                a: a + sign * c,
-                b: b + sign * d,
-                lo: f64::NEG_INFINITY,
-                hi: f64::INFINITY,
-            },
+            (Some((a, b)), Some((c, d))) if a + sign * c != 0.0 => {
+                Self::Clamp { a: a + sign * c, b: b + sign * d, lo: f64::NEG_INFINITY, hi: f64::INFINITY }
+            }
             _ => Self::General,
         }
     }

@@ -3,7 +3,7 @@
 use super::{
     calibrate::Stats,
     error::ImportError,
-    load::{FloatModel, blocked},
+    load::{FloatModel, blocked, guarded},
     lower::Widths,
     tables::Plan,
     walk::lower_model,
@@ -75,13 +75,15 @@ pub fn inspect(model: &FloatModel) -> Inspection {
                 out.1 = fact.shape.as_concrete().map(<[usize]>::to_vec);
             }
             let widths = Widths { weight: 8, activation: 8, limb: 8 };
-            let lowered = lower_model(model, typed, &Stats::default(), widths, false, &Plan::default(), &mut |_, _, e| {
-                if let ImportError::Unsupported { node, help, .. } = &e {
-                    helps.insert(node.clone(), help.clone());
-                } else {
-                    problem.get_or_insert(e.to_string());
-                }
-                Ok(())
+            let lowered = guarded("lowering the model", || {
+                lower_model(model, typed, &Stats::default(), widths, false, &Plan::default(), &mut |_, _, e| {
+                    if let ImportError::Unsupported { node, help, .. } = &e {
+                        helps.insert(node.clone(), help.clone());
+                    } else {
+                        problem.get_or_insert(e.to_string());
+                    }
+                    Ok(())
+                })
             });
             match lowered {
                 Ok(l) => multiply_adds = l.graph.multiply_adds(),

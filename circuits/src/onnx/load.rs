@@ -133,7 +133,7 @@ fn type_model(proto: &ModelProto) -> Result<TypedModel, ImportError> {
     // Simplification only saves work, and some valid models make tract's rewriting fail: they are used as they are.
     let simplified = guarded("simplifying the model", || {
         let mut m = typed.clone().into_decluttered().map_err(fail("simplifying the model"))?;
-        m.compact().map_err(fail("simplifying the model"))?;
+        super::ops::norm::expand(&mut m).map_err(fail("simplifying the model"))?;
         Ok(m)
     });
     let typed = simplified.unwrap_or(typed);
@@ -214,7 +214,8 @@ fn check_tensor(t: &TensorProto) -> Result<(), ImportError> {
         other => return err(format!("ONNX data type {other} is not supported; use float32")),
     };
     let (present, wanted) = if t.raw_data.is_empty() {
-        let lists = [t.float_data.len(), t.int32_data.len(), t.int64_data.len(), t.double_data.len(), t.uint64_data.len()];
+        let lists =
+            [t.float_data.len(), t.int32_data.len(), t.int64_data.len(), t.double_data.len(), t.uint64_data.len()];
         (lists.into_iter().max().unwrap_or(0) as u64, n)
     } else {
         (t.raw_data.len() as u64, n * size)
@@ -242,8 +243,7 @@ fn fix_shapes(graph: &mut GraphProto, notes: &mut Vec<String>) -> Result<Vec<(St
     let mut batch: HashSet<String> = HashSet::new();
     for input in graph.input.iter().filter(|i| !initialized.contains(&i.name)) {
         if let Some(type_proto::Value::TensorType(t)) = input.r#type.as_ref().and_then(|t| t.value.as_ref())
-            && let Some(Dim::DimParam(p)) =
-                t.shape.as_ref().and_then(|s| s.dim.first()).and_then(|d| d.value.as_ref())
+            && let Some(Dim::DimParam(p)) = t.shape.as_ref().and_then(|s| s.dim.first()).and_then(|d| d.value.as_ref())
         {
             batch.insert(p.clone());
         }
@@ -335,8 +335,13 @@ pub(crate) fn blocked(node: &SourceNode) -> Option<&'static str> {
         "GatherElements" | "GatherND" | "Scatter" | "ScatterElements" | "ScatterND" | "OneHot" => {
             "indexing by data is not supported; use Slice, Concat, or Gather with constant positions"
         }
-        "QuantizeLinear" | "DequantizeLinear" | "DynamicQuantizeLinear" | "QLinearConv" | "QLinearMatMul"
-        | "ConvInteger" | "MatMulInteger" => "export the float model; the compiler quantizes it itself",
+        "QuantizeLinear"
+        | "DequantizeLinear"
+        | "DynamicQuantizeLinear"
+        | "QLinearConv"
+        | "QLinearMatMul"
+        | "ConvInteger"
+        | "MatMulInteger" => "export the float model; the compiler quantizes it itself",
         "RandomNormal" | "RandomUniform" | "RandomNormalLike" | "RandomUniformLike" | "Multinomial" | "Bernoulli" => {
             "randomness cannot be proven; export the model for inference"
         }
@@ -350,10 +355,7 @@ thread_local! {
 
 /// Runs tract on untrusted data. tract checks most of what it reads, but some broken models reach an assertion deep in its
 /// shape analysis; such a panic is turned into an error here, without printing a backtrace to the user.
-pub(crate) fn guarded<T>(
-    stage: &'static str,
-    f: impl FnOnce() -> Result<T, ImportError>,
-) -> Result<T, ImportError> {
+pub(crate) fn guarded<T>(stage: &'static str, f: impl FnOnce() -> Result<T, ImportError>) -> Result<T, ImportError> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let previous = std::panic::take_hook();

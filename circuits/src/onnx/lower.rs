@@ -186,7 +186,16 @@ impl<'a> Lowering<'a> {
 
     /// The tensor as a linear view of committed tensors and contractions: no lookup where the function is affine.
     pub(crate) fn materialize(&mut self, l: &Lazy) -> Result<Root> {
-        let Some((a, b)) = l.form.affine() else { return self.commit(l) };
+        self.materialize_within(l, 46)
+    }
+
+    /// [`Self::materialize`], committing a tensor whose worst case needs more than `bits` bits: a long chain of linear
+    /// operators must not use up the range in which arithmetic is exact.
+    pub(crate) fn materialize_within(&mut self, l: &Lazy, bits: u32) -> Result<Root> {
+        let range = self.g.node(l.root.node).range;
+        let Some((a, b)) = l.form.affine().filter(|_| (range.hi - range.lo) >> bits == 0) else {
+            return self.commit(l);
+        };
         let scale = (a * l.root.scale).abs();
         let sign = if a < 0.0 { -1 } else { 1 };
         if b == 0.0 {
@@ -305,7 +314,9 @@ pub(crate) fn to_int(v: f64) -> Result<i64> {
     }
 }
 
-/// Exponent `e` so that `max * 2^e` is at most `limit`; zero where there is nothing to fit.
+/// Exponent `e` so that `max * 2^e` is at most `limit`; a tensor that was zero throughout calibration is taken to reach
+/// one.
 pub(crate) fn fit_exponent(max: f64, limit: f64) -> i32 {
-    if max <= 0.0 || !max.is_finite() { 0 } else { ((limit / max).log2().floor() as i32).clamp(-60, 60) }
+    let max = if max > 0.0 && max.is_finite() { max } else { 1.0 };
+    ((limit / max).log2().floor() as i32).clamp(-60, 60)
 }

@@ -6,7 +6,7 @@ use super::{
     lower::{Result, Widths},
 };
 use crate::{
-    graph::NodeId,
+    graph::{Graph, NodeId},
     model::{Model, OutputReport, QuantReport},
     ops::Op,
 };
@@ -63,6 +63,16 @@ impl Errors {
     }
 }
 
+impl Trace {
+    /// The limits of all lookups, in the graph's order; a lookup without any never clamps.
+    pub(crate) fn lookup_limits(&self, graph: &Graph) -> Vec<(i64, i64)> {
+        let all: BTreeMap<NodeId, (i64, i64)> = self.limits.iter().copied().collect();
+        let of = |id: NodeId| all.get(&id).copied().unwrap_or((i64::MIN, i64::MAX));
+        let lookups = graph.nodes().iter().enumerate().filter(|(_, n)| matches!(n.op, Op::Lookup(_)));
+        lookups.map(|(i, _)| of(NodeId(i))).collect()
+    }
+}
+
 /// Runs both models on samples and reports how far they are apart.
 pub(crate) fn compare(
     source: &FloatModel,
@@ -99,7 +109,8 @@ pub(crate) fn compare(
             }
             for (o, (errors, spec)) in typed.outputs.iter().zip(outputs.iter_mut().zip(&model.outputs)) {
                 if *o == outlet
-                    && let Some(id) = model.graph.outputs().get(model.outputs.iter().position(|s| s == spec).unwrap_or(0))
+                    && let Some(id) =
+                        model.graph.outputs().get(model.outputs.iter().position(|s| s == spec).unwrap_or(0))
                 {
                     errors.add(float, &values.of(*id).data, (-f64::from(spec.scale_bits)).exp2());
                 }
@@ -134,4 +145,3 @@ pub(crate) fn compare(
         ..QuantReport::default()
     })
 }
-

@@ -33,7 +33,9 @@ fn commit_clamp(c: &mut Lowering<'_>, l: &Lazy, a: f64, b: f64, lo: f64, hi: f64
     let scale = (a * l.root.scale).abs();
     let unsigned = lo >= 0.0 || (a > 0.0 && b >= 0.0 && node.range.lo >= 0 && hi > 0.0);
     let (t_lo, t_hi) = bounds(c.widths.activation, unsigned);
-    let top = (l.range.1.max(-l.range.0) * HEADROOM).min(hi.max(-lo));
+    let own = l.range.1.max(-l.range.0);
+    let before = l.root.range.1.max(-l.root.range.0) * a.abs();
+    let top = (if own > 0.0 { own } else { before } * HEADROOM).min(hi.max(-lo));
     let mut e = fit_exponent(top, t_hi as f64 + 0.5);
     let power = scale.log2();
     let exact = (power - power.round()).abs() < 1e-12;
@@ -63,15 +65,17 @@ fn commit_clamp(c: &mut Lowering<'_>, l: &Lazy, a: f64, b: f64, lo: f64, hi: f64
     }
     let sign = if a < 0.0 { -factor } else { factor };
     let input = c.linear(&[(l.root.node, sign)], to_int(b / key_unit)?)?;
-    let bound = |v: f64, default: i64| if v.is_finite() { (v / unit).round().clamp(t_lo as f64, t_hi as f64) as i64 } else { default };
+    let bound = |v: f64, default: i64| {
+        if v.is_finite() { (v / unit).round().clamp(t_lo as f64, t_hi as f64) as i64 } else { default }
+    };
     let (f_lo, f_hi) = (lo, hi);
     let (lo, hi) = (bound(lo, t_lo), bound(hi, t_hi));
     if lo >= hi {
         return Ok(None);
     }
     // A bound that the function itself has is no saturation.
-    let own = |v: f64, edge: i64| v.is_finite() && (v / unit).round() as i64 == edge;
-    let limits = (if own(f_lo, lo) { i64::MIN } else { lo }, if own(f_hi, hi) { i64::MAX } else { hi });
+    let inherent = |v: f64, edge: i64| v.is_finite() && (v / unit).round() as i64 == edge;
+    let limits = (if inherent(f_lo, lo) { i64::MIN } else { lo }, if inherent(f_hi, hi) { i64::MAX } else { hi });
     let f = Function {
         name: clamp_name(lo, hi),
         digest: 0,
@@ -98,25 +102,31 @@ pub(crate) fn relu_exact(c: &mut Lowering<'_>, node: crate::graph::NodeId, cap: 
     c.lookup(node, 0, &f)
 }
 
+/// The keys `[0, 2^k)` or `[-2^k, 2^k)` around the given ones, so that layers of like scale share a table; the given keys
+/// where that would more than double the table.
+fn shareable(lo: i64, hi: i64) -> (i64, i64) {
+    let power = |v: i64| v.unsigned_abs().next_power_of_two() as i64;
+    let wide = if lo < 0 { (-power((hi + 1).max(-lo)), power((hi + 1).max(-lo)) - 1) } else { (0, power(hi + 1) - 1) };
+    if wide.1 - wide.0 < 4 * (hi - lo + 1) { wide } else { (lo, hi) }
+}
+
 /// Any function, tabulated at keys of its own.
 fn commit_general(c: &mut Lowering<'_>, l: &Lazy) -> Result<Root> {
     let bits = c.widths.activation;
     let key_bits = (bits + 2).clamp(8, 14);
-    let (lo, hi) = l.root.range;
+    let scale = l.root.scale;
+    let (mut lo, mut hi) = l.root.range;
+    if hi - lo < scale {
+        // Constant throughout calibration: the worst case is all there is to go by.
+        let worst = c.g.node(l.root.node).range;
+        (lo, hi) = (lo.min(worst.lo as f64 * scale), hi.max(worst.hi as f64 * scale));
+    }
     let pad = 0.05 * (hi - lo);
     let (lo, hi) = (lo - if lo < 0.0 { pad } else { 0.0 }, hi + pad);
-    let scale = l.root.scale;
     let shift = (((hi - lo) / scale).log2() - f64::from(key_bits)).ceil().clamp(0.0, 40.0);
     let unit = scale * shift.exp2();
     let (k_lo, k_hi) = (to_int((lo / unit).floor())?, to_int((hi / unit).ceil())?);
-    let base = if k_lo < 0 {
-        let half = (k_hi + 1).max(-k_lo).max(1).unsigned_abs().next_power_of_two() as i64;
-        (-half, half - 1)
-    } else if k_lo < k_hi / 2 + 1 {
-        (0, (k_hi + 1).unsigned_abs().next_power_of_two() as i64 - 1)
-    } else {
-        (k_lo, k_hi.max(k_lo + 1))
-    };
+    let base = shareable(k_lo, k_hi.max(k_lo + 1));
     let sample: Vec<f32> = (base.0..=base.1).map(|k| (k as f64 * unit) as f32).collect();
     let values = l.expr.eval(&sample)?;
     let unsigned = l.range.0 >= 0.0 && values.iter().all(|v| *v >= 0.0 || v.is_nan());
@@ -146,10 +156,8 @@ fn commit_general(c: &mut Lowering<'_>, l: &Lazy) -> Result<Root> {
         values: Box::new(tabulate),
     };
     let edges = (f.values)(&[base.0, base.0 + 1, base.1 - 1, base.1])?;
-    let limits = (
-        if edges[0] == edges[1] { i64::MIN } else { base.0 },
-        if edges[2] == edges[3] { i64::MAX } else { base.1 },
-    );
+    let limits =
+        (if edges[0] == edges[1] { i64::MIN } else { base.0 }, if edges[2] == edges[3] { i64::MAX } else { base.1 });
     let node = c.lookup(l.root.node, shift as u32, &f)?;
     c.limits.insert(node, limits);
     Ok(Root { node, scale: out_unit, range: l.range })

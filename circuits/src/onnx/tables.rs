@@ -13,6 +13,9 @@ use crate::{
 };
 use std::collections::BTreeMap;
 
+/// Values at integer keys.
+pub(crate) type Tabulate<'f> = Box<dyn Fn(&[i64]) -> Result<Vec<i32>, ImportError> + 'f>;
+
 /// A function on integer keys, shared by all lookups with the same name and digest.
 pub(crate) struct Function<'f> {
     /// For people, and part of the identity.
@@ -22,7 +25,7 @@ pub(crate) struct Function<'f> {
     /// Keys that must not saturate.
     pub(crate) base: (i64, i64),
     /// Values at the keys.
-    pub(crate) values: Box<dyn Fn(&[i64]) -> Result<Vec<i32>, ImportError> + 'f>,
+    pub(crate) values: Tabulate<'f>,
 }
 
 /// One lookup to be planned for.
@@ -55,10 +58,13 @@ const CLAMP_COST: f64 = 2.3;
 /// Cost of a limb of a remainder, in lookups: the lookup, and the committed limb.
 const LIMB_COST: f64 = 1.3;
 
+fn key_bits(lo: i128, hi: i128) -> usize {
+    let span = u128::try_from(hi - lo).unwrap_or(0) + 1;
+    (span.next_power_of_two().trailing_zeros() as usize).max(1)
+}
+
 fn cover(lo: i128, hi: i128) -> Option<(i64, usize)> {
-    let span = u128::try_from(hi - lo).ok()? + 1;
-    let bits = span.next_power_of_two().trailing_zeros() as usize;
-    Some((i64::try_from(lo).ok()?, bits.max(1))).filter(|d| d.1 <= MAX_TABLE_BITS)
+    Some((i64::try_from(lo).ok()?, key_bits(lo, hi))).filter(|d| d.1 <= MAX_TABLE_BITS)
 }
 
 fn covers(d: (i64, usize), w: Interval) -> bool {
@@ -112,7 +118,7 @@ fn choose_one(requests: &[Request]) -> Domains {
         Some(acc.map_or(b, |a| a.union(b)))
     });
     let Some(base) = base else { return Domains::default() };
-    let clamped = cover(base.lo, base.hi);
+    let least = cover(base.lo, base.hi);
     let mut order: Vec<&Request> = requests.iter().collect();
     order.sort_by_key(|r| r.union().hi - r.union().lo);
     let mut best = (f64::INFINITY, Domains::default());
@@ -131,17 +137,19 @@ fn choose_one(requests: &[Request]) -> Domains {
             None => None,
         };
         let mut cost = domain.map_or(0.0, |d| (d.1 as f64).exp2());
-        let rest: Vec<&&Request> =
-            order[n..].iter().filter(|r| !domain.is_some_and(|d| covers(d, r.worst))).collect();
-        if let Some(c) = clamped
+        let rest: Vec<&&Request> = order[n..].iter().filter(|r| !domain.is_some_and(|d| covers(d, r.worst))).collect();
+        let mut clamped = None;
+        if let Some((key_min, bits)) = least
             && !rest.is_empty()
         {
-            let high = |r: &&&Request| cover(r.union().lo, r.union().hi).map_or(40, |d| d.1).saturating_sub(c.1);
-            cost += 3.0 * (c.1 as f64).exp2() + (rest.iter().map(high).max().unwrap_or(0) as f64).exp2();
-            cost += CLAMP_COST * rest.iter().map(|r| r.elements as f64).sum::<f64>();
+            // More keys mean fewer values of the high part.
+            let worst = rest.iter().map(|r| key_bits(r.union().lo, r.union().hi)).max().unwrap_or(0);
+            let rows = |k: usize| 3.0 * (k as f64).exp2() + (worst.saturating_sub(k) as f64).exp2();
+            let k = (bits..=MAX_TABLE_BITS).min_by(|a, b| rows(*a).total_cmp(&rows(*b))).unwrap_or(bits);
+            clamped = Some((key_min, k));
+            cost += rows(k) + CLAMP_COST * rest.iter().map(|r| r.elements as f64).sum::<f64>();
         }
         if cost < best.0 {
-            let clamped = if rest.is_empty() { None } else { clamped };
             best = (cost, Domains { plain: domain, clamped });
         }
     }

@@ -174,7 +174,9 @@ fn to_power_of_two(c: &mut Lowering<'_>, root: Root) -> Result<(NodeId, i32)> {
     if (power - power.round()).abs() < 1e-12 {
         return Ok((root.node, -(power.round() as i32)));
     }
-    let e = 16 - power.floor() as i32;
+    let range = c.g.node(root.node).range;
+    let width = 128 - (range.hi - range.lo).leading_zeros() as i32;
+    let e = (58 - width).clamp(0, 16) - power.floor() as i32;
     let factor = to_int(root.scale * f64::from(e).exp2())?;
     Ok((c.linear(&[(root.node, factor)], 0)?, e))
 }

@@ -1,7 +1,10 @@
 //! One small model per ONNX operator, against the output of onnxruntime.
 
 use crate::support::{npz, path};
-use assay_circuits::onnx::{CompileOptions, ImportError, compile, load};
+use assay_circuits::{
+    Program, Visibility,
+    onnx::{CompileOptions, ImportError, compile, load},
+};
 
 #[derive(Debug)]
 struct Entry {
@@ -42,6 +45,10 @@ fn run(e: &Entry, options: &CompileOptions) -> Result<f64, String> {
     if shape != &compiled.outputs[0].shape {
         return Err(format!("shape {:?}, expected {shape:?}", compiled.outputs[0].shape));
     }
+    for batch in [1, 3] {
+        Program::inference(&compiled.graph, batch, Visibility::default()).map_err(|x| format!("batch {batch}: {x}"))?;
+    }
+    Program::registration(&compiled.graph).map_err(|x| format!("registration: {x}"))?;
     let again = assay_circuits::model::Model::from_bytes(&compiled.to_bytes().map_err(|x| x.to_string())?);
     if again.map_err(|x| x.to_string())? != compiled {
         return Err("the model changes when written and read".to_owned());

@@ -70,7 +70,7 @@ pub(crate) fn run(app: &App, _: &DoctorArgs) -> Outcome<()> {
         None => "memory  unknown".to_owned(),
     });
     o.answer(format!("vectors {}; not there: {}", list(true), list(false)));
-    o.answer(format!("device  {:?}", Cpu::default()));
+    o.answer(format!("kernels {}", Cpu::default().kernels()));
     o.answer(format!(
         "cache   {folder}: {}, {} entries, {}",
         if writable { "writable" } else { "NOT writable" },
@@ -93,7 +93,7 @@ pub(crate) fn run(app: &App, _: &DoctorArgs) -> Outcome<()> {
         "memory_bytes": memory.map(|m| m.0),
         "available_bytes": memory.map(|m| m.1),
         "features": features.iter().filter(|(_, h)| *h).map(|(n, _)| *n).collect::<Vec<_>>(),
-        "device": format!("{:?}", Cpu::default()),
+        "kernels": Cpu::default().kernels(),
         "cache": app.cache.dir().map(|d| d.display().to_string()),
         "cache_writable": writable,
         "cache_entries": entries,

@@ -2,7 +2,7 @@
 
 use crate::{
     App,
-    args::{KeyArgs, QuantArgs},
+    args::{QuantArgs, ShapeArgs},
     cost::{self, Estimate},
     error::Outcome,
     files::{self, Kind},
@@ -21,7 +21,7 @@ pub(crate) struct EstimateArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     batch: u32,
     #[command(flatten)]
-    key: KeyArgs,
+    shape: ShapeArgs,
     #[command(flatten)]
     quant: QuantArgs,
 }
@@ -32,8 +32,8 @@ pub(crate) fn run(app: &App, args: &EstimateArgs) -> Outcome<()> {
         let key = flow::read_key(&args.file)?;
         cost::estimate(&key.graph, batch, key.visibility, Some(key.row_bits))?
     } else {
-        let model = flow::load_model(app, &args.file, &args.quant, args.key.private_outputs)?.model;
-        cost::estimate(&model.graph, batch, args.key.visibility(), args.key.row_bits.map(usize::from))?
+        let model = flow::load_model(app, &args.file, &args.quant, args.shape.private_outputs)?.model;
+        cost::estimate(&model.graph, batch, args.shape.visibility(), args.shape.row_bits.map(usize::from))?
     };
     say(app, &e);
     app.output.result(json!({

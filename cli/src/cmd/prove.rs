@@ -36,7 +36,7 @@ pub(crate) fn run(app: &App, args: &ProveArgs) -> Outcome<()> {
     let o = &app.output;
     files::check_target(&args.output)?;
     args.key_out.as_deref().map_or(Ok(()), files::check_target)?;
-    let model = flow::load_model(app, &args.model, &args.quant, args.new_key.private_outputs)?.model;
+    let model = flow::load_model(app, &args.model, &args.quant, args.new_key.shape.private_outputs)?.model;
     let samples = flow::read_samples(&model, &args.input, args.batch)?;
     let prepared = match &args.key {
         Some(path) => flow::load_key(app, &model, path, args.new_key.srs.as_deref()).map_err(|f| {

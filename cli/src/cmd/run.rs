@@ -40,7 +40,7 @@ pub(crate) fn run(app: &App, args: &RunArgs) -> Outcome<()> {
     for target in [&args.output, &args.key_out].into_iter().flatten() {
         files::check_target(target)?;
     }
-    let compiled = flow::load_model(app, &args.model, &args.quant, args.key.private_outputs)?;
+    let compiled = flow::load_model(app, &args.model, &args.quant, args.key.shape.private_outputs)?;
     let model = compiled.model;
     let samples = flow::read_samples(&model, &args.input, args.batch)?;
     o.say(format!("model   {}", hex(&model.model_id()?)));

@@ -28,7 +28,7 @@ pub(crate) struct SetupArgs {
 pub(crate) fn run(app: &App, args: &SetupArgs) -> Outcome<()> {
     let o = &app.output;
     files::check_target(&args.output)?;
-    let model = flow::load_model(app, &args.model, &args.quant, args.key.private_outputs)?.model;
+    let model = flow::load_model(app, &args.model, &args.quant, args.key.shape.private_outputs)?.model;
     let prepared = flow::prepare(app, &model, &args.key, true)?;
     let file = prepared.key.verifying.to_bytes()?;
     files::write(&args.output, &file)?;

@@ -86,7 +86,11 @@ pub(crate) fn run(app: &App, args: &SrsArgs) -> Outcome<()> {
             drop(progress);
             checked.map_err(|e| Failure::from(e).in_file(file).invalid())?;
             flow::warn_insecure(app, srs.insecure_dev);
-            app.output.say(format!("valid   {} powers of one secret, checked in {}", count(srs.g1_powers.len() as u64), seconds(s)));
+            app.output.say(format!(
+                "valid   {} powers of one secret, checked in {}",
+                count(srs.g1_powers.len() as u64),
+                seconds(s)
+            ));
             app.output.say(format!("srs     {}", hex(&srs.hash)));
             result(app, &srs, Some(true), s);
             Ok(())

@@ -9,11 +9,7 @@ use crate::{
     output::{bytes, seconds},
 };
 use assay_circuits::model::TensorSpec;
-use assay_verifier::{
-    CoreProof, VerifyingKey,
-    core::hex,
-    proof::ProofError,
-};
+use assay_verifier::{CoreProof, VerifyingKey, core::hex, proof::ProofError};
 use clap::Args;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -69,11 +65,7 @@ pub(crate) fn run(app: &App, args: &VerifyArgs) -> Outcome<()> {
         check_outputs(&key.outputs, &outputs, &given, path)?;
     }
     let inputs = flow::by_sample(&key.inputs, &v.inputs, v.batch)?;
-    o.say(format!(
-        "valid   {} inference{} of model {id}",
-        v.batch,
-        if v.batch == 1 { "" } else { "s" }
-    ));
+    o.say(format!("valid   {} inference{} of model {id}", v.batch, if v.batch == 1 { "" } else { "s" }));
     if key.visibility.inputs {
         flow::say_outputs(app, &key.inputs, &inputs, "input");
     }

@@ -101,14 +101,15 @@ fn from_lists(lists: Vec<Vec<f32>>, specs: &[TensorSpec], role: Role) -> Outcome
     let shapes = || specs.iter().map(|s| format!("'{}' {:?}", s.name, s.shape)).collect::<Vec<_>>().join(", ");
     let mismatch = || {
         let lengths = if lists.len() <= 8 {
-            format!("{} lists of lengths {:?}", lists.len(), lists.iter().map(Vec::len).collect::<Vec<_>>())
+            format!("{:?} values", lists.iter().map(Vec::len).collect::<Vec<_>>())
         } else {
-            format!("{} lists, the first of length {}", lists.len(), lists[0].len())
+            format!("{} lists, the first of {} values", lists.len(), lists[0].len())
         };
         Failure::new(format!("wrong number of values: expected one list for each {what}, {}; got {lengths}", shapes()))
     };
     // One list for each tensor, with all samples one after another ...
-    if lists.len() == k && lists.iter().zip(specs).all(|(l, s)| !l.is_empty() && l.len().is_multiple_of(s.len().max(1))) {
+    if lists.len() == k && lists.iter().zip(specs).all(|(l, s)| !l.is_empty() && l.len().is_multiple_of(s.len().max(1)))
+    {
         let counts: Vec<usize> = lists.iter().zip(specs).map(|(l, s)| l.len() / s.len().max(1)).collect();
         if counts.windows(2).any(|w| w[0] != w[1]) {
             return Err(mismatch());
@@ -142,15 +143,26 @@ fn from_arrays(mut arrays: Vec<(String, npy::Array)>, specs: &[TensorSpec], role
         }
         let Some(i) = found else {
             let names: Vec<&str> = arrays.iter().map(|(n, _)| n.as_str()).collect();
-            return Err(Failure::new(format!("there is no array for {} '{}'; there is {names:?}", role.what(), spec.name))
-                .help("name each array in the .npz like the model's input"));
+            return Err(Failure::new(format!(
+                "there is no array for {} '{}'; there is {names:?}",
+                role.what(),
+                spec.name
+            ))
+            .help("name each array in the .npz like the model's input"));
         };
         let (_, array) = arrays.swap_remove(i);
         columns.push(split(array, spec, role)?);
     }
     let n = columns.first().map_or(0, Vec::len);
     if let Some((c, s)) = columns.iter().zip(specs).find(|(c, _)| c.len() != n) {
-        let text = format!("{} '{}' has {} samples, {} '{}' has {n}", role.what(), s.name, c.len(), role.what(), specs[0].name);
+        let text = format!(
+            "{} '{}' has {} samples, {} '{}' has {n}",
+            role.what(),
+            s.name,
+            c.len(),
+            role.what(),
+            specs[0].name
+        );
         return Err(Failure::new(text));
     }
     let mut columns: Vec<_> = columns.into_iter().map(Vec::into_iter).collect();

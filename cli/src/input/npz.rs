@@ -95,7 +95,11 @@ fn entry<'a>(bytes: &'a [u8], head: &[u8], extra: &[u8]) -> Outcome<std::borrow:
         8 => std::borrow::Cow::Owned(
             decompress_to_vec_with_limit(raw, size).map_err(|_| bad("its compressed data is damaged"))?,
         ),
-        m => return Err(bad(&format!("compression method {m}")).help("save it with numpy.savez or numpy.savez_compressed")),
+        m => {
+            return Err(
+                bad(&format!("compression method {m}")).help("save it with numpy.savez or numpy.savez_compressed")
+            );
+        }
     };
     if content.len() != size {
         return Err(bad("an entry has another size than announced"));

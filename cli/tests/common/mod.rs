@@ -8,22 +8,22 @@ use std::{
 };
 
 /// A folder that is removed at the end.
-pub struct Sandbox {
-    pub dir: PathBuf,
+pub(crate) struct Sandbox {
+    pub(crate) dir: PathBuf,
     cache: PathBuf,
 }
 
 /// What a run left behind.
 #[derive(Debug)]
-pub struct Ran {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Sandbox {
     /// A fresh folder; `name` must differ from test to test.
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let tmp = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let dir = tmp.join(format!("{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&dir);
@@ -32,30 +32,30 @@ impl Sandbox {
     }
 
     /// The same with an empty cache.
-    pub fn with_own_cache(name: &str) -> Self {
+    pub(crate) fn with_own_cache(name: &str) -> Self {
         let mut s = Self::new(name);
         s.cache = s.dir.join("cache");
         s
     }
 
-    pub fn cache(&self) -> &Path {
+    pub(crate) fn cache(&self) -> &Path {
         &self.cache
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
 
-    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+    pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
         std::fs::write(self.path(name), bytes).unwrap();
     }
 
-    pub fn read(&self, name: &str) -> Vec<u8> {
+    pub(crate) fn read(&self, name: &str) -> Vec<u8> {
         std::fs::read(self.path(name)).unwrap()
     }
 
     /// Runs `assay` in the folder. Whatever happens, it must not show a panic, and must end with code 0, 1 or 2.
-    pub fn assay(&self, args: &[&str]) -> Ran {
+    pub(crate) fn assay(&self, args: &[&str]) -> Ran {
         let out = Command::new(env!("CARGO_BIN_EXE_assay"))
             .args(args)
             .current_dir(&self.dir)
@@ -77,21 +77,21 @@ impl Sandbox {
     }
 
     /// Runs and expects success.
-    pub fn ok(&self, args: &[&str]) -> Ran {
+    pub(crate) fn ok(&self, args: &[&str]) -> Ran {
         let ran = self.assay(args);
         assert_eq!(ran.code, 0, "{args:?}: {ran:#?}");
         ran
     }
 
     /// Runs with `--json` and expects success; the last line.
-    pub fn json(&self, args: &[&str]) -> Value {
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
         let ran = self.ok(&[args, &["--json"]].concat());
         assert_eq!(ran.stderr, "", "{args:?}");
         ran.last_json()
     }
 
     /// Runs and expects a failure with this code whose text holds all of these words; all of its text.
-    pub fn fails(&self, code: i32, args: &[&str], words: &[&str]) -> String {
+    pub(crate) fn fails(&self, code: i32, args: &[&str], words: &[&str]) -> String {
         let ran = self.assay(args);
         assert_eq!(ran.code, code, "{args:?}: {ran:#?}");
         // Lines are wrapped for people.
@@ -112,7 +112,7 @@ impl Drop for Sandbox {
 
 impl Ran {
     /// The last line as JSON; every line must be JSON.
-    pub fn last_json(&self) -> Value {
+    pub(crate) fn last_json(&self) -> Value {
         let mut last = Value::Null;
         for line in self.stdout.lines() {
             last = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e} in '{line}': {self:#?}"));
@@ -121,22 +121,22 @@ impl Ran {
     }
 }
 
-pub const ASSETS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets");
+pub(crate) const ASSETS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets");
 
-pub fn mlp() -> String {
+pub(crate) fn mlp() -> String {
     format!("{ASSETS}/digits_mlp.onnx")
 }
 
-pub fn cnn() -> String {
+pub(crate) fn cnn() -> String {
     format!("{ASSETS}/digits_cnn.onnx")
 }
 
-pub fn digits() -> String {
+pub(crate) fn digits() -> String {
     format!("{ASSETS}/digits_test.npz")
 }
 
 /// A sandbox with `model`, `key` and `proof` of one test image, and the image as `input.json`.
-pub fn digits_proof(name: &str) -> Sandbox {
+pub(crate) fn digits_proof(name: &str) -> Sandbox {
     let s = Sandbox::new(name);
     let fixed = ["--weight-bits", "8", "--activation-bits", "8"];
     s.ok(&[&["compile", &mlp(), "--calibrate", &digits(), "-o", "model"], &fixed[..]].concat());
@@ -148,12 +148,12 @@ pub fn digits_proof(name: &str) -> Sandbox {
 }
 
 /// Pixels that look a little like a digit.
-pub fn image(seed: usize) -> Vec<f32> {
+pub(crate) fn image(seed: usize) -> Vec<f32> {
     (0..64).map(|i| ((i * 7 + seed * 13) % 17) as f32 / 16.0).collect()
 }
 
 /// A `.npy` file of 32-bit floats.
-pub fn npy(shape: &str, values: &[f32]) -> Vec<u8> {
+pub(crate) fn npy(shape: &str, values: &[f32]) -> Vec<u8> {
     let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n");
     let mut out = b"\x93NUMPY\x01\x00".to_vec();
     out.extend((header.len() as u16).to_le_bytes());

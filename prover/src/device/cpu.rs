@@ -25,6 +25,11 @@ impl Cpu {
         Self { vector: None }
     }
 
+    /// Which kernels this device runs, for people.
+    pub fn kernels(&self) -> &'static str {
+        if self.vector.is_some() { "AVX-512 IFMA" } else { "portable" }
+    }
+
     /// An eq table with one more variable, the most significant.
     fn grow(&self, from: &[Fr], r: &Fr) -> Vec<Fr> {
         let mut table = vec![Fr::ZERO; 2 * from.len()];

@@ -53,7 +53,12 @@ pub enum Lie {
     LateOperands,
     /// `Leaves`, for a verifier that absorbs `f(x)` and `W(x)` after it has drawn `gamma`.
     LateStacks,
+    /// For a verifier whose challenge of this label is always [`GUESS`]: messages that are right for that value alone.
+    Guess(&'static str),
 }
+
+/// What a predictable challenge is.
+pub const GUESS: u64 = 2;
 
 /// A statement, a witness and the lie to tell about them.
 #[derive(Clone)]
@@ -76,6 +81,8 @@ pub struct Forge {
     pub bonus: Fr,
     /// The digest that challenges are drawn from, where it is not the statement's.
     pub stale: Option<[u8; 32]>,
+    /// Whether the verifier is the flawed one for which a guess is right.
+    pub predictable: bool,
 }
 
 /// Places of a tensor's entries in its stack, row-major.
@@ -160,6 +167,7 @@ impl Forge {
             lie: Lie::Truth,
             bonus: Fr::ZERO,
             stale: None,
+            predictable: false,
         }
     }
 
@@ -183,7 +191,9 @@ impl Forge {
                 let high = |v: i64| (op.key(v) - table.key_min) >> table.key_bits();
                 let new = |v: i64| match tensor.content {
                     Content::Node(id) if id.0 == i => Some(i64::from(table.get(op.key(v)))),
-                    Content::Remainder { node, low, bits } if node.0 == i => Some(((v + half) >> low) & ((1 << bits) - 1)),
+                    Content::Remainder { node, low, bits } if node.0 == i => {
+                        Some(((v + half) >> low) & ((1 << bits) - 1))
+                    }
                     Content::High(id) if id.0 == i => Some(high(v)),
                     Content::Side(id) if id.0 == i => Some(i64::from(side_of(high(v)))),
                     _ => None,
@@ -294,6 +304,18 @@ impl Forge {
             })
             .collect();
         let hit = |(i, key): (usize, &Fr)| {
+            if self.lie == Lie::Guess("beta") {
+                // Any row of the same fingerprint will do.
+                let print = |key: Fr, value: i64, tag: i128| {
+                    key + Fr::from(GUESS) * fr(value) + Fr::from(GUESS * GUESS) * Fr::from(tag)
+                };
+                let tag = i128::from(self.program.blocks[s.block].tag) + i128::from(at(s.side, i));
+                let wanted = print(*key, at(s.value, i), tag);
+                return blocks.iter().enumerate().find_map(|(b, (tag, rows))| {
+                    let row = rows.iter().find(|((k, v), _)| print(*k, *v, *tag) == wanted)?;
+                    Some((b, *row.1))
+                });
+            }
             let tag = i128::from(self.program.blocks[s.block].tag) + i128::from(at(s.side, i));
             let block = blocks.iter().position(|b| b.0 == tag)?;
             Some((block, *blocks[block].1.get(&(*key, at(s.value, i)))?))
@@ -321,7 +343,7 @@ impl Forge {
     }
 
     fn pretends(&self) -> bool {
-        !matches!(self.lie, Lie::Truth | Lie::Tree(_))
+        !matches!(self.lie, Lie::Truth | Lie::Tree(_) | Lie::Guess("beta" | "tau" | "mix" | "lambda" | "zeta"))
     }
 
     fn leaves(&self, alpha: Fr, beta: Fr) -> Leaves {
@@ -349,6 +371,15 @@ impl Forge {
             }
         }
         p[self.program.blocks[0].leaf] -= self.bonus;
+        if self.lie == Lie::Guess("lambda") {
+            // One leaf makes up for the sum, and q + lambda p stays as it is.
+            let i = self.program.segments[0].leaf;
+            let rest: Fr = (0..size).filter(|k| *k != i).map(|k| p[k] / q[k]).sum();
+            let lambda = Fr::from(GUESS);
+            let kept = q[i] + lambda * p[i];
+            q[i] = kept / (Fr::ONE - lambda * rest);
+            p[i] = (kept - q[i]) / lambda;
+        }
         Leaves { p, q }
     }
 
@@ -366,7 +397,12 @@ impl Forge {
 
     /// The argument as a proof file.
     pub fn prove(&self) -> CoreProof {
-        CoreProof { key_digest: self.key_digest, batch: self.batch, public: self.public.clone(), argument: self.argue() }
+        CoreProof {
+            key_digest: self.key_digest,
+            batch: self.batch,
+            public: self.public.clone(),
+            argument: self.argue(),
+        }
     }
 
     /// What the verifier says.

@@ -8,12 +8,7 @@ use assay_circuits::{
     model::{Model, QuantReport, TensorSpec},
     ops::{AxisExpr, AxisScale, Concat, Contraction, Reshape, Transpose, Window},
 };
-use assay_prover::{
-    ProvingKey, Recorder, SetupOptions,
-    device::Cpu,
-    setup,
-    srs::Srs,
-};
+use assay_prover::{ProvingKey, Recorder, SetupOptions, device::Cpu, setup, srs::Srs};
 use assay_verifier::core::{check_registration, verify};
 
 /// A small deterministic generator.
@@ -46,7 +41,11 @@ pub fn model(graph: Graph, seed: u64) -> Model {
         .collect();
     let spec = |ids: &[NodeId]| {
         ids.iter()
-            .map(|id| TensorSpec { name: graph.node(*id).name.clone(), shape: graph.node(*id).shape.clone(), scale_bits: 4 })
+            .map(|id| TensorSpec {
+                name: graph.node(*id).name.clone(),
+                shape: graph.node(*id).shape.clone(),
+                scale_bits: 4,
+            })
             .collect::<Vec<_>>()
     };
     let (inputs, outputs) = (spec(graph.inputs()), spec(graph.outputs()));
@@ -248,7 +247,9 @@ pub fn cnn() -> Graph {
     let e = g.push("conv3", Op::Contraction(conv([2, 3, 2], 5, 3, 2, 1, 1)), &[d, w]).unwrap();
     let e = relu(&mut g, e, 8);
     // [1, 4, 3, 3]
-    let p = g.push("pool", Op::Window(Window { axis: 2, len: 2, stride: 1, kernel: 2, dilation: 1, offset: 0 }), &[e]).unwrap();
+    let p = g
+        .push("pool", Op::Window(Window { axis: 2, len: 2, stride: 1, kernel: 2, dilation: 1, offset: 0 }), &[e])
+        .unwrap();
     let p = g.push("weighted", Op::AxisScale(AxisScale { axis: 2, factors: vec![2, 3] }), &[p]).unwrap();
     let p = g.lookup("round", p, 2, Table::tabulate("clamp", -512, 10, |t| t.clamp(-256, 255) as i32)).unwrap();
     let f = g.push("flatten", Op::Reshape(Reshape { shape: vec![1, 24] }), &[p]).unwrap();

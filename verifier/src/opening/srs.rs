@@ -3,7 +3,13 @@
 use ark_bn254::{G1Affine, G2Affine};
 use ark_ec::AffineRepr;
 
-use crate::curve::{CodecError, G1_BYTES, G2_BYTES, Reader, g1_to_bytes, g2_to_bytes};
+use crate::{
+    curve::{CodecError, G1_BYTES, G2_BYTES, Reader, g1_to_bytes, g2_to_bytes},
+    keccak::keccak256,
+};
+
+/// Domain of [`VerifierSrs::identity`].
+const IDENTITY_DOMAIN: &[u8] = b"assay/srs/v1";
 
 /// What a verifier keeps of the powers of tau: the generators and `[tau]_2`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +30,17 @@ impl VerifierSrs {
     /// Bytes of [`Self::to_bytes`].
     pub const BYTES: usize = G1_BYTES + 2 * G2_BYTES + 1 + 32;
 
+    /// The identity of a setup: `keccak(keccak(domain) || [1]_1 || [1]_2 || [tau]_2 || insecure flag)`.
+    pub fn identity(g2: &G2Affine, tau_g2: &G2Affine, insecure_dev: bool) -> [u8; 32] {
+        keccak256(&[
+            &keccak256(&[IDENTITY_DOMAIN]),
+            &g1_to_bytes(&G1Affine::generator()),
+            &g2_to_bytes(g2),
+            &g2_to_bytes(tau_g2),
+            &[u8::from(insecure_dev)],
+        ])
+    }
+
     /// `g1 || g2 || tau_g2 || insecure flag || srs_hash`.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(Self::BYTES);
@@ -38,7 +55,8 @@ impl VerifierSrs {
     /// The inverse of [`Self::to_bytes`].
     ///
     /// # Errors
-    /// Bytes that are not canonical, generators other than the standard ones, or tau = 0.
+    /// Bytes that are not canonical, generators other than the standard ones, tau = 0, or the identity of another setup:
+    /// a key must not wear the name of a ceremony whose tau it does not use.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
         let mut reader = Reader::new(bytes);
         let srs = Self::read(&mut reader)?;
@@ -62,12 +80,11 @@ impl VerifierSrs {
         if tau_g2.is_zero() {
             return Err(unexpected("tau of the powers of tau"));
         }
-        Ok(Self {
-            g1,
-            g2,
-            tau_g2,
-            insecure_dev: reader.flag("insecure flag")?,
-            srs_hash: reader.array()?,
-        })
+        let insecure_dev = reader.flag("insecure flag")?;
+        let srs_hash = reader.array()?;
+        if srs_hash != Self::identity(&g2, &tau_g2, insecure_dev) {
+            return Err(unexpected("identity of the powers of tau"));
+        }
+        Ok(Self { g1, g2, tau_g2, insecure_dev, srs_hash })
     }
 }

@@ -1,17 +1,13 @@
 //! Graphs by hand, for tests of the verifier without a prover.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
-use assay_circuits::{
-    Graph, GraphBuilder, Op, Table, Visibility,
-    model::TensorSpec,
-    ops::Contraction,
-};
+use ark_ec::{AffineRepr, CurveGroup};
+use assay_circuits::{Graph, GraphBuilder, Op, Table, Visibility, model::TensorSpec, ops::Contraction};
 use assay_verifier::{
     Fr, G1Affine, G2Affine, VerifyingKey,
     opening::{OpeningProof, VerifierSrs},
     proof::Argument,
 };
-use ark_ec::{AffineRepr, CurveGroup};
 
 /// A small deterministic generator.
 pub struct Lcg(pub u64);
@@ -79,13 +75,9 @@ pub fn unregistered(graph: Graph) -> VerifyingKey {
     };
     let (inputs, outputs) = (spec(graph.inputs()), spec(graph.outputs()));
     let g2 = G2Affine::generator();
-    let srs = VerifierSrs {
-        g1: G1Affine::generator(),
-        g2,
-        tau_g2: (g2 * Fr::from(5u8)).into_affine(),
-        insecure_dev: true,
-        srs_hash: [0; 32],
-    };
+    let tau_g2 = (g2 * Fr::from(5u8)).into_affine();
+    let srs_hash = VerifierSrs::identity(&g2, &tau_g2, true);
+    let srs = VerifierSrs { g1: G1Affine::generator(), g2, tau_g2, insecure_dev: true, srs_hash };
     VerifyingKey {
         graph,
         visibility: Visibility::default(),

@@ -10,15 +10,15 @@
 //! * Reference: docs/protocol.md#bilinear.
 
 use super::{
-    einsum::{finish, floats, follow, quantize},
+    einsum::{Affine, finish, floats, follow, quantize},
     pool::first_spatial_axis,
 };
 use crate::{
     onnx::{
         error::ImportError,
-        lower::{Lowering, Result, Value},
+        lower::{Lowering, Result, Root, Value},
     },
-    ops::{AxisExpr, Contraction, Op},
+    ops::{AxisExpr, Contraction, Op, Reshape},
 };
 use tract_onnx::{
     prelude::{OutletId, TypedNode},
@@ -30,8 +30,8 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
     if op.q_params.is_some() {
         return Err(ImportError::unsupported("export the float model; the compiler quantizes it itself"));
     }
-    let (Value::Const(kernel), Value::Const(bias)) = (c.input(node, 1)?, c.input(node, 2)?) else {
-        return Err(ImportError::unsupported("a convolution needs a constant kernel and bias"));
+    let Value::Const(kernel) = c.input(node, 1)? else {
+        return Err(ImportError::unsupported("a convolution needs a constant kernel"));
     };
     let x = c.lazy(node, 0)?;
     let x = c.operand(&x)?;
@@ -77,7 +77,18 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
     }
 
     let outlet = OutletId::new(node.id, 0);
-    let mut affine = follow(c, outlet, Some(channel));
+    // A bias that is computed comes from a sum that tract has folded into the convolution.
+    let (bias, computed) = match c.input(node, 2)? {
+        Value::Const(b) => (floats(&b)?, None),
+        Value::Lazy(l) => (vec![0.0], Some(l)),
+    };
+    let mut affine = match computed {
+        None => follow(c, outlet, Some(channel)),
+        Some(_) => {
+            let n = spec.output_channels;
+            Affine { mul: vec![1.0; n], add: vec![0.0; n], outlet }
+        }
+    };
     let fail = |e: tract_onnx::prelude::TractError| ImportError::engine("reading a kernel", &e);
     let kernel = op.kernel_fmt.kernel_as_group_o_ihw(&kernel, groups).map_err(fail)?;
     let mut values = floats(&kernel)?;
@@ -85,7 +96,6 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
     for (i, v) in values.iter_mut().enumerate() {
         *v *= affine.mul[i / block];
     }
-    let bias = floats(&bias)?;
     for (i, a) in affine.add.iter_mut().enumerate() {
         *a += bias.get(i % bias.len().max(1)).copied().unwrap_or(0.0) * affine.mul[i];
     }
@@ -93,5 +103,13 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
     shape.extend(spec.kernel_shape.iter());
     let weight = quantize(c, &values, &shape, "weight", c.widths.weight)?;
     let id = c.push(Op::Contraction(Contraction { extents, lhs, rhs, out }), &[x.node, weight.node])?;
-    finish(c, id, x.scale * weight.scale, &affine, Some(channel)).map(Some)
+    let Some(l) = computed else { return finish(c, id, x.scale * weight.scale, &affine, Some(channel)).map(Some) };
+    let mut b = c.materialize(&l)?;
+    let mut along = vec![1; out_shape.len()];
+    along[channel] = c.shape(b.node).iter().product();
+    b.node = c.push(Op::Reshape(Reshape { shape: along }), &[b.node])?;
+    b.node = c.broadcast(b.node, &out_shape)?;
+    let acc = Root { node: id, scale: x.scale * weight.scale, range: l.range };
+    let (id, scale) = c.combine(&[(acc, 1), (b, 1)])?;
+    Ok(Some(vec![c.result(outlet, id, scale)]))
 }

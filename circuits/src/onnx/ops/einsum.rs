@@ -111,9 +111,8 @@ fn with_weight(
     // Multiply along the weight's axis of the channel's index.
     let index = channel.and_then(|a| contraction.out[a].terms.first().map(|t| t.0));
     let axis = contraction.rhs.iter().position(|e| index.is_some_and(|i| e.terms.iter().any(|t| t.0 == i)));
-    let (len, inner) = axis.map_or((1, values.len()), |a| {
-        (w.shape()[a], w.shape()[a + 1..].iter().product::<usize>().max(1))
-    });
+    let (len, inner) =
+        axis.map_or((1, values.len()), |a| (w.shape()[a], w.shape()[a + 1..].iter().product::<usize>().max(1)));
     for (i, v) in values.iter_mut().enumerate() {
         *v *= affine.mul[(i / inner % len) % affine.mul.len()];
     }

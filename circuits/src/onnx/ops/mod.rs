@@ -9,6 +9,7 @@ mod broadcast;
 mod concat;
 mod conv;
 mod einsum;
+pub(crate) mod norm;
 mod pad;
 mod pointwise;
 mod pool;

@@ -91,7 +91,8 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
     }
     let Some(op) = node.op_as::<SumPool>() else { return Ok(None) };
     let l = c.lazy(node, 0)?;
-    let root = c.materialize(&l)?;
+    // Reciprocals add twelve bits an axis.
+    let root = c.materialize_within(&l, 34)?;
     let in_shape = c.shape(root.node);
     let (mut id, mut scale) = (root.node, root.scale);
     for (d, s) in spans(&op.pool_spec, &in_shape, &out_shape)?.iter().enumerate() {
@@ -133,9 +134,9 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
 pub(crate) fn max_windows(c: &mut Lowering<'_>, node: NodeId, spans: &[Span]) -> Result<NodeId> {
     let range = c.g.node(node).range;
     let shape = c.shape(node);
-    let reaches_out = spans.iter().any(|s| {
-        s.pad > 0 || (s.len - 1) * s.stride + (s.kernel - 1) * s.dilation >= shape[s.axis] + s.pad
-    });
+    let reaches_out = spans
+        .iter()
+        .any(|s| s.pad > 0 || (s.len - 1) * s.stride + (s.kernel - 1) * s.dilation >= shape[s.axis] + s.pad);
     // Padding reads zero, which must be no larger than any entry.
     let base = if reaches_out { range.lo.min(0) } else { 0 };
     let cap = i64::try_from(range.hi - if reaches_out { base } else { range.lo }).unwrap_or(i64::MAX);

@@ -65,9 +65,9 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
             Ok(Some(vec![c.result(outlet, id, root.scale / count as f64)]))
         }
         other => {
-            let help = format!("{other:?} depends on the order of the data; leave it to the program that reads the output");
+            let help =
+                format!("{other:?} depends on the order of the data; leave it to the program that reads the output");
             Err(ImportError::unsupported(help))
         }
     }
 }
-

@@ -1,6 +1,6 @@
 //! The protocol's messages, by the definitions.
 
-use super::{Forge, Leaves, Lie, fr, places};
+use super::{Forge, GUESS, Leaves, Lie, fr, places};
 use ark_ec::CurveGroup;
 use ark_ff::{AdditiveGroup, Field};
 use assay_circuits::{
@@ -32,6 +32,8 @@ struct Talk {
     messages: Vec<Fr>,
     /// Sent, to be absorbed after the next challenge.
     late: Vec<Fr>,
+    /// The label whose challenge is the same every time.
+    predictable: Option<&'static str>,
 }
 
 impl Talk {
@@ -40,24 +42,33 @@ impl Talk {
         self.messages.push(v);
     }
 
-    fn send_late(&mut self, v: Fr) {
-        self.messages.push(v);
-        self.late.push(v);
-    }
-
-    fn challenge(&mut self) -> Fr {
+    fn challenge(&mut self, label: &'static str) -> Fr {
         let c = self.transcript.challenge();
         self.late.drain(..).for_each(|v| self.transcript.absorb(v));
-        c
-    }
-
-    /// The next challenge, before anything else is absorbed.
-    fn peek(&self) -> Fr {
-        self.transcript.clone().challenge()
+        if self.predictable == Some(label) { Fr::from(GUESS) } else { c }
     }
 }
 
 impl Forge {
+    /// The coming challenge, where the lie is that it is known: because messages are absorbed late, or by a guess.
+    fn known(&self, late: Lie, label: &'static str, t: &Talk) -> Option<Fr> {
+        match self.lie {
+            lie if lie == late => Some(t.transcript.clone().challenge()),
+            Lie::Guess(guessed) if guessed == label => Some(Fr::from(GUESS)),
+            _ => None,
+        }
+    }
+
+    /// Sends a message, absorbed late if that is the lie.
+    fn send(&self, late: Lie, v: Fr, t: &mut Talk) {
+        if self.lie == late {
+            t.messages.push(v);
+            t.late.push(v);
+        } else {
+            t.send(v);
+        }
+    }
+
     fn tree(&self, leaves: Leaves, t: &mut Talk) -> LeafClaim<Fr> {
         let mut layers = vec![(leaves.p, leaves.q)];
         while layers.last().unwrap().0.len() > 2 {
@@ -72,7 +83,7 @@ impl Forge {
         for (k, (p, q)) in layers.into_iter().rev().enumerate() {
             let half = p.len() / 2;
             let mut arrays = [&p[..half], &p[half..], &q[..half], &q[half..]].map(<[Fr]>::to_vec);
-            let mix = if k == 0 { Fr::ZERO } else { t.challenge() };
+            let mix = if k == 0 { Fr::ZERO } else { t.challenge("mix") };
             let mut running = claim.q + mix * claim.p;
             let mut point = vec![];
             for j in 0..k {
@@ -88,20 +99,36 @@ impl Forge {
                 }
                 t.send(g[0]);
                 t.send(g[1]);
-                let r = t.challenge();
+                let r = t.challenge("r");
                 let z = claim.point[j];
                 let at_one = (running - (Fr::ONE - z) * g[0]) * z.inverse().unwrap();
                 running = g[0] + r * (at_one - g[0] - g[1] + r * g[1]);
                 arrays.iter_mut().for_each(|a| fold(a, r));
                 point.push(r);
             }
-            let [mut p0, p1, q0, q1] = [0, 1, 2, 3].map(|a: usize| arrays[a][0]);
+            let [mut p0, mut p1, mut q0, q1] = [0, 1, 2, 3].map(|a: usize| arrays[a][0]);
+            let guess = Fr::from(GUESS);
+            match self.lie {
+                // The root's numerator vanishes, and p at tau stays as it is.
+                Lie::Guess("tau") if k == 0 => {
+                    let kept = p0 + guess * (p1 - p0);
+                    p1 = kept / (guess - (Fr::ONE - guess) * q0 / q1);
+                    p0 = -p1 * q0 / q1;
+                }
+                // The root's numerator vanishes, and q + mix p stays as it is.
+                Lie::Guess("mix") if k == 0 => {
+                    let d = -(p0 * q1 + p1 * q0) / (q1 - guess * p1);
+                    p0 += d;
+                    q0 -= guess * d;
+                }
+                _ => {}
+            }
             if lies(k) {
                 // The check of this layer, solved for p0; the root's says that the numerator is zero.
                 p0 = if k == 0 { -p1 * q0 / q1 } else { (running - q0 * q1 - mix * p1 * q0) / (mix * q1) };
             }
             [p0, p1, q0, q1].into_iter().for_each(|v| t.send(v));
-            let tau = t.challenge();
+            let tau = t.challenge("tau");
             claim.p = p0 + tau * (p1 - p0);
             claim.q = q0 + tau * (q1 - q0);
             claim.point = [vec![tau], point].concat();
@@ -122,12 +149,7 @@ impl Forge {
             .collect()
     }
 
-    fn bilinear(
-        &self,
-        instances: &[Instance<Fr>],
-        claim: &mut LinearClaim<Fr>,
-        t: &mut Talk,
-    ) -> Operands<Fr> {
+    fn bilinear(&self, instances: &[Instance<Fr>], claim: &mut LinearClaim<Fr>, t: &mut Talk) -> Operands<Fr> {
         let values = self.values();
         let total = rounds(instances);
         let mut products: Vec<[Vec<Fr>; 2]> = instances
@@ -156,12 +178,10 @@ impl Forge {
             operands[0][0] += (last - product) / (scale * other);
         }
         claim.value -= sum;
-        if self.lie == Lie::LateOperands {
-            self.trade_operands(instances, claim, &point, &mut operands, t.peek());
-            operands.iter().flatten().for_each(|v| t.send_late(*v));
-        } else {
-            operands.iter().flatten().for_each(|v| t.send(*v));
+        if let Some(rho) = self.known(Lie::LateOperands, "rho", t) {
+            self.trade_operands(instances, claim, &point, &mut operands, rho);
         }
+        operands.iter().flatten().for_each(|v| self.send(Lie::LateOperands, *v, t));
         Operands { point, values: operands }
     }
 
@@ -247,23 +267,17 @@ impl Forge {
         match self.lie {
             Lie::Witness | Lie::Opening => f += missing / products[0][1][0],
             Lie::Model => w += missing / products[1][1][0],
-            Lie::LateStacks => {
-                // f + gamma W stays as it is.
-                let gamma = t.peek();
-                let dw = missing / (products[1][1][0] - gamma * products[0][1][0]);
-                f -= gamma * dw;
-                w += dw;
-            }
             _ => {}
         }
-        if self.lie == Lie::LateStacks {
-            t.send_late(f);
-            t.send_late(w);
-        } else {
-            t.send(f);
-            t.send(w);
+        if let Some(gamma) = self.known(Lie::LateStacks, "gamma", t) {
+            // f + gamma W stays as it is.
+            let dw = missing / (products[1][1][0] - gamma * products[0][1][0]);
+            f -= gamma * dw;
+            w += dw;
         }
-        let gamma = t.challenge();
+        self.send(Lie::LateStacks, f, t);
+        self.send(Lie::LateStacks, w, t);
+        let gamma = t.challenge("gamma");
         let [witness_high, model_high] = [0, 1].map(|k| tail(k)[..bits[k] - self.row_bits].to_vec());
         let low = point[total - self.row_bits..].to_vec();
         OpeningClaim { witness_high, model_high, low, gamma, value: f + gamma * w }
@@ -284,15 +298,12 @@ impl Forge {
                 truth += dot(a, b);
             }
             t.send(h[0]);
-            if self.lie == Lie::LateRound {
+            if let Some(r) = self.known(Lie::LateRound, "r", t) {
                 // At r, what the claim lacks must vanish: r (claim - truth) + (r^2 - r) d = 0.
-                let r = t.peek();
                 h[1] -= (claim - truth) / (r - Fr::ONE);
-                t.send_late(h[1]);
-            } else {
-                t.send(h[1]);
             }
-            let r = t.challenge();
+            self.send(Lie::LateRound, h[1], t);
+            let r = t.challenge("r");
             claim = h[0] + r * (claim - h[0] - h[0] - h[1] + r * h[1]);
             products.iter_mut().flatten().for_each(|a| fold(a, r));
             point.push(r);
@@ -305,17 +316,22 @@ impl Forge {
         let stacks = [TensorRole::Witness, TensorRole::Model].map(|role| self.stack(role));
         let rows = self.commit(&stacks[0]);
         let digest = self.stale.unwrap_or_else(|| self.digest(&rows));
-        let mut t = Talk { transcript: Transcript::new().unwrap(), messages: vec![], late: vec![] };
+        let predictable = match self.lie {
+            Lie::Guess(label) if self.predictable => Some(label),
+            _ => None,
+        };
+        let mut t = Talk { transcript: Transcript::new().unwrap(), messages: vec![], late: vec![], predictable };
         t.transcript.absorb(digest_to_fr(&digest));
-        let (alpha, beta) = (t.challenge(), t.challenge());
+        let (alpha, beta) = (t.challenge("alpha"), t.challenge("beta"));
         let leaf = self.tree(self.leaves(alpha, beta), &mut t);
-        let challenges = root::Challenges { alpha, beta, zeta: t.challenge(), lambda: t.challenge() };
+        let (zeta, lambda) = (t.challenge("zeta"), t.challenge("lambda"));
+        let challenges = root::Challenges { alpha, beta, zeta, lambda };
         let public: Vec<Vec<Fr>> = self.public.iter().map(|v| v.iter().map(|x| fr(*x)).collect()).collect();
         let root = root::build(&self.program, &leaf, &challenges, &public).unwrap();
         let (instances, mut claim) = root.pull_back(&self.program).unwrap();
         if !instances.is_empty() {
             let operands = self.bilinear(&instances, &mut claim, &mut t);
-            let rho = t.challenge();
+            let rho = t.challenge("rho");
             add_operand_claims(&self.program, &instances, &operands, &rho, &mut claim).unwrap();
         }
         let claim = self.reduction(&claim, &stacks, &mut t);

@@ -1,0 +1,175 @@
+//! The commands one after another, as an engineer would use them.
+
+mod common;
+
+use common::{Sandbox, cnn, digits, digits_proof, image, mlp, npy};
+
+#[test]
+fn compile_setup_prove_verify() {
+    let s = digits_proof("chain");
+    let v = s.json(&["verify", "proof", "--key", "key"]);
+    assert_eq!(v["valid"], true);
+    assert_eq!(v["batch"], 1);
+    assert_eq!(v["inputs"], serde_json::Value::Null);
+    assert_eq!(v["outputs"][0].as_array().map(Vec::len), Some(10));
+    assert_eq!(v["proof_bytes"].as_u64(), Some(s.read("proof").len() as u64));
+    let id = v["model_id"].as_str().unwrap();
+    s.ok(&["verify", "proof", "--key", "key", "--model-id", id]);
+    s.fails(1, &["verify", "proof", "--key", "key", "--model-id", &"0".repeat(64)], &["is of model"]);
+
+    // The outputs that it prints are the outputs that it accepts.
+    s.write("out.json", format!("{{\"output_data\": {}}}", v["outputs"]));
+    s.ok(&["verify", "proof", "--key", "key", "--output", "out.json"]);
+    let mut other = v["outputs"].clone();
+    other[0][3] = (other[0][3].as_f64().unwrap() + 0.5).into();
+    s.write("other.json", format!("{{\"output_data\": {other}}}"));
+    s.fails(1, &["verify", "proof", "--key", "key", "--output", "other.json"], &["another output", "value 3"]);
+    s.fails(2, &["verify", "proof", "--key", "key", "--input", "input.json"], &["do not show the inputs"]);
+
+    // Every file can be described.
+    for (file, kind) in [("model", "model"), ("key", "key"), ("proof", "proof")] {
+        let v = s.json(&["show", file]);
+        assert_eq!(v["kind"], kind);
+    }
+    assert!(s.ok(&["show", "proof"]).stdout.contains("NOT hiding"));
+    assert!(s.ok(&["show", "key"]).stdout.contains("INSECURE"));
+    assert!(s.ok(&["show", "model", "--nodes"]).stdout.contains("Contraction"));
+
+    // The estimate of the proof's size is exact.
+    for file in ["model", "key"] {
+        let e = s.json(&["estimate", file]);
+        assert_eq!(e["proof_bytes"], v["proof_bytes"], "{e}");
+        assert!(e["prove_seconds"].as_f64().is_some_and(|x| x > 0.0));
+        for count in ["lookups", "table_rows", "messages", "permutations", "witness_rows", "memory_bytes"] {
+            assert!(e[count].as_u64().is_some_and(|x| x > 0), "{count}: {e}");
+        }
+    }
+}
+
+#[test]
+fn public_inputs_and_batches() {
+    let s = Sandbox::new("batch");
+    s.ok(&["compile", &mlp(), "--calibrate", &digits(), "--weight-bits", "8", "--activation-bits", "8", "-o", "model"]);
+    let rows: Vec<f32> = (0..3).flat_map(image).collect();
+    s.write("three.npy", npy("(3, 64)", &rows));
+    let args = ["prove", "model", "three.npy", "-o", "proof", "--key-out", "key", "--public-inputs"];
+    let v = s.json(&args);
+    assert_eq!((v["valid"].as_bool(), v["batch"].as_u64()), (Some(true), Some(3)));
+    assert_eq!(v["outputs"].as_array().map(Vec::len), Some(3));
+    s.ok(&["verify", "proof", "--key", "key", "--input", "three.npy"]);
+    // The same samples as lists, and other samples.
+    s.write("three.json", format!("{:?}", (0..3).map(image).collect::<Vec<_>>()));
+    s.ok(&["verify", "proof", "--key", "key", "--input", "three.json"]);
+    let mut other = rows.clone();
+    other[70] += 0.25;
+    s.write("other.npy", npy("(3, 64)", &other));
+    s.fails(1, &["verify", "proof", "--key", "key", "--input", "other.npy"], &["another input", "inference 1"]);
+    s.write("two.npy", npy("(2, 64)", &rows[..128]));
+    s.fails(1, &["verify", "proof", "--key", "key", "--input", "two.npy"], &["about 3 inferences"]);
+
+    // A part of a file; the key is the one from the cache.
+    let v = s.json(&["prove", "model", &digits(), "-o", "p2", "--public-inputs", "--batch", "2", "--from", "7"]);
+    assert_eq!((v["batch"].as_u64(), v["setup_cached"].as_bool()), (Some(2), Some(true)));
+    s.ok(&["verify", "p2", "--key", "key"]);
+    s.fails(2, &["prove", "model", "three.npy", "-o", "p3", "--batch", "4"], &["holds 3 samples"]);
+    s.fails(2, &["prove", "model", "three.npy", "-o", "p3", "--from", "3"], &["holds 3 samples"]);
+    assert!(!s.path("p3").exists());
+}
+
+#[test]
+fn run_does_it_all() {
+    let s = Sandbox::new("run");
+    let v = s.json(&["run", &cnn(), &digits(), "--calibrate", &digits(), "--batch", "1", "-o", "p", "--key-out", "k"]);
+    for field in
+        ["prove_seconds", "setup_seconds", "verify_seconds", "proof_bytes", "peak_memory_bytes", "compile_seconds"]
+    {
+        assert!(v[field].as_f64().is_some_and(|x| x > 0.0), "{field}: {v}");
+    }
+    assert_eq!(v["valid"], true);
+    let w = s.json(&["verify", "p", "--key", "k"]);
+    assert_eq!(v["outputs"], w["outputs"]);
+    assert_eq!(v["model_id"], w["model_id"]);
+}
+
+#[test]
+fn private_outputs_need_a_model_compiled_for_them() {
+    let s = digits_proof("private");
+    s.fails(2, &["setup", "model", "--private-outputs", "-o", "k"], &["private output", "--private-output"]);
+    let quant = ["--calibrate", &digits(), "--weight-bits", "8", "--activation-bits", "8"];
+    s.ok(&[&["compile", &mlp(), "--private-output", "-o", "m2"], &quant[..]].concat());
+    let v = s.json(&["prove", "m2", "input.json", "--private-outputs", "-o", "p2", "--key-out", "k2"]);
+    assert_eq!(v["outputs"][0].as_array().map(Vec::len), Some(10));
+    let v = s.json(&["verify", "p2", "--key", "k2"]);
+    assert_eq!((v["valid"].as_bool(), v["outputs"].is_null()), (Some(true), true));
+    s.write("out.json", "{\"output_data\": [[0,0,0,0,0,0,0,0,0,0]]}");
+    s.fails(2, &["verify", "p2", "--key", "k2", "--output", "out.json"], &["do not show the outputs"]);
+}
+
+#[test]
+fn clamped_inputs_are_proven_with_a_warning() {
+    let s = digits_proof("clamp");
+    let big: Vec<f32> = image(1).iter().map(|v| v * 1000.0).collect();
+    s.write("big.json", format!("[{big:?}]"));
+    let ran = s.ok(&["prove", "model", "big.json", "--key", "key", "-o", "p"]);
+    assert!(ran.stderr.contains("outside of the calibrated range"), "{ran:#?}");
+    s.ok(&["verify", "p", "--key", "key"]);
+    // A brighter image than any real one: within the inputs' range, but not within those of the layers.
+    s.write("white.json", format!("[{:?}]", vec![1.0; 64]));
+    let ran = s.ok(&["prove", "model", "white.json", "--key", "key", "-o", "p"]);
+    assert!(ran.stderr.contains("at node 'relu1_relu'"), "{ran:#?}");
+    s.ok(&["verify", "p", "--key", "key"]);
+    // And a real image: nothing is clamped.
+    let ran = s.ok(&["prove", "model", &digits(), "--batch", "1", "--key", "key", "-o", "p"]);
+    assert!(!ran.stderr.contains("clamped"), "{ran:#?}");
+}
+
+#[test]
+fn a_damaged_cache_is_made_again() {
+    let s = Sandbox::with_own_cache("cache");
+    s.ok(&["compile", &mlp(), "--calibrate", &digits(), "--weight-bits", "8", "--activation-bits", "8", "-o", "model"]);
+    s.ok(&["setup", "model", "-o", "key"]);
+    let key = s.read("key");
+    let entries: Vec<_> = std::fs::read_dir(s.cache()).unwrap().map(|e| e.unwrap().path()).collect();
+    assert_eq!(entries.len(), 2, "{entries:?}");
+    for path in &entries {
+        let whole = std::fs::read(path).unwrap();
+        let mut damaged = whole.clone();
+        let middle = damaged.len() / 2;
+        damaged[middle] ^= 4;
+        for bytes in [damaged, whole[..middle].to_vec(), vec![]] {
+            std::fs::write(path, bytes).unwrap();
+            let ran = s.ok(&["setup", "model", "-o", "key"]);
+            assert!(ran.stderr.contains("is damaged"), "{ran:#?}");
+            assert_eq!(s.read("key"), key);
+            assert_eq!(std::fs::read(path).unwrap(), whole);
+        }
+    }
+    assert_eq!(s.json(&["setup", "model", "-o", "key"])["setup_cached"], true);
+}
+
+#[test]
+fn an_unusable_cache_is_no_obstacle() {
+    let s = Sandbox::with_own_cache("no-cache");
+    s.write("cache", "a file, not a folder");
+    let ran = s.ok(&["demo", "--images", "1", "--model", "mlp"]);
+    assert!(ran.stderr.contains("cannot be used"), "{ran:#?}");
+}
+
+#[test]
+fn inspect_lists_operators() {
+    let s = Sandbox::new("inspect");
+    let v = s.json(&["inspect", &cnn()]);
+    assert_eq!((v["supported"].as_bool(), v["parameters"].as_u64()), (Some(true), Some(1898)));
+    let ops: Vec<&str> = v["nodes"].as_array().unwrap().iter().map(|n| n["op"].as_str().unwrap()).collect();
+    assert!(ops.contains(&"Conv") && ops.contains(&"Gemm") && ops.contains(&"MaxPool"), "{ops:?}");
+    assert!(s.ok(&["inspect", &mlp()]).stdout.contains("6,570 parameters"));
+}
+
+#[test]
+fn quiet_is_quiet() {
+    let s = digits_proof("quiet");
+    let ran = s.ok(&["verify", "proof", "--key", "key", "--quiet"]);
+    assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", ""));
+    let ran = s.ok(&["prove", "model", "input.json", "--key", "key", "-o", "p", "-q"]);
+    assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", ""));
+}

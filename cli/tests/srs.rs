@@ -1,0 +1,105 @@
+//! Powers of tau: made, imported, checked and refused.
+
+mod common;
+
+use assay_prover::srs::Srs;
+use common::{Sandbox, digits, digits_proof, mlp};
+
+/// A ceremony file of 2^power points. Points beyond those that are read are left out of section 3's content only in
+/// meaning: they are zero bytes.
+fn ptau(srs: &Srs, power: u32) -> Vec<u8> {
+    let word = |out: &mut Vec<u8>, limbs: &[u64; 4]| limbs.iter().for_each(|l| out.extend(l.to_le_bytes()));
+    let prime = [0x3c208c16d87cfd47u64, 0x97816a916871ca8d, 0xb85045b68181585d, 0x30644e72e131a029];
+    let mut header = 32u32.to_le_bytes().to_vec();
+    word(&mut header, &prime);
+    header.extend(power.to_le_bytes());
+    header.extend(power.to_le_bytes());
+    let mut g1 = Vec::new();
+    for p in &srs.g1_powers[..(2 << power) - 1] {
+        word(&mut g1, &p.x.0.0);
+        word(&mut g1, &p.y.0.0);
+    }
+    let mut g2 = Vec::new();
+    for p in [srs.g2, srs.tau_g2] {
+        for c in [p.x.c0, p.x.c1, p.y.c0, p.y.c1] {
+            word(&mut g2, &c.0.0);
+        }
+    }
+    g2.resize(128 << power, 0);
+    let mut out = b"ptau".to_vec();
+    out.extend(1u32.to_le_bytes());
+    out.extend(3u32.to_le_bytes());
+    for (id, section) in [(1u32, header), (2, g1), (3, g2)] {
+        out.extend(id.to_le_bytes());
+        out.extend((section.len() as u64).to_le_bytes());
+        out.extend(section);
+    }
+    out
+}
+
+#[test]
+fn development_powers() {
+    let s = Sandbox::new("srs-new");
+    let ran = s.ok(&["srs", "new", "--power", "6", "-o", "srs"]);
+    assert!(ran.stderr.contains("INSECURE"), "{ran:#?}");
+    let v = s.json(&["srs", "verify", "srs"]);
+    assert_eq!(
+        (v["valid"].as_bool(), v["power"].as_u64(), v["insecure_srs"].as_bool()),
+        (Some(true), Some(6), Some(true))
+    );
+    let v = s.json(&["show", "srs"]);
+    assert_eq!((v["kind"].as_str(), v["power"].as_u64()), (Some("srs"), Some(6)));
+
+    let good = s.read("srs");
+    for at in [2, 10, 14, 16, 100, 300, good.len() / 2, good.len() - 1] {
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        s.write("bad", bad);
+        s.fails(2, &["srs", "verify", "bad"], &["bad"]);
+    }
+    for n in [0, 7, 200, good.len() - 1] {
+        s.write("bad", &good[..n]);
+        s.fails(2, &["srs", "verify", "bad"], &[]);
+    }
+    s.fails(2, &["srs", "verify", "."], &["is a directory"]);
+    s.fails(
+        2,
+        &["setup", &mlp(), "--calibrate", &digits(), "--srs", "srs", "-o", "k"],
+        &["powers of tau", "--row-bits"],
+    );
+}
+
+#[test]
+fn imported_powers() {
+    let s = digits_proof("srs-import");
+    // The powers of another tau, in the guise of a ceremony.
+    let ceremony = Srs::development(13, 12345).unwrap();
+    let file = ptau(&ceremony, 12);
+    s.write("c.ptau", &file);
+    let v = s.json(&["srs", "import", "c.ptau", "--power", "12", "-o", "srs"]);
+    assert_eq!((v["power"].as_u64(), v["insecure_srs"].as_bool()), (Some(12), Some(false)));
+    assert_eq!(s.json(&["srs", "verify", "srs"])["valid"], true);
+
+    s.ok(&["setup", "model", "--srs", "srs", "--row-bits", "11", "-o", "key2"]);
+    s.fails(2, &["prove", "model", "input.json", "--key", "key2", "-o", "p"], &["--srs"]);
+    let ran = s.ok(&["prove", "model", "input.json", "--key", "key2", "--srs", "srs", "-o", "p"]);
+    assert!(!ran.stderr.contains("INSECURE"), "{ran:#?}");
+    assert_eq!(s.json(&["verify", "p", "--key", "key2"])["insecure_srs"], false);
+    s.fails(1, &["verify", "p", "--key", "key"], &["another key"]);
+    s.ok(&["srs", "new", "--power", "12", "-o", "dev"]);
+    s.fails(2, &["prove", "model", "input.json", "--key", "key2", "--srs", "dev", "-o", "p"], &["other powers of tau"]);
+    s.fails(2, &["prove", "model", "input.json", "--srs", "c.ptau", "-o", "p"], &["import"]);
+    s.fails(2, &["srs", "import", "srs", "--power", "3", "-o", "x"], &["expected a .ptau"]);
+
+    // A point that is no power of tau, one off the curve, a cut file.
+    let start = 12 + 12 + 44 + 12;
+    let mut swapped = file.clone();
+    swapped.copy_within(start + 64..start + 128, start + 128);
+    let mut off = file.clone();
+    off[start + 130] ^= 1;
+    for (bad, word) in [(swapped, "consecutive"), (off, "curve"), (file[..file.len() - 9].to_vec(), "expected")] {
+        s.write("bad.ptau", bad);
+        s.fails(2, &["srs", "import", "bad.ptau", "--power", "12", "-o", "x"], &[word]);
+    }
+    assert!(!s.path("x").exists());
+}

@@ -1,0 +1,200 @@
+//! Decoders on bytes from anybody: random ones, and valid files with random changes. Whatever decodes encodes to the same
+//! bytes, and whatever does not is an error. The fuzz targets in `fuzz/` do the same for longer.
+
+mod support;
+
+use ark_bn254::{Fq, G1Affine, G2Affine};
+use ark_ec::AffineRepr;
+use assay_circuits::{Graph, Program, Visibility, canonical, model::Model};
+use assay_prover::srs::{Srs, import_ptau};
+use assay_verifier::{
+    CoreProof, VerifyingKey,
+    core::{check_registration, verify},
+    opening::VerifierSrs,
+};
+use std::io::Cursor;
+use support::{Lcg, forge::Forge, model, toy_key};
+
+/// A random change of a file.
+fn mutate(rng: &mut Lcg, seed: &[u8]) -> Vec<u8> {
+    let mut out = seed.to_vec();
+    for _ in 0..1 + rng.next() % 3 {
+        let len = out.len();
+        let at = rng.next() as usize % (len + 1);
+        let n = (1 << (rng.next() % 6)).min(len - at);
+        match rng.next() % 8 {
+            0 | 1 if at < len => out[at] ^= 1 << (rng.next() % 8),
+            2 if at < len => out[at] = rng.next() as u8,
+            3 => out[at..at + n].fill(0xff),
+            4 => out[at..at + n].fill(0),
+            5 => out.truncate(at),
+            6 => {
+                let copy = out[at..at + n].to_vec();
+                out.splice(at..at, copy);
+            }
+            _ => {
+                out.drain(at..at + n);
+            }
+        }
+        // Headers are short; without this most changes would fall behind them.
+        if rng.next().is_multiple_of(4) && !out.is_empty() {
+            let at = rng.next() as usize % out.len().min(64);
+            out[at] = rng.next() as u8;
+        }
+    }
+    out
+}
+
+/// Runs a decoder on the seed, on changes of it, and on noise; `decode` says whether it accepts.
+fn hammer(seed: &[u8], cases: usize, decode: impl Fn(&[u8]) -> bool) -> usize {
+    assert!(decode(seed), "the seed is valid");
+    let mut rng = Lcg(17);
+    let mut accepted = 0;
+    for _ in 0..cases {
+        accepted += usize::from(decode(&mutate(&mut rng, seed)));
+        let noise: Vec<u8> = (0..rng.next() % 300).map(|_| rng.next() as u8).collect();
+        decode(&noise);
+        // Noise behind a true beginning.
+        let start = rng.next() as usize % seed.len();
+        decode(&[&seed[..start], &noise].concat());
+    }
+    accepted
+}
+
+#[test]
+fn proofs() {
+    let (key, inputs) = toy_key();
+    let honest = Forge::inference(&key, &inputs).prove();
+    let accepted = hammer(&honest.to_bytes(), 1500, |bytes| match CoreProof::from_bytes(bytes) {
+        Ok(p) => {
+            assert_eq!(p.to_bytes(), bytes);
+            assert_eq!(verify(&key.verifying, &p).is_ok(), p == honest);
+            true
+        }
+        Err(_) => false,
+    });
+    assert!(accepted > 20, "{accepted}");
+}
+
+#[test]
+fn keys() {
+    let (key, _) = toy_key();
+    let accepted = hammer(&key.verifying.to_bytes().unwrap(), 1500, |bytes| match VerifyingKey::from_bytes(bytes) {
+        Ok(k) => {
+            assert_eq!(k.to_bytes().unwrap(), bytes);
+            assert_eq!(check_registration(&k).is_ok(), k == key.verifying);
+            true
+        }
+        Err(_) => false,
+    });
+    assert!(accepted > 20, "{accepted}");
+}
+
+#[test]
+fn graphs() {
+    for graph in [support::toy(), support::mixed()] {
+        let accepted = hammer(&graph.to_bytes().unwrap(), 1500, |bytes| match Graph::from_bytes(bytes) {
+            Ok(g) => {
+                assert_eq!(g.to_bytes().unwrap(), bytes);
+                let _ = Program::registration(&g);
+                let _ = Program::inference(&g, 2, Visibility::default());
+                true
+            }
+            Err(_) => false,
+        });
+        assert!(accepted > 20, "{accepted}");
+    }
+}
+
+/// A model file with its length and checksum made good again, so that changes reach the payload's decoder.
+fn sealed(bytes: &[u8]) -> Vec<u8> {
+    const HEADER: usize = 18;
+    const CHECKSUM: usize = 32;
+    if bytes.len() < HEADER + CHECKSUM {
+        return bytes.to_vec();
+    }
+    let mut out = bytes[..bytes.len() - CHECKSUM].to_vec();
+    let payload = (out.len() - HEADER) as u64;
+    out[10..18].copy_from_slice(&payload.to_be_bytes());
+    let sum = canonical::digest("assay.model-file", &[&out]);
+    out.extend_from_slice(&sum);
+    out
+}
+
+#[test]
+fn models() {
+    let file = model(support::toy(), 1).to_bytes().unwrap();
+    assert_eq!(sealed(&file), file);
+    let accepted = hammer(&file, 1500, |bytes| {
+        let _ = Model::from_bytes(bytes);
+        let bytes = sealed(bytes);
+        match Model::from_bytes(&bytes) {
+            Ok(m) => {
+                assert_eq!(m.to_bytes().unwrap(), bytes);
+                m.model_id().unwrap();
+                true
+            }
+            Err(_) => false,
+        }
+    });
+    assert!(accepted > 20, "{accepted}");
+}
+
+#[test]
+fn powers_of_tau() {
+    let srs = Srs::development(3, 7).unwrap();
+    let mut file = Vec::new();
+    srs.write(&mut file).unwrap();
+    hammer(&file, 1500, |bytes| match Srs::read(&mut Cursor::new(bytes), 3) {
+        // Hashes of shorter prefixes are not read; everything that is used is as it was written.
+        Ok(s) => {
+            assert_eq!(s, srs);
+            true
+        }
+        Err(_) => false,
+    });
+    hammer(&srs.verifier().to_bytes(), 500, |bytes| match VerifierSrs::from_bytes(bytes) {
+        Ok(s) => {
+            assert_eq!(s, srs.verifier());
+            true
+        }
+        Err(_) => false,
+    });
+}
+
+/// The smallest ceremony file: sections 1 to 3 of power one.
+fn ptau(srs: &Srs) -> Vec<u8> {
+    let coordinate = |x: Fq| x.0.0.map(u64::to_le_bytes).concat();
+    let g1 = |p: &G1Affine| p.xy().map(|(x, y)| [coordinate(x), coordinate(y)].concat()).unwrap();
+    let g2 = |p: &G2Affine| {
+        let (x, y) = p.xy().unwrap();
+        [x.c0, x.c1, y.c0, y.c1].map(coordinate).concat()
+    };
+    let prime: Vec<u8> = <Fq as ark_ff::PrimeField>::MODULUS.0.map(u64::to_le_bytes).concat();
+    let power = 1u32.to_le_bytes();
+    let sections = [
+        [&32u32.to_le_bytes()[..], &prime, &power, &power].concat(),
+        srs.g1_powers[..3].iter().flat_map(g1).collect(),
+        [g2(&srs.g2), g2(&srs.tau_g2)].concat(),
+    ];
+    let mut out = [b"ptau", &1u32.to_le_bytes()[..], &3u32.to_le_bytes()].concat();
+    for (id, payload) in (1u32..).zip(sections) {
+        out.extend_from_slice(&id.to_le_bytes());
+        out.extend_from_slice(&(payload.len() as u64).to_le_bytes());
+        out.extend_from_slice(&payload);
+    }
+    out
+}
+
+#[test]
+fn ceremonies() {
+    let srs = Srs::development(3, 7).unwrap();
+    hammer(&ptau(&srs), 1000, |bytes| match import_ptau(Cursor::new(bytes), 1) {
+        Ok(s) => {
+            s.verify().unwrap();
+            assert_eq!(s.g1_powers, srs.g1_powers[..2]);
+            true
+        }
+        Err(_) => false,
+    });
+}
