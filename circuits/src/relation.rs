@@ -139,10 +139,10 @@ impl<'a> Checker<'a> {
             let wrong = |what: String, entry: usize| {
                 Err(RelationError::Registered { what, entry, got: entries.get(entry).copied().unwrap_or(0) })
             };
-            if let Some(expected) = self.program.table_contents(t) {
-                if let Some(entry) = expected.iter().zip(entries).position(|(a, b)| a != b) {
-                    return wrong(format!("table {:?}", t.content), entry);
-                }
+            if let Some(expected) = self.program.table_contents(t)
+                && let Some(entry) = expected.iter().zip(entries).position(|(a, b)| a != b)
+            {
+                return wrong(format!("table {:?}", t.content), entry);
             }
             if let Content::Node(id) = t.content {
                 let node = self.program.graph.node(id);

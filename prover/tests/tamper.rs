@@ -47,12 +47,15 @@ fn caught(e: &VerifyError) -> Caught {
     }
 }
 
+/// Changes one field of a class.
+type Change = Box<dyn Fn(&mut CoreProof, usize)>;
+
 /// Fields of one class, and the check that catches a change of any of them.
 struct Class {
     name: String,
     count: usize,
     caught: Caught,
-    change: Box<dyn Fn(&mut CoreProof, usize)>,
+    change: Change,
 }
 
 fn class(name: &str, count: usize, caught: Caught, change: impl Fn(&mut CoreProof, usize) + 'static) -> Class {

@@ -36,7 +36,8 @@ fn run(e: &Entry, options: &CompileOptions) -> Result<f64, String> {
     let data = npz(&format!("circuits/tests/models/{}", e.data));
     let names: Vec<String> = data.keys().filter(|k| k.starts_with('x')).cloned().collect();
     let inputs: Vec<Vec<f32>> = names.iter().map(|n| data[n].1.clone()).collect();
-    let compiled = compile(&model, options, Some(&[inputs.clone()]), &mut |_, _, _| {}).map_err(|x| x.to_string())?;
+    let compiled =
+        compile(&model, options, Some(std::slice::from_ref(&inputs)), &mut |_, _, _| {}).map_err(|x| x.to_string())?;
     let (integers, _) = compiled.quantize_all(&inputs).map_err(|x| x.to_string())?;
     let values = compiled.eval(&integers).map_err(|x| x.to_string())?;
     let out = values.outputs(&compiled.graph);

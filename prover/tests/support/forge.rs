@@ -102,6 +102,9 @@ fn fr(v: i64) -> Fr {
     Fr::from_i128(i128::from(v))
 }
 
+/// The rows of a block by key and value.
+type Rows = HashMap<(Fr, i64), usize>;
+
 /// The true leaves, or those of the lie.
 struct Leaves {
     p: Vec<Fr>,
@@ -293,7 +296,7 @@ impl Forge {
     /// For every entry of a segment the block and row that it hits.
     fn hits(&self, s: &Segment, values: &[Option<Tensor>]) -> Vec<Option<(usize, usize)>> {
         let at = |t: Option<usize>, i: usize| t.map_or(0, |t| self.contents[t][i]);
-        let blocks: Vec<(i128, HashMap<(Fr, i64), usize>)> = self
+        let blocks: Vec<(i128, Rows)> = self
             .program
             .blocks
             .iter()
