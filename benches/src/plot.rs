@@ -30,7 +30,8 @@ pub fn stages(lines: &[Value]) -> String {
         let mut x = left;
         for (stage, colour) in STAGES.iter().zip(COLOURS) {
             let share = line["prove_stages"][stage].as_f64().unwrap_or(0.0) / total * width;
-            let _ = writeln!(svg, "<rect x=\"{x:.1}\" y=\"{y}\" width=\"{share:.1}\" height=\"{bar}\" fill=\"{colour}\"/>");
+            let _ =
+                writeln!(svg, "<rect x=\"{x:.1}\" y=\"{y}\" width=\"{share:.1}\" height=\"{bar}\" fill=\"{colour}\"/>");
             x += share;
         }
         let _ = writeln!(svg, "<text x=\"{}\" y=\"{}\">{total:.3} s</text>", left + width + 10.0, y + 18.0);

@@ -66,8 +66,7 @@ pub fn network(folder: &Path, name: &str, batch: usize, repeats: usize) -> Resul
     let srs = srs?;
     let device = Cpu::default();
     let setup_recorder = Recorder::default();
-    let (key, setup_seconds) =
-        timed(|| setup(&device, &model, &srs, SetupOptions::default(), &setup_recorder));
+    let (key, setup_seconds) = timed(|| setup(&device, &model, &srs, SetupOptions::default(), &setup_recorder));
     let key: ProvingKey = key?;
     let (checked, key_check_seconds) = timed(|| core::check_registration(&key.verifying));
     checked?;

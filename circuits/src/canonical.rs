@@ -14,8 +14,7 @@ pub fn to_bytes<T: Serialize>(value: &T) -> Result<Vec<u8>, GraphError> {
 
 /// The value of a canonical encoding; rejects trailing bytes and aliases.
 pub fn from_bytes<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, GraphError> {
-    let (value, rest) =
-        postcard::take_from_bytes::<T>(bytes).map_err(|e| GraphError::Encoding(e.to_string()))?;
+    let (value, rest) = postcard::take_from_bytes::<T>(bytes).map_err(|e| GraphError::Encoding(e.to_string()))?;
     if !rest.is_empty() {
         return Err(GraphError::Encoding(format!("{} trailing bytes", rest.len())));
     }

@@ -27,8 +27,7 @@ pub struct Functional<E> {
 impl<E: Ring> Functional<E> {
     /// One factor per axis, with the given weights.
     pub fn from_axes(weights: Vec<Vec<E>>) -> Self {
-        let factors =
-            weights.into_iter().enumerate().map(|(a, weights)| Factor { axes: vec![a], weights }).collect();
+        let factors = weights.into_iter().enumerate().map(|(a, weights)| Factor { axes: vec![a], weights }).collect();
         Self { factors }
     }
 
@@ -125,9 +124,7 @@ fn contract_factor<E: Ring>(dims: &[usize], data: &[E], f: &Factor<E>) -> Result
     if offsets.len() != f.weights.len() {
         return Err(GraphError::Length { expected: offsets.len(), got: f.weights.len() });
     }
-    let rest = grid_offsets(
-        (0..dims.len()).map(|a| if f.axes.contains(&a) { (1, st[a]) } else { (dims[a], st[a]) }),
-    );
+    let rest = grid_offsets((0..dims.len()).map(|a| if f.axes.contains(&a) { (1, st[a]) } else { (dims[a], st[a]) }));
     let mut out = Vec::with_capacity(rest.len());
     for base in rest {
         let mut acc = E::zero();

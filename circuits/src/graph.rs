@@ -296,8 +296,7 @@ impl GraphBuilder {
     /// Adds a table unless one with the same keys and values is there.
     pub fn table(&mut self, table: Table) -> Result<TableId, GraphError> {
         table.validate()?;
-        let known =
-            self.graph.tables.iter().position(|t| t.key_min == table.key_min && t.values == table.values);
+        let known = self.graph.tables.iter().position(|t| t.key_min == table.key_min && t.values == table.values);
         Ok(TableId(known.unwrap_or_else(|| {
             self.graph.tables.push(table);
             self.graph.tables.len() - 1

@@ -313,9 +313,7 @@ impl Program {
     /// Carries a symbolic claim through the whole graph, so that a graph through which claims cannot be carried, or not
     /// with reasonable work, is rejected before any commitment is made.
     fn rehearse(&self) -> Result<(), GraphError> {
-        let ones = |shape: &[usize]| {
-            Functional::from_axes(shape.iter().map(|d| vec![Unit; *d]).collect::<Vec<_>>())
-        };
+        let ones = |shape: &[usize]| Functional::from_axes(shape.iter().map(|d| vec![Unit; *d]).collect::<Vec<_>>());
         let mut terms = Vec::new();
         for s in &self.segments {
             for k in &s.key {
@@ -482,13 +480,15 @@ impl Builder {
                 self.range_check(NodeId(i), op.bits);
             }
         }
-        let tables = self.program.tensors.iter().enumerate().filter(|(_, t)| {
-            matches!(t.content, Content::TableValues(_) | Content::SideValues { .. })
-        });
+        let tables = self
+            .program
+            .tensors
+            .iter()
+            .enumerate()
+            .filter(|(_, t)| matches!(t.content, Content::TableValues(_) | Content::SideValues { .. }));
         let range = Interval::new(i128::from(i32::MIN), i128::from(i32::MAX));
-        self.program.public = tables
-            .map(|(i, t)| PublicTensor { source: Source::Tensor(i), shape: t.shape.clone(), range })
-            .collect();
+        self.program.public =
+            tables.map(|(i, t)| PublicTensor { source: Source::Tensor(i), shape: t.shape.clone(), range }).collect();
         Ok(())
     }
 
@@ -635,7 +635,8 @@ impl Builder {
                 TensorRole::Model => p.model_bits = bits,
             }
         }
-        let mut order: Vec<(usize, bool, usize)> = p.segments.iter().enumerate().map(|(i, s)| (s.bits(), true, i)).collect();
+        let mut order: Vec<(usize, bool, usize)> =
+            p.segments.iter().enumerate().map(|(i, s)| (s.bits(), true, i)).collect();
         order.extend(p.blocks.iter().enumerate().map(|(i, b)| (b.bits, false, i)));
         order.sort_by_key(|o| std::cmp::Reverse(o.0));
         let mut at = 0usize;

@@ -7,9 +7,7 @@ use core::ops::{Add, Mul, Sub};
 /// The verifier is written against this trait alone: no equality, no ordering, no bytes. A data-dependent branch on a
 /// ring element therefore does not compile, which is what lets the same code run natively and inside a circuit
 /// (docs/protocol.md#channel).
-pub trait Ring:
-    Clone + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + core::fmt::Debug
-{
+pub trait Ring: Clone + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + core::fmt::Debug {
     /// The ring image of an integer.
     fn from_i128(value: i128) -> Self;
 
@@ -36,7 +34,8 @@ impl<F: ark_ff::PrimeField> Ring for F {
     fn pow2(exponent: i32) -> Self {
         let base = if exponent < 0 {
             // (r + 1) / 2 is the inverse of two.
-            Self::from_bigint(Self::MODULUS_MINUS_ONE_DIV_TWO).unwrap_or_else(<Self as ark_ff::One>::one) + <Self as ark_ff::One>::one()
+            Self::from_bigint(Self::MODULUS_MINUS_ONE_DIV_TWO).unwrap_or_else(<Self as ark_ff::One>::one)
+                + <Self as ark_ff::One>::one()
         } else {
             Self::from(2u64)
         };

@@ -16,10 +16,10 @@ pub struct Tensor {
 pub fn element_count(shape: &[usize]) -> Result<usize, GraphError> {
     let mut n: usize = 1;
     for d in shape {
-        n = n.checked_mul(*d).filter(|n| *n <= MAX_ELEMENTS).ok_or_else(|| GraphError::TooLarge {
-            shape: shape.to_vec(),
-            limit: MAX_ELEMENTS,
-        })?;
+        n = n
+            .checked_mul(*d)
+            .filter(|n| *n <= MAX_ELEMENTS)
+            .ok_or_else(|| GraphError::TooLarge { shape: shape.to_vec(), limit: MAX_ELEMENTS })?;
     }
     Ok(n)
 }

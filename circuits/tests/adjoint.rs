@@ -73,10 +73,8 @@ fn contraction_sum(graph: &assay_circuits::Graph, t: &Term<Fr>, values: &assay_c
     let node = graph.node(t.node);
     let Op::Contraction(c) = &node.op else { unreachable!() };
     let shapes = [&graph.node(node.inputs[0]).shape, &graph.node(node.inputs[1]).shape];
-    let rows = [
-        c.rows(Side::Lhs, shapes[0], &t.functional).unwrap(),
-        c.rows(Side::Rhs, shapes[1], &t.functional).unwrap(),
-    ];
+    let rows =
+        [c.rows(Side::Lhs, shapes[0], &t.functional).unwrap(), c.rows(Side::Rhs, shapes[1], &t.functional).unwrap()];
     let bits: usize = c.variables().iter().map(|i| index_bits(c.extents[*i])).sum();
     let mut acc = Fr::ZERO;
     for corner in 0..1usize << bits {

@@ -7,7 +7,7 @@ use crate::{
 };
 use ark_ff::{AdditiveGroup, One};
 use assay_circuits::{
-    Ring, Tensor, functional::grid_offsets, ops::contraction::AxisRows, eval::Values, ring::index_bits, tensor::strides,
+    Ring, Tensor, eval::Values, functional::grid_offsets, ops::contraction::AxisRows, ring::index_bits, tensor::strides,
 };
 use assay_verifier::{
     Fr,

@@ -40,15 +40,8 @@ const MIN_PART: usize = 1 << 10;
 /// # Panics
 /// When `row_len` is zero, `values` is not a whole number of rows, or there are fewer than `row_len` bases.
 pub fn commit_rows(bases: &[G1Affine], values: &[i32], row_len: usize) -> Vec<G1Affine> {
-    assert!(
-        row_len > 0 && values.len().is_multiple_of(row_len),
-        "values are not whole rows of {row_len}"
-    );
-    assert!(
-        bases.len() >= row_len,
-        "a row of {row_len} values needs as many bases, got {}",
-        bases.len()
-    );
+    assert!(row_len > 0 && values.len().is_multiple_of(row_len), "values are not whole rows of {row_len}");
+    assert!(bases.len() >= row_len, "a row of {row_len} values needs as many bases, got {}", bases.len());
     let rows = values.len() / row_len;
     let part = part_len(row_len, rows, SMALL_PART);
     let tasks: Vec<Task> = values
@@ -60,9 +53,7 @@ pub fn commit_rows(bases: &[G1Affine], values: &[i32], row_len: usize) -> Vec<G1
             parts.flat_map(move |(k, part_values)| plan::small(row, k * part, part_values))
         })
         .collect();
-    let sums = run(&tasks, bases, &|task, i| {
-        plan::small_digit(task, values[task.row * row_len + i])
-    });
+    let sums = run(&tasks, bases, &|task, i| plan::small_digit(task, values[task.row * row_len + i]));
     G1Projective::normalize_batch(&combine(sums, rows))
 }
 
@@ -71,9 +62,7 @@ pub fn commit_rows(bases: &[G1Affine], values: &[i32], row_len: usize) -> Vec<G1
 /// # Panics
 /// When there are fewer bases than scalars.
 pub fn msm(bases: &[G1Affine], scalars: &[Fr]) -> G1Projective {
-    msm_many(bases, &[scalars])
-        .pop()
-        .unwrap_or(G1Projective::ZERO)
+    msm_many(bases, &[scalars]).pop().unwrap_or(G1Projective::ZERO)
 }
 
 /// Several products over the same bases, sharing threads and inversions: `out[k] = sum_i rows[k][i] * bases[i]`.
@@ -82,11 +71,7 @@ pub fn msm(bases: &[G1Affine], scalars: &[Fr]) -> G1Projective {
 /// When there are fewer bases than the longest row has scalars.
 pub fn msm_many(bases: &[G1Affine], rows: &[&[Fr]]) -> Vec<G1Projective> {
     let longest = rows.iter().map(|row| row.len()).max().unwrap_or(0);
-    assert!(
-        bases.len() >= longest,
-        "{longest} scalars need as many bases, got {}",
-        bases.len()
-    );
+    assert!(bases.len() >= longest, "{longest} scalars need as many bases, got {}", bases.len());
     let pairs = glv::with_images(&bases[..longest]);
     let halves: Vec<Vec<i128>> = rows.iter().map(|row| glv::split(row)).collect();
     let mut tasks = Vec::new();
@@ -96,29 +81,19 @@ pub fn msm_many(bases: &[G1Affine], rows: &[&[Fr]]) -> Vec<G1Projective> {
             plan::wide(row, start..halves.len().min(start + part), &mut tasks);
         }
     }
-    let sums = run(&tasks, &pairs, &|task, i| {
-        plan::wide_digit(task, halves[task.row][i])
-    });
+    let sums = run(&tasks, &pairs, &|task, i| plan::wide_digit(task, halves[task.row][i]));
     combine(sums, rows.len())
 }
 
 /// Length of the parts that rows of `len` are cut into, so that no thread is idle when there are few rows.
 fn part_len(len: usize, rows: usize, limit: usize) -> usize {
     let threads = rayon::current_num_threads();
-    let parts = if rows >= threads {
-        1
-    } else {
-        threads.div_ceil(rows.max(1))
-    };
+    let parts = if rows >= threads { 1 } else { threads.div_ceil(rows.max(1)) };
     len.div_ceil(parts).clamp(MIN_PART, limit)
 }
 
 /// Runs all tasks in batches of about [`BATCH_POINTS`] points.
-fn run(
-    tasks: &[Task],
-    bases: &[G1Affine],
-    digit: &(impl Fn(&Task, usize) -> i32 + Sync),
-) -> Vec<WindowSum> {
+fn run(tasks: &[Task], bases: &[G1Affine], digit: &(impl Fn(&Task, usize) -> i32 + Sync)) -> Vec<WindowSum> {
     let mut batches = Vec::new();
     let (mut start, mut points) = (0, 0);
     for (i, task) in tasks.iter().enumerate() {
@@ -128,10 +103,7 @@ fn run(
             (start, points) = (i + 1, 0);
         }
     }
-    batches
-        .into_par_iter()
-        .flat_map_iter(|batch| run_batch(batch, bases, digit))
-        .collect()
+    batches.into_par_iter().flat_map_iter(|batch| run_batch(batch, bases, digit)).collect()
 }
 
 /// Adds each row's windows up, the highest first.

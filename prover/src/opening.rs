@@ -76,39 +76,19 @@ pub fn open(
 ) -> Result<Opened, OpenError> {
     let variables = point.len();
     if variables > MAX_VARIABLES {
-        return Err(OpenError::TooManyVariables {
-            limit: MAX_VARIABLES,
-            got: variables,
-        });
+        return Err(OpenError::TooManyVariables { limit: MAX_VARIABLES, got: variables });
     }
     let size = 1usize << variables;
     if h.len() != size {
-        return Err(OpenError::Evaluations {
-            variables,
-            expected: size,
-            got: h.len(),
-        });
+        return Err(OpenError::Evaluations { variables, expected: size, got: h.len() });
     }
     let Some(bases) = bases.get(..size) else {
-        return Err(OpenError::Bases {
-            expected: size,
-            got: bases.len(),
-        });
+        return Err(OpenError::Bases { expected: size, got: bases.len() });
     };
 
     let (folded, value) = fold_all(h, point);
-    let polynomials: Vec<&[Fr]> = core::iter::once(h)
-        .chain(folded.iter().map(Vec::as_slice))
-        .take(variables)
-        .collect();
-    let proof = prove(
-        bases,
-        &commitment.into(),
-        &polynomials,
-        point,
-        value,
-        transcript,
-    )?;
+    let polynomials: Vec<&[Fr]> = core::iter::once(h).chain(folded.iter().map(Vec::as_slice)).take(variables).collect();
+    let proof = prove(bases, &commitment.into(), &polynomials, point, value, transcript)?;
     Ok(Opened { value, proof })
 }
 
@@ -127,11 +107,8 @@ fn prove(
     let z = schedule::folds(transcript, &folds);
     let points = fold_points(z, point.len());
 
-    let evaluations: Vec<Fr> = polynomials
-        .par_iter()
-        .zip(&points)
-        .map(|(polynomial, z_j)| evaluate(polynomial, -*z_j))
-        .collect();
+    let evaluations: Vec<Fr> =
+        polynomials.par_iter().zip(&points).map(|(polynomial, z_j)| evaluate(polynomial, -*z_j)).collect();
     let nu = schedule::evaluations(transcript, &evaluations);
 
     let w = quotient(polynomials, &points, nu);
@@ -142,12 +119,7 @@ fn prove(
     let w_prime = linearised(polynomials, &weights, &w, zeta);
     let linearised = msm(bases, &w_prime).into_affine();
     schedule::linearised(transcript, &linearised);
-    Ok(OpeningProof {
-        folds,
-        evaluations,
-        quotient,
-        linearised,
-    })
+    Ok(OpeningProof { folds, evaluations, quotient, linearised })
 }
 
 /// `P_1 .. P_(m-1)` and the constant `P_m`.
@@ -174,16 +146,10 @@ fn fold(polynomial: &[Fr], r: Fr) -> Vec<Fr> {
 /// The value at `at` of a polynomial given by its coefficients, low to high.
 fn evaluate(polynomial: &[Fr], at: Fr) -> Fr {
     let horner = |part: &[Fr]| part.iter().rev().fold(Fr::ZERO, |sum, c| sum * at + c);
-    let part = polynomial
-        .len()
-        .div_ceil(rayon::current_num_threads())
-        .max(PARALLEL_MIN);
+    let part = polynomial.len().div_ceil(rayon::current_num_threads()).max(PARALLEL_MIN);
     let values: Vec<Fr> = polynomial.par_chunks(part).map(horner).collect();
     let step = at.pow([part as u64]);
-    values
-        .iter()
-        .rev()
-        .fold(Fr::ZERO, |sum, value| sum * step + value)
+    values.iter().rev().fold(Fr::ZERO, |sum, value| sum * step + value)
 }
 
 /// The coefficients of `W = sum_j nu^j (P_j - l_j) / (X^2 - z_j^2)`. Division leaves the line `l_j` as its remainder.
@@ -206,10 +172,7 @@ fn quotient(polynomials: &[&[Fr]], points: &[Fr], nu: Fr) -> Vec<Fr> {
     let mut quotients = quotients.into_iter();
     let mut total = quotients.next().unwrap_or_default();
     for quotient in quotients {
-        total
-            .iter_mut()
-            .zip(&quotient)
-            .for_each(|(total, term)| *total += term);
+        total.iter_mut().zip(&quotient).for_each(|(total, term)| *total += term);
     }
     total
 }
@@ -219,21 +182,11 @@ fn linearised(polynomials: &[&[Fr]], weights: &[Fr], w: &[Fr], zeta: Fr) -> Vec<
     let Some((first, rest)) = polynomials.split_first() else {
         return Vec::new();
     };
-    let mut sum: Vec<Fr> = first
-        .par_iter()
-        .with_min_len(PARALLEL_MIN)
-        .map(|c| weights[0] * c)
-        .collect();
+    let mut sum: Vec<Fr> = first.par_iter().with_min_len(PARALLEL_MIN).map(|c| weights[0] * c).collect();
     for (polynomial, weight) in rest.iter().zip(&weights[1..]) {
-        sum.par_iter_mut()
-            .zip(*polynomial)
-            .with_min_len(PARALLEL_MIN)
-            .for_each(|(sum, c)| *sum += *weight * c);
+        sum.par_iter_mut().zip(*polynomial).with_min_len(PARALLEL_MIN).for_each(|(sum, c)| *sum += *weight * c);
     }
-    sum.par_iter_mut()
-        .zip(w)
-        .with_min_len(PARALLEL_MIN)
-        .for_each(|(sum, c)| *sum -= c);
+    sum.par_iter_mut().zip(w).with_min_len(PARALLEL_MIN).for_each(|(sum, c)| *sum -= c);
     let mut above = Fr::ZERO;
     for c in sum.iter_mut().rev() {
         above = above * zeta + *c;

@@ -31,10 +31,7 @@ fn setup() -> Setup {
         insecure_dev: true,
         srs_hash: [0; 32],
     };
-    Setup {
-        bases: G1Projective::normalize_batch(&powers),
-        srs,
-    }
+    Setup { bases: G1Projective::normalize_batch(&powers), srs }
 }
 
 #[derive(Clone)]
@@ -59,36 +56,19 @@ impl Setup {
 
     fn claim_of(&self, h: &[Fr], point: Vec<Fr>) -> Claim {
         let commitment = reference::msm(&self.bases, h).into_affine();
-        let Opened { value, proof } =
-            open(&self.bases, commitment, h, &point, &mut transcript()).unwrap();
-        Claim {
-            commitment,
-            point,
-            value,
-            proof,
-        }
+        let Opened { value, proof } = open(&self.bases, commitment, h, &point, &mut transcript()).unwrap();
+        Claim { commitment, point, value, proof }
     }
 
     fn check(&self, claim: &Claim) -> Result<(), OpeningError> {
-        verify(
-            &self.srs,
-            claim.commitment,
-            &claim.point,
-            claim.value,
-            &claim.proof,
-            &mut transcript(),
-        )
+        verify(&self.srs, claim.commitment, &claim.point, claim.value, &claim.proof, &mut transcript())
     }
 
     /// What a change makes of a good claim; it must actually change it.
     fn refused(&self, claim: &Claim, name: &str, change: impl FnOnce(&mut Claim)) {
         let mut bad = claim.clone();
         change(&mut bad);
-        assert_eq!(
-            self.check(&bad),
-            Err(OpeningError::PairingMismatch),
-            "{name}"
-        );
+        assert_eq!(self.check(&bad), Err(OpeningError::PairingMismatch), "{name}");
     }
 }
 
@@ -96,9 +76,7 @@ impl Setup {
 fn multilinear(h: &[Fr], point: &[Fr]) -> Fr {
     let term = |i: usize| -> Fr {
         let factors = point.iter().rev().enumerate();
-        factors
-            .map(|(bit, x)| if i >> bit & 1 == 1 { *x } else { Fr::ONE - x })
-            .product()
+        factors.map(|(bit, x)| if i >> bit & 1 == 1 { *x } else { Fr::ONE - x }).product()
     };
     h.iter().enumerate().map(|(i, c)| *c * term(i)).sum()
 }
@@ -143,19 +121,10 @@ fn rows_combine_into_one_opening() {
     let setup = setup();
     let values: Vec<i32> = (0..48).map(|i| i * i - 700).collect();
     let rows = crate::msm::commit_rows(&setup.bases, &values, 16);
-    let coefficients = [
-        Fr::from(5u8),
-        -Fr::from(9u8),
-        Fr::from(1u8 << 7).inverse().unwrap(),
-    ];
+    let coefficients = [Fr::from(5u8), -Fr::from(9u8), Fr::from(1u8 << 7).inverse().unwrap()];
     let commitment = combine_rows(&rows, &coefficients).unwrap().into_affine();
-    let h: Vec<Fr> = (0..16)
-        .map(|i| {
-            (0..3)
-                .map(|row| coefficients[row] * Fr::from(values[row * 16 + i]))
-                .sum()
-        })
-        .collect();
+    let h: Vec<Fr> =
+        (0..16).map(|i| (0..3).map(|row| coefficients[row] * Fr::from(values[row * 16 + i])).sum()).collect();
     assert_eq!(reference::msm(&setup.bases, &h).into_affine(), commitment);
     let claim = setup.claim_of(&h, [3u64, 1, 4, 1].map(Fr::from).to_vec());
     assert_eq!(setup.check(&claim), Ok(()));
@@ -175,25 +144,17 @@ fn every_field_of_the_claim_is_bound() {
         setup.refused(&claim, "commitment", |claim| shift(&mut claim.commitment));
         for i in 0..variables {
             setup.refused(&claim, "coordinate", |claim| claim.point[i] += Fr::ONE);
-            setup.refused(&claim, "evaluation", |claim| {
-                claim.proof.evaluations[i] += Fr::ONE
-            });
-            setup.refused(&claim, "evaluation", |claim| {
-                claim.proof.evaluations[i] = Fr::ZERO
-            });
+            setup.refused(&claim, "evaluation", |claim| claim.proof.evaluations[i] += Fr::ONE);
+            setup.refused(&claim, "evaluation", |claim| claim.proof.evaluations[i] = Fr::ZERO);
         }
         for i in 0..variables.saturating_sub(1) {
             setup.refused(&claim, "fold", |claim| shift(&mut claim.proof.folds[i]));
-            setup.refused(&claim, "fold", |claim| {
-                claim.proof.folds[i] = G1Affine::identity()
-            });
+            setup.refused(&claim, "fold", |claim| claim.proof.folds[i] = G1Affine::identity());
         }
         if variables > 0 {
             setup.refused(&claim, "W", |claim| shift(&mut claim.proof.quotient));
             setup.refused(&claim, "W'", |claim| shift(&mut claim.proof.linearised));
-            setup.refused(&claim, "W'", |claim| {
-                claim.proof.linearised = G1Affine::identity()
-            });
+            setup.refused(&claim, "W'", |claim| claim.proof.linearised = G1Affine::identity());
             setup.refused(&claim, "swapped quotients", |claim| {
                 core::mem::swap(&mut claim.proof.quotient, &mut claim.proof.linearised);
             });
@@ -217,12 +178,8 @@ fn flipped_bits_are_refused() {
     for i in 0..bytes.len() {
         let mut bad = bytes.clone();
         bad[i] ^= 1 << (i % 8);
-        let verdict = OpeningProof::from_bytes(3, &bad).and_then(|proof| {
-            setup.check(&Claim {
-                proof,
-                ..claim.clone()
-            })
-        });
+        let verdict =
+            OpeningProof::from_bytes(3, &bad).and_then(|proof| setup.check(&Claim { proof, ..claim.clone() }));
         assert!(verdict.is_err(), "byte {i}");
     }
 }
@@ -232,20 +189,10 @@ fn the_transcripts_past_and_domain_are_bound() {
     let setup = setup();
     let claim = setup.claim(4);
     let check = |transcript: &mut KeccakTranscript| {
-        verify(
-            &setup.srs,
-            claim.commitment,
-            &claim.point,
-            claim.value,
-            &claim.proof,
-            transcript,
-        )
+        verify(&setup.srs, claim.commitment, &claim.point, claim.value, &claim.proof, transcript)
     };
     assert_eq!(check(&mut transcript()), Ok(()));
-    assert_eq!(
-        check(&mut KeccakTranscript::new(b"other")),
-        Err(OpeningError::PairingMismatch)
-    );
+    assert_eq!(check(&mut KeccakTranscript::new(b"other")), Err(OpeningError::PairingMismatch));
     let mut later = transcript();
     later.absorb_fr("context", &Fr::ONE);
     assert_eq!(check(&mut later), Err(OpeningError::PairingMismatch));
@@ -278,16 +225,8 @@ fn a_proof_for_another_polynomial_is_refused() {
     other[3] += Fr::ONE;
     let point = [2u64, 7, 1, 8].map(Fr::from);
     let commitment = reference::msm(&setup.bases, &h).into_affine();
-    let Opened { value, proof } =
-        open(&setup.bases, commitment, &other, &point, &mut transcript()).unwrap();
-    let verdict = verify(
-        &setup.srs,
-        commitment,
-        &point,
-        value,
-        &proof,
-        &mut transcript(),
-    );
+    let Opened { value, proof } = open(&setup.bases, commitment, &other, &point, &mut transcript()).unwrap();
+    let verdict = verify(&setup.srs, commitment, &point, value, &proof, &mut transcript());
     assert_eq!(verdict, Err(OpeningError::PairingMismatch));
 }
 
@@ -308,29 +247,11 @@ fn a_false_value_claimed_from_the_start_is_refused() {
             for fold in folded.iter_mut().skip(level) {
                 fold.iter_mut().for_each(|c| *c += Fr::ONE);
             }
-            let polynomials: Vec<&[Fr]> = core::iter::once(h.as_slice())
-                .chain(folded.iter().map(Vec::as_slice))
-                .collect();
-            let proof = prove(
-                &setup.bases,
-                &commitment,
-                &polynomials,
-                &point,
-                claimed,
-                &mut transcript(),
-            )
-            .unwrap();
-            let claim = Claim {
-                commitment,
-                point: point.clone(),
-                value: claimed,
-                proof,
-            };
-            assert_eq!(
-                setup.check(&claim),
-                Err(OpeningError::PairingMismatch),
-                "level {level}"
-            );
+            let polynomials: Vec<&[Fr]> =
+                core::iter::once(h.as_slice()).chain(folded.iter().map(Vec::as_slice)).collect();
+            let proof = prove(&setup.bases, &commitment, &polynomials, &point, claimed, &mut transcript()).unwrap();
+            let claim = Claim { commitment, point: point.clone(), value: claimed, proof };
+            assert_eq!(setup.check(&claim), Err(OpeningError::PairingMismatch), "level {level}");
         }
     }
 }
@@ -344,16 +265,8 @@ fn a_commitment_with_a_higher_coefficient_is_refused() {
     let h: Vec<Fr> = (0..16).map(|_| Fr::rand(&mut rng)).collect();
     let point = [2u64, 7, 1, 8].map(Fr::from);
     let commitment = (reference::msm(&setup.bases, &h) + setup.bases[16]).into_affine();
-    let Opened { value, proof } =
-        open(&setup.bases, commitment, &h, &point, &mut transcript()).unwrap();
-    let verdict = verify(
-        &setup.srs,
-        commitment,
-        &point,
-        value,
-        &proof,
-        &mut transcript(),
-    );
+    let Opened { value, proof } = open(&setup.bases, commitment, &h, &point, &mut transcript()).unwrap();
+    let verdict = verify(&setup.srs, commitment, &point, value, &proof, &mut transcript());
     assert_eq!(verdict, Err(OpeningError::PairingMismatch));
 }
 
@@ -363,32 +276,9 @@ fn lengths_that_do_not_agree_are_errors() {
     let g = G1Affine::generator();
     let attempt = |bases: usize, len: usize, variables: usize| {
         let point = vec![Fr::ONE; variables];
-        open(
-            &setup.bases[..bases],
-            g,
-            &vec![Fr::ONE; len],
-            &point,
-            &mut transcript(),
-        )
-        .unwrap_err()
+        open(&setup.bases[..bases], g, &vec![Fr::ONE; len], &point, &mut transcript()).unwrap_err()
     };
-    assert_eq!(
-        attempt(8, 7, 3),
-        OpenError::Evaluations {
-            variables: 3,
-            expected: 8,
-            got: 7
-        }
-    );
-    assert_eq!(
-        attempt(7, 8, 3),
-        OpenError::Bases {
-            expected: 8,
-            got: 7
-        }
-    );
-    assert_eq!(
-        attempt(8, 8, 29),
-        OpenError::TooManyVariables { limit: 28, got: 29 }
-    );
+    assert_eq!(attempt(8, 7, 3), OpenError::Evaluations { variables: 3, expected: 8, got: 7 });
+    assert_eq!(attempt(7, 8, 3), OpenError::Bases { expected: 8, got: 7 });
+    assert_eq!(attempt(8, 8, 29), OpenError::TooManyVariables { limit: 28, got: 29 });
 }

@@ -23,9 +23,8 @@ fn add_term(program: &Program, term: &TensorTerm<Fr>, block: &mut [Fr]) {
     for k in (0..shape.len().saturating_sub(1)).rev() {
         strides[k] = strides[k + 1] << index_bits(shape[k + 1]);
     }
-    let offsets = |axes: &[usize]| {
-        assay_circuits::functional::grid_offsets(axes.iter().map(|a| (shape[*a], strides[*a])))
-    };
+    let offsets =
+        |axes: &[usize]| assay_circuits::functional::grid_offsets(axes.iter().map(|a| (shape[*a], strides[*a])));
     // All but the last non-trivial factor are multiplied out; the last one is the inner loop.
     let mut scale = term.coefficient;
     let mut factors = Vec::new();
@@ -177,12 +176,7 @@ pub fn prove(
 }
 
 /// The combined row: `sum_b c_b f_b + sum_b c'_b W_b`.
-pub fn combined_row(
-    device: &dyn Device,
-    row_bits: usize,
-    stacks: [&[i32]; 2],
-    coefficients: [&[Fr]; 2],
-) -> Vec<Fr> {
+pub fn combined_row(device: &dyn Device, row_bits: usize, stacks: [&[i32]; 2], coefficients: [&[Fr]; 2]) -> Vec<Fr> {
     let inner = 1usize << row_bits;
     let mut out: Option<Vec<Fr>> = None;
     for (stack, c) in stacks.iter().zip(coefficients) {

@@ -13,12 +13,7 @@ use assay_circuits::{
     eval::Values,
     model::{Model, ModelError},
 };
-use assay_verifier::{
-    G1Affine, VerifyingKey,
-    core::Kind,
-    opening::OpeningProof,
-    proof::Argument,
-};
+use assay_verifier::{G1Affine, VerifyingKey, core::Kind, opening::OpeningProof, proof::Argument};
 
 /// What the key-maker chooses.
 #[derive(Clone, Copy, Debug, Default)]
@@ -95,7 +90,8 @@ pub fn setup(
 ) -> Result<ProvingKey, SetupError> {
     let program = Program::inference(&model.graph, 1, options.visibility)?;
     let row_bits = options.row_bits.unwrap_or_else(|| choose_row_bits(&program));
-    let bases = srs.g1_powers.get(..1 << row_bits).ok_or(ProveError::SrsTooSmall { row_bits, got: srs.g1_powers.len() })?;
+    let bases =
+        srs.g1_powers.get(..1 << row_bits).ok_or(ProveError::SrsTooSmall { row_bits, got: srs.g1_powers.len() })?;
     let mut stack = recorder.run(Stage::Witness, || model_stack(&program, &model.weights))?;
     pad_to_row(&mut stack, program.model_bits, row_bits);
     let rows = recorder.run(Stage::Commit, || device.commit_rows(bases, &stack, 1 << row_bits));
@@ -130,8 +126,7 @@ pub fn setup(
         bases: bases.to_vec(),
         verifying: verifying.clone(),
     };
-    verifying.registration =
-        recorder.run(Stage::Registration, || register(device, &key)).map_err(SetupError::Prove)?;
+    verifying.registration = recorder.run(Stage::Registration, || register(device, &key)).map_err(SetupError::Prove)?;
     key.verifying = verifying;
     Ok(key)
 }
@@ -183,7 +178,8 @@ pub fn load(model: &Model, verifying: VerifyingKey, srs: &Srs) -> Result<Proving
         return Err(SetupError::OtherSrs { expected: hex(&verifying.srs.srs_hash), got: hex(&here.srs_hash) });
     }
     let row_bits = verifying.row_bits;
-    let bases = srs.g1_powers.get(..1 << row_bits).ok_or(ProveError::SrsTooSmall { row_bits, got: srs.g1_powers.len() })?;
+    let bases =
+        srs.g1_powers.get(..1 << row_bits).ok_or(ProveError::SrsTooSmall { row_bits, got: srs.g1_powers.len() })?;
     let program = Program::inference(&model.graph, 1, verifying.visibility)?;
     let mut stack = model_stack(&program, &model.weights)?;
     pad_to_row(&mut stack, program.model_bits, row_bits);

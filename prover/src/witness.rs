@@ -101,11 +101,7 @@ fn contents(program: &Program, values: &Values, t: &CommittedTensor) -> Result<V
             let (op, input, table) = lookup(*node)?;
             let k = table.key_bits();
             let high = input.data.iter().map(|v| (op.key(*v) - table.key_min) >> k);
-            if matches!(t.content, Content::High(_)) {
-                narrow(high, "clamp")
-            } else {
-                Ok(high.map(side_of).collect())
-            }
+            if matches!(t.content, Content::High(_)) { narrow(high, "clamp") } else { Ok(high.map(side_of).collect()) }
         }
         _ => Ok(vec![]),
     }
@@ -141,12 +137,7 @@ impl Witness {
     }
 }
 
-fn segment(
-    program: &Program,
-    values: &Values,
-    tensors: &[Vec<i32>],
-    s: &Segment,
-) -> Result<SegmentValues, GraphError> {
+fn segment(program: &Program, values: &Values, tensors: &[Vec<i32>], s: &Segment) -> Result<SegmentValues, GraphError> {
     let entries = |t: Option<usize>| t.map(|t| tensors[t].clone()).unwrap_or_default();
     let sides = entries(s.side);
     let keys = match (s.key.first().map(|k| k.source), lookup_of(program, values, s)) {
@@ -172,12 +163,7 @@ fn segment(
     Ok(SegmentValues { keys, values: entries(s.value), sides })
 }
 
-fn count(
-    program: &Program,
-    s: &Segment,
-    v: &SegmentValues,
-    multiplicities: &mut [Vec<i32>],
-) -> Result<(), GraphError> {
+fn count(program: &Program, s: &Segment, v: &SegmentValues, multiplicities: &mut [Vec<i32>]) -> Result<(), GraphError> {
     for (i, key) in v.keys.iter().enumerate() {
         let side = v.sides.get(i).copied().unwrap_or(0) as usize;
         let block = s.block + side;

@@ -126,7 +126,8 @@ pub fn check_argument(
     };
     let m = key.row_bits;
     count("row bits", m, argument.row_bits)?;
-    let rows = |bits: usize| 1usize.checked_shl(u32::try_from(padded_bits(bits, m) - m).unwrap_or(u32::MAX)).unwrap_or(0);
+    let rows =
+        |bits: usize| 1usize.checked_shl(u32::try_from(padded_bits(bits, m) - m).unwrap_or(u32::MAX)).unwrap_or(0);
     count("witness rows", rows(program.witness_bits), argument.rows.len())?;
     count("model rows", rows(program.model_bits), key.rows.len())?;
     count("public tensors", program.public.len(), public.len())?;
@@ -155,14 +156,7 @@ pub fn check_argument(
 pub fn check_registration(key: &VerifyingKey) -> Result<(), VerifyError> {
     let program = Program::registration(&key.graph)?;
     let public = program.registration_public();
-    let digest = statement_digest(
-        Kind::Registration,
-        &key.digest()?,
-        1,
-        &public,
-        &key.registration.rows,
-        &[0; 32],
-    );
+    let digest = statement_digest(Kind::Registration, &key.digest()?, 1, &public, &key.registration.rows, &[0; 32]);
     check_argument(key, &program, &digest, &public, &key.registration)
 }
 
@@ -174,17 +168,10 @@ pub fn verify(key: &VerifyingKey, proof: &CoreProof) -> Result<Verified, VerifyE
     }
     let batch = usize::try_from(proof.batch).unwrap_or(usize::MAX);
     let program = key.program(batch)?;
-    let digest = statement_digest(
-        Kind::Inference,
-        &expected,
-        proof.batch,
-        &proof.public,
-        &proof.argument.rows,
-        &[0; 32],
-    );
+    let digest =
+        statement_digest(Kind::Inference, &expected, proof.batch, &proof.public, &proof.argument.rows, &[0; 32]);
     check_argument(key, &program, &digest, &proof.public, &proof.argument)?;
-    let mut tensors =
-        program.public.iter().zip(&proof.public).map(|(p, v)| Tensor::new(p.shape.clone(), v.clone()));
+    let mut tensors = program.public.iter().zip(&proof.public).map(|(p, v)| Tensor::new(p.shape.clone(), v.clone()));
     let inputs = if key.visibility.inputs { key.graph.inputs().len() } else { 0 };
     let inputs = tensors.by_ref().take(inputs).collect::<Result<_, _>>()?;
     let outputs = tensors.collect::<Result<_, _>>()?;

@@ -175,13 +175,8 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`CodecError::Truncated`].
     pub fn slice(&mut self, len: usize) -> Result<&'a [u8], CodecError> {
-        let (head, rest) = self
-            .rest
-            .split_at_checked(len)
-            .ok_or(CodecError::Truncated {
-                expected: len,
-                got: self.rest.len(),
-            })?;
+        let (head, rest) =
+            self.rest.split_at_checked(len).ok_or(CodecError::Truncated { expected: len, got: self.rest.len() })?;
         self.rest = rest;
         Ok(head)
     }
@@ -191,13 +186,8 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`CodecError::Truncated`].
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], CodecError> {
-        let (head, rest) = self
-            .rest
-            .split_first_chunk::<N>()
-            .ok_or(CodecError::Truncated {
-                expected: N,
-                got: self.rest.len(),
-            })?;
+        let (head, rest) =
+            self.rest.split_first_chunk::<N>().ok_or(CodecError::Truncated { expected: N, got: self.rest.len() })?;
         self.rest = rest;
         Ok(*head)
     }
@@ -235,10 +225,7 @@ impl<'a> Reader<'a> {
         match self.u8()? {
             0 => Ok(false),
             1 => Ok(true),
-            got => Err(CodecError::UnexpectedValue {
-                field,
-                got: got.into(),
-            }),
+            got => Err(CodecError::UnexpectedValue { field, got: got.into() }),
         }
     }
 
@@ -252,10 +239,7 @@ impl<'a> Reader<'a> {
         let count = usize::try_from(claimed)
             .ok()
             .filter(|&count| count <= limit)
-            .ok_or(CodecError::LengthLimit {
-                limit,
-                got: claimed.into(),
-            })?;
+            .ok_or(CodecError::LengthLimit { limit, got: claimed.into() })?;
         self.expect_elements(count, element_bytes)?;
         Ok(count)
     }
@@ -267,10 +251,7 @@ impl<'a> Reader<'a> {
     pub fn expect_elements(&self, count: usize, element_bytes: usize) -> Result<(), CodecError> {
         let expected = count.saturating_mul(element_bytes);
         if expected > self.rest.len() {
-            return Err(CodecError::Truncated {
-                expected,
-                got: self.rest.len(),
-            });
+            return Err(CodecError::Truncated { expected, got: self.rest.len() });
         }
         Ok(())
     }

@@ -17,22 +17,10 @@ fn below(mut bytes: [u8; 32]) -> [u8; 32] {
 fn scalars_and_coordinates_are_refused_from_the_modulus_on() {
     let r = modulus_bytes::<Fr>();
     let q = modulus_bytes::<Fq>();
-    assert_eq!(
-        fr_from_bytes(&r),
-        Err(CodecError::NonCanonical(Field::Scalar))
-    );
-    assert_eq!(
-        fq_from_bytes(&q),
-        Err(CodecError::NonCanonical(Field::Base))
-    );
-    assert_eq!(
-        fr_from_bytes(&[0xff; 32]),
-        Err(CodecError::NonCanonical(Field::Scalar))
-    );
-    assert_eq!(
-        fq_from_bytes(&[0xff; 32]),
-        Err(CodecError::NonCanonical(Field::Base))
-    );
+    assert_eq!(fr_from_bytes(&r), Err(CodecError::NonCanonical(Field::Scalar)));
+    assert_eq!(fq_from_bytes(&q), Err(CodecError::NonCanonical(Field::Base)));
+    assert_eq!(fr_from_bytes(&[0xff; 32]), Err(CodecError::NonCanonical(Field::Scalar)));
+    assert_eq!(fq_from_bytes(&[0xff; 32]), Err(CodecError::NonCanonical(Field::Base)));
     assert_eq!(fr_from_bytes(&below(r)), Ok(-Fr::ONE));
     assert_eq!(fq_from_bytes(&below(q)), Ok(-Fq::ONE));
     assert_eq!(fr_to_bytes(&-Fr::ONE), below(r));
@@ -66,10 +54,7 @@ fn bad_points_are_refused() {
     bytes[63] = 3;
     assert_eq!(g1_from_bytes(&bytes), Err(CodecError::OffCurve(Group::G1)));
     bytes[..32].copy_from_slice(&modulus_bytes::<Fq>());
-    assert_eq!(
-        g1_from_bytes(&bytes),
-        Err(CodecError::NonCanonical(Field::Base))
-    );
+    assert_eq!(g1_from_bytes(&bytes), Err(CodecError::NonCanonical(Field::Base)));
     let mut bytes = g2_to_bytes(&G2Affine::generator());
     bytes[127] ^= 1;
     assert_eq!(g2_from_bytes(&bytes), Err(CodecError::OffCurve(Group::G2)));
@@ -86,10 +71,7 @@ fn twist_points_outside_of_the_subgroup_are_refused() {
         };
         let point = G2Affine::new_unchecked(x, y);
         assert!(point.is_on_curve());
-        assert_eq!(
-            g2_from_bytes(&g2_to_bytes(&point)),
-            Err(CodecError::OutsideSubgroup(Group::G2))
-        );
+        assert_eq!(g2_from_bytes(&g2_to_bytes(&point)), Err(CodecError::OutsideSubgroup(Group::G2)));
         found += 1;
     }
     assert!(found > 0);
@@ -98,49 +80,16 @@ fn twist_points_outside_of_the_subgroup_are_refused() {
 #[test]
 fn reader_reports_what_is_missing_and_what_is_left() {
     let mut reader = Reader::new(&[0, 0, 0, 9, 1]);
-    assert_eq!(
-        reader.clone().count(8, 1),
-        Err(CodecError::LengthLimit { limit: 8, got: 9 })
-    );
-    assert_eq!(
-        reader.clone().count(9, 64),
-        Err(CodecError::Truncated {
-            expected: 576,
-            got: 1
-        })
-    );
+    assert_eq!(reader.clone().count(8, 1), Err(CodecError::LengthLimit { limit: 8, got: 9 }));
+    assert_eq!(reader.clone().count(9, 64), Err(CodecError::Truncated { expected: 576, got: 1 }));
     assert_eq!(reader.u32(), Ok(9));
-    assert_eq!(
-        reader.clone().finish(),
-        Err(CodecError::Trailing { got: 1 })
-    );
-    assert_eq!(
-        reader.clone().frs(usize::MAX),
-        Err(CodecError::Truncated {
-            expected: usize::MAX,
-            got: 1
-        })
-    );
-    assert_eq!(
-        reader.clone().u64(),
-        Err(CodecError::Truncated {
-            expected: 8,
-            got: 1
-        })
-    );
+    assert_eq!(reader.clone().finish(), Err(CodecError::Trailing { got: 1 }));
+    assert_eq!(reader.clone().frs(usize::MAX), Err(CodecError::Truncated { expected: usize::MAX, got: 1 }));
+    assert_eq!(reader.clone().u64(), Err(CodecError::Truncated { expected: 8, got: 1 }));
     assert_eq!(reader.flag("f"), Ok(true));
-    assert_eq!(
-        reader.u8(),
-        Err(CodecError::Truncated {
-            expected: 1,
-            got: 0
-        })
-    );
+    assert_eq!(reader.u8(), Err(CodecError::Truncated { expected: 1, got: 0 }));
     assert_eq!(reader.finish(), Ok(()));
-    assert_eq!(
-        Reader::new(&[2]).flag("f"),
-        Err(CodecError::UnexpectedValue { field: "f", got: 2 })
-    );
+    assert_eq!(Reader::new(&[2]).flag("f"), Err(CodecError::UnexpectedValue { field: "f", got: 2 }));
 }
 
 proptest! {

@@ -61,11 +61,7 @@ pub fn digest_to_fr(digest: &[u8; 32]) -> Fr {
 /// `keccak(keccak(domain) || model_digest || context || uint256(rows) || x_0 || y_0 || x_1 || ...)`.
 ///
 /// `context` binds what the proof is made for (chain, contract, job, recipient).
-pub fn commitments_digest(
-    model_digest: &[u8; 32],
-    rows: &[G1Affine],
-    context: &[u8; 32],
-) -> [u8; 32] {
+pub fn commitments_digest(model_digest: &[u8; 32], rows: &[G1Affine], context: &[u8; 32]) -> [u8; 32] {
     let mut hasher = Keccak::default();
     hasher.update(&keccak256(&[COMMITMENTS_DOMAIN]));
     hasher.update(model_digest);
@@ -86,9 +82,7 @@ pub struct KeccakTranscript {
 impl KeccakTranscript {
     /// Starts a transcript for one protocol and version.
     pub fn new(domain: &[u8]) -> Self {
-        Self {
-            state: keccak256(&[domain]),
-        }
+        Self { state: keccak256(&[domain]) }
     }
 
     /// The running state, which binds everything absorbed and drawn so far.
@@ -168,10 +162,7 @@ mod tests {
 
     #[test]
     fn keccak_is_the_evm_hash() {
-        assert_eq!(
-            hex(&keccak256(&[])),
-            "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"
-        );
+        assert_eq!(hex(&keccak256(&[])), "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470");
         assert_eq!(
             hex(&keccak256(&[b"Transfer(address,", b"address,uint256)"])),
             "ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
@@ -191,10 +182,7 @@ mod tests {
         assert_eq!(transcript.state(), keccak256(&[&words]));
         let before = transcript.state();
         let challenge = transcript.challenge("c");
-        assert_eq!(
-            transcript.state(),
-            keccak256(&[&before, &keccak256(&[b"c"])])
-        );
+        assert_eq!(transcript.state(), keccak256(&[&before, &keccak256(&[b"c"])]));
         assert_eq!(challenge, digest_to_fr(&transcript.state()));
     }
 
@@ -226,10 +214,7 @@ mod tests {
             }),
         ];
         for (i, a) in draws.iter().enumerate() {
-            assert!(
-                draws[..i].iter().all(|b| a != b),
-                "draw {i} repeats an earlier one"
-            );
+            assert!(draws[..i].iter().all(|b| a != b), "draw {i} repeats an earlier one");
         }
     }
 

@@ -149,8 +149,7 @@ impl Channel for MeterChannel {
 
 /// Counts the verifier's work for a layout, and lists its transcript.
 pub fn measure(program: &Program, row_bits: usize) -> Result<(Cost, Vec<Step>), ProtocolError> {
-    let public: Vec<Vec<Counted>> =
-        program.public.iter().map(|p| vec![Counted; p.shape.iter().product()]).collect();
+    let public: Vec<Vec<Counted>> = program.public.iter().map(|p| vec![Counted; p.shape.iter().product()]).collect();
     let mut channel = MeterChannel::default();
     MULTIPLICATIONS.with(|m| m.set(0));
     protocol::verify(&mut channel, program, row_bits, &Counted, &public)?;
@@ -159,9 +158,7 @@ pub fn measure(program: &Program, row_bits: usize) -> Result<(Cost, Vec<Step>), 
     cost.multiplications = MULTIPLICATIONS.with(Cell::get);
     cost.witness_rows = rows(program.witness_bits);
     cost.model_rows = rows(program.model_bits);
-    cost.argument_bytes = 9
-        + cost.witness_rows * G1_BYTES
-        + cost.messages * FIELD_BYTES
-        + OpeningProof::byte_len(row_bits);
+    cost.argument_bytes =
+        9 + cost.witness_rows * G1_BYTES + cost.messages * FIELD_BYTES + OpeningProof::byte_len(row_bits);
     Ok((cost, channel.steps))
 }

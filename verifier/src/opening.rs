@@ -110,12 +110,8 @@ impl OpeningProof {
     /// Folds, evaluations, `[W]`, `[W']`, without length prefixes: m is part of the statement.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(Self::byte_len(self.evaluations.len()));
-        self.folds
-            .iter()
-            .for_each(|point| out.extend_from_slice(&g1_to_bytes(point)));
-        self.evaluations
-            .iter()
-            .for_each(|value| out.extend_from_slice(&fr_to_bytes(value)));
+        self.folds.iter().for_each(|point| out.extend_from_slice(&g1_to_bytes(point)));
+        self.evaluations.iter().for_each(|value| out.extend_from_slice(&fr_to_bytes(value)));
         out.extend_from_slice(&g1_to_bytes(&self.quotient));
         out.extend_from_slice(&g1_to_bytes(&self.linearised));
         out
@@ -148,11 +144,7 @@ impl OpeningProof {
 
     fn check_shape(&self, variables: usize) -> Result<(), OpeningError> {
         check_variables(variables)?;
-        check_length(
-            "fold commitments",
-            variables.saturating_sub(1),
-            self.folds.len(),
-        )?;
+        check_length("fold commitments", variables.saturating_sub(1), self.folds.len())?;
         check_length("fold evaluations", variables, self.evaluations.len())
     }
 }
@@ -181,12 +173,7 @@ pub mod schedule {
     use super::{Fr, G1Affine, KeccakTranscript};
 
     /// Absorbs the statement: commitment, point (its length is m) and value.
-    pub fn statement(
-        transcript: &mut KeccakTranscript,
-        commitment: &G1Affine,
-        point: &[Fr],
-        value: &Fr,
-    ) {
+    pub fn statement(transcript: &mut KeccakTranscript, commitment: &G1Affine, point: &[Fr], value: &Fr) {
         transcript.absorb_point("opening/commitment", commitment);
         transcript.absorb_frs("opening/point", point);
         transcript.absorb_fr("opening/value", value);
@@ -218,20 +205,14 @@ pub mod schedule {
 
 /// `z^(2^j)` for j = 0 ..= variables.
 pub fn fold_points(z: Fr, variables: usize) -> Vec<Fr> {
-    core::iter::successors(Some(z), |z_j| Some(z_j.square()))
-        .take(variables.saturating_add(1))
-        .collect()
+    core::iter::successors(Some(z), |z_j| Some(z_j.square())).take(variables.saturating_add(1)).collect()
 }
 
 /// The weights `s_j = nu^j / (zeta^2 - z_j^2)` of the folds in the linearised polynomial, from [`fold_points`]: one for
 /// each point but the last. `None` when a denominator is zero.
 pub fn fold_weights(points: &[Fr], nu: Fr, zeta: Fr) -> Option<Vec<Fr>> {
     let zeta_square = zeta.square();
-    let mut weights: Vec<Fr> = points
-        .iter()
-        .skip(1)
-        .map(|square| zeta_square - square)
-        .collect();
+    let mut weights: Vec<Fr> = points.iter().skip(1).map(|square| zeta_square - square).collect();
     invert_all(&mut weights)?;
     let mut power = Fr::ONE;
     for weight in &mut weights {
@@ -256,11 +237,7 @@ pub fn verify(
     transcript: &mut KeccakTranscript,
 ) -> Result<(), OpeningError> {
     let input = pairing_input(srs, commitment, point, value, proof, transcript)?;
-    if input.holds(srs) {
-        Ok(())
-    } else {
-        Err(OpeningError::PairingMismatch)
-    }
+    if input.holds(srs) { Ok(()) } else { Err(OpeningError::PairingMismatch) }
 }
 
 /// Everything that [`verify`] does except for the pairing, which the caller may batch with others.
@@ -288,71 +265,37 @@ pub fn pairing_input(
             return Err(OpeningError::NonTrivialQuotient);
         }
         let left = (commitment.into_group() - srs.g1 * value).into_affine();
-        return Ok(PairingInput {
-            left,
-            right: G1Affine::identity(),
-        });
+        return Ok(PairingInput { left, right: G1Affine::identity() });
     }
 
     let points = fold_points(z, point.len());
     let weights = fold_weights(&points, nu, zeta).ok_or(OpeningError::DegenerateChallenge)?;
-    let lines = lines_at(&points, point, value, &proof.evaluations, zeta)
-        .ok_or(OpeningError::DegenerateChallenge)?;
-    let constant: Fr = weights
-        .iter()
-        .zip(&lines)
-        .map(|(weight, line)| *weight * line)
-        .sum();
+    let lines = lines_at(&points, point, value, &proof.evaluations, zeta).ok_or(OpeningError::DegenerateChallenge)?;
+    let constant: Fr = weights.iter().zip(&lines).map(|(weight, line)| *weight * line).sum();
 
     let bases: Vec<G1Affine> = core::iter::once(commitment)
         .chain(proof.folds.iter().copied())
         .chain([proof.quotient, proof.linearised, srs.g1])
         .collect();
-    let scalars: Vec<Fr> = weights
-        .into_iter()
-        .chain([-Fr::ONE, zeta, -constant])
-        .collect();
+    let scalars: Vec<Fr> = weights.into_iter().chain([-Fr::ONE, zeta, -constant]).collect();
     let left = combine_rows(&bases, &scalars)?.into_affine();
-    Ok(PairingInput {
-        left,
-        right: proof.linearised,
-    })
+    Ok(PairingInput { left, right: proof.linearised })
 }
 
 /// `l_j(zeta)` for every fold, deriving the values at `z_j` from the ones at `-z_j` and the claimed value. `None` when a
 /// denominator is zero.
-fn lines_at(
-    points: &[Fr],
-    point: &[Fr],
-    value: Fr,
-    evaluations: &[Fr],
-    zeta: Fr,
-) -> Option<Vec<Fr>> {
+fn lines_at(points: &[Fr], point: &[Fr], value: Fr, evaluations: &[Fr], zeta: Fr) -> Option<Vec<Fr>> {
     // x_m is bound by the first fold.
     let coordinates = || point.iter().rev();
-    let mut divisors: Vec<Fr> = points
-        .iter()
-        .zip(coordinates())
-        .map(|(z_j, x)| *z_j * (Fr::ONE - x) + x)
-        .collect();
+    let mut divisors: Vec<Fr> = points.iter().zip(coordinates()).map(|(z_j, x)| *z_j * (Fr::ONE - x) + x).collect();
     invert_all(&mut divisors)?;
-    let mut halves: Vec<Fr> = points
-        .iter()
-        .zip(evaluations)
-        .map(|(z_j, _)| z_j.double())
-        .collect();
+    let mut halves: Vec<Fr> = points.iter().zip(evaluations).map(|(z_j, _)| z_j.double()).collect();
     invert_all(&mut halves)?;
     let half = Fr::from(2u8).inverse()?;
 
     let mut next = value;
     let mut lines: Vec<Fr> = Vec::with_capacity(evaluations.len());
-    let folds = points
-        .iter()
-        .zip(coordinates())
-        .zip(evaluations)
-        .zip(&divisors)
-        .zip(&halves)
-        .rev();
+    let folds = points.iter().zip(coordinates()).zip(evaluations).zip(&divisors).zip(&halves).rev();
     for ((((z_j, x), negative), divisor), inverse_double) in folds {
         let cross = *z_j * (Fr::ONE - x) - x;
         let positive = (z_j.double() * next - cross * negative) * divisor;
@@ -367,16 +310,10 @@ fn lines_at(
 ///
 /// # Errors
 /// [`OpeningError::Length`] when the lists differ in length.
-pub fn combine_rows(
-    commitments: &[G1Affine],
-    coefficients: &[Fr],
-) -> Result<G1Projective, OpeningError> {
+pub fn combine_rows(commitments: &[G1Affine], coefficients: &[Fr]) -> Result<G1Projective, OpeningError> {
     check_length("row coefficients", commitments.len(), coefficients.len())?;
     // Buckets cost two additions each, points one: about log2(n) - 2 bits a window.
-    let window = usize::try_from(commitments.len().max(1).ilog2())
-        .unwrap_or(0)
-        .saturating_sub(2)
-        .clamp(2, 12);
+    let window = usize::try_from(commitments.len().max(1).ilog2()).unwrap_or(0).saturating_sub(2).clamp(2, 12);
     let integers: Vec<_> = coefficients.iter().map(|c| c.into_bigint()).collect();
     let bits: usize = Fr::MODULUS_BIT_SIZE.try_into().unwrap_or(usize::MAX);
 
@@ -388,9 +325,7 @@ pub fn combine_rows(
         let mut buckets = vec![G1Projective::zero(); (1 << window) - 1];
         for (point, integer) in commitments.iter().zip(&integers) {
             let bits = (start..start + window).rev();
-            let digit = bits.fold(0usize, |acc, bit| {
-                2 * acc + usize::from(integer.get_bit(bit))
-            });
+            let digit = bits.fold(0usize, |acc, bit| 2 * acc + usize::from(integer.get_bit(bit)));
             if let Some(bucket) = digit.checked_sub(1).and_then(|slot| buckets.get_mut(slot)) {
                 *bucket += point;
             }
@@ -415,21 +350,14 @@ fn invert_all(values: &mut [Fr]) -> Option<()> {
 
 fn check_variables(got: usize) -> Result<(), OpeningError> {
     if got > MAX_VARIABLES {
-        return Err(OpeningError::TooManyVariables {
-            limit: MAX_VARIABLES,
-            got,
-        });
+        return Err(OpeningError::TooManyVariables { limit: MAX_VARIABLES, got });
     }
     Ok(())
 }
 
 fn check_length(field: &'static str, expected: usize, got: usize) -> Result<(), OpeningError> {
     if expected != got {
-        return Err(OpeningError::Length {
-            field,
-            expected,
-            got,
-        });
+        return Err(OpeningError::Length { field, expected, got });
     }
     Ok(())
 }

@@ -14,9 +14,7 @@ fn sample_proof(variables: usize) -> OpeningProof {
     let g = G1Affine::generator();
     let point = |k: u64| (g * Fr::from(k)).into_affine();
     OpeningProof {
-        folds: (0..variables.saturating_sub(1))
-            .map(|j| point(j as u64 + 5))
-            .collect(),
+        folds: (0..variables.saturating_sub(1)).map(|j| point(j as u64 + 5)).collect(),
         evaluations: (0..variables).map(|j| Fr::from(j as u64)).collect(),
         quotient: point(2),
         linearised: G1Affine::identity(),
@@ -31,10 +29,7 @@ fn proofs_round_trip_and_have_one_length() {
         assert_eq!(bytes.len(), OpeningProof::byte_len(variables));
         assert_eq!(OpeningProof::from_bytes(variables, &bytes), Ok(proof));
         for len in 0..bytes.len() {
-            assert!(
-                OpeningProof::from_bytes(variables, &bytes[..len]).is_err(),
-                "prefix of {len} bytes"
-            );
+            assert!(OpeningProof::from_bytes(variables, &bytes[..len]).is_err(), "prefix of {len} bytes");
         }
         bytes.push(0);
         assert_eq!(
@@ -42,10 +37,7 @@ fn proofs_round_trip_and_have_one_length() {
             Err(OpeningError::Codec(CodecError::Trailing { got: 1 }))
         );
     }
-    assert_eq!(
-        OpeningProof::from_bytes(29, &[]),
-        Err(OpeningError::TooManyVariables { limit: 28, got: 29 })
-    );
+    assert_eq!(OpeningProof::from_bytes(29, &[]), Err(OpeningError::TooManyVariables { limit: 28, got: 29 }));
 }
 
 #[test]
@@ -58,32 +50,12 @@ fn wrong_shapes_are_refused_before_any_work() {
     };
     let mut proof = sample_proof(3);
     proof.folds.pop();
-    assert_eq!(
-        check(&proof, 3),
-        Err(OpeningError::Length {
-            field: "fold commitments",
-            expected: 2,
-            got: 1
-        })
-    );
+    assert_eq!(check(&proof, 3), Err(OpeningError::Length { field: "fold commitments", expected: 2, got: 1 }));
     let mut proof = sample_proof(3);
     proof.evaluations.push(Fr::ONE);
-    assert_eq!(
-        check(&proof, 3),
-        Err(OpeningError::Length {
-            field: "fold evaluations",
-            expected: 3,
-            got: 4
-        })
-    );
-    assert_eq!(
-        check(&sample_proof(29), 29),
-        Err(OpeningError::TooManyVariables { limit: 28, got: 29 })
-    );
-    assert_eq!(
-        check(&sample_proof(3), 3),
-        Err(OpeningError::PairingMismatch)
-    );
+    assert_eq!(check(&proof, 3), Err(OpeningError::Length { field: "fold evaluations", expected: 3, got: 4 }));
+    assert_eq!(check(&sample_proof(29), 29), Err(OpeningError::TooManyVariables { limit: 28, got: 29 }));
+    assert_eq!(check(&sample_proof(3), 3), Err(OpeningError::PairingMismatch));
 }
 
 #[test]
@@ -94,14 +66,7 @@ fn a_constant_opens_to_itself_only() {
     proof.quotient = G1Affine::identity();
     let check = |proof: &OpeningProof, value: u8| {
         let mut transcript = KeccakTranscript::new(b"test");
-        verify(
-            &srs,
-            commitment,
-            &[],
-            Fr::from(value),
-            proof,
-            &mut transcript,
-        )
+        verify(&srs, commitment, &[], Fr::from(value), proof, &mut transcript)
     };
     assert_eq!(check(&proof, 42), Ok(()));
     assert_eq!(check(&proof, 41), Err(OpeningError::PairingMismatch));
@@ -121,9 +86,7 @@ fn verifier_srs_round_trips_and_is_strict() {
     let refused = |change: &dyn Fn(&mut VerifierSrs)| {
         let mut bad = good.clone();
         change(&mut bad);
-        VerifierSrs::from_bytes(&bad.to_bytes())
-            .unwrap_err()
-            .to_string()
+        VerifierSrs::from_bytes(&bad.to_bytes()).unwrap_err().to_string()
     };
     assert!(refused(&|srs| srs.g1 = -srs.g1).contains("G1 generator"));
     assert!(refused(&|srs| srs.g2 = srs.tau_g2).contains("G2 generator"));
@@ -134,13 +97,7 @@ fn verifier_srs_round_trips_and_is_strict() {
     assert!(refused(&|srs| srs.srs_hash[0] ^= 1).contains("identity"));
     let mut flag = good.to_bytes();
     flag[VerifierSrs::BYTES - 33] = 2;
-    assert_eq!(
-        VerifierSrs::from_bytes(&flag),
-        Err(CodecError::UnexpectedValue {
-            field: "insecure flag",
-            got: 2
-        })
-    );
+    assert_eq!(VerifierSrs::from_bytes(&flag), Err(CodecError::UnexpectedValue { field: "insecure flag", got: 2 }));
 }
 
 #[test]
@@ -159,11 +116,7 @@ fn combining_needs_one_coefficient_for_each_row() {
     let g = G1Affine::generator();
     assert_eq!(
         combine_rows(&[g, g], &[Fr::ONE]),
-        Err(OpeningError::Length {
-            field: "row coefficients",
-            expected: 2,
-            got: 1
-        })
+        Err(OpeningError::Length { field: "row coefficients", expected: 2, got: 1 })
     );
     assert_eq!(combine_rows(&[], &[]), Ok(G1Projective::zero()));
 }

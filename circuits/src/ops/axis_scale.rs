@@ -56,10 +56,13 @@ impl AxisScale {
         out
     }
 
-    pub(crate) fn pullback<E: Ring>(&self, shape: &[usize], f: &Functional<E>) -> Result<LinearPullback<E>, GraphError> {
-        let (index, position) = f
-            .factor_of(self.axis)
-            .ok_or_else(|| GraphError::Pullback(format!("axis {} is not covered", self.axis)))?;
+    pub(crate) fn pullback<E: Ring>(
+        &self,
+        shape: &[usize],
+        f: &Functional<E>,
+    ) -> Result<LinearPullback<E>, GraphError> {
+        let (index, position) =
+            f.factor_of(self.axis).ok_or_else(|| GraphError::Pullback(format!("axis {} is not covered", self.axis)))?;
         let mut out = f.clone();
         let factor = &f.factors[index];
         let dims: Vec<usize> = factor.axes.iter().map(|a| shape[*a]).collect();

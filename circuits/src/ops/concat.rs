@@ -61,9 +61,8 @@ impl Concat {
         shape: &[usize],
         f: &Functional<E>,
     ) -> Result<LinearPullback<E>, GraphError> {
-        let (index, position) = f
-            .factor_of(self.axis)
-            .ok_or_else(|| GraphError::Pullback(format!("axis {} is not covered", self.axis)))?;
+        let (index, position) =
+            f.factor_of(self.axis).ok_or_else(|| GraphError::Pullback(format!("axis {} is not covered", self.axis)))?;
         let factor = &f.factors[index];
         let dims: Vec<usize> = factor.axes.iter().map(|a| shape[*a]).collect();
         let mut pieces = Vec::with_capacity(inputs.len());

@@ -13,9 +13,7 @@ pub mod source;
 pub mod transpose;
 pub mod window;
 
-use crate::{
-    error::GraphError, functional::Functional, interval::Interval, ring::Ring, table::Table, tensor::Tensor,
-};
+use crate::{error::GraphError, functional::Functional, interval::Interval, ring::Ring, table::Table, tensor::Tensor};
 use serde::{Deserialize, Serialize};
 
 pub use axis_scale::AxisScale;

@@ -136,7 +136,9 @@ pub(crate) fn pullback<E: Ring>(
     if let Some(s) = scalar {
         match factors.first_mut() {
             Some(first) => first.weights.iter_mut().for_each(|w| *w = w.clone() * s.clone()),
-            None => return Ok(LinearPullback::one(Functional { factors: vec![Factor { axes: vec![], weights: vec![s] }] })),
+            None => {
+                return Ok(LinearPullback::one(Functional { factors: vec![Factor { axes: vec![], weights: vec![s] }] }));
+            }
         }
     }
     Ok(LinearPullback::one(Functional { factors }.sorted()))

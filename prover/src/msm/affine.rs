@@ -63,11 +63,7 @@ fn invert_lanes(mut lanes: [Fq; LANES]) -> [Fq; LANES] {
 #[inline(always)]
 fn denominator(a: &G1Affine, b: &G1Affine) -> Fq {
     let dx = b.x - a.x;
-    if dx.is_zero() || a.x.is_zero() || b.x.is_zero() {
-        special_denominator(a, b)
-    } else {
-        dx
-    }
+    if dx.is_zero() || a.x.is_zero() || b.x.is_zero() { special_denominator(a, b) } else { dx }
 }
 
 #[cold]

@@ -51,11 +51,7 @@ thread_local! {
 }
 
 /// The window sums of `tasks`. `digit(task, i)` is the digit of the value at position `i`, at most `task.buckets` in size.
-pub(super) fn run_batch(
-    tasks: &[Task],
-    bases: &[G1Affine],
-    digit: &impl Fn(&Task, usize) -> i32,
-) -> Vec<WindowSum> {
+pub(super) fn run_batch(tasks: &[Task], bases: &[G1Affine], digit: &impl Fn(&Task, usize) -> i32) -> Vec<WindowSum> {
     SCRATCH.with_borrow_mut(|scratch| {
         scratch.scatter(tasks, bases, digit);
         sum_segments(&mut scratch.points, &mut scratch.lens, &mut scratch.prefix);
@@ -65,12 +61,7 @@ pub(super) fn run_batch(
 
 impl Scratch {
     /// Sorts the points by task and bucket: `lens` counts each bucket, `points` holds them in order.
-    fn scatter(
-        &mut self,
-        tasks: &[Task],
-        bases: &[G1Affine],
-        digit: &impl Fn(&Task, usize) -> i32,
-    ) {
+    fn scatter(&mut self, tasks: &[Task], bases: &[G1Affine], digit: &impl Fn(&Task, usize) -> i32) {
         self.digits.clear();
         self.lens.clear();
         for task in tasks {
@@ -110,14 +101,7 @@ impl Scratch {
     /// With k = 2^t a + b that is `2^t sum_a a R_a + sum_b b C_b`, where R_a and C_b add buckets with equal a or b: two
     /// batched additions a bucket, and a running sum over the square root of their number.
     fn weighted_sums(&mut self, tasks: &[Task]) -> Vec<WindowSum> {
-        let Self {
-            lens,
-            offsets,
-            points,
-            sums,
-            prefix,
-            ..
-        } = self;
+        let Self { lens, offsets, points, sums, prefix, .. } = self;
         // Where each bucket's point is, plus one; 0 for empty buckets.
         let mut filled = 0;
         offsets.clear();
@@ -161,11 +145,8 @@ impl Scratch {
 
         let (mut sums, mut lens) = (sums.iter(), lens.iter());
         let mut running = |count: usize| {
-            let here: Vec<Option<&G1Affine>> = lens
-                .by_ref()
-                .take(count)
-                .map(|&len| if len == 0 { None } else { sums.next() })
-                .collect();
+            let here: Vec<Option<&G1Affine>> =
+                lens.by_ref().take(count).map(|&len| if len == 0 { None } else { sums.next() }).collect();
             running_sum(&here)
         };
         tasks
@@ -179,11 +160,7 @@ impl Scratch {
                     }
                     sum += G1Projective::from(running((1 << low) - 1));
                 }
-                WindowSum {
-                    row: task.row,
-                    shift: task.shift,
-                    sum,
-                }
+                WindowSum { row: task.row, shift: task.shift, sum }
             })
             .collect()
     }
@@ -191,11 +168,7 @@ impl Scratch {
 
 /// Bits of the low half of a bucket number, 0 for the direct sum.
 fn low_bits(buckets: usize) -> u32 {
-    if buckets < DIRECT_BUCKETS {
-        0
-    } else {
-        (usize::BITS - buckets.leading_zeros()) / 2
-    }
+    if buckets < DIRECT_BUCKETS { 0 } else { (usize::BITS - buckets.leading_zeros()) / 2 }
 }
 
 /// `sum_k (k + 1) points[k]`.

@@ -27,33 +27,25 @@ const G2: [u64; 3] = [0xd91d_232e_c7e0_b3d7, 2, 0];
 pub(super) fn with_images(bases: &[G1Affine]) -> Vec<G1Affine> {
     let beta = g1::Config::ENDO_COEFFS[0];
     let mut out = vec![G1Affine::identity(); 2 * bases.len()];
-    out.par_chunks_exact_mut(2)
-        .zip(bases)
-        .with_min_len(512)
-        .for_each(|(pair, base)| {
-            pair[0] = *base;
-            pair[1] = G1Affine::new_unchecked(base.x * beta, base.y);
-        });
+    out.par_chunks_exact_mut(2).zip(bases).with_min_len(512).for_each(|(pair, base)| {
+        pair[0] = *base;
+        pair[1] = G1Affine::new_unchecked(base.x * beta, base.y);
+    });
     out
 }
 
 /// `scalars[i] = out[2i] + lambda out[2i + 1]`.
 pub(super) fn split(scalars: &[Fr]) -> Vec<i128> {
     let mut out = vec![0; 2 * scalars.len()];
-    out.par_chunks_exact_mut(2)
-        .zip(scalars)
-        .with_min_len(512)
-        .for_each(|(pair, scalar)| {
-            let limbs = scalar.into_bigint().0;
-            let (b1, b2) = (rounded_high(&limbs, &G1), rounded_high(&limbs, &G2));
-            // Modulo 2^128: the results are known to fit.
-            let low = u128::from(limbs[1]) << 64 | u128::from(limbs[0]);
-            let first = low
-                .wrapping_sub(b1.wrapping_mul(N11))
-                .wrapping_sub(b2.wrapping_mul(N12));
-            let second = b1.wrapping_mul(N12).wrapping_sub(b2.wrapping_mul(N22));
-            (pair[0], pair[1]) = (first as i128, second as i128);
-        });
+    out.par_chunks_exact_mut(2).zip(scalars).with_min_len(512).for_each(|(pair, scalar)| {
+        let limbs = scalar.into_bigint().0;
+        let (b1, b2) = (rounded_high(&limbs, &G1), rounded_high(&limbs, &G2));
+        // Modulo 2^128: the results are known to fit.
+        let low = u128::from(limbs[1]) << 64 | u128::from(limbs[0]);
+        let first = low.wrapping_sub(b1.wrapping_mul(N11)).wrapping_sub(b2.wrapping_mul(N12));
+        let second = b1.wrapping_mul(N12).wrapping_sub(b2.wrapping_mul(N22));
+        (pair[0], pair[1]) = (first as i128, second as i128);
+    });
     out
 }
 

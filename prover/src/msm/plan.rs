@@ -34,13 +34,7 @@ pub(super) fn small(row: usize, start: usize, values: &[i32]) -> Vec<Task> {
         at_least[b] += at_least[b + 1];
     }
     let width = best_width(bits, |shift| at_least[shift.max(1) as usize] as usize);
-    windows(
-        row,
-        start..start + values.len(),
-        width,
-        bits,
-        i128::from(min)..i128::from(max),
-    )
+    windows(row, start..start + values.len(), width, bits, i128::from(min)..i128::from(max))
 }
 
 /// The digit of a small value in a task's window.
@@ -56,13 +50,7 @@ pub(super) fn small_digit(task: &Task, value: i32) -> i32 {
 /// Adds the tasks for a part of a row of halved scalars.
 pub(super) fn wide(row: usize, range: Range<usize>, tasks: &mut Vec<Task>) {
     let width = best_width(HALF_BITS, |_| range.len());
-    tasks.extend(windows(
-        row,
-        range,
-        width,
-        HALF_BITS,
-        -HALF_LIMIT..HALF_LIMIT,
-    ));
+    tasks.extend(windows(row, range, width, HALF_BITS, -HALF_LIMIT..HALF_LIMIT));
 }
 
 /// The digit of a halved scalar in a task's window.
@@ -76,26 +64,10 @@ pub(super) fn wide_digit(task: &Task, half: i128) -> i32 {
 }
 
 /// One task for each window, for values in `bounds` (both ends included) of at most `bits` bits.
-pub(super) fn windows(
-    row: usize,
-    range: Range<usize>,
-    width: u32,
-    bits: u32,
-    bounds: Range<i128>,
-) -> Vec<Task> {
+pub(super) fn windows(row: usize, range: Range<usize>, width: u32, bits: u32, bounds: Range<i128>) -> Vec<Task> {
     let top = (bits.div_ceil(width) - 1) * width;
-    let offset = (0..top)
-        .step_by(width as usize)
-        .map(|shift| 1i128 << (shift + width - 1))
-        .sum();
-    let task = |shift, width, buckets| Task {
-        row,
-        range: range.clone(),
-        shift,
-        width,
-        offset,
-        buckets,
-    };
+    let offset = (0..top).step_by(width as usize).map(|shift| 1i128 << (shift + width - 1)).sum();
+    let task = |shift, width, buckets| Task { row, range: range.clone(), shift, width, offset, buckets };
     let top_digit = |value: i128| ((value + offset) >> top).unsigned_abs() as usize;
     let top_buckets = top_digit(bounds.start).max(top_digit(bounds.end)).max(1);
     (0..top)
@@ -110,19 +82,11 @@ fn best_width(bits: u32, points: impl Fn(u32) -> usize) -> u32 {
     let cost = |width: u32| {
         let count = bits.div_ceil(width);
         let buckets = |w: u32| {
-            if w + 1 < count {
-                1 << (width - 1)
-            } else {
-                1usize << (bits - w * width)
-            }
+            if w + 1 < count { 1 << (width - 1) } else { 1usize << (bits - w * width) }
         };
-        (0..count)
-            .map(|w| points(w * width) + bucket_cost(buckets(w)))
-            .sum::<usize>()
+        (0..count).map(|w| points(w * width) + bucket_cost(buckets(w))).sum::<usize>()
     };
-    (MIN_WINDOW.min(bits)..=MAX_WINDOW.min(bits))
-        .min_by_key(|&width| cost(width))
-        .unwrap_or(1)
+    (MIN_WINDOW.min(bits)..=MAX_WINDOW.min(bits)).min_by_key(|&width| cost(width)).unwrap_or(1)
 }
 
 /// Additions that a window's buckets cost, in units of one batched addition: two a bucket and a running sum whose steps

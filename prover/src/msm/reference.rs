@@ -5,12 +5,7 @@ use ark_ff::AdditiveGroup;
 
 /// `sum_i scalars[i] * bases[i]`, over the shorter of the two.
 pub fn msm(bases: &[G1Affine], scalars: &[Fr]) -> G1Projective {
-    bases
-        .iter()
-        .zip(scalars)
-        .fold(G1Projective::ZERO, |total, (base, scalar)| {
-            total + *base * scalar
-        })
+    bases.iter().zip(scalars).fold(G1Projective::ZERO, |total, (base, scalar)| total + *base * scalar)
 }
 
 /// One point for each row of `row_len` values.

@@ -20,10 +20,7 @@ fn bases(n: usize) -> Vec<G1Affine> {
 }
 
 fn check(bases: &[G1Affine], values: &[i32], row_len: usize) {
-    assert_eq!(
-        commit_rows(bases, values, row_len),
-        reference::commit_rows(bases, values, row_len)
-    );
+    assert_eq!(commit_rows(bases, values, row_len), reference::commit_rows(bases, values, row_len));
 }
 
 #[test]
@@ -51,9 +48,7 @@ fn repeated_points_opposite_points_and_infinity() {
     let g = G1Affine::generator();
     let doubled = [g; 64];
     check(&doubled, &[5; 64], 64);
-    let values: Vec<i32> = (0..64)
-        .map(|i| if i % 2 == 0 { 300 } else { -300 })
-        .collect();
+    let values: Vec<i32> = (0..64).map(|i| if i % 2 == 0 { 300 } else { -300 }).collect();
     check(&doubled, &values, 64);
     assert_eq!(commit_rows(&doubled, &values, 64), [G1Affine::identity()]);
     let mut mixed = bases(64);
@@ -70,9 +65,7 @@ fn every_window_width_and_part() {
     let mut rng = test_rng();
     let bases = bases(3000);
     for bits in 1..=31 {
-        let values: Vec<i32> = (0..3000)
-            .map(|_| rng.gen_range(-(1i64 << bits)..1i64 << bits) as i32)
-            .collect();
+        let values: Vec<i32> = (0..3000).map(|_| rng.gen_range(-(1i64 << bits)..1i64 << bits) as i32).collect();
         check(&bases, &values[..600], 600);
         if bits % 8 == 0 {
             check(&bases, &values, 3000);
@@ -91,24 +84,14 @@ fn halves_are_small_and_recombine() {
     let mut rng = test_rng();
     let lambda = <ark_bn254::g1::Config as ark_ec::scalar_mul::glv::GLVConfig>::LAMBDA;
     let mut scalars: Vec<Fr> = (0..2000).map(|_| Fr::rand(&mut rng)).collect();
-    scalars.extend([
-        Fr::ZERO,
-        Fr::ONE,
-        -Fr::ONE,
-        lambda,
-        -lambda,
-        Fr::from(2u8).inverse().unwrap(),
-    ]);
+    scalars.extend([Fr::ZERO, Fr::ONE, -Fr::ONE, lambda, -lambda, Fr::from(2u8).inverse().unwrap()]);
     let signed = |half: i128| {
         let size = Fr::from(half.unsigned_abs());
         if half < 0 { -size } else { size }
     };
     for (pair, scalar) in glv::split(&scalars).chunks(2).zip(&scalars) {
         assert_eq!(signed(pair[0]) + lambda * signed(pair[1]), *scalar);
-        assert!(
-            pair.iter()
-                .all(|half| half.unsigned_abs() <= glv::HALF_LIMIT as u128)
-        );
+        assert!(pair.iter().all(|half| half.unsigned_abs() <= glv::HALF_LIMIT as u128));
     }
     let bases = bases(3);
     for (pair, base) in glv::with_images(&bases).chunks(2).zip(&bases) {
@@ -122,10 +105,7 @@ fn digits_recombine_at_every_width() {
     let recombine = |tasks: &[Task], digit: &dyn Fn(&Task) -> i32| -> i128 {
         let terms = tasks.iter().map(|task| {
             let digit = digit(task);
-            assert!(
-                digit.unsigned_abs() as usize <= task.buckets,
-                "{digit} in {task:?}"
-            );
+            assert!(digit.unsigned_abs() as usize <= task.buckets, "{digit} in {task:?}");
             i128::from(digit) << task.shift
         });
         terms.sum()
@@ -133,37 +113,14 @@ fn digits_recombine_at_every_width() {
     for width in plan::MIN_WINDOW..=plan::MAX_WINDOW {
         let limit = glv::HALF_LIMIT;
         let tasks = plan::windows(0, 0..1, width, glv::HALF_BITS, -limit..limit);
-        for value in [
-            -limit,
-            limit,
-            0,
-            1,
-            -1,
-            limit / 3,
-            -limit / 7,
-            (1 << 126) - 1,
-            -(1 << 125),
-        ] {
-            assert_eq!(
-                recombine(&tasks, &|task| plan::wide_digit(task, value)),
-                value
-            );
+        for value in [-limit, limit, 0, 1, -1, limit / 3, -limit / 7, (1 << 126) - 1, -(1 << 125)] {
+            assert_eq!(recombine(&tasks, &|task| plan::wide_digit(task, value)), value);
         }
     }
     for width in 1..=plan::MAX_WINDOW {
         let bounds = i128::from(i32::MIN)..i128::from(i32::MAX);
         let tasks = plan::windows(0, 0..1, width, 32, bounds);
-        for value in [
-            i32::MIN,
-            i32::MAX,
-            0,
-            1,
-            -1,
-            255,
-            -256,
-            i32::MIN + 1,
-            0x5555_5555,
-        ] {
+        for value in [i32::MIN, i32::MAX, 0, 1, -1, 255, -256, i32::MIN + 1, 0x5555_5555] {
             let sum = recombine(&tasks, &|task| plan::small_digit(task, value));
             assert_eq!(sum, i128::from(value));
         }
@@ -175,12 +132,7 @@ fn full_width_edge_scalars() {
     let bases = bases(40);
     assert_eq!(msm(&bases, &[]), G1Projective::ZERO);
     assert_eq!(msm(&[], &[]), G1Projective::ZERO);
-    for scalar in [
-        Fr::ZERO,
-        Fr::ONE,
-        -Fr::ONE,
-        Fr::from(2u8).inverse().unwrap(),
-    ] {
+    for scalar in [Fr::ZERO, Fr::ONE, -Fr::ONE, Fr::from(2u8).inverse().unwrap()] {
         let scalars = [scalar; 40];
         assert_eq!(msm(&bases, &scalars), reference::msm(&bases, &scalars));
     }

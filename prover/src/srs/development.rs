@@ -18,9 +18,8 @@ impl Srs {
     pub fn development(max_power: u32, seed: u64) -> Result<Self, SrsError> {
         check_power(max_power, MAX_POWER)?;
         let tau = digest_to_fr(&keccak256(&[TAU_DOMAIN, &seed.to_be_bytes()]));
-        let powers: Vec<Fr> = core::iter::successors(Some(Fr::ONE), |power| Some(*power * tau))
-            .take(1 << max_power)
-            .collect();
+        let powers: Vec<Fr> =
+            core::iter::successors(Some(Fr::ONE), |power| Some(*power * tau)).take(1 << max_power).collect();
         // Fixed base: a table of the generator's multiples for each window of the exponents.
         let g1_powers = G1Projective::generator().batch_mul(&powers);
         let g2 = G2Affine::generator();

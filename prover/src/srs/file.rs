@@ -41,12 +41,7 @@ impl Srs {
     /// Those of the writer.
     pub fn write(&self, out: &mut impl Write) -> Result<(), SrsError> {
         let power = self.power();
-        let points: Vec<u8> = self
-            .g1_powers
-            .par_iter()
-            .take(1 << power)
-            .flat_map_iter(g1_to_bytes)
-            .collect();
+        let points: Vec<u8> = self.g1_powers.par_iter().take(1 << power).flat_map_iter(g1_to_bytes).collect();
         out.write_all(MAGIC)?;
         out.write_all(&VERSION.to_be_bytes())?;
         out.write_all(&power.to_be_bytes())?;
@@ -78,29 +73,17 @@ impl Srs {
         let mut reader = Reader::new(&header[..got]);
         let magic: [u8; 8] = reader.array()?;
         if &magic != MAGIC {
-            return Err(SrsError::Magic {
-                format: FORMAT,
-                got: magic.to_vec(),
-            });
+            return Err(SrsError::Magic { format: FORMAT, got: magic.to_vec() });
         }
         let version = reader.u32()?;
         if version != VERSION {
-            return Err(SrsError::Version {
-                format: FORMAT,
-                expected: VERSION,
-                got: version,
-            });
+            return Err(SrsError::Version { format: FORMAT, expected: VERSION, got: version });
         }
         let power = reader.u32()?;
         check_power(power, MAX_POWER)?;
-        let expected =
-            (FIXED_HEADER + 32 * (power as usize + 1)) as u64 + ((G1_BYTES as u64) << power);
+        let expected = (FIXED_HEADER + 32 * (power as usize + 1)) as u64 + ((G1_BYTES as u64) << power);
         if size != expected {
-            return Err(SrsError::Size {
-                what: "powers of tau file",
-                expected,
-                got: size,
-            });
+            return Err(SrsError::Size { what: "powers of tau file", expected, got: size });
         }
         let insecure_dev = reader.flag("insecure mark")?;
         let (g2, tau_g2) = (reader.g2()?, reader.g2()?);
@@ -119,13 +102,7 @@ impl Srs {
         if found != hashes[kept as usize] {
             return Err(SrsError::ContentHash { power: kept });
         }
-        Ok(Self {
-            g1_powers,
-            g2,
-            tau_g2,
-            insecure_dev,
-            hash,
-        })
+        Ok(Self { g1_powers, g2, tau_g2, insecure_dev, hash })
     }
 }
 
@@ -138,10 +115,7 @@ fn read_points(input: &mut impl Read, count: usize) -> Result<(Vec<G1Affine>, [u
         let here = (count - points.len()).min(CHUNK);
         let bytes = &mut bytes[..G1_BYTES * here];
         input.read_exact(bytes)?;
-        let (_, chunk) = rayon::join(
-            || hasher.update(bytes),
-            || parse_points(bytes, points.len()),
-        );
+        let (_, chunk) = rayon::join(|| hasher.update(bytes), || parse_points(bytes, points.len()));
         points.extend(chunk?);
     }
     Ok((points, hasher.finish()))
@@ -153,24 +127,12 @@ fn parse_points(bytes: &[u8], first: usize) -> Result<Vec<G1Affine>, SrsError> {
         g1_from_bytes(chunk)
             .and_then(|point| {
                 // A power of tau is never infinity.
-                let zero = CodecError::UnexpectedValue {
-                    field: "power of tau",
-                    got: 0,
-                };
-                if point == G1Affine::identity() {
-                    Err(zero)
-                } else {
-                    Ok(point)
-                }
+                let zero = CodecError::UnexpectedValue { field: "power of tau", got: 0 };
+                if point == G1Affine::identity() { Err(zero) } else { Ok(point) }
             })
             .map_err(|source| point_error("tau G1", first + i, source))
     };
-    chunks
-        .par_iter()
-        .enumerate()
-        .with_min_len(512)
-        .map(parse)
-        .collect()
+    chunks.par_iter().enumerate().with_min_len(512).map(parse).collect()
 }
 
 /// Fills `buffer` as far as the input goes.

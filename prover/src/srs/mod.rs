@@ -141,13 +141,7 @@ pub enum SrsError {
 impl Srs {
     fn new(g1_powers: Vec<G1Affine>, g2: G2Affine, tau_g2: G2Affine, insecure_dev: bool) -> Self {
         let hash = identity(&g2, &tau_g2, insecure_dev);
-        Self {
-            g1_powers,
-            g2,
-            tau_g2,
-            insecure_dev,
-            hash,
-        }
+        Self { g1_powers, g2, tau_g2, insecure_dev, hash }
     }
 
     /// The largest k for which all of the first 2^k powers are there; the list is never empty.
@@ -161,10 +155,7 @@ impl Srs {
     /// [`SrsError::Power`] when there are not that many.
     pub fn prune(&mut self, power: u32) -> Result<(), SrsError> {
         if power > self.power() {
-            return Err(SrsError::Power {
-                limit: self.power(),
-                got: power,
-            });
+            return Err(SrsError::Power { limit: self.power(), got: power });
         }
         self.g1_powers.truncate(1 << power);
         self.g1_powers.shrink_to_fit();
@@ -195,9 +186,5 @@ fn identity(g2: &G2Affine, tau_g2: &G2Affine, insecure_dev: bool) -> [u8; 32] {
 }
 
 fn check_power(power: u32, limit: u32) -> Result<(), SrsError> {
-    if power > limit {
-        Err(SrsError::Power { limit, got: power })
-    } else {
-        Ok(())
-    }
+    if power > limit { Err(SrsError::Power { limit, got: power }) } else { Ok(()) }
 }

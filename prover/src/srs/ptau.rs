@@ -78,25 +78,15 @@ fn read_sections(input: &mut (impl Read + Seek)) -> Result<Vec<Section>, SrsErro
     check_size_at_least("ptau file", at, file_size)?;
     input.read_exact(&mut magic)?;
     if &magic != b"ptau" {
-        return Err(SrsError::Magic {
-            format: FORMAT,
-            got: magic.to_vec(),
-        });
+        return Err(SrsError::Magic { format: FORMAT, got: magic.to_vec() });
     }
     let version = read_u32(input)?;
     if version != VERSION {
-        return Err(SrsError::Version {
-            format: FORMAT,
-            expected: VERSION,
-            got: version,
-        });
+        return Err(SrsError::Version { format: FORMAT, expected: VERSION, got: version });
     }
     let count = read_u32(input)?;
     if count > MAX_SECTIONS {
-        return Err(SrsError::SectionCount {
-            limit: MAX_SECTIONS,
-            got: count,
-        });
+        return Err(SrsError::SectionCount { limit: MAX_SECTIONS, got: count });
     }
     let mut sections = Vec::new();
     for _ in 0..count {
@@ -133,10 +123,7 @@ fn find(sections: &[Section], id: u32) -> Result<&Section, SrsError> {
     let mut found = sections.iter().filter(|section| section.id == id);
     match (found.next(), found.count()) {
         (Some(section), 0) => Ok(section),
-        (first, more) => Err(SrsError::Section {
-            id,
-            got: usize::from(first.is_some()) + more,
-        }),
+        (first, more) => Err(SrsError::Section { id, got: usize::from(first.is_some()) + more }),
     }
 }
 
@@ -154,9 +141,7 @@ fn read_g1(input: &mut impl Read, count: usize) -> Result<Vec<G1Affine>, SrsErro
             .par_iter()
             .enumerate()
             .with_min_len(512)
-            .map(|(i, chunk)| {
-                parse_g1(chunk).map_err(|source| point_error("tau G1", first + i, source))
-            })
+            .map(|(i, chunk)| parse_g1(chunk).map_err(|source| point_error("tau G1", first + i, source)))
             .collect();
         points.extend(chunk?);
     }
@@ -221,25 +206,9 @@ fn read_u32(input: &mut impl Read) -> Result<u32, SrsError> {
 }
 
 fn check_size(what: &'static str, expected: u64, got: u64) -> Result<(), SrsError> {
-    if expected == got {
-        Ok(())
-    } else {
-        Err(SrsError::Size {
-            what,
-            expected,
-            got,
-        })
-    }
+    if expected == got { Ok(()) } else { Err(SrsError::Size { what, expected, got }) }
 }
 
 fn check_size_at_least(what: &'static str, expected: u64, got: u64) -> Result<(), SrsError> {
-    if expected <= got {
-        Ok(())
-    } else {
-        Err(SrsError::Size {
-            what,
-            expected,
-            got,
-        })
-    }
+    if expected <= got { Ok(()) } else { Err(SrsError::Size { what, expected, got }) }
 }

@@ -31,22 +31,15 @@ struct Ptau {
 impl Ptau {
     fn new() -> Self {
         let tau = Fr::from(TAU);
-        let powers: Vec<Fr> = core::iter::successors(Some(Fr::ONE), |p| Some(*p * tau))
-            .take((2 << POWER) - 1)
-            .collect();
+        let powers: Vec<Fr> =
+            core::iter::successors(Some(Fr::ONE), |p| Some(*p * tau)).take((2 << POWER) - 1).collect();
         Self {
             magic: b"ptau".to_vec(),
             version: 1,
             prime: Fq::MODULUS.to_bytes_le(),
             power: POWER,
-            g1: powers
-                .iter()
-                .map(|p| (G1Affine::generator() * p).into_affine())
-                .collect(),
-            g2: powers[..1 << POWER]
-                .iter()
-                .map(|p| (G2Affine::generator() * p).into_affine())
-                .collect(),
+            g1: powers.iter().map(|p| (G1Affine::generator() * p).into_affine()).collect(),
+            g2: powers[..1 << POWER].iter().map(|p| (G2Affine::generator() * p).into_affine()).collect(),
             claims: Vec::new(),
             order: vec![1, 2, 3, 7],
         }
@@ -61,14 +54,9 @@ impl Ptau {
                 out.extend(28u32.to_le_bytes());
                 out
             }
-            2 => self
-                .g1
-                .iter()
-                .flat_map(|p| [montgomery(p.x), montgomery(p.y)].concat())
-                .collect(),
+            2 => self.g1.iter().flat_map(|p| [montgomery(p.x), montgomery(p.y)].concat()).collect(),
             3 => {
-                let words =
-                    |p: &G2Affine| [p.x.c0, p.x.c1, p.y.c0, p.y.c1].map(montgomery).concat();
+                let words = |p: &G2Affine| [p.x.c0, p.x.c1, p.y.c0, p.y.c1].map(montgomery).concat();
                 self.g2.iter().flat_map(words).collect()
             }
             _ => vec![0xaa; 37],
@@ -83,11 +71,7 @@ impl Ptau {
             let payload = self.section(id);
             let claim = self.claims.iter().find(|claim| claim.0 == id);
             out.extend(id.to_le_bytes());
-            out.extend(
-                claim
-                    .map_or(payload.len() as u64, |claim| claim.1)
-                    .to_le_bytes(),
-            );
+            out.extend(claim.map_or(payload.len() as u64, |claim| claim.1).to_le_bytes());
             out.extend(payload);
         }
         out
@@ -100,9 +84,7 @@ impl Ptau {
 
 /// Little-endian limbs of `value * 2^256 mod q`, computed by the definition.
 fn montgomery(value: Fq) -> Vec<u8> {
-    (value * Fq::from(2u8).pow([256]))
-        .into_bigint()
-        .to_bytes_le()
+    (value * Fq::from(2u8).pow([256])).into_bigint().to_bytes_le()
 }
 
 fn spoiled(change: impl FnOnce(&mut Ptau)) -> SrsError {
@@ -137,71 +119,23 @@ fn spoiled_ceremonies_have_distinct_errors() {
     };
     let full = Ptau::new().bytes().len() as u64;
 
-    assert!(matches!(
-        spoiled(|p| p.magic = b"zkey".to_vec()),
-        E::Magic { format: "ptau", .. }
-    ));
-    assert!(matches!(
-        spoiled(|p| p.version = 2),
-        E::Version {
-            expected: 1,
-            got: 2,
-            ..
-        }
-    ));
-    assert!(matches!(
-        spoiled(|p| p.prime = Fr::MODULUS.to_bytes_le()),
-        E::WrongCurve
-    ));
-    assert!(matches!(
-        spoiled(|p| p.power = 29),
-        E::Power { limit: 28, got: 29 }
-    ));
-    assert!(size("ptau section 2 (tau G1)", 63 * 64, 31 * 64)(&spoiled(
-        |p| p.power = 5
-    )));
-    assert!(matches!(
-        spoiled(|p| p.order = vec![1, 3]),
-        E::Section { id: 2, got: 0 }
-    ));
-    assert!(matches!(
-        spoiled(|p| p.order = vec![1, 2, 3, 2]),
-        E::Section { id: 2, got: 2 }
-    ));
-    assert!(matches!(
-        spoiled(|p| p.order = vec![7; 65]),
-        E::SectionCount { limit: 64, got: 65 }
-    ));
+    assert!(matches!(spoiled(|p| p.magic = b"zkey".to_vec()), E::Magic { format: "ptau", .. }));
+    assert!(matches!(spoiled(|p| p.version = 2), E::Version { expected: 1, got: 2, .. }));
+    assert!(matches!(spoiled(|p| p.prime = Fr::MODULUS.to_bytes_le()), E::WrongCurve));
+    assert!(matches!(spoiled(|p| p.power = 29), E::Power { limit: 28, got: 29 }));
+    assert!(size("ptau section 2 (tau G1)", 63 * 64, 31 * 64)(&spoiled(|p| p.power = 5)));
+    assert!(matches!(spoiled(|p| p.order = vec![1, 3]), E::Section { id: 2, got: 0 }));
+    assert!(matches!(spoiled(|p| p.order = vec![1, 2, 3, 2]), E::Section { id: 2, got: 2 }));
+    assert!(matches!(spoiled(|p| p.order = vec![7; 65]), E::SectionCount { limit: 64, got: 65 }));
     let huge = spoiled(|p| p.claims = vec![(2, u64::MAX)]);
     assert!(size("ptau section", u64::MAX, full)(&huge), "{huge}");
     let huge = spoiled(|p| p.claims = vec![(2, 1 << 40)]);
-    assert!(
-        matches!(
-            huge,
-            E::Size {
-                what: "ptau section",
-                ..
-            }
-        ),
-        "{huge}"
-    );
-    assert!(matches!(
-        spoiled(|p| p.g2.truncate(15)),
-        E::Size {
-            what: "ptau section 3 (tau G2)",
-            ..
-        }
-    ));
+    assert!(matches!(huge, E::Size { what: "ptau section", .. }), "{huge}");
+    assert!(matches!(spoiled(|p| p.g2.truncate(15)), E::Size { what: "ptau section 3 (tau G2)", .. }));
 
     assert!(matches!(spoiled(|p| p.g1.swap(4, 5)), E::NotConsecutive));
-    assert!(matches!(
-        spoiled(|p| p.g1[15] = -p.g1[15]),
-        E::NotConsecutive
-    ));
-    assert!(matches!(
-        spoiled(|p| p.g2[1] = (p.g2[1] + p.g2[1]).into_affine()),
-        E::NotConsecutive
-    ));
+    assert!(matches!(spoiled(|p| p.g1[15] = -p.g1[15]), E::NotConsecutive));
+    assert!(matches!(spoiled(|p| p.g2[1] = (p.g2[1] + p.g2[1]).into_affine()), E::NotConsecutive));
     assert!(matches!(spoiled(|p| p.g1[0] = p.g1[1]), E::Generator("G1")));
     assert!(matches!(spoiled(|p| p.g2.swap(0, 1)), E::Generator("G2")));
     assert!(matches!(spoiled(|p| p.g2[1] = p.g2[0]), E::Degenerate(_)));
@@ -209,35 +143,16 @@ fn spoiled_ceremonies_have_distinct_errors() {
         matches!(error, E::Point { what, index, source: CodecError::OffCurve(g) }
             if *what == name && *index == at && *g == group)
     };
-    assert!(off_curve(
-        &spoiled(|p| p.g1[9].x += Fq::ONE),
-        "tau G1",
-        9,
-        Group::G1
-    ));
-    assert!(off_curve(
-        &spoiled(|p| p.g1[9] = G1Affine::identity()),
-        "tau G1",
-        9,
-        Group::G1
-    ));
-    assert!(off_curve(
-        &spoiled(|p| p.g2[1].y += Fq2::ONE),
-        "tau G2",
-        1,
-        Group::G2
-    ));
+    assert!(off_curve(&spoiled(|p| p.g1[9].x += Fq::ONE), "tau G1", 9, Group::G1));
+    assert!(off_curve(&spoiled(|p| p.g1[9] = G1Affine::identity()), "tau G1", 9, Group::G1));
+    assert!(off_curve(&spoiled(|p| p.g2[1].y += Fq2::ONE), "tau G2", 1, Group::G2));
     let outside = (1u64..).find_map(|x| {
         let x = Fq2::from(x);
         G2Affine::get_ys_from_x_unchecked(x).map(|(y, _)| G2Affine::new_unchecked(x, y))
     });
     assert!(matches!(
         spoiled(|p| p.g2[1] = outside.unwrap()),
-        E::Point {
-            what: "tau G2",
-            index: 1,
-            source: CodecError::OutsideSubgroup(Group::G2)
-        }
+        E::Point { what: "tau G2", index: 1, source: CodecError::OutsideSubgroup(Group::G2) }
     ));
 }
 
@@ -250,11 +165,7 @@ fn coordinates_must_be_reduced() {
     bad[at..at + 32].copy_from_slice(&Fq::MODULUS.to_bytes_le());
     assert!(matches!(
         import_ptau(Cursor::new(bad), 4),
-        Err(SrsError::Point {
-            what: "tau G1",
-            index: 0,
-            source: CodecError::NonCanonical(_)
-        })
+        Err(SrsError::Point { what: "tau G1", index: 0, source: CodecError::NonCanonical(_) })
     ));
 }
 
@@ -266,13 +177,7 @@ fn every_truncation_and_extension_of_a_ceremony_is_refused() {
         assert!(matches!(error, SrsError::Size { .. }), "{len}: {error}");
     }
     let longer = [bytes, vec![0]].concat();
-    assert!(matches!(
-        import_ptau(Cursor::new(longer), 4),
-        Err(SrsError::Size {
-            what: "ptau file",
-            ..
-        })
-    ));
+    assert!(matches!(import_ptau(Cursor::new(longer), 4), Err(SrsError::Size { what: "ptau file", .. })));
 }
 
 #[test]
@@ -286,14 +191,8 @@ fn development_powers_are_powers_and_are_marked() {
     assert_eq!(smaller, Srs::development(3, 1).unwrap());
     assert_eq!(smaller.hash, srs.hash);
     assert_ne!(Srs::development(3, 2).unwrap().hash, srs.hash);
-    assert!(matches!(
-        smaller.prune(4),
-        Err(SrsError::Power { limit: 3, got: 4 })
-    ));
-    assert!(matches!(
-        Srs::development(29, 1),
-        Err(SrsError::Power { .. })
-    ));
+    assert!(matches!(smaller.prune(4), Err(SrsError::Power { limit: 3, got: 4 })));
+    assert!(matches!(Srs::development(29, 1), Err(SrsError::Power { .. })));
     let verifier = srs.verifier();
     assert_eq!(VerifierSrs::from_bytes(&verifier.to_bytes()), Ok(verifier));
 }
@@ -342,10 +241,7 @@ fn every_damaged_byte_of_a_file_is_noticed() {
     for len in 0..bytes.len() {
         assert!(read(&bytes[..len], 2).is_err(), "prefix of {len} bytes");
     }
-    assert!(matches!(
-        read(&[bytes, vec![0]].concat(), 2),
-        Err(SrsError::Size { .. })
-    ));
+    assert!(matches!(read(&[bytes, vec![0]].concat(), 2), Err(SrsError::Size { .. })));
 }
 
 #[test]
@@ -357,34 +253,15 @@ fn damaged_files_have_distinct_errors() {
         read(&bad, 2).unwrap_err()
     };
     assert!(matches!(spoil(0, b"PK"), SrsError::Magic { .. }));
-    assert!(matches!(
-        spoil(11, &[2]),
-        SrsError::Version {
-            expected: 1,
-            got: 2,
-            ..
-        }
-    ));
-    assert!(matches!(
-        spoil(12, &[0xff; 4]),
-        SrsError::Power { limit: 28, .. }
-    ));
+    assert!(matches!(spoil(11, &[2]), SrsError::Version { expected: 1, got: 2, .. }));
+    assert!(matches!(spoil(12, &[0xff; 4]), SrsError::Power { limit: 28, .. }));
     assert!(matches!(spoil(15, &[28]), SrsError::Size { .. }));
     assert!(matches!(spoil(16, &[0]), SrsError::Identity));
-    assert!(matches!(
-        spoil(16, &[2]),
-        SrsError::Header(CodecError::UnexpectedValue { .. })
-    ));
+    assert!(matches!(spoil(16, &[2]), SrsError::Header(CodecError::UnexpectedValue { .. })));
     assert!(matches!(spoil(16 + 1 + 256, &[0; 32]), SrsError::Identity));
     let point = bytes.len() - 64;
-    assert!(matches!(
-        spoil(point, &[0; 64]),
-        SrsError::Point { index: 3, .. }
-    ));
+    assert!(matches!(spoil(point, &[0; 64]), SrsError::Point { index: 3, .. }));
     let generator = bytes.len() - 4 * 64;
     let first = bytes[generator..generator + 64].to_vec();
-    assert!(matches!(
-        spoil(point, &first),
-        SrsError::ContentHash { power: 2 }
-    ));
+    assert!(matches!(spoil(point, &first), SrsError::ContentHash { power: 2 }));
 }

@@ -34,16 +34,9 @@ impl Srs {
         if self.tau_g2.is_zero() || self.tau_g2 == self.g2 {
             return Err(SrsError::Degenerate("tau is 0 or 1"));
         }
-        let off_curve = self
-            .g1_powers
-            .par_iter()
-            .position_first(|point| !point.is_on_curve());
+        let off_curve = self.g1_powers.par_iter().position_first(|point| !point.is_on_curve());
         if let Some(index) = off_curve {
-            return Err(point_error(
-                "tau G1",
-                index,
-                CodecError::OffCurve(Group::G1),
-            ));
+            return Err(point_error("tau G1", index, CodecError::OffCurve(Group::G1)));
         }
         if self.hash != identity(&self.g2, &self.tau_g2, self.insecure_dev) {
             return Err(SrsError::Identity);
@@ -54,22 +47,14 @@ impl Srs {
     fn check_consecutive(&self) -> Result<(), SrsError> {
         let mut hasher = Keccak::default();
         hasher.update(&self.hash);
-        self.g1_powers
-            .iter()
-            .for_each(|point| hasher.update(&g1_to_bytes(point)));
+        self.g1_powers.iter().for_each(|point| hasher.update(&g1_to_bytes(point)));
         let rho = digest_to_fr(&hasher.finish());
         let pairs = self.g1_powers.len() - 1;
-        let scalars: Vec<Fr> = core::iter::successors(Some(Fr::ONE), |power| Some(*power * rho))
-            .take(pairs)
-            .collect();
+        let scalars: Vec<Fr> = core::iter::successors(Some(Fr::ONE), |power| Some(*power * rho)).take(pairs).collect();
         let lower = msm(&self.g1_powers[..pairs], &scalars).into_affine();
         let upper = msm(&self.g1_powers[1..], &scalars);
         let product = Bn254::multi_pairing([(-upper).into_affine(), lower], [self.g2, self.tau_g2]);
-        if product.is_zero() {
-            Ok(())
-        } else {
-            Err(SrsError::NotConsecutive)
-        }
+        if product.is_zero() { Ok(()) } else { Err(SrsError::NotConsecutive) }
     }
 }
 
@@ -85,9 +70,5 @@ fn check_g2(point: &G2Affine) -> Result<(), SrsError> {
 }
 
 pub(super) fn point_error(what: &'static str, index: usize, source: CodecError) -> SrsError {
-    SrsError::Point {
-        what,
-        index,
-        source,
-    }
+    SrsError::Point { what, index, source }
 }

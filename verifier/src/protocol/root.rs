@@ -1,11 +1,7 @@
 //! The root claim: the leaves of the fraction tree and the public values, as one linear claim on nodes and committed
 //! tensors (docs/protocol.md#root).
 
-use super::{
-    bilinear::Instance,
-    gkr::LeafClaim,
-    get, split,
-};
+use super::{bilinear::Instance, get, gkr::LeafClaim, split};
 use crate::channel::ProtocolError;
 use assay_circuits::{
     Functional, NodeId, Program, Ring,
@@ -138,7 +134,8 @@ pub fn build<E: Ring>(
         let real = weight.clone() * mask(&functional);
         let block = get(&program.blocks, s.block)?;
         let (c, exponent) = s.key_constant;
-        let constant = E::from_i128(i128::from(c)) * E::pow2(exponent) + beta2.clone() * E::from_i128(i128::from(block.tag));
+        let constant =
+            E::from_i128(i128::from(c)) * E::pow2(exponent) + beta2.clone() * E::from_i128(i128::from(block.tag));
         root.value = root.value - real.clone() * constant;
         root.value = root.value + lambda.clone() * real;
         for k in &s.key {
