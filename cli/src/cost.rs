@@ -1,17 +1,18 @@
 //! What proving will cost: counts from the layout and the meter, times and memory from one table of constants.
 //!
-//! The constants are seconds on one core of the machine that the README's measurements come from, at the portable or
-//! vector device that [`assay_prover::device::Cpu`] chooses there; work on more cores divides by [`PARALLEL`] of them.
+//! The constants are seconds on one core with AVX-512 IFMA, fitted to the networks of `benches/models`; without those
+//! instructions field arithmetic takes about four times as long. Further cores count [`PARALLEL`] each.
 //!
 //! | constant | unit | what it stands for |
 //! |---|---|---|
 //! | [`EVALUATE_MAC`] | multiply-accumulate | running the integer graph |
 //! | [`WITNESS_ENTRY`] | stack entry | keys, remainders, multiplicities |
-//! | [`COMMIT_ENTRY`] | stack entry | small-integer multi-scalar multiplication |
+//! | [`COMMIT_ENTRY`] | stack entry | small-integer multi-scalar multiplication, mostly of zeros |
 //! | [`LEAF`] | leaf of the fraction tree | leaves, all layers and their sumchecks |
 //! | [`OPERAND_ENTRY`] | operand entry | the sumcheck of all contractions |
 //! | [`REDUCE_ENTRY`] | stack entry | the opening reduction |
-//! | [`OPEN_ENTRY`] | row entry | full-width work of the opening |
+//! | [`OPEN_ENTRY`], [`OPEN_ROW`] | row entry, row | full-width work of the opening |
+//! | [`SETUP_ENTRY`] | model stack entry | commitment to weights, and registration |
 //! | [`SRS_POINT`] | point | making development powers of tau |
 
 use crate::error::Outcome;
@@ -20,29 +21,33 @@ use assay_prover::{Stage, setup::choose_row_bits};
 use assay_verifier::meter::{Cost, measure};
 
 /// Seconds per multiply-accumulate of the interpreter.
-const EVALUATE_MAC: f64 = 1.5e-9;
+const EVALUATE_MAC: f64 = 0.4e-9;
 /// Seconds per stack entry, witness layout.
-const WITNESS_ENTRY: f64 = 20e-9;
+const WITNESS_ENTRY: f64 = 6e-9;
 /// Seconds per stack entry, commitment.
-const COMMIT_ENTRY: f64 = 300e-9;
+const COMMIT_ENTRY: f64 = 60e-9;
 /// Seconds per leaf of the fraction tree.
-const LEAF: f64 = 350e-9;
+const LEAF: f64 = 170e-9;
 /// Seconds per operand entry of the contractions.
-const OPERAND_ENTRY: f64 = 60e-9;
+const OPERAND_ENTRY: f64 = 12e-9;
 /// Seconds per stack entry, opening reduction.
-const REDUCE_ENTRY: f64 = 60e-9;
+const REDUCE_ENTRY: f64 = 62e-9;
 /// Seconds per row entry, opening.
-const OPEN_ENTRY: f64 = 20e-6;
+const OPEN_ENTRY: f64 = 15e-6;
+/// Seconds per row commitment, opening.
+const OPEN_ROW: f64 = 15e-6;
+/// Seconds per entry of the model stack, setup.
+const SETUP_ENTRY: f64 = 420e-9;
 /// Seconds per point of a development setup.
 pub(crate) const SRS_POINT: f64 = 12e-6;
-/// Share of further cores that becomes speed.
+/// Share of a further core that becomes speed.
 const PARALLEL: f64 = 0.85;
-/// Bytes per leaf: numerators and denominators of all layers, and their copies in flight.
-const LEAF_BYTES: f64 = 230.0;
+/// Bytes per leaf.
+const LEAF_BYTES: f64 = 20.0;
 /// Bytes per stack entry, both stacks.
-const ENTRY_BYTES: f64 = 45.0;
+const ENTRY_BYTES: f64 = 55.0;
 /// Bytes that the program has before it proves anything.
-const BASE_BYTES: f64 = 12e6;
+const BASE_BYTES: f64 = 30e6;
 
 /// What one proof costs.
 #[derive(Clone, Debug)]
@@ -94,6 +99,7 @@ pub(crate) fn estimate(
     let speed = 1.0 + PARALLEL * (rayon::current_num_threads() as f64 - 1.0);
     let both = (witness_entries + model_entries) as f64;
     let row = (row_bits as f64).exp2();
+    let rows = (meter.witness_rows + meter.model_rows) as f64;
     let stages = vec![
         (Stage::Evaluate, macs as f64 * EVALUATE_MAC),
         (Stage::Witness, witness_entries as f64 * WITNESS_ENTRY),
@@ -101,9 +107,8 @@ pub(crate) fn estimate(
         (Stage::Lookups, leaves as f64 * LEAF / speed),
         (Stage::Operators, operand_entries as f64 * OPERAND_ENTRY / speed),
         (Stage::Reduction, both * REDUCE_ENTRY / speed),
-        (Stage::Opening, row * OPEN_ENTRY / speed),
+        (Stage::Opening, (row * OPEN_ENTRY + rows * OPEN_ROW) / speed),
     ];
-    let registration = model_entries as f64 * (COMMIT_ENTRY + LEAF + REDUCE_ENTRY) + row * OPEN_ENTRY;
     let public: usize = program.public.iter().map(|p| 4 + 8 * p.shape.iter().product::<usize>()).sum();
     Ok(Estimate {
         batch,
@@ -119,7 +124,7 @@ pub(crate) fn estimate(
         // Header: magic, version, kind, key digest, batch, number of public tensors.
         proof_bytes: (8 + 2 + 1 + 32 + 4 + 4 + public + meter.argument_bytes) as u64,
         stages,
-        setup_seconds: (model_entries as f64 * COMMIT_ENTRY + registration) / speed,
+        setup_seconds: (model_entries as f64 * SETUP_ENTRY + row * OPEN_ENTRY + rows * OPEN_ROW) / speed,
         memory_bytes: (BASE_BYTES + LEAF_BYTES * leaves as f64 + ENTRY_BYTES * both) as u64,
     })
 }

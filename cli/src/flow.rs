@@ -252,8 +252,9 @@ pub(crate) fn prove(app: &App, model: &Model, key: &ProvingKey, samples: &Sample
     }
     if clamped > 0 {
         app.output.warn(format!(
-            "{} input values are outside of the calibrated range and were clamped; calibrate with such inputs",
-            count(clamped as u64)
+            "{} of the input {} outside of the calibrated range and clamped; calibrate with such inputs",
+            values(clamped),
+            if clamped == 1 { "is" } else { "are" }
         ));
     }
     let predicted =
@@ -267,10 +268,11 @@ pub(crate) fn prove(app: &App, model: &Model, key: &ProvingKey, samples: &Sample
     let proved = proved?;
     for s in &proved.saturations {
         app.output.warn(format!(
-            "at node '{}' {} values left the calibrated range and were clamped, which the proof covers; the output may be \
-             far from the float model's: calibrate with inputs like these",
+            "at node '{}' {} left the calibrated range and {} clamped, which the proof covers; the output may be far from \
+             the float model's: calibrate with inputs like these",
             s.name,
-            count(s.count as u64)
+            values(s.count),
+            if s.count == 1 { "was" } else { "were" }
         ));
     }
     let (verified, verify_seconds) = timed(|| verify(&key.verifying, &proved.proof));
@@ -286,6 +288,11 @@ pub(crate) fn prove(app: &App, model: &Model, key: &ProvingKey, samples: &Sample
         prove_seconds,
         verify_seconds,
     })
+}
+
+/// "1 value", "1,234 values".
+fn values(n: usize) -> String {
+    format!("{} value{}", count(n as u64), if n == 1 { "" } else { "s" })
 }
 
 /// Floats of tensors that hold a whole batch: `[sample][tensor]`.

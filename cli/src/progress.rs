@@ -113,9 +113,12 @@ fn paint(state: &State) {
             let (position, left) = now.estimate();
             bar.set_prefix(now.title.clone());
             bar.set_position((position * STEPS as f64) as u64);
-            let left = left.map_or(format!("{} so far", seconds(start.elapsed().as_secs_f64())), |l| {
-                if l < 1.0 { "about a second left".to_owned() } else { format!("about {} left", seconds(l.round())) }
-            });
+            let left = match left {
+                None => format!("{} so far", seconds(start.elapsed().as_secs_f64().floor())),
+                Some(l) if l < 1.5 => "about a second left".to_owned(),
+                Some(l) if l < 100.0 => format!("about {l:.0} s left"),
+                Some(l) => format!("about {} left", seconds(l)),
+            };
             bar.set_message(if now.stage.is_empty() { left } else { format!("{}, {left}", now.stage) });
         }
         std::thread::park_timeout(TICK);
