@@ -137,7 +137,9 @@ pub(crate) fn pullback<E: Ring>(
         match factors.first_mut() {
             Some(first) => first.weights.iter_mut().for_each(|w| *w = w.clone() * s.clone()),
             None => {
-                return Ok(LinearPullback::one(Functional { factors: vec![Factor { axes: vec![], weights: vec![s] }] }));
+                return Ok(LinearPullback::one(Functional {
+                    factors: vec![Factor { axes: vec![], weights: vec![s] }],
+                }));
             }
         }
     }
