@@ -13,20 +13,13 @@ mod verify;
 
 use ark_bn254::{G1Affine, G2Affine};
 use ark_ec::AffineRepr;
-use assay_verifier::{
-    curve::{CodecError, g1_to_bytes, g2_to_bytes},
-    keccak::keccak256,
-    opening::VerifierSrs,
-};
+use assay_verifier::{curve::CodecError, opening::VerifierSrs};
 use thiserror::Error;
 
 pub use ptau::import_ptau;
 
 /// The largest power of two of G1 points that any public ceremony offers.
 pub const MAX_POWER: u32 = 28;
-
-/// Domain of [`Srs::hash`].
-const IDENTITY_DOMAIN: &[u8] = b"assay/srs/v1";
 
 /// Powers of tau in G1, and `[1]_2`, `[tau]_2`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,7 +133,7 @@ pub enum SrsError {
 
 impl Srs {
     fn new(g1_powers: Vec<G1Affine>, g2: G2Affine, tau_g2: G2Affine, insecure_dev: bool) -> Self {
-        let hash = identity(&g2, &tau_g2, insecure_dev);
+        let hash = VerifierSrs::identity(&g2, &tau_g2, insecure_dev);
         Self { g1_powers, g2, tau_g2, insecure_dev, hash }
     }
 
@@ -172,17 +165,6 @@ impl Srs {
             srs_hash: self.hash,
         }
     }
-}
-
-/// The identity of a setup, which fixes all of its powers.
-fn identity(g2: &G2Affine, tau_g2: &G2Affine, insecure_dev: bool) -> [u8; 32] {
-    keccak256(&[
-        &keccak256(&[IDENTITY_DOMAIN]),
-        &g1_to_bytes(&G1Affine::generator()),
-        &g2_to_bytes(g2),
-        &g2_to_bytes(tau_g2),
-        &[u8::from(insecure_dev)],
-    ])
 }
 
 fn check_power(power: u32, limit: u32) -> Result<(), SrsError> {

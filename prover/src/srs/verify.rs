@@ -3,13 +3,14 @@
 use ark_bn254::{Bn254, Fr, G1Affine, G2Affine};
 use ark_ec::{AffineRepr, CurveGroup, pairing::Pairing};
 use ark_ff::{Field, Zero};
+use assay_verifier::opening::VerifierSrs;
 use assay_verifier::{
     curve::{CodecError, Group, g1_to_bytes},
     keccak::{Keccak, digest_to_fr},
 };
 use rayon::prelude::*;
 
-use super::{Srs, SrsError, identity};
+use super::{Srs, SrsError};
 use crate::msm::msm;
 
 impl Srs {
@@ -38,7 +39,7 @@ impl Srs {
         if let Some(index) = off_curve {
             return Err(point_error("tau G1", index, CodecError::OffCurve(Group::G1)));
         }
-        if self.hash != identity(&self.g2, &self.tau_g2, self.insecure_dev) {
+        if self.hash != VerifierSrs::identity(&self.g2, &self.tau_g2, self.insecure_dev) {
             return Err(SrsError::Identity);
         }
         self.check_consecutive()
