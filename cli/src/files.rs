@@ -152,7 +152,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Outcome<()> {
     write_with(path, |out| out.write_all(bytes).map_err(|e| unwritable(path, &e)))
 }
 
-/// As [`write`], through a writer.
+/// As [`write()`], through a writer.
 pub(crate) fn write_with(path: &Path, f: impl FnOnce(&mut dyn Write) -> Outcome<()>) -> Outcome<()> {
     let io = |e: std::io::Error| unwritable(path, &e);
     if std::fs::metadata(path).is_ok_and(|m| !m.is_file() && !m.is_dir()) {

@@ -54,7 +54,7 @@ pub struct FloatModel {
 ///
 /// # Errors
 /// A file that cannot be read, is too large, or is no ONNX model with usable shapes. An operator that tract or the
-/// compiler does not know is reported by [`super::compile`], so that [`super::inspect`] can still list the model.
+/// compiler does not know is reported by [`super::compile()`], so that [`super::inspect()`] can still list the model.
 pub fn load(path: impl AsRef<Path>) -> Result<FloatModel, ImportError> {
     let path = path.as_ref();
     let read = |e: std::io::Error| ImportError::Read { path: path.display().to_string(), reason: e.to_string() };
@@ -70,7 +70,7 @@ pub fn load(path: impl AsRef<Path>) -> Result<FloatModel, ImportError> {
     load_bytes(&bytes)
 }
 
-/// Reads an ONNX model from memory; errors as [`load`].
+/// Reads an ONNX model from memory; errors as [`load()`].
 pub fn load_bytes(bytes: &[u8]) -> Result<FloatModel, ImportError> {
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(ImportError::TooLarge { got: bytes.len() as u64, limit: MAX_FILE_BYTES });

@@ -1,8 +1,8 @@
 //! ONNX import: from an ONNX file to a quantized [`crate::model::Model`].
 //!
-//! [`load`] reads and checks the file, tract turns it into a typed graph of basic operators with fixed shapes,
-//! [`compile`] runs it on calibration samples, chooses power-of-two scales, and lowers every operator to the integer graph
-//! (one file per operator family, [`ops`]). [`inspect`] lists what a file needs without quantizing it.
+//! [`load()`] reads and checks the file, tract turns it into a typed graph of basic operators with fixed shapes,
+//! [`compile()`] runs it on calibration samples, chooses power-of-two scales, and lowers every operator to the integer graph
+//! (one file per operator family, `ops`). [`inspect()`] lists what a file needs without quantizing it.
 
 mod calibrate;
 mod compile;
