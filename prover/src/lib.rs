@@ -1,6 +1,6 @@
 //! How Assay proofs are made fast.
 //!
-//! [`setup`] commits to a model and proves its registration; [`prove`] proves a batch of inferences. The protocol itself
+//! [`setup()`] commits to a model and proves its registration; [`prove()`] proves a batch of inferences. The protocol itself
 //! is in `assay-verifier`; every claim here is built by the verifier's own functions, so that prover and verifier cannot
 //! drift apart. Heavy work goes through a [`device::Device`].
 
