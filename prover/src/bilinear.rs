@@ -2,7 +2,8 @@
 
 use crate::{
     device::{AxisMatrix, Device},
-    lookup::{element, half_power, inner_product},
+    lookup::{element, inner_product},
+    sumcheck::{self, Product},
     transcript::ProverTranscript,
 };
 use ark_ff::{AdditiveGroup, One};
@@ -87,17 +88,6 @@ fn elements(t: &Tensor) -> Vec<Fr> {
     t.data.iter().map(|v| Fr::from_i128(i128::from(*v))).collect()
 }
 
-struct Running {
-    a: Vec<Fr>,
-    b: Vec<Fr>,
-    /// `coefficient * sum_x A(x) B(x)`.
-    sum: Fr,
-    /// `coefficient * 2^-(missing rounds)`.
-    scale: Fr,
-    missing: usize,
-    round: [Fr; 2],
-}
-
 /// Proves all instances; returns their sum, and their point and operand values as the verifier will see them.
 pub fn prove(
     device: &dyn Device,
@@ -106,38 +96,18 @@ pub fn prove(
     transcript: &mut ProverTranscript,
 ) -> (Fr, Operands<Fr>) {
     let total = assay_verifier::protocol::bilinear::rounds(instances);
-    let mut running: Vec<Running> = instances
+    let mut products: Vec<Product<'_>> = instances
         .iter()
         .map(|i| {
             let [a, b] = [0, 1].map(|side| fold_operand(device, i, side, values.of(i.operands[side])));
-            let missing = total - i.rounds;
             let sum = i.coefficient * inner_product(&a, &b);
-            let round = device.product_round(&a, &b);
-            Running { a, b, sum, scale: i.coefficient * half_power(missing), missing, round }
+            Product::elements(device, [a, b], i.coefficient, sum, total - i.rounds)
         })
         .collect();
-    let sum = running.iter().map(|r| r.sum).sum();
+    let sum = products.iter().map(Product::sum).sum();
     transcript.send(sum);
-    let mut point = Vec::with_capacity(total);
-    for j in 0..total {
-        let share = half_power(j + 1);
-        let mut message = [Fr::ZERO; 2];
-        for r in &running {
-            if j < r.missing {
-                message[0] += r.sum * share;
-            } else {
-                message[0] += r.scale * r.round[0];
-                message[1] += r.scale * r.round[1];
-            }
-        }
-        message.iter().for_each(|m| transcript.send(*m));
-        let challenge = transcript.challenge();
-        point.push(challenge);
-        for r in running.iter_mut().filter(|r| j >= r.missing) {
-            r.round = device.product_bind_round(&mut r.a, &mut r.b, challenge);
-        }
-    }
-    let values: Vec<[Fr; 2]> = running.iter().map(|r| [r.a[0], r.b[0]]).collect();
+    let point = sumcheck::prove(device, total, &mut products, transcript);
+    let values: Vec<[Fr; 2]> = products.iter().map(|p| [p.left(), p.right()]).collect();
     values.iter().flatten().for_each(|v| transcript.send(*v));
     (sum, Operands { point, values })
 }

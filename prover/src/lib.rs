@@ -14,6 +14,7 @@ pub mod recorder;
 pub mod reduction;
 pub mod setup;
 pub mod srs;
+mod sumcheck;
 pub mod transcript;
 pub mod witness;
 

@@ -2,7 +2,8 @@
 
 use crate::{
     device::Device,
-    lookup::{half_power, inner_product_i32},
+    lookup::inner_product_i32,
+    sumcheck::{self, Product},
     transcript::ProverTranscript,
 };
 use ark_ff::{AdditiveGroup, One};
@@ -87,41 +88,6 @@ fn omega(program: &Program, terms: &[TensorTerm<Fr>], role: TensorRole, bits: us
     out
 }
 
-struct Running<'a> {
-    integers: Option<&'a [i32]>,
-    stack: Vec<Fr>,
-    omega: Vec<Fr>,
-    sum: Fr,
-    scale: Fr,
-    missing: usize,
-    round: [Fr; 2],
-}
-
-impl<'a> Running<'a> {
-    fn new(device: &dyn Device, integers: &'a [i32], omega: Vec<Fr>, sum: Fr, missing: usize) -> Self {
-        let round = device.product_round_i32(integers, &omega);
-        Self { integers: Some(integers), stack: vec![], omega, sum, scale: half_power(missing), missing, round }
-    }
-
-    fn bind(&mut self, device: &dyn Device, r: Fr) {
-        match self.integers.take() {
-            Some(v) => {
-                self.stack = device.bind_i32(v, r);
-                device.bind(&mut self.omega, r);
-                self.round = device.product_round(&self.stack, &self.omega);
-            }
-            None => self.round = device.product_bind_round(&mut self.stack, &mut self.omega, r),
-        }
-    }
-
-    fn last(&self) -> Fr {
-        match self.integers {
-            Some(v) => v.first().map_or(Fr::ZERO, |v| crate::lookup::element(*v)),
-            None => self.stack.first().copied().unwrap_or(Fr::ZERO),
-        }
-    }
-}
-
 /// Proves the reduction of a linear claim. Both stacks are padded to at least one row.
 pub fn prove(
     device: &dyn Device,
@@ -144,28 +110,12 @@ pub fn prove(
         let w = inner_product_i32(model, &omega_w);
         [claim.value - w, w]
     };
-    let mut running = [
-        Running::new(device, witness, omega_f, sums[0], total - bits[0]),
-        Running::new(device, model, omega_w, sums[1], total - bits[1]),
+    let mut products = [
+        Product::integers(device, witness, omega_f, sums[0], total - bits[0]),
+        Product::integers(device, model, omega_w, sums[1], total - bits[1]),
     ];
-    let mut point = Vec::with_capacity(total);
-    for j in 0..total {
-        let share = half_power(j + 1);
-        let mut message = [Fr::ZERO; 2];
-        for r in &running {
-            if j < r.missing {
-                message[0] += r.sum * share;
-            } else {
-                message[0] += r.scale * r.round[0];
-                message[1] += r.scale * r.round[1];
-            }
-        }
-        message.iter().for_each(|m| transcript.send(*m));
-        let challenge = transcript.challenge();
-        point.push(challenge);
-        running.iter_mut().filter(|r| j >= r.missing).for_each(|r| r.bind(device, challenge));
-    }
-    let [f, w] = [running[0].last(), running[1].last()];
+    let point = sumcheck::prove(device, total, &mut products, transcript);
+    let [f, w] = [products[0].left(), products[1].left()];
     transcript.send(f);
     transcript.send(w);
     let gamma = transcript.challenge();
