@@ -154,11 +154,10 @@ fn commitments(c: &mut Criterion) {
 fn openings(c: &mut Criterion) {
     let bases = srs();
     let (h, point) = (elements(1 << ROW_LOG, 7), elements(ROW_LOG as usize, 8));
-    let commitment = msm::msm(&bases, &h);
     let mut group = c.benchmark_group("opening");
     group.throughput(Throughput::Elements(h.len() as u64));
     group.bench_function("open", |b| {
-        b.iter(|| opening::open(&bases, commitment, black_box(&h), &point, &mut KeccakTranscript::new(b"bench")));
+        b.iter(|| opening::open(&bases, black_box(&h), &point, &mut KeccakTranscript::new(b"bench")));
     });
     group.finish();
 }

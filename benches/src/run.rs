@@ -6,7 +6,7 @@ use assay_circuits::{
     onnx::{CompileOptions, compile, load},
 };
 use assay_prover::{ProvingKey, Recorder, SetupOptions, device::Cpu, prove, setup, srs::Srs};
-use assay_verifier::{core, meter, security::security};
+use assay_verifier::{core, meter, protocol::Mode, security::security};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fs::File, io::BufReader, path::Path, time::Instant};
 
@@ -92,7 +92,7 @@ pub fn network(folder: &Path, name: &str, batch: usize, repeats: usize) -> Resul
         verify_seconds.push(seconds);
     }
     let program = key.verifying.program(batch)?;
-    let (cost, _) = meter::measure(&program, key.verifying.row_bits)?;
+    let (cost, _) = meter::measure(&program, key.verifying.row_bits, Mode::Core)?;
     let stage_seconds: BTreeMap<_, _> = stage_seconds.into_iter().map(|(k, v)| (k, median(v))).collect();
     Ok(json!({
         "network": name,

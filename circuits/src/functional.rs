@@ -3,7 +3,11 @@
 //! A functional is a tensor product of [`Factor`]s, each over a few axes (usually one). Its length is the sum of the
 //! factors' lengths, not the product of the extents, which is what keeps the verifier short.
 
-use crate::{error::GraphError, ring::Ring, tensor::strides};
+use crate::{
+    error::GraphError,
+    ring::{Ring, eq_table},
+    tensor::strides,
+};
 
 /// Receives the targets of one source index: position and coefficient, `None` being one.
 pub type Emit<'a> = &'a mut dyn FnMut(usize, Option<i64>);
@@ -15,6 +19,28 @@ pub struct Factor<E> {
     pub axes: Vec<usize>,
     /// One weight per combination of indices of those axes.
     pub weights: Vec<E>,
+    /// For a factor over one axis: the point whose eq table, cut to the extent, the weights are, where that is known. Such
+    /// factors are paired with each other in closed form ([`crate::ring::eq_pair`]).
+    pub eq: Option<Vec<E>>,
+}
+
+impl<E: Ring> Factor<E> {
+    /// Weights without known structure.
+    pub fn dense(axes: Vec<usize>, weights: Vec<E>) -> Self {
+        Self { axes, weights, eq: None }
+    }
+
+    /// The first `extent` entries of the eq table of a point of `index_bits(extent)` coordinates.
+    pub fn eq(axis: usize, point: &[E], extent: usize) -> Self {
+        let mut weights = eq_table(point);
+        weights.truncate(extent);
+        Self { axes: vec![axis], weights, eq: Some(point.to_vec()) }
+    }
+
+    /// Whether the only weight is one by construction.
+    pub(crate) fn is_unit(&self) -> bool {
+        self.eq.as_ref().is_some_and(Vec::is_empty)
+    }
 }
 
 /// A tensor product of factors that together cover every axis exactly once.
@@ -27,7 +53,7 @@ pub struct Functional<E> {
 impl<E: Ring> Functional<E> {
     /// One factor per axis, with the given weights.
     pub fn from_axes(weights: Vec<Vec<E>>) -> Self {
-        let factors = weights.into_iter().enumerate().map(|(a, weights)| Factor { axes: vec![a], weights }).collect();
+        let factors = weights.into_iter().enumerate().map(|(a, weights)| Factor::dense(vec![a], weights)).collect();
         Self { factors }
     }
 
@@ -187,13 +213,17 @@ impl<E: Ring> Factor<E> {
             });
         }
         let weights = out.into_iter().map(|w| w.unwrap_or_else(E::zero)).collect();
-        Self { axes: self.axes.clone(), weights }
+        Self::dense(self.axes.clone(), weights)
     }
 
     /// The tensor product of several factors, as one.
     pub fn join(factors: &[&Self]) -> Self {
         let mut axes = Vec::new();
         let mut weights = vec![E::one()];
+        // Eq tables multiply to the eq table of the joined point if all but the first are whole.
+        let whole = factors.iter().skip(1).all(|f| f.weights.len().is_power_of_two());
+        let points: Option<Vec<&Vec<E>>> = factors.iter().map(|f| f.eq.as_ref()).collect();
+        let eq = points.filter(|_| whole).map(|p| p.into_iter().flatten().cloned().collect());
         for (k, f) in factors.iter().enumerate() {
             axes.extend_from_slice(&f.axes);
             if k == 0 {
@@ -208,7 +238,7 @@ impl<E: Ring> Factor<E> {
             }
             weights = next;
         }
-        Self { axes, weights }
+        Self { axes, weights, eq }
     }
 
     /// The same factor with its axes in increasing order.
@@ -224,6 +254,7 @@ impl<E: Ring> Factor<E> {
         Self {
             axes: order.iter().map(|k| self.axes[*k]).collect(),
             weights: offsets.into_iter().map(|o| self.weights[o].clone()).collect(),
+            eq: None,
         }
     }
 }

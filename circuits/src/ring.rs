@@ -70,6 +70,52 @@ pub fn eq_at<E: Ring>(point: &[E], index: usize) -> E {
     acc
 }
 
+/// `sum_(i < extent) eq(a, i) * eq(b, i)` for points of equal length with `extent <= 2^len`: the pairing of two eq tables
+/// cut to the same extent, with four products a coordinate.
+pub fn eq_pair<E: Ring>(a: &[E], b: &[E], extent: usize) -> E {
+    let factors = a
+        .iter()
+        .zip(b)
+        .map(|(a, b)| {
+            let one = a.clone() * b.clone();
+            [E::one() - a.clone() - b.clone() + one.clone(), one]
+        })
+        .collect::<Vec<_>>();
+    prefix_sum(&factors, extent)
+}
+
+/// `sum_(i < extent) eq(point, i)`: the multilinear extension of the indicator of `i < extent`.
+pub fn eq_below<E: Ring>(point: &[E], extent: usize) -> E {
+    let factors = point.iter().map(|r| [E::one() - r.clone(), r.clone()]).collect::<Vec<_>>();
+    prefix_sum(&factors, extent)
+}
+
+/// `sum_(i < extent) prod_k factors[k][bit k of i]`, most significant bit first.
+fn prefix_sum<E: Ring>(factors: &[[E; 2]], extent: usize) -> E {
+    // total[k]: the sum over all settings of the bits from k on.
+    let mut total = vec![E::one()];
+    for [zero, one] in factors.iter().rev() {
+        let both = zero.clone() + one.clone();
+        let last = total.last().cloned().unwrap_or_else(E::one);
+        total.push(both * last);
+    }
+    total.reverse();
+    if extent.checked_shr(factors.len() as u32).unwrap_or(0) >= 1 {
+        return total.swap_remove(0);
+    }
+    let mut sum = E::zero();
+    let mut prefix = E::one();
+    for (k, [zero, one]) in factors.iter().enumerate() {
+        if (extent >> (factors.len() - 1 - k)) & 1 == 1 {
+            sum = sum + prefix.clone() * zero.clone() * total[k + 1].clone();
+            prefix = prefix * one.clone();
+        } else {
+            prefix = prefix * zero.clone();
+        }
+    }
+    sum
+}
+
 /// `sum_i a[i] * b[i]` over the shorter of the two.
 pub fn dot<E: Ring>(a: &[E], b: &[E]) -> E {
     let mut acc = E::zero();
@@ -91,4 +137,23 @@ pub fn sum<E: Ring>(a: &[E]) -> E {
 /// Number of bits of an index below `len`: `ceil(log2(len))`, zero for `len <= 1`.
 pub fn index_bits(len: usize) -> usize {
     len.max(1).next_power_of_two().trailing_zeros() as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ark_bn254::Fr;
+
+    #[test]
+    fn closed_forms_agree_with_tables() {
+        for bits in 0..6usize {
+            let point = |seed: u64| (0..bits).map(|i| Fr::from(seed + 7 * i as u64)).collect::<Vec<_>>();
+            let (a, b) = (point(3), point(11));
+            for extent in 0..=1usize << bits {
+                let (x, y) = (eq_table(&a), eq_table(&b));
+                assert_eq!(eq_pair(&a, &b, extent), dot(&x[..extent], &y[..extent]), "{bits} {extent}");
+                assert_eq!(eq_below(&a, extent), sum(&x[..extent]));
+            }
+        }
+    }
 }

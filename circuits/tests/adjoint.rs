@@ -39,8 +39,8 @@ impl Rng {
         if !joint || shape.len() < 2 {
             return Functional::from_axes(shape.iter().map(|d| self.weights(*d)).collect());
         }
-        let mut factors = vec![Factor { axes: vec![last, 0], weights: self.weights(shape[0] * shape[last]) }];
-        factors.extend((1..last).map(|a| Factor { axes: vec![a], weights: self.weights(shape[a]) }));
+        let mut factors = vec![Factor::dense(vec![last, 0], self.weights(shape[0] * shape[last]))];
+        factors.extend((1..last).map(|a| Factor::dense(vec![a], self.weights(shape[a]))));
         Functional { factors }
     }
 }

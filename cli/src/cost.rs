@@ -18,7 +18,10 @@
 use crate::error::Outcome;
 use assay_circuits::{Graph, Op, Program, Visibility};
 use assay_prover::{Stage, setup::choose_row_bits};
-use assay_verifier::meter::{Cost, measure};
+use assay_verifier::{
+    meter::{Cost, measure},
+    protocol::Mode,
+};
 
 /// Seconds per multiply-accumulate of the interpreter.
 const EVALUATE_MAC: f64 = 0.4e-9;
@@ -90,7 +93,7 @@ pub(crate) fn estimate(
     let one = Program::inference(graph, 1, visibility)?;
     let row_bits = row_bits.unwrap_or_else(|| choose_row_bits(&one));
     let program = if batch == 1 { one } else { Program::inference(graph, batch, visibility)? };
-    let (meter, _) = measure(&program, row_bits).map_err(crate::error::Failure::new)?;
+    let (meter, _) = measure(&program, row_bits, Mode::Core).map_err(crate::error::Failure::new)?;
     let leaves = 1usize << program.leaf_bits;
     let witness_entries = 1usize << program.witness_bits;
     let model_entries = 1usize << program.model_bits;

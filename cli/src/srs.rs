@@ -8,12 +8,9 @@ use crate::{
     progress::Progress,
 };
 use assay_circuits::canonical;
-use assay_prover::srs::{MAX_POWER, Srs};
+use assay_prover::srs::{DEVELOPMENT_SEED, MAX_POWER, Srs};
 use assay_verifier::opening::VerifierSrs;
 use std::path::Path;
-
-/// Seed of the development setup. Its tau is public: anybody can forge proofs under it.
-pub(crate) const DEVELOPMENT_SEED: u64 = 1;
 
 /// What is said about proofs under a development setup.
 pub(crate) const INSECURE: &str = "development powers of tau: their secret is public, so such proofs convince nobody. \

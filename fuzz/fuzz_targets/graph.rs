@@ -2,7 +2,7 @@
 #![no_main]
 
 use assay_circuits::{Graph, Program, Visibility};
-use assay_verifier::meter::measure;
+use assay_verifier::{meter::measure, protocol::Mode};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -12,7 +12,7 @@ fuzz_target!(|bytes: &[u8]| {
         let layouts =
             [Program::registration(&graph), Program::inference(&graph, usize::from(*batch), Visibility::default())];
         for program in layouts.into_iter().flatten() {
-            measure(&program, 8).expect("a rehearsed layout");
+            measure(&program, 8, Mode::Core).expect("a rehearsed layout");
         }
     }
 });

@@ -12,6 +12,7 @@ pub mod opening;
 pub mod prove;
 pub mod recorder;
 pub mod reduction;
+pub mod settle;
 pub mod setup;
 pub mod srs;
 mod sumcheck;

@@ -1,14 +1,18 @@
 //! The prover of the multilinear opening; `assay_verifier::opening` gives the protocol and its notation.
 //!
-//! Work for 2^m evaluations: 2^m full-width points for all folds together, 2^m for `[W]` and 2^m for `[W']`; the field work
-//! is about ten passes over the evaluations.
+//! Work for 2^m evaluations: 2^m / 3 full-width points for all folds together, 2^m for `[W]` and 2^m for `[W']`; the
+//! field work is about eight passes over the evaluations.
 
 use ark_bn254::{Fr, G1Affine, G1Projective};
 use ark_ec::CurveGroup;
 use ark_ff::{AdditiveGroup, Field};
 use assay_verifier::{
     keccak::KeccakTranscript,
-    opening::{MAX_VARIABLES, OpeningProof, fold_points, fold_weights, schedule},
+    opening::{
+        MAX_VARIABLES, OpeningProof,
+        folds::{ARITY, FOLD_VARIABLES, FoldPoints, fold_points, fold_weights},
+        schedule,
+    },
 };
 use rayon::prelude::*;
 use thiserror::Error;
@@ -62,14 +66,13 @@ pub struct Opened {
 }
 
 /// Opens the polynomial with evaluations `h` (2^m of them, first coordinate of `point` = most significant index bit) at
-/// `point`. `commitment` is `sum_i h[i] * bases[i]`, which callers know as a combination of row commitments; `bases` are
-/// the powers of tau. The transcript is in the state that the verifier's will be in, and ends up like the verifier's.
+/// `point`; `bases` are the powers of tau. The transcript has absorbed the statement (commitment, point and value, or
+/// everything that they were derived from), like the verifier's, and ends up like the verifier's.
 ///
 /// # Errors
 /// Lengths that do not agree, or a degenerate challenge.
 pub fn open(
     bases: &[G1Affine],
-    commitment: impl Into<G1Affine>,
     h: &[Fr],
     point: &[Fr],
     transcript: &mut KeccakTranscript,
@@ -87,28 +90,28 @@ pub fn open(
     };
 
     let (folded, value) = fold_all(h, point);
-    let polynomials: Vec<&[Fr]> = core::iter::once(h).chain(folded.iter().map(Vec::as_slice)).take(variables).collect();
-    let proof = prove(bases, &commitment.into(), &polynomials, point, value, transcript)?;
+    let polynomials: Vec<&[Fr]> = match variables {
+        0 => Vec::new(),
+        _ => core::iter::once(h).chain(folded.iter().map(Vec::as_slice)).collect(),
+    };
+    let proof = prove(bases, &polynomials, variables, transcript)?;
     Ok(Opened { value, proof })
 }
 
-/// The protocol's messages, given `P_0 .. P_(m-1)` and the claimed `P_m`.
+/// The protocol's messages, given `P_0 .. P_(c-1)`.
 fn prove(
     bases: &[G1Affine],
-    commitment: &G1Affine,
     polynomials: &[&[Fr]],
-    point: &[Fr],
-    value: Fr,
+    variables: usize,
     transcript: &mut KeccakTranscript,
 ) -> Result<OpeningProof, OpenError> {
-    schedule::statement(transcript, commitment, point, &value);
     let folds = msm_many(bases, polynomials.get(1..).unwrap_or(&[]));
     let folds = G1Projective::normalize_batch(&folds);
     let z = schedule::folds(transcript, &folds);
-    let points = fold_points(z, point.len());
+    let points = fold_points(z, variables);
 
     let evaluations: Vec<Fr> =
-        polynomials.par_iter().zip(&points).map(|(polynomial, z_j)| evaluate(polynomial, -*z_j)).collect();
+        polynomials.par_iter().zip(&points).flat_map_iter(|(polynomial, fold)| evaluate(polynomial, fold)).collect();
     let nu = schedule::evaluations(transcript, &evaluations);
 
     let w = quotient(polynomials, &points, nu);
@@ -122,59 +125,81 @@ fn prove(
     Ok(OpeningProof { folds, evaluations, quotient, linearised })
 }
 
-/// `P_1 .. P_(m-1)` and the constant `P_m`.
+/// `P_1 .. P_(c-1)` and the constant `P_c`.
 fn fold_all(h: &[Fr], point: &[Fr]) -> (Vec<Vec<Fr>>, Fr) {
     let mut folded: Vec<Vec<Fr>> = Vec::with_capacity(point.len());
-    for r in point.iter().rev() {
-        let next = fold(folded.last().map_or(h, Vec::as_slice), *r);
+    for coordinates in point.rchunks(FOLD_VARIABLES) {
+        let next = fold(folded.last().map_or(h, Vec::as_slice), coordinates);
         folded.push(next);
     }
     let value = folded.pop().as_deref().unwrap_or(h)[0];
     (folded, value)
 }
 
-/// Binds the least significant index bit to `r`.
-fn fold(polynomial: &[Fr], r: Fr) -> Vec<Fr> {
-    let mut out = vec![Fr::ZERO; polynomial.len() / 2];
-    out.par_iter_mut()
-        .zip(polynomial.par_chunks_exact(2))
-        .with_min_len(PARALLEL_MIN)
-        .for_each(|(out, pair)| *out = pair[0] + r * (pair[1] - pair[0]));
+/// Binds the least significant index bits, one or two of them, to the coordinates, of which the last is the least
+/// significant bit's.
+fn fold(polynomial: &[Fr], coordinates: &[Fr]) -> Vec<Fr> {
+    let bind = |pair: &[Fr], x: Fr| pair[0] + x * (pair[1] - pair[0]);
+    let arity = 1 << coordinates.len();
+    let mut out = vec![Fr::ZERO; polynomial.len() / arity];
+    out.par_iter_mut().zip(polynomial.par_chunks_exact(arity)).with_min_len(PARALLEL_MIN).for_each(|(out, parts)| {
+        *out = match *coordinates {
+            [high, low] => bind(&[bind(&parts[..2], low), bind(&parts[2..], low)], high),
+            [x] => bind(parts, x),
+            _ => unreachable!("a fold binds one or two coordinates"),
+        }
+    });
     out
 }
 
-/// The value at `at` of a polynomial given by its coefficients, low to high.
-fn evaluate(polynomial: &[Fr], at: Fr) -> Fr {
-    let horner = |part: &[Fr]| part.iter().rev().fold(Fr::ZERO, |sum, c| sum * at + c);
-    let part = polynomial.len().div_ceil(rayon::current_num_threads()).max(PARALLEL_MIN);
-    let values: Vec<Fr> = polynomial.par_chunks(part).map(horner).collect();
-    let step = at.pow([part as u64]);
-    values.iter().rev().fold(Fr::ZERO, |sum, value| sum * step + value)
+/// The values of `polynomial`, given by its coefficients, low to high, at a fold's points other than the first.
+///
+/// All points have the same power, so one pass gives the parts `Q_k` of `P = sum_k X^k Q_k(X^n)` there.
+fn evaluate(polynomial: &[Fr], fold: &FoldPoints) -> Vec<Fr> {
+    let arity = fold.points.len();
+    let horner = |at: Fr, blocks: &mut dyn Iterator<Item = &[Fr]>| {
+        let mut sums = [Fr::ZERO; ARITY];
+        for block in blocks {
+            sums.iter_mut().zip(block).for_each(|(sum, c)| *sum = *sum * at + c);
+        }
+        sums
+    };
+    let part = polynomial.len().div_ceil(rayon::current_num_threads()).max(PARALLEL_MIN).next_multiple_of(arity);
+    let sums: Vec<[Fr; ARITY]> =
+        polynomial.par_chunks(part).map(|part| horner(fold.next, &mut part.chunks(arity).rev())).collect();
+    let step = fold.next.pow([(part / arity) as u64]);
+    let parts = horner(step, &mut sums.iter().map(<[Fr; ARITY]>::as_slice).rev());
+    fold.points[1..].iter().map(|u| parts.iter().rev().fold(Fr::ZERO, |sum, c| sum * u + c)).collect()
 }
 
-/// The coefficients of `W = sum_j nu^j (P_j - l_j) / (X^2 - z_j^2)`. Division leaves the line `l_j` as its remainder.
-fn quotient(polynomials: &[&[Fr]], points: &[Fr], nu: Fr) -> Vec<Fr> {
+/// The coefficients of `W = sum_j nu^j (P_j - l_j) / (X^n_j - z_(j+1))`. Division leaves `l_j` as its remainder.
+///
+/// The last polynomial has as many coefficients as its fold has points, so its quotient is zero. The other folds have
+/// arity 4, and division by `X^4 - z` is one by `X - z` for every fourth coefficient.
+fn quotient(polynomials: &[&[Fr]], points: &[FoldPoints], nu: Fr) -> Vec<Fr> {
+    let len = polynomials.first().map_or(0, |first| first.len().saturating_sub(ARITY));
     let powers = core::iter::successors(Some(Fr::ONE), |power| Some(*power * nu));
-    let jobs: Vec<_> = polynomials.iter().zip(&points[1..]).zip(powers).collect();
-    // The first quotient is as long as all others together.
-    let quotients: Vec<Vec<Fr>> = jobs
+    let jobs: Vec<_> = polynomials.iter().zip(points).zip(powers).collect();
+    let residues: Vec<Vec<Fr>> = (0..ARITY)
         .into_par_iter()
-        .map(|((polynomial, square), power)| {
-            let len = polynomial.len() - 2;
-            let mut out: Vec<Fr> = vec![Fr::ZERO; len];
-            for i in (0..len).rev() {
-                let carried = out.get(i + 2).map_or(Fr::ZERO, |above| *above * square);
-                out[i] = power * polynomial[i + 2] + carried;
+        .map(|residue| {
+            let mut total = vec![Fr::ZERO; len / ARITY];
+            for ((polynomial, fold), power) in &jobs {
+                let mut above = Fr::ZERO;
+                let coefficients = polynomial.chunks_exact(ARITY).skip(1).zip(&mut total);
+                for (block, total) in coefficients.rev() {
+                    above = above * fold.next + block[residue];
+                    *total += *power * above;
+                }
             }
-            out
+            total
         })
         .collect();
-    let mut quotients = quotients.into_iter();
-    let mut total = quotients.next().unwrap_or_default();
-    for quotient in quotients {
-        total.iter_mut().zip(&quotient).for_each(|(total, term)| *total += term);
-    }
-    total
+    let mut out = vec![Fr::ZERO; len];
+    out.par_chunks_exact_mut(ARITY).enumerate().with_min_len(PARALLEL_MIN).for_each(|(i, block)| {
+        block.iter_mut().zip(&residues).for_each(|(out, residue)| *out = residue[i]);
+    });
+    out
 }
 
 /// The coefficients of `W' = (sum_j s_j P_j - W - constant) / (X - zeta)`; the remainder is the constant.

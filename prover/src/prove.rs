@@ -13,7 +13,7 @@ use crate::{
 };
 use ark_ec::CurveGroup;
 use assay_circuits::{
-    GraphError, Program, Ring, Tensor,
+    GraphError, Program, Tensor,
     eval::{Saturation, Values, eval},
     program::Source,
 };
@@ -22,9 +22,10 @@ use assay_verifier::{
     channel::ProtocolError,
     core::{Kind, opening_transcript, row_coefficients, statement_digest},
     keccak::digest_to_fr,
+    native::public_sum,
     opening::{OpeningError, combine_rows},
     proof::Argument,
-    protocol::{bilinear::add_operand_claims, padded_bits, root},
+    protocol::{OpeningClaim, bilinear::add_operand_claims, padded_bits, root},
 };
 
 /// Why no proof could be made.
@@ -83,8 +84,62 @@ pub(crate) fn pad_to_row(stack: &mut Vec<i32>, bits: usize, row_bits: usize) {
     stack.resize(1 << padded_bits(bits, row_bits), 0);
 }
 
-/// Makes the argument for a task. It trusts `witness` and `values`: an argument about values that break the statement is
-/// made without complaint, and rejected by the verifier (which is how the soundness tests cheat).
+/// What hides the messages of a hiding argument.
+pub struct Mask<'a> {
+    /// Absorbed first.
+    pub salt: Fr,
+    /// The mask row: `2^row_bits` random elements.
+    pub row: &'a [Fr],
+}
+
+/// Runs the protocol up to the opening claim. `witness.stack` is in whole rows. It trusts `witness` and `values`: messages
+/// about values that break the statement are made without complaint, and rejected by the verifier (which is how the
+/// soundness tests cheat).
+///
+/// # Errors
+/// A degenerate challenge.
+pub fn messages(
+    device: &dyn Device,
+    task: &Task<'_>,
+    witness: &Witness,
+    values: &Values,
+    statement: Fr,
+    mask: Option<&Mask<'_>>,
+    recorder: &Recorder<'_>,
+) -> Result<(Vec<Fr>, OpeningClaim<Fr>), ProveError> {
+    let Task { program, row_bits, .. } = *task;
+    let mut transcript = ProverTranscript::new(mask.map(|m| m.salt), statement)?;
+
+    let (alpha, beta, leaf) = recorder.run(Stage::Lookups, || {
+        let alpha = transcript.challenge();
+        let beta = transcript.challenge();
+        let (p, q) = lookup::leaves(device, program, witness, alpha, beta);
+        (alpha, beta, lookup::prove(device, p, q, &mut transcript))
+    });
+
+    let claim = recorder.run(Stage::Operators, || {
+        let zeta = transcript.challenge();
+        let lambda = transcript.challenge();
+        let challenges = root::Challenges { alpha, beta, zeta, lambda };
+        let root = root::build(program, &leaf, &challenges, public_sum(task.public, &zeta))?;
+        let (instances, mut claim) = root.pull_back(program)?;
+        if !instances.is_empty() {
+            let (sum, operands) = bilinear::prove(device, &instances, values, &mut transcript);
+            claim.value -= sum;
+            let rho = transcript.challenge();
+            add_operand_claims(program, &instances, &operands, &rho, &mut claim)?;
+        }
+        Ok::<_, ProtocolError>(claim)
+    })?;
+
+    let claim = recorder.run(Stage::Reduction, || {
+        let mask = mask.map(|m| m.row);
+        reduction::prove(device, program, row_bits, &claim, [&witness.stack, task.model], mask, &mut transcript)
+    });
+    Ok((transcript.into_messages(), claim))
+}
+
+/// Makes the argument for a task; see [`messages`] for what it trusts.
 ///
 /// # Errors
 /// Those of the opening; a degenerate challenge.
@@ -99,38 +154,9 @@ pub fn argue(
     pad_to_row(&mut witness.stack, program.witness_bits, row_bits);
     let rows = recorder.run(Stage::Commit, || device.commit_rows(bases, &witness.stack, 1 << row_bits));
     let statement = statement_digest(task.kind, &task.key_digest, task.batch, task.public, &rows, &[0; 32]);
-    let mut transcript = ProverTranscript::new(digest_to_fr(&statement))?;
-
-    let (alpha, beta, leaf) = recorder.run(Stage::Lookups, || {
-        let alpha = transcript.challenge();
-        let beta = transcript.challenge();
-        let (p, q) = lookup::leaves(device, program, &witness, alpha, beta);
-        (alpha, beta, lookup::prove(device, p, q, &mut transcript))
-    });
-
-    let claim = recorder.run(Stage::Operators, || {
-        let zeta = transcript.challenge();
-        let lambda = transcript.challenge();
-        let challenges = root::Challenges { alpha, beta, zeta, lambda };
-        let elements: Vec<Vec<Fr>> =
-            task.public.iter().map(|v| v.iter().map(|x| Fr::from_i128(i128::from(*x))).collect()).collect();
-        let root = root::build(program, &leaf, &challenges, &elements)?;
-        let (instances, mut claim) = root.pull_back(program)?;
-        if !instances.is_empty() {
-            let (sum, operands) = bilinear::prove(device, &instances, values, &mut transcript);
-            claim.value -= sum;
-            let rho = transcript.challenge();
-            add_operand_claims(program, &instances, &operands, &rho, &mut claim)?;
-        }
-        Ok::<_, ProtocolError>(claim)
-    })?;
-
-    let opening_claim = recorder.run(Stage::Reduction, || {
-        reduction::prove(device, program, row_bits, &claim, &witness.stack, task.model, &mut transcript)
-    });
-
+    let (messages, claim) = messages(device, task, &witness, values, digest_to_fr(&statement), None, recorder)?;
     let opening = recorder.run(Stage::Opening, || {
-        let (c, c_model) = row_coefficients(&opening_claim);
+        let (c, c_model) = row_coefficients(&claim);
         let h = reduction::combined_row(device, row_bits, [&witness.stack, task.model], [&c, &c_model]);
         // Both give the same point: the rows combined, or the combined row committed. A row costs about four points.
         let commitment = if 4 * (rows.len() + task.model_rows.len()) < h.len() {
@@ -140,11 +166,11 @@ pub fn argue(
         } else {
             device.msm(bases, &h)
         };
-        let mut t = opening_transcript(&statement, &opening_claim);
-        let opened = opening::open(bases, commitment, &h, &opening_claim.low, &mut t)?;
+        let mut t = opening_transcript(&statement, &claim, commitment);
+        let opened = opening::open(bases, &h, &claim.low, &mut t)?;
         Ok::<_, ProveError>(opened.proof)
     })?;
-    Ok(Argument { row_bits, rows, messages: transcript.into_messages(), opening })
+    Ok(Argument { row_bits, rows, messages, opening })
 }
 
 /// A proof and what its maker learns besides.
@@ -202,7 +228,7 @@ pub fn prove(
 }
 
 /// Puts the inputs of a batch side by side, along the new first axis.
-fn stack_inputs(program: &Program, inputs: &[Vec<Tensor>]) -> Result<Vec<Tensor>, GraphError> {
+pub(crate) fn stack_inputs(program: &Program, inputs: &[Vec<Tensor>]) -> Result<Vec<Tensor>, GraphError> {
     let ids = program.graph.inputs();
     ids.iter()
         .enumerate()

@@ -24,11 +24,15 @@ pub enum Stage {
     Opening,
     /// Proving that a model is well formed.
     Registration,
+    /// Laying out the settlement circuit.
+    Circuit,
+    /// Proving the settlement circuit.
+    Halo2,
 }
 
 impl Stage {
     /// Every stage, in the order in which they run.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Evaluate,
         Self::Witness,
         Self::Commit,
@@ -37,6 +41,8 @@ impl Stage {
         Self::Reduction,
         Self::Opening,
         Self::Registration,
+        Self::Circuit,
+        Self::Halo2,
     ];
 
     /// A short name.
@@ -50,6 +56,8 @@ impl Stage {
             Self::Reduction => "reduction",
             Self::Opening => "opening",
             Self::Registration => "registration",
+            Self::Circuit => "circuit",
+            Self::Halo2 => "halo2",
         }
     }
 }

@@ -88,14 +88,27 @@ fn omega(program: &Program, terms: &[TensorTerm<Fr>], role: TensorRole, bits: us
     out
 }
 
-/// Proves the reduction of a linear claim. Both stacks are padded to at least one row.
+/// The multilinear extension of a row at a point.
+fn evaluate(row: &[Fr], point: &[Fr]) -> Fr {
+    let mut row = row.to_vec();
+    for r in point {
+        let half = row.len() / 2;
+        let (low, high) = row.split_at_mut(half);
+        low.par_iter_mut().zip(&*high).with_min_len(1 << 10).for_each(|(a, b)| *a += *r * (*b - *a));
+        row.truncate(half);
+    }
+    row.first().copied().unwrap_or(Fr::ZERO)
+}
+
+/// Proves the reduction of a linear claim. Both stacks are padded to at least one row. `mask` is the mask row of a hiding
+/// argument.
 pub fn prove(
     device: &dyn Device,
     program: &Program,
     row_bits: usize,
     claim: &LinearClaim<Fr>,
-    witness: &[i32],
-    model: &[i32],
+    [witness, model]: [&[i32]; 2],
+    mask: Option<&[Fr]>,
     transcript: &mut ProverTranscript,
 ) -> OpeningClaim<Fr> {
     let bits = [padded_bits(program.witness_bits, row_bits), padded_bits(program.model_bits, row_bits)];
@@ -118,11 +131,17 @@ pub fn prove(
     let [f, w] = [products[0].left(), products[1].left()];
     transcript.send(f);
     transcript.send(w);
-    let gamma = transcript.challenge();
     let tail = |bits: usize| &point[total - bits..];
     let low = tail(row_bits).to_vec();
+    let mask = mask.map(|s| {
+        let value = evaluate(s, &low);
+        transcript.send(value);
+        value
+    });
+    let gamma = transcript.challenge();
+    let value = f + gamma * (w + mask.map_or(Fr::ZERO, |s| gamma * s));
     let high = |bits: usize| tail(bits)[..bits - row_bits].to_vec();
-    OpeningClaim { witness_high: high(bits[0]), model_high: high(bits[1]), low, gamma, value: f + gamma * w }
+    OpeningClaim { witness_high: high(bits[0]), model_high: high(bits[1]), low, gamma, value }
 }
 
 /// The combined row: `sum_b c_b f_b + sum_b c'_b W_b`.

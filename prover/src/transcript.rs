@@ -10,11 +10,15 @@ pub struct ProverTranscript {
 }
 
 impl ProverTranscript {
-    /// Starts with the statement's digest.
-    pub fn new(statement: Fr) -> Result<Self, ProtocolError> {
-        let mut transcript = Transcript::new().ok_or(ProtocolError::Layout("Poseidon parameters"))?;
-        transcript.absorb(statement);
-        Ok(Self { transcript, messages: Vec::new() })
+    /// Starts with the salt of a hiding argument and the statement's digest.
+    pub fn new(salt: Option<Fr>, statement: Fr) -> Result<Self, ProtocolError> {
+        let transcript = Transcript::new().ok_or(ProtocolError::Layout("Poseidon parameters"))?;
+        let mut out = Self { transcript, messages: Vec::new() };
+        if let Some(salt) = salt {
+            out.send(salt);
+        }
+        out.transcript.absorb(statement);
+        Ok(out)
     }
 
     /// Sends one message.

@@ -3,15 +3,16 @@
 mod support;
 
 use ark_ec::{AffineRepr, CurveGroup};
-use assay_circuits::Ring;
+use ark_ff::{One, Zero};
 use assay_prover::ProvingKey;
 use assay_verifier::{
     CoreProof, Fr, G1Affine, VerifyError,
     channel::{Channel, Check, ProtocolError},
     core::{check_argument, opening_transcript, row_coefficients, verify},
     keccak::digest_to_fr,
+    native::public_sum,
     opening::{self, OpeningError, combine_rows},
-    protocol,
+    protocol::{self, Mode},
     transcript::Transcript,
 };
 use support::{
@@ -81,6 +82,7 @@ enum Flaw {
 struct FlawedChannel<'a> {
     transcript: Transcript,
     messages: core::slice::Iter<'a, Fr>,
+    public: Vec<Vec<i64>>,
     flaw: Flaw,
     late: Vec<Fr>,
 }
@@ -111,6 +113,10 @@ impl Channel for FlawedChannel<'_> {
         }
     }
 
+    fn public(&mut self, zeta: &Fr) -> Result<Fr, ProtocolError> {
+        Ok(public_sum(&self.public, zeta))
+    }
+
     fn invert(&mut self, label: &'static str, value: &Fr) -> Result<Fr, ProtocolError> {
         ark_ff::Field::inverse(value).ok_or(ProtocolError::ZeroInverse(label))
     }
@@ -125,14 +131,14 @@ fn verify_flawed(key: &ProvingKey, forge: &Forge, proof: &CoreProof, flaw: Flaw)
     let argument = &proof.argument;
     let digest = forge.digest(&argument.rows);
     let transcript = Transcript::new().unwrap();
-    let mut channel = FlawedChannel { transcript, messages: argument.messages.iter(), flaw, late: vec![] };
-    let public: Vec<Vec<Fr>> =
-        proof.public.iter().map(|v| v.iter().map(|x| Fr::from_i128(i128::from(*x))).collect()).collect();
-    let claim = protocol::verify(&mut channel, &forge.program, forge.row_bits, &digest_to_fr(&digest), &public)?;
+    let public = proof.public.clone();
+    let mut channel = FlawedChannel { transcript, messages: argument.messages.iter(), public, flaw, late: vec![] };
+    let statement = digest_to_fr(&digest);
+    let claim = protocol::verify(&mut channel, &forge.program, forge.row_bits, Mode::Core, &statement)?;
     let (c, c_model) = row_coefficients(&claim);
     let points: Vec<G1Affine> = argument.rows.iter().chain(&key.verifying.rows).copied().collect();
     let commitment = combine_rows(&points, &[c, c_model].concat())?.into_affine();
-    let mut t = opening_transcript(&digest, &claim);
+    let mut t = opening_transcript(&digest, &claim, commitment);
     opening::verify(&key.verifying.srs, commitment, &claim.low, claim.value, &argument.opening, &mut t)?;
     Ok(())
 }
@@ -281,7 +287,11 @@ fn parts_of_a_proof_cannot_change_places() {
     };
     assert_eq!(rejected("a value moved from f(x) to W(x)", &moved), reduction);
     let mismatch = VerifyError::Opening(OpeningError::PairingMismatch);
-    assert_eq!(rejected("fold commitments", &|p| p.argument.opening.folds.swap(0, 1)), mismatch);
+    let fold = |p: &mut CoreProof| {
+        let o = &mut p.argument.opening;
+        core::mem::swap(&mut o.folds[0], &mut o.quotient);
+    };
+    assert_eq!(rejected("a fold commitment and a quotient", &fold), mismatch);
     assert_eq!(rejected("fold evaluations", &|p| p.argument.opening.evaluations.swap(0, 1)), mismatch);
     let quotients = |p: &mut CoreProof| {
         let o = &mut p.argument.opening;

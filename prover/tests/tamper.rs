@@ -14,6 +14,7 @@ use assay_verifier::{
     meter::{Step, measure},
     opening::{OpeningError, OpeningProof, VerifierSrs},
     proof::public_bytes,
+    protocol::Mode,
 };
 use std::collections::BTreeMap;
 use support::{forge::Forge, toy_key};
@@ -97,7 +98,7 @@ fn manifest(key: &ProvingKey, proof: &CoreProof) -> Vec<Class> {
             p.public[t][i] = i64::MAX;
         }));
     }
-    let (_, steps) = measure(&program, key.verifying.row_bits).unwrap();
+    let (_, steps) = measure(&program, key.verifying.row_bits, Mode::Core).unwrap();
     for ((label, check), places) in messages(&steps) {
         out.push(class(&format!("message {label}, {check:?}"), places.len(), Caught::Protocol(check), move |p, i| {
             p.argument.messages[places[i]] += Fr::ONE;
@@ -163,7 +164,7 @@ fn the_manifest_is_complete() {
     let total = header + public + lengths + rows + 4 + messages * FIELD_BYTES + opening;
     assert_eq!(total, honest.to_bytes().len());
     // The meter announces the same.
-    let (cost, _) = measure(&key.verifying.program(3).unwrap(), key.verifying.row_bits).unwrap();
+    let (cost, _) = measure(&key.verifying.program(3).unwrap(), key.verifying.row_bits, Mode::Core).unwrap();
     assert_eq!(cost.messages, messages);
     assert_eq!(cost.witness_rows, argument.rows.len());
     assert_eq!(cost.model_rows, key.verifying.rows.len());

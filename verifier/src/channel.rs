@@ -29,14 +29,6 @@ pub enum ProtocolError {
     /// A value that must be invertible is zero; for a challenge this happens with probability 2^-254.
     #[error("cannot invert zero at '{0}'")]
     ZeroInverse(&'static str),
-    /// The statement and the layout disagree.
-    #[error("expected {expected} public values, got {got}")]
-    Public {
-        /// Number asked for.
-        expected: usize,
-        /// Number present.
-        got: usize,
-    },
     /// A claim could not be carried through the graph.
     #[error(transparent)]
     Graph(#[from] GraphError),
@@ -61,6 +53,9 @@ pub trait Channel {
 
     /// A challenge that depends on everything absorbed so far.
     fn challenge(&mut self, label: &'static str) -> Result<Self::Elem, ProtocolError>;
+
+    /// `sum_i zeta^i public_i` over all public values in order; they are part of the statement, so nothing is absorbed.
+    fn public(&mut self, zeta: &Self::Elem) -> Result<Self::Elem, ProtocolError>;
 
     /// The inverse of a value, which must not be zero. It is determined, so nothing is absorbed.
     fn invert(&mut self, label: &'static str, value: &Self::Elem) -> Result<Self::Elem, ProtocolError>;

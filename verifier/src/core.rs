@@ -7,10 +7,10 @@ use crate::{
     native::NativeChannel,
     opening::{self, OpeningError},
     proof::{Argument, CoreProof, public_bytes},
-    protocol::{self, OpeningClaim, padded_bits},
+    protocol::{self, Mode, OpeningClaim, padded_bits},
 };
 use ark_ec::CurveGroup;
-use assay_circuits::{GraphError, Program, Ring, Tensor, canonical, ring::eq_table};
+use assay_circuits::{GraphError, Program, Tensor, canonical, ring::eq_table};
 
 /// Why a proof is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -96,13 +96,21 @@ pub fn statement_digest(
     commitments_digest(&canonical::digest(kind.domain(), &parts), rows, context)
 }
 
-/// The transcript of the opening, bound to the claim that the core protocol ends in.
-pub fn opening_transcript(statement: &[u8; 32], claim: &OpeningClaim<Fr>) -> KeccakTranscript {
+/// The transcript of the opening, bound to the claim that the core protocol ends in and to the combined commitment, which
+/// follows from it. All lengths are fixed by what `statement` is the digest of.
+pub fn opening_transcript(
+    statement: &[u8; 32],
+    claim: &OpeningClaim<Fr>,
+    commitment: impl Into<G1Affine>,
+) -> KeccakTranscript {
     let mut t = KeccakTranscript::new(b"assay.opening.v1");
-    t.absorb_bytes("statement", statement);
-    t.absorb_frs("witness high", &claim.witness_high);
-    t.absorb_frs("model high", &claim.model_high);
-    t.absorb_fr("gamma", &claim.gamma);
+    t.absorb_bytes(statement);
+    t.absorb_frs(&claim.witness_high);
+    t.absorb_frs(&claim.model_high);
+    t.absorb_frs(&claim.low);
+    t.absorb_fr(&claim.gamma);
+    t.absorb_point(&commitment.into());
+    t.absorb_fr(&claim.value);
     t
 }
 
@@ -138,16 +146,14 @@ pub fn check_argument(
             return Err(VerifyError::PublicRange { value: *value, lo: p.range.lo, hi: p.range.hi });
         }
     }
-    let elements: Vec<Vec<Fr>> =
-        public.iter().map(|v| v.iter().map(|x| Fr::from_i128(i128::from(*x))).collect()).collect();
-    let mut channel = NativeChannel::new(&argument.messages)?;
-    let claim = protocol::verify(&mut channel, program, m, &digest_to_fr(statement), &elements)?;
+    let mut channel = NativeChannel::new(&argument.messages, public)?;
+    let claim = protocol::verify(&mut channel, program, m, Mode::Core, &digest_to_fr(statement))?;
     count("unread messages", 0, channel.unread())?;
     let (mut coefficients, model) = row_coefficients(&claim);
     coefficients.extend(model);
     let points: Vec<G1Affine> = argument.rows.iter().chain(&key.rows).copied().collect();
     let commitment = opening::combine_rows(&points, &coefficients)?.into_affine();
-    let mut transcript = opening_transcript(statement, &claim);
+    let mut transcript = opening_transcript(statement, &claim, commitment);
     opening::verify(&key.srs, commitment, &claim.low, claim.value, &argument.opening, &mut transcript)?;
     Ok(())
 }

@@ -1,26 +1,27 @@
-//! Keccak-256: the opening argument's Fiat-Shamir transcript and the digest that stands for a list of commitments.
-//!
-//! Everything hashed is a sequence of 32-byte words (except the payload of [`KeccakTranscript::absorb_bytes`]), with the
-//! running state first, so a contract recomputes a step with one `keccak256` over a memory range:
+//! Keccak-256: the Fiat-Shamir transcript of the curve side and the digest that stands for a list of commitments.
 //!
 //! ```text
-//! new(domain)            state = keccak(domain)
-//! absorb(label, payload) state = keccak(state || keccak(label) || uint256(len(payload)) || payload)
-//! challenge(label)       state = keccak(state || keccak(label)),  challenge = state mod r
+//! new(domain)    state = keccak(domain), buffer empty
+//! absorb(bytes)  buffer = buffer || bytes
+//! challenge()    state = keccak(state || buffer), or keccak(state || 0x01) when the buffer is empty;
+//!                buffer empty, challenge = state mod r
 //! ```
 //!
-//! An absorption hashes at least 96 bytes and a challenge exactly 64, and the payload's length is hashed, so two different
-//! histories never hash the same bytes.
+//! What a prover sends lies in a contract's memory as one run of words in this order, so a challenge is one `keccak256`
+//! over a memory range. Nothing is labelled and no length is hashed: the order and the lengths of everything absorbed
+//! between two challenges must follow from what is bound before the first of them (key, batch, domain), never from the
+//! prover. Everything absorbed is whole 32-byte words, so the 33 bytes of a challenge without a message are no other
+//! challenge's.
 //!
-//! **Bias.** A challenge is a 256-bit integer reduced mod r. 2^256 / r is about 5.29, so a residue has 5 or 6 preimages:
-//! no event is more likely than under the uniform distribution by a factor above 6 r / 2^256 < 1.135, which costs a
-//! soundness bound less than 0.19 bits.
+//! **Bias.** A challenge is a 256-bit integer reduced mod r. 2^256 / r is about 5.29, so a residue has 5 or 6
+//! preimages: no event is more likely than under the uniform distribution by a factor above 6 r / 2^256 < 1.135, which
+//! costs a soundness bound less than 0.19 bits.
 
 use ark_bn254::{Fr, G1Affine};
 use ark_ff::PrimeField;
 use sha3::{Digest, Keccak256};
 
-use crate::curve::{FIELD_BYTES, G1_BYTES, fr_to_bytes, g1_to_bytes};
+use crate::curve::{fr_to_bytes, g1_to_bytes};
 
 /// Domain of [`commitments_digest`].
 pub const COMMITMENTS_DOMAIN: &[u8] = b"assay/commitments/v1";
@@ -66,86 +67,73 @@ pub fn commitments_digest(model_digest: &[u8; 32], rows: &[G1Affine], context: &
     hasher.update(&keccak256(&[COMMITMENTS_DOMAIN]));
     hasher.update(model_digest);
     hasher.update(context);
-    hasher.update(&length_word(rows.len(), 1));
+    hasher.update(&count_word(rows.len()));
     for row in rows {
         hasher.update(&g1_to_bytes(row));
     }
     hasher.finish()
 }
 
-/// The Fiat-Shamir transcript of the opening argument; the module header gives its bytes.
+/// What a challenge hashes after the state when nothing was absorbed since the last one.
+const NO_MESSAGE: &[u8] = &[1];
+
+/// A Fiat-Shamir transcript; the module header gives its bytes and what its callers must see to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeccakTranscript {
     state: [u8; 32],
+    buffer: Vec<u8>,
 }
 
 impl KeccakTranscript {
     /// Starts a transcript for one protocol and version.
     pub fn new(domain: &[u8]) -> Self {
-        Self { state: keccak256(&[domain]) }
+        Self::from_state(keccak256(&[domain]))
     }
 
-    /// The running state, which binds everything absorbed and drawn so far.
-    pub fn state(&self) -> [u8; 32] {
-        self.state
+    /// Starts from a digest of everything that was settled before.
+    pub fn from_state(state: [u8; 32]) -> Self {
+        Self { state, buffer: Vec::new() }
     }
 
-    /// Absorbs bytes of any length.
-    pub fn absorb_bytes(&mut self, label: &str, payload: &[u8]) {
-        let mut hasher = self.absorption(label, payload.len(), 1);
-        hasher.update(payload);
-        self.state = hasher.finish();
+    /// Absorbs bytes, as they are. Their number must be a multiple of 32 that the key fixes.
+    pub fn absorb_bytes(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
     }
 
-    /// Absorbs one scalar: the same as [`Self::absorb_frs`] of a list of one.
-    pub fn absorb_fr(&mut self, label: &str, value: &Fr) {
-        self.absorb_frs(label, core::slice::from_ref(value));
+    /// Absorbs a scalar.
+    pub fn absorb_fr(&mut self, value: &Fr) {
+        self.absorb_bytes(&fr_to_bytes(value));
     }
 
-    /// Absorbs a list of scalars in one hash.
-    pub fn absorb_frs(&mut self, label: &str, values: &[Fr]) {
-        let mut hasher = self.absorption(label, values.len(), FIELD_BYTES);
-        for value in values {
-            hasher.update(&fr_to_bytes(value));
-        }
-        self.state = hasher.finish();
+    /// Absorbs scalars, one after the other.
+    pub fn absorb_frs(&mut self, values: &[Fr]) {
+        values.iter().for_each(|value| self.absorb_fr(value));
     }
 
-    /// Absorbs one point: the same as [`Self::absorb_points`] of a list of one.
-    pub fn absorb_point(&mut self, label: &str, point: &G1Affine) {
-        self.absorb_points(label, core::slice::from_ref(point));
+    /// Absorbs a point as `x || y`.
+    pub fn absorb_point(&mut self, point: &G1Affine) {
+        self.absorb_bytes(&g1_to_bytes(point));
     }
 
-    /// Absorbs a list of points, as `x || y` each, in one hash.
-    pub fn absorb_points(&mut self, label: &str, points: &[G1Affine]) {
-        let mut hasher = self.absorption(label, points.len(), G1_BYTES);
-        for point in points {
-            hasher.update(&g1_to_bytes(point));
-        }
-        self.state = hasher.finish();
+    /// Absorbs points, one after the other.
+    pub fn absorb_points(&mut self, points: &[G1Affine]) {
+        points.iter().for_each(|point| self.absorb_point(point));
     }
 
     /// Draws a challenge that depends on everything absorbed and drawn so far.
-    pub fn challenge(&mut self, label: &str) -> Fr {
-        self.state = keccak256(&[&self.state, &keccak256(&[label.as_bytes()])]);
+    pub fn challenge(&mut self) -> Fr {
+        let message = if self.buffer.is_empty() { NO_MESSAGE } else { &self.buffer };
+        self.state = keccak256(&[&self.state, message]);
+        self.buffer.clear();
         digest_to_fr(&self.state)
-    }
-
-    fn absorption(&self, label: &str, count: usize, element_bytes: usize) -> Keccak {
-        let mut hasher = Keccak::default();
-        hasher.update(&self.state);
-        hasher.update(&keccak256(&[label.as_bytes()]));
-        hasher.update(&length_word(count, element_bytes));
-        hasher
     }
 }
 
-/// `count * element_bytes` as a 256-bit big-endian word. Slices in memory are shorter than 2^64 bytes.
-fn length_word(count: usize, element_bytes: usize) -> [u8; 32] {
+/// A count as a 256-bit big-endian word.
+fn count_word(count: usize) -> [u8; 32] {
     let mut word = [0; 32];
     if let Some(low) = word.last_chunk_mut::<8>() {
-        let len = u64::try_from(count.saturating_mul(element_bytes)).unwrap_or(u64::MAX);
-        *low = len.to_be_bytes();
+        *low = u64::try_from(count).unwrap_or(u64::MAX).to_be_bytes();
     }
     word
 }
@@ -172,45 +160,103 @@ mod tests {
     #[test]
     fn transcript_bytes_are_the_documented_words() {
         let mut transcript = KeccakTranscript::new(b"domain");
-        let start = transcript.state();
-        transcript.absorb_fr("a", &Fr::from(7u8));
-        let mut words = [0u8; 128];
+        let start = keccak256(&[b"domain"]);
+        assert_eq!(transcript, KeccakTranscript::from_state(start));
+        let g = G1Affine::generator();
+        transcript.absorb_fr(&Fr::from(7u8));
+        transcript.absorb_point(&g);
+        transcript.absorb_bytes(&[0xab; 32]);
+        // The state, the scalar 7, the point (1, 2), 32 bytes as they are.
+        let mut words = [0u8; 160];
         words[..32].copy_from_slice(&start);
-        words[32..64].copy_from_slice(&keccak256(&[b"a"]));
-        words[95] = 32;
-        words[127] = 7;
-        assert_eq!(transcript.state(), keccak256(&[&words]));
-        let before = transcript.state();
-        let challenge = transcript.challenge("c");
-        assert_eq!(transcript.state(), keccak256(&[&before, &keccak256(&[b"c"])]));
-        assert_eq!(challenge, digest_to_fr(&transcript.state()));
+        words[63] = 7;
+        words[95] = 1;
+        words[127] = 2;
+        words[128..].fill(0xab);
+        let first = keccak256(&[&words]);
+        assert_eq!(transcript.challenge(), digest_to_fr(&first));
+        // Without a message: 33 bytes.
+        let mut bytes = [0u8; 33];
+        bytes[..32].copy_from_slice(&first);
+        bytes[32] = 1;
+        let second = keccak256(&[&bytes]);
+        assert_eq!(transcript.challenge(), digest_to_fr(&second));
+        // The buffer starts afresh.
+        transcript.absorb_fr(&-Fr::from(1u8));
+        let mut words = [0u8; 64];
+        words[..32].copy_from_slice(&second);
+        words[32..].copy_from_slice(&fr_to_bytes(&-Fr::from(1u8)));
+        assert_eq!(transcript.challenge(), digest_to_fr(&keccak256(&[&words])));
+    }
+
+    #[test]
+    fn lists_are_their_elements() {
+        let g = G1Affine::generator();
+        let scalars = [3u64, 5].map(Fr::from);
+        let (mut lists, mut elements) = (KeccakTranscript::new(b"domain"), KeccakTranscript::new(b"domain"));
+        lists.absorb_frs(&scalars);
+        lists.absorb_points(&[g, -g]);
+        scalars.iter().for_each(|s| elements.absorb_fr(s));
+        elements.absorb_point(&g);
+        elements.absorb_point(&-g);
+        assert_eq!(lists, elements);
+        lists.absorb_frs(&[]);
+        lists.absorb_points(&[]);
+        assert_eq!(lists.challenge(), elements.challenge());
+        assert_eq!(lists, elements);
     }
 
     #[test]
     fn every_absorbed_part_changes_the_challenge() {
-        let draw = |steps: &dyn Fn(&mut KeccakTranscript)| {
-            let mut transcript = KeccakTranscript::new(b"domain");
+        let draw = |domain: &[u8], steps: &dyn Fn(&mut KeccakTranscript)| {
+            let mut transcript = KeccakTranscript::new(domain);
             steps(&mut transcript);
-            transcript.challenge("c")
+            transcript.challenge()
         };
+        let of = |steps: &dyn Fn(&mut KeccakTranscript)| draw(b"domain", steps);
         let g = G1Affine::generator();
+        let (zero, one) = (Fr::from(0u8), Fr::from(1u8));
         let draws = [
-            draw(&|_| ()),
-            draw(&|t| t.absorb_bytes("a", b"")),
-            draw(&|t| t.absorb_bytes("b", b"")),
-            draw(&|t| t.absorb_bytes("a", b"\0")),
-            draw(&|t| t.absorb_fr("a", &Fr::from(0u8))),
-            draw(&|t| t.absorb_fr("a", &Fr::from(1u8))),
-            draw(&|t| t.absorb_frs("a", &[Fr::from(0u8), Fr::from(1u8)])),
-            draw(&|t| {
-                t.absorb_fr("a", &Fr::from(0u8));
-                t.absorb_fr("a", &Fr::from(1u8));
+            draw(b"other", &|_| ()),
+            of(&|_| ()),
+            of(&|t| t.absorb_bytes(&[2; 32])),
+            of(&|t| t.absorb_bytes(&[3; 32])),
+            of(&|t| t.absorb_fr(&zero)),
+            of(&|t| t.absorb_fr(&one)),
+            of(&|t| t.absorb_frs(&[zero, one])),
+            of(&|t| t.absorb_frs(&[one, zero])),
+            of(&|t| t.absorb_frs(&[zero, one, zero])),
+            of(&|t| t.absorb_point(&g)),
+            of(&|t| t.absorb_point(&-g)),
+            of(&|t| t.absorb_points(&[g, g])),
+            of(&|t| t.absorb_points(&[g, -g])),
+            of(&|t| {
+                t.absorb_fr(&zero);
+                t.absorb_point(&g);
             }),
-            draw(&|t| t.absorb_point("a", &g)),
-            draw(&|t| t.absorb_point("a", &G1Affine::identity())),
-            draw(&|t| t.absorb_points("a", &[g, g])),
-            draw(&|t| {
-                t.challenge("c");
+            of(&|t| {
+                t.absorb_point(&g);
+                t.absorb_fr(&zero);
+            }),
+            of(&|t| {
+                t.challenge();
+            }),
+            of(&|t| {
+                t.challenge();
+                t.challenge();
+            }),
+            of(&|t| {
+                t.challenge();
+                t.absorb_fr(&zero);
+            }),
+            of(&|t| {
+                t.absorb_fr(&zero);
+                t.challenge();
+            }),
+            of(&|t| {
+                t.absorb_fr(&zero);
+                t.challenge();
+                t.absorb_fr(&one);
             }),
         ];
         for (i, a) in draws.iter().enumerate() {

@@ -12,12 +12,12 @@ use crate::{
     opening::{MAX_VARIABLES, VerifierSrs},
     proof::{Argument, MAX_ROWS, ProofError, count_bytes},
 };
-use assay_circuits::{Graph, GraphError, Program, Visibility, canonical, model::TensorSpec};
+use assay_circuits::{Graph, GraphError, NodeId, Program, Visibility, canonical, model::TensorSpec};
 
 /// First bytes of a key file.
 pub const MAGIC: &[u8; 8] = b"ASSAYKEY";
 /// Version of the format.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// Most bytes of a graph's encoding within a key.
 pub const MAX_GRAPH_BYTES: usize = 1 << 25;
 
@@ -70,6 +70,16 @@ pub enum KeyError {
     /// A part that does not fit the others.
     #[error("verifying key: {0}")]
     Inconsistent(&'static str),
+}
+
+/// Whether descriptions fit the tensors that they describe.
+pub(crate) fn describes(graph: &Graph, specs: &[TensorSpec], ids: &[NodeId]) -> bool {
+    let count = |shape: &[usize]| shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
+    specs.len() == ids.len()
+        && specs.iter().zip(ids).all(|(spec, id)| {
+            count(&spec.shape) == count(&graph.node(*id).shape)
+                && spec.scale_bits.abs() <= assay_circuits::model::MAX_SCALE_BITS
+        })
 }
 
 impl VerifyingKey {
@@ -150,12 +160,8 @@ impl VerifyingKey {
             if specs.len() != ids.len() {
                 return Err(KeyError::Inconsistent("descriptions of inputs or outputs are missing"));
             }
-            for (spec, id) in specs.iter().zip(ids) {
-                let count = |shape: &[usize]| shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
-                let scale = assay_circuits::model::MAX_SCALE_BITS;
-                if count(&spec.shape) != count(&self.graph.node(*id).shape) || spec.scale_bits.abs() > scale {
-                    return Err(KeyError::Inconsistent("a description does not fit its tensor"));
-                }
+            if !describes(&self.graph, specs, ids) {
+                return Err(KeyError::Inconsistent("a description does not fit its tensor"));
             }
         }
         Ok(())

@@ -23,6 +23,7 @@ pub mod opening;
 pub mod proof;
 pub mod protocol;
 pub mod security;
+pub mod settle;
 pub mod transcript;
 
 pub use ark_bn254::{Fr, G1Affine, G2Affine};

@@ -4,7 +4,7 @@ use crate::{
     channel::{Channel, Check, ProtocolError},
     curve::{FIELD_BYTES, G1_BYTES},
     opening::OpeningProof,
-    protocol::{self, padded_bits},
+    protocol::{self, Mode, padded_bits},
     transcript::RATE,
 };
 use assay_circuits::{Program, Ring};
@@ -136,6 +136,10 @@ impl Channel for MeterChannel {
         Ok(Counted)
     }
 
+    fn public(&mut self, _: &Counted) -> Result<Counted, ProtocolError> {
+        Ok(Counted)
+    }
+
     fn invert(&mut self, _: &'static str, _: &Counted) -> Result<Counted, ProtocolError> {
         self.cost.inversions += 1;
         Ok(Counted)
@@ -148,11 +152,10 @@ impl Channel for MeterChannel {
 }
 
 /// Counts the verifier's work for a layout, and lists its transcript.
-pub fn measure(program: &Program, row_bits: usize) -> Result<(Cost, Vec<Step>), ProtocolError> {
-    let public: Vec<Vec<Counted>> = program.public.iter().map(|p| vec![Counted; p.shape.iter().product()]).collect();
+pub fn measure(program: &Program, row_bits: usize, mode: Mode) -> Result<(Cost, Vec<Step>), ProtocolError> {
     let mut channel = MeterChannel::default();
     MULTIPLICATIONS.with(|m| m.set(0));
-    protocol::verify(&mut channel, program, row_bits, &Counted, &public)?;
+    protocol::verify(&mut channel, program, row_bits, mode, &Counted)?;
     let rows = |bits: usize| 1usize << (padded_bits(bits, row_bits) - row_bits).min(40);
     let mut cost = channel.cost;
     cost.multiplications = MULTIPLICATIONS.with(Cell::get);

@@ -1,49 +1,59 @@
 //! The multilinear opening: one polynomial `h`, committed by KZG through its evaluations, has value `v` at a point.
 //!
-//! **Statement.** `C = sum_i a_i [tau^i]_1` for `a` in F^(2^m), and `v = sum_i a_i eq(x, bits(i))`, where `x_1` is bound to
-//! the *most* significant bit of `i`.
+//! **Statement.** `C = sum_i a_i [tau^i]_1` for `a` in F^(2^m), and `v = sum_i a_i eq(x, bits(i))`, where `x_1` is
+//! bound to the *most* significant bit of `i`.
 //!
 //! **Protocol.** Gemini folding (Bootle, Chiesa, Hu, Orru 2022, section 2.4) turns the claim into univariate ones, and
-//! SHPLONK (Boneh, Drake, Fisch, Gabizon, ePrint 2020/081, section 4.1) opens those with two points:
+//! SHPLONK (Boneh, Drake, Fisch, Gabizon, ePrint 2020/081, section 4.1) opens those with two points. A fold binds two
+//! coordinates, from the last on, and merges four parts; the last of an odd number of coordinates is bound by a fold
+//! of two parts. With `c = ceil(m/2)` folds, `n_j` the arity of fold j and `x_0, x_1` the coordinates that it binds,
+//! the later one first:
 //!
 //! ```text
-//! P_0 = sum_i a_i X^i;  P_(j+1) = (1 - x_(m-j)) even(P_j) + x_(m-j) odd(P_j);  P_m = v
-//!   ->  [P_1] .. [P_(m-1)]                       <-  z        z_j = z^(2^j)
-//!   ->  e_j = P_j(-z_j), j < m                   <-  nu
-//!   ->  [W],  W  = sum_j nu^j (P_j - l_j) / (X^2 - z_j^2)
-//!             l_j the line through P_j's values at z_j and -z_j
-//!                                                <-  zeta     s_j = nu^j / (zeta^2 - z_j^2)
+//! P_0 = sum_i a_i X^i;  P_j = sum_k X^k Q_k(X^n_j);  P_(j+1) = sum_k eq((x_0, x_1), bits(k)) Q_k;  P_c = v
+//!   ->  [P_1] .. [P_(c-1)]                       <-  z        z_0 = z, z_(j+1) = z_j^n_j
+//!   ->  P_j(u_(j,i)), 0 < i < n_j                <-  nu       u_(j,i) = w^i z_j, w of order n_j
+//!   ->  [W],  W  = sum_j nu^j (P_j - l_j) / (X^n_j - z_(j+1))
+//!             l_j of degree below n_j with P_j's values at all u_(j,i), the roots of X^n_j - z_(j+1)
+//!                                                <-  zeta     s_j = nu^j / (zeta^n_j - z_(j+1))
 //!   ->  [W'], W' = (sum_j s_j (P_j - l_j(zeta)) - W) / (X - zeta)
 //! check  e(sum_j s_j ([P_j] - l_j(zeta) [1]) - [W] + zeta [W'], [1]_2) = e([W'], [tau]_2)
 //! ```
 //!
-//! The values at `z_j` are not sent. With `x = x_(m-j)`, the fold relation
-//! `2 z_j P_(j+1)(z_j^2) = (z_j (1 - x) + x) P_j(z_j) + (z_j (1 - x) - x) P_j(-z_j)` gives `P_j(z_j)`
-//! from `P_(j+1)(z_(j+1))`, starting from `P_m = v`. Testing fold `j` at `z^(2^j)` instead of `z` is
-//! what leaves one scalar for each fold: the next fold's point is the square of this one's.
+//! The values at `u_(j,0) = z_j` are not sent: the fold relation `P_(j+1)(z_(j+1)) = sum_i K_(j,i) P_j(u_(j,i))` (see
+//! [`folds`]) gives `P_j(z_j)` from `P_(j+1)(z_(j+1))`, starting from `P_c = v`. Testing fold `j` at `z_j` instead of
+//! `z` is what lets one value of the next fold stand for one of this fold's. Two coordinates cost a point and three
+//! scalars; folds of arity 2 would take two points and two scalars.
+//!
+//! **Transcript.** The caller absorbs the statement (commitment, point, value, or whatever fixes them) before; nothing
+//! here does. All lengths follow from m.
 //!
 //! **Soundness** (algebraic group model, polynomials of degree at most D, the length of the powers of
-//! tau). Fold `j`'s identity has degree at most `2^j D` in `z`, so a false one survives with
-//! probability at most `2^m D / r` over all folds; batching adds `m / r` and the linearisation
-//! `(D + 2m) / r`. With m = 12 and D = 2^16 that is 2^-225.
+//! tau). Fold `j`'s identity has degree at most `n_0 .. n_j D` in `z`. All polynomials are fixed before `z`, and if the
+//! claim is false, so is one of the identities, which survives with probability at most `2^m D / r`. Batching adds
+//! `c / r` and the linearisation `(D + 2m) / r`, the arities' sum being `2m`. With m = 12 and D = 2^16 that is 2^-225.
+//! A challenge that makes a denominator zero is refused.
 //!
 //! No degree test on `C` is needed: with coefficients at and above `2^m` the folds end in a constant
-//! `P_m` only if every further block of 2^m coefficients evaluates to 0 at `x`, and the constant is the
+//! `P_c` only if every further block of 2^m coefficients evaluates to 0 at `x`, and the constant is the
 //! first block's value. By the same token a commitment that carries a multiple of `[tau^(2^m)]_1` to
 //! hide a row must have it taken off before it is opened.
 
+pub mod folds;
 mod srs;
 
 use ark_bn254::{Bn254, Fr, G1Affine, G1Projective};
 use ark_ec::{AffineRepr, CurveGroup, pairing::Pairing};
-use ark_ff::{AdditiveGroup, BigInteger, Field, PrimeField, Zero, batch_inversion};
+use ark_ff::{AdditiveGroup, BigInteger, Field, PrimeField, Zero};
 use thiserror::Error;
 
 use crate::{
     curve::{CodecError, FIELD_BYTES, G1_BYTES, Reader, fr_to_bytes, g1_to_bytes},
     keccak::KeccakTranscript,
 };
+use folds::{Linearisation, linearise};
 
+pub use folds::{evaluation_count, fold_count};
 pub use srs::VerifierSrs;
 
 /// The largest `m`: rows of 2^28 evaluations, the size of the largest public powers of tau.
@@ -87,9 +97,9 @@ pub enum OpeningError {
 /// A proof that one committed polynomial of 2^m evaluations has a value at a point.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpeningProof {
-    /// `[P_1] .. [P_(m-1)]`; empty for m < 2.
+    /// `[P_1] .. [P_(c-1)]`; empty for m < 3.
     pub folds: Vec<G1Affine>,
-    /// `P_j(-z^(2^j))` for j = 0 .. m-1.
+    /// `P_j(u_(j,i))`, i = 1 .. n_j - 1, for j = 0 .. c-1.
     pub evaluations: Vec<Fr>,
     /// `[W]`.
     pub quotient: G1Affine,
@@ -98,18 +108,22 @@ pub struct OpeningProof {
 }
 
 impl OpeningProof {
+    /// Commitments in a proof about `variables` variables.
+    pub const fn fold_commitments(variables: usize) -> usize {
+        fold_count(variables).saturating_sub(1)
+    }
+
     /// Bytes of a proof about `variables` variables.
-    pub fn byte_len(variables: usize) -> usize {
-        variables
-            .saturating_sub(1)
+    pub const fn byte_len(variables: usize) -> usize {
+        Self::fold_commitments(variables)
             .saturating_add(2)
             .saturating_mul(G1_BYTES)
-            .saturating_add(variables.saturating_mul(FIELD_BYTES))
+            .saturating_add(evaluation_count(variables).saturating_mul(FIELD_BYTES))
     }
 
     /// Folds, evaluations, `[W]`, `[W']`, without length prefixes: m is part of the statement.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(Self::byte_len(self.evaluations.len()));
+        let mut out = Vec::new();
         self.folds.iter().for_each(|point| out.extend_from_slice(&g1_to_bytes(point)));
         self.evaluations.iter().for_each(|value| out.extend_from_slice(&fr_to_bytes(value)));
         out.extend_from_slice(&g1_to_bytes(&self.quotient));
@@ -135,8 +149,8 @@ impl OpeningProof {
     pub fn read(variables: usize, reader: &mut Reader<'_>) -> Result<Self, OpeningError> {
         check_variables(variables)?;
         Ok(Self {
-            folds: reader.g1s(variables.saturating_sub(1))?,
-            evaluations: reader.frs(variables)?,
+            folds: reader.g1s(Self::fold_commitments(variables))?,
+            evaluations: reader.frs(evaluation_count(variables))?,
             quotient: reader.g1()?,
             linearised: reader.g1()?,
         })
@@ -144,13 +158,13 @@ impl OpeningProof {
 
     fn check_shape(&self, variables: usize) -> Result<(), OpeningError> {
         check_variables(variables)?;
-        check_length("fold commitments", variables.saturating_sub(1), self.folds.len())?;
-        check_length("fold evaluations", variables, self.evaluations.len())
+        check_length("fold commitments", Self::fold_commitments(variables), self.folds.len())?;
+        check_length("fold evaluations", evaluation_count(variables), self.evaluations.len())
     }
 }
 
-/// What a KZG check is left with: it holds when `e(left, [1]_2) = e(right, [tau]_2)`. Several of them are checked by one
-/// pairing call after a random linear combination.
+/// What a KZG check is left with: it holds when `e(left, [1]_2) = e(right, [tau]_2)`. Several of them are checked by
+/// one pairing call after a random linear combination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PairingInput {
     /// Paired with `[1]_2`.
@@ -167,64 +181,55 @@ impl PairingInput {
     }
 }
 
+/// The scalars of the linear combination that is paired with `[1]_2`. A caller with more points to add, or one that
+/// knows the commitment as a combination of others, merges them into one multi-scalar multiplication.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpeningTerms {
+    /// `s_0`, of the opened commitment.
+    pub commitment: Fr,
+    /// `s_1 .. s_(c-1)`, of [`OpeningProof::folds`].
+    pub folds: Vec<Fr>,
+    /// `-1`, of [`OpeningProof::quotient`].
+    pub quotient: Fr,
+    /// `zeta`, of [`OpeningProof::linearised`], which is also the point paired with `[tau]_2`.
+    pub linearised: Fr,
+    /// `-sum_j s_j l_j(zeta)`, of `[1]_1`.
+    pub generator: Fr,
+}
+
 /// The prover's and the verifier's Fiat-Shamir order, written once. Each function absorbs one message and draws the
-/// challenge that answers it.
+/// challenge that answers it. The statement was absorbed before the first of them.
 pub mod schedule {
     use super::{Fr, G1Affine, KeccakTranscript};
 
-    /// Absorbs the statement: commitment, point (its length is m) and value.
-    pub fn statement(transcript: &mut KeccakTranscript, commitment: &G1Affine, point: &[Fr], value: &Fr) {
-        transcript.absorb_point("opening/commitment", commitment);
-        transcript.absorb_frs("opening/point", point);
-        transcript.absorb_fr("opening/value", value);
-    }
-
     /// Absorbs the fold commitments and draws `z`.
     pub fn folds(transcript: &mut KeccakTranscript, folds: &[G1Affine]) -> Fr {
-        transcript.absorb_points("opening/folds", folds);
-        transcript.challenge("opening/z")
+        transcript.absorb_points(folds);
+        transcript.challenge()
     }
 
     /// Absorbs the evaluations and draws `nu`.
     pub fn evaluations(transcript: &mut KeccakTranscript, evaluations: &[Fr]) -> Fr {
-        transcript.absorb_frs("opening/evaluations", evaluations);
-        transcript.challenge("opening/nu")
+        transcript.absorb_frs(evaluations);
+        transcript.challenge()
     }
 
     /// Absorbs `[W]` and draws `zeta`.
     pub fn quotient(transcript: &mut KeccakTranscript, quotient: &G1Affine) -> Fr {
-        transcript.absorb_point("opening/quotient", quotient);
-        transcript.challenge("opening/zeta")
+        transcript.absorb_point(quotient);
+        transcript.challenge()
     }
 
     /// Absorbs `[W']`, so that whatever is drawn later from the same transcript depends on the whole proof.
     pub fn linearised(transcript: &mut KeccakTranscript, linearised: &G1Affine) {
-        transcript.absorb_point("opening/linearised", linearised);
+        transcript.absorb_point(linearised);
     }
-}
-
-/// `z^(2^j)` for j = 0 ..= variables.
-pub fn fold_points(z: Fr, variables: usize) -> Vec<Fr> {
-    core::iter::successors(Some(z), |z_j| Some(z_j.square())).take(variables.saturating_add(1)).collect()
-}
-
-/// The weights `s_j = nu^j / (zeta^2 - z_j^2)` of the folds in the linearised polynomial, from [`fold_points`]: one for
-/// each point but the last. `None` when a denominator is zero.
-pub fn fold_weights(points: &[Fr], nu: Fr, zeta: Fr) -> Option<Vec<Fr>> {
-    let zeta_square = zeta.square();
-    let mut weights: Vec<Fr> = points.iter().skip(1).map(|square| zeta_square - square).collect();
-    invert_all(&mut weights)?;
-    let mut power = Fr::ONE;
-    for weight in &mut weights {
-        *weight *= power;
-        power *= nu;
-    }
-    Some(weights)
 }
 
 /// Checks that `commitment` opens to `value` at `point`.
 ///
-/// The transcript has absorbed whatever the commitment was derived from; it comes back bound to the whole proof.
+/// The transcript must have absorbed all three, or everything that they were derived from; it comes back bound to the
+/// whole proof.
 ///
 /// # Errors
 /// A proof of the wrong shape, a degenerate challenge, or a pairing equation that fails.
@@ -240,7 +245,8 @@ pub fn verify(
     if input.holds(srs) { Ok(()) } else { Err(OpeningError::PairingMismatch) }
 }
 
-/// Everything that [`verify`] does except for the pairing, which the caller may batch with others.
+/// Everything that [`verify`] does except for the pairing, which the caller may batch with others. It asks the same of
+/// the transcript.
 ///
 /// # Errors
 /// A proof of the wrong shape or a degenerate challenge.
@@ -252,58 +258,47 @@ pub fn pairing_input(
     proof: &OpeningProof,
     transcript: &mut KeccakTranscript,
 ) -> Result<PairingInput, OpeningError> {
+    let terms = pairing_terms(point, value, proof, transcript)?;
+    let bases: Vec<G1Affine> = core::iter::once(commitment.into())
+        .chain(proof.folds.iter().copied())
+        .chain([proof.quotient, proof.linearised, srs.g1])
+        .collect();
+    let scalars: Vec<Fr> = core::iter::once(terms.commitment)
+        .chain(terms.folds)
+        .chain([terms.quotient, terms.linearised, terms.generator])
+        .collect();
+    let left = combine_rows(&bases, &scalars)?.into_affine();
+    Ok(PairingInput { left, right: proof.linearised })
+}
+
+/// The field arithmetic of [`pairing_input`], which is what it does besides the multi-scalar multiplication. It asks
+/// the same of the transcript: the commitment too must be absorbed, although it is not needed here.
+///
+/// # Errors
+/// A proof of the wrong shape or a degenerate challenge.
+pub fn pairing_terms(
+    point: &[Fr],
+    value: Fr,
+    proof: &OpeningProof,
+    transcript: &mut KeccakTranscript,
+) -> Result<OpeningTerms, OpeningError> {
     proof.check_shape(point.len())?;
-    let commitment = commitment.into();
-    schedule::statement(transcript, &commitment, point, &value);
     let z = schedule::folds(transcript, &proof.folds);
     let nu = schedule::evaluations(transcript, &proof.evaluations);
     let zeta = schedule::quotient(transcript, &proof.quotient);
     schedule::linearised(transcript, &proof.linearised);
 
+    let (quotient, linearised) = (-Fr::ONE, zeta);
     if point.is_empty() {
         if !proof.quotient.is_zero() || !proof.linearised.is_zero() {
             return Err(OpeningError::NonTrivialQuotient);
         }
-        let left = (commitment.into_group() - srs.g1 * value).into_affine();
-        return Ok(PairingInput { left, right: G1Affine::identity() });
+        return Ok(OpeningTerms { commitment: Fr::ONE, folds: Vec::new(), quotient, linearised, generator: -value });
     }
-
-    let points = fold_points(z, point.len());
-    let weights = fold_weights(&points, nu, zeta).ok_or(OpeningError::DegenerateChallenge)?;
-    let lines = lines_at(&points, point, value, &proof.evaluations, zeta).ok_or(OpeningError::DegenerateChallenge)?;
-    let constant: Fr = weights.iter().zip(&lines).map(|(weight, line)| *weight * line).sum();
-
-    let bases: Vec<G1Affine> = core::iter::once(commitment)
-        .chain(proof.folds.iter().copied())
-        .chain([proof.quotient, proof.linearised, srs.g1])
-        .collect();
-    let scalars: Vec<Fr> = weights.into_iter().chain([-Fr::ONE, zeta, -constant]).collect();
-    let left = combine_rows(&bases, &scalars)?.into_affine();
-    Ok(PairingInput { left, right: proof.linearised })
-}
-
-/// `l_j(zeta)` for every fold, deriving the values at `z_j` from the ones at `-z_j` and the claimed value. `None` when a
-/// denominator is zero.
-fn lines_at(points: &[Fr], point: &[Fr], value: Fr, evaluations: &[Fr], zeta: Fr) -> Option<Vec<Fr>> {
-    // x_m is bound by the first fold.
-    let coordinates = || point.iter().rev();
-    let mut divisors: Vec<Fr> = points.iter().zip(coordinates()).map(|(z_j, x)| *z_j * (Fr::ONE - x) + x).collect();
-    invert_all(&mut divisors)?;
-    let mut halves: Vec<Fr> = points.iter().zip(evaluations).map(|(z_j, _)| z_j.double()).collect();
-    invert_all(&mut halves)?;
-    let half = Fr::from(2u8).inverse()?;
-
-    let mut next = value;
-    let mut lines: Vec<Fr> = Vec::with_capacity(evaluations.len());
-    let folds = points.iter().zip(coordinates()).zip(evaluations).zip(&divisors).zip(&halves).rev();
-    for ((((z_j, x), negative), divisor), inverse_double) in folds {
-        let cross = *z_j * (Fr::ONE - x) - x;
-        let positive = (z_j.double() * next - cross * negative) * divisor;
-        lines.push((positive + negative) * half + (positive - negative) * inverse_double * zeta);
-        next = positive;
-    }
-    lines.reverse();
-    Some(lines)
+    let Linearisation { weights, constant } =
+        linearise(point, value, &proof.evaluations, [z, nu, zeta]).ok_or(OpeningError::DegenerateChallenge)?;
+    let (commitment, folds) = weights.split_first().ok_or(OpeningError::DegenerateChallenge)?;
+    Ok(OpeningTerms { commitment: *commitment, folds: folds.to_vec(), quotient, linearised, generator: -constant })
 }
 
 /// `sum_i coefficients[i] * commitments[i]`, single-threaded (Pippenger's buckets).
@@ -337,15 +332,6 @@ pub fn combine_rows(commitments: &[G1Affine], coefficients: &[Fr]) -> Result<G1P
         }
     }
     Ok(total)
-}
-
-/// Inverts every element, or gives `None` when one is zero.
-fn invert_all(values: &mut [Fr]) -> Option<()> {
-    if values.iter().any(Fr::is_zero) {
-        return None;
-    }
-    batch_inversion(values);
-    Some(())
 }
 
 fn check_variables(got: usize) -> Result<(), OpeningError> {

@@ -14,8 +14,8 @@ fn sample_proof(variables: usize) -> OpeningProof {
     let g = G1Affine::generator();
     let point = |k: u64| (g * Fr::from(k)).into_affine();
     OpeningProof {
-        folds: (0..variables.saturating_sub(1)).map(|j| point(j as u64 + 5)).collect(),
-        evaluations: (0..variables).map(|j| Fr::from(j as u64)).collect(),
+        folds: (0..OpeningProof::fold_commitments(variables)).map(|j| point(j as u64 + 5)).collect(),
+        evaluations: (0..evaluation_count(variables)).map(|j| Fr::from(j as u64)).collect(),
         quotient: point(2),
         linearised: G1Affine::identity(),
     }
@@ -41,6 +41,15 @@ fn proofs_round_trip_and_have_one_length() {
 }
 
 #[test]
+fn sizes_are_the_documented_ones() {
+    // Folds, evaluations for m = 0 .. 9; two points follow.
+    let sizes = [(0, 0), (0, 1), (0, 3), (1, 4), (1, 6), (2, 7), (2, 9), (3, 10), (3, 12), (4, 13)];
+    for (variables, (folds, evaluations)) in sizes.into_iter().enumerate() {
+        assert_eq!(OpeningProof::byte_len(variables), (folds + 2) * 64 + evaluations * 32, "{variables} variables");
+    }
+}
+
+#[test]
 fn wrong_shapes_are_refused_before_any_work() {
     let srs = srs(Fr::from(11u8));
     let check = |proof: &OpeningProof, variables: usize| {
@@ -48,12 +57,29 @@ fn wrong_shapes_are_refused_before_any_work() {
         let mut transcript = KeccakTranscript::new(b"test");
         verify(&srs, srs.g1, &point, Fr::ONE, proof, &mut transcript)
     };
-    let mut proof = sample_proof(3);
-    proof.folds.pop();
-    assert_eq!(check(&proof, 3), Err(OpeningError::Length { field: "fold commitments", expected: 2, got: 1 }));
-    let mut proof = sample_proof(3);
-    proof.evaluations.push(Fr::ONE);
-    assert_eq!(check(&proof, 3), Err(OpeningError::Length { field: "fold evaluations", expected: 3, got: 4 }));
+    for variables in 0..=6 {
+        let (folds, evaluations) = (OpeningProof::fold_commitments(variables), evaluation_count(variables));
+        let wrong = |change: &dyn Fn(&mut OpeningProof)| {
+            let mut proof = sample_proof(variables);
+            change(&mut proof);
+            match check(&proof, variables) {
+                Err(OpeningError::Length { field, expected, got }) => (field, expected, got),
+                other => panic!("{variables} variables: {other:?}"),
+            }
+        };
+        let longer = wrong(&|proof| proof.folds.push(G1Affine::identity()));
+        assert_eq!(longer, ("fold commitments", folds, folds + 1));
+        let longer = wrong(&|proof| proof.evaluations.push(Fr::ONE));
+        assert_eq!(longer, ("fold evaluations", evaluations, evaluations + 1));
+        if folds > 0 {
+            let shorter = wrong(&|proof| proof.folds.truncate(folds - 1));
+            assert_eq!(shorter, ("fold commitments", folds, folds - 1));
+        }
+        if evaluations > 0 {
+            let shorter = wrong(&|proof| proof.evaluations.truncate(evaluations - 1));
+            assert_eq!(shorter, ("fold evaluations", evaluations, evaluations - 1));
+        }
+    }
     assert_eq!(check(&sample_proof(29), 29), Err(OpeningError::TooManyVariables { limit: 28, got: 29 }));
     assert_eq!(check(&sample_proof(3), 3), Err(OpeningError::PairingMismatch));
 }
@@ -71,6 +97,9 @@ fn a_constant_opens_to_itself_only() {
     assert_eq!(check(&proof, 42), Ok(()));
     assert_eq!(check(&proof, 41), Err(OpeningError::PairingMismatch));
     proof.quotient = srs.g1;
+    assert_eq!(check(&proof, 42), Err(OpeningError::NonTrivialQuotient));
+    proof.quotient = G1Affine::identity();
+    proof.linearised = srs.g1;
     assert_eq!(check(&proof, 42), Err(OpeningError::NonTrivialQuotient));
 }
 
@@ -100,15 +129,47 @@ fn verifier_srs_round_trips_and_is_strict() {
     assert_eq!(VerifierSrs::from_bytes(&flag), Err(CodecError::UnexpectedValue { field: "insecure flag", got: 2 }));
 }
 
+/// The transcript decides the challenges and nothing but it: neither the statement nor the proof's shape is absorbed.
 #[test]
-fn degenerate_challenges_are_reported() {
-    let points = fold_points(Fr::from(3u8), 2);
-    assert_eq!(points, [3u64, 9, 81].map(Fr::from));
-    assert!(fold_weights(&points, Fr::ONE, Fr::from(9u8)).is_none());
-    assert!(fold_weights(&points, Fr::ONE, -Fr::from(3u8)).is_none());
-    assert!(fold_weights(&points, Fr::ONE, Fr::from(4u8)).is_some());
-    let zero = fold_points(Fr::ZERO, 1);
-    assert!(lines_at(&zero, &[Fr::from(5u8)], Fr::ONE, &[Fr::ONE], Fr::ONE).is_none());
+fn the_opening_absorbs_its_messages_and_nothing_else() {
+    let proof = sample_proof(5);
+    let mut transcript = KeccakTranscript::new(b"test");
+    let point = [3u64, 5, 7, 11, 13].map(Fr::from);
+    let terms = pairing_terms(&point, Fr::ONE, &proof, &mut transcript).unwrap();
+    let mut expected = KeccakTranscript::new(b"test");
+    expected.absorb_points(&proof.folds);
+    let z = expected.challenge();
+    expected.absorb_frs(&proof.evaluations);
+    let nu = expected.challenge();
+    expected.absorb_point(&proof.quotient);
+    let zeta = expected.challenge();
+    // What is drawn next depends on W' too.
+    expected.absorb_point(&proof.linearised);
+    assert_eq!(transcript, expected);
+    let weights = folds::fold_weights(&folds::fold_points(z, 5), nu, zeta).unwrap();
+    assert_eq!(weights[0], terms.commitment);
+    assert_eq!(weights[1..], terms.folds);
+    assert_eq!((terms.quotient, terms.linearised), (-Fr::ONE, zeta));
+}
+
+#[test]
+fn terms_and_points_are_the_same_check() {
+    let srs = srs(Fr::from(11u8));
+    for variables in 1..=6 {
+        let proof = sample_proof(variables);
+        let point: Vec<Fr> = (0..variables).map(|i| Fr::from(i as u64 + 3)).collect();
+        let commitment = (srs.g1 * Fr::from(19u8)).into_affine();
+        let transcript = || KeccakTranscript::new(b"test");
+        let terms = pairing_terms(&point, Fr::from(9u8), &proof, &mut transcript()).unwrap();
+        let input = pairing_input(&srs, commitment, &point, Fr::from(9u8), &proof, &mut transcript()).unwrap();
+        let folds: G1Projective = proof.folds.iter().zip(&terms.folds).map(|(p, s)| *p * s).sum();
+        let left = commitment * terms.commitment
+            + folds
+            + proof.quotient * terms.quotient
+            + proof.linearised * terms.linearised
+            + srs.g1 * terms.generator;
+        assert_eq!(input, PairingInput { left: left.into_affine(), right: proof.linearised });
+    }
 }
 
 #[test]
@@ -126,9 +187,9 @@ proptest! {
     #[test]
     fn combining_is_the_sum_of_multiples(n in 1usize..70, special in 0usize..70) {
         let mut transcript = KeccakTranscript::new(b"scalars");
-        let mut scalars: Vec<Fr> = (0..n).map(|_| transcript.challenge("s")).collect();
+        let mut scalars: Vec<Fr> = (0..n).map(|_| transcript.challenge()).collect();
         let g = G1Affine::generator();
-        let mut points: Vec<G1Affine> = (0..n).map(|_| (g * transcript.challenge("p")).into_affine()).collect();
+        let mut points: Vec<G1Affine> = (0..n).map(|_| (g * transcript.challenge()).into_affine()).collect();
         if let Some(scalar) = scalars.get_mut(special) {
             *scalar = -Fr::ONE;
         }

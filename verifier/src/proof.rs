@@ -17,7 +17,7 @@ use crate::{
 /// First bytes of a proof file.
 pub const MAGIC: &[u8; 8] = b"ASSAYPRF";
 /// Version of the format.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// Most row commitments of one stack.
 pub const MAX_ROWS: usize = 1 << 20;
 /// Most messages of a proof.

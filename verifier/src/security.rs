@@ -4,7 +4,7 @@
 //! scalar field (Schwartz-Zippel). By Fiat-Shamir each of these becomes a work factor: an attacker may try one challenge
 //! per hash. The curve and the hashes add bounds of their own, and the level is the smallest of all.
 
-use crate::protocol::padded_bits;
+use crate::{opening::fold_count, protocol::padded_bits};
 use assay_circuits::{Op, Program};
 
 /// Bits of the scalar field's order: log2(r), rounded down to a tenth.
@@ -55,7 +55,7 @@ pub fn security(program: &Program, row_bits: usize) -> Security {
     let reduction = padded_bits(program.witness_bits, row_bits).max(padded_bits(program.model_bits, row_bits));
     // Degrees of the polynomials that must not vanish at a random point, step by step.
     let layers: f64 = (1..program.leaf_bits).map(|k| 3.0 * float(k) + 2.0).sum();
-    let row = float(row_bits);
+    let (row, folds) = (float(row_bits), float(fold_count(row_bits)));
     let degrees = [
         ("fingerprints: alpha and beta", 2.0 * lookups * rows.max(1.0) + lookups + rows),
         ("fraction tree: all layers", layers + 1.0),
@@ -65,7 +65,7 @@ pub fn security(program: &Program, row_bits: usize) -> Security {
         ("operand claims: rho", 2.0 * float(instances.len()).max(0.5)),
         ("opening reduction", 2.0 * float(reduction)),
         ("stacks: gamma", 1.0),
-        ("opening: folds, batching, linearisation", (row + SRS_BITS).exp2() + 3.0 * row + SRS_BITS.exp2()),
+        ("opening: folds, batching, linearisation", (row + SRS_BITS).exp2() + folds + 2.0 * row + SRS_BITS.exp2()),
     ];
     let mut terms: Vec<Term> =
         degrees.iter().map(|(name, d)| Term { name, bits: FIELD_BITS - d.max(1.0).log2() }).collect();

@@ -82,15 +82,22 @@ pub struct Transcript {
 /// The domain tag in the capacity: ASCII "assay.core.v1".
 pub const DOMAIN: &[u8] = b"assay.core.v1";
 
+/// ASCII as a big-endian number.
+pub fn domain_tag(ascii: &[u8]) -> Fr {
+    ascii.iter().fold(Fr::ZERO, |tag, b| tag * Fr::from(256u64) + Fr::from(*b))
+}
+
 impl Transcript {
     /// An empty transcript; `None` where the Poseidon parameters are missing.
     pub fn new() -> Option<Self> {
-        let mut tag = Fr::ZERO;
-        for b in DOMAIN {
-            tag = tag * Fr::from(256u64) + Fr::from(*b);
-        }
         let permutation = Permutation::standard()?;
-        Some(Self { permutation, state: [tag, Fr::ZERO, Fr::ZERO], absorbed: 0, available: 0, permutations: 0 })
+        Some(Self {
+            permutation,
+            state: [domain_tag(DOMAIN), Fr::ZERO, Fr::ZERO],
+            absorbed: 0,
+            available: 0,
+            permutations: 0,
+        })
     }
 
     fn permute(&mut self) {

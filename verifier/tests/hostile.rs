@@ -7,7 +7,7 @@ use assay_circuits::{
     graph::Node,
     ops::{AxisExpr, AxisScale, Concat, Contraction, Input, Linear, Lookup, Reshape, Transpose, Weight, Window},
 };
-use assay_verifier::{VerifyError, VerifyingKey, core::check_registration, meter::measure};
+use assay_verifier::{VerifyError, VerifyingKey, core::check_registration, meter::measure, protocol::Mode};
 use serde::Serialize;
 use support::{Lcg, two_layers, unregistered};
 
@@ -49,7 +49,7 @@ fn walk(graph: &Graph, batch: usize) -> Result<(), GraphError> {
     let inference = Program::inference(graph, batch, Visibility::default())?;
     let registration = Program::registration(graph)?;
     for p in [inference, registration] {
-        measure(&p, 8).map_err(|e| GraphError::Parameter(e.to_string()))?;
+        measure(&p, 8, Mode::Core).map_err(|e| GraphError::Parameter(e.to_string()))?;
     }
     Ok(())
 }

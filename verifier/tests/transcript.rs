@@ -8,7 +8,7 @@ use assay_verifier::{
     channel::{Channel, Check, ProtocolError},
     meter::{Step, measure},
     native::NativeChannel,
-    protocol,
+    protocol::{self, Mode},
 };
 use std::fmt::Write;
 use support::{identity, one_lookup, two_layers};
@@ -30,14 +30,15 @@ fn programs() -> Vec<(&'static str, Program, usize, usize)> {
 }
 
 /// The order of docs/protocol.md#transcript, written down again.
-fn order(p: &Program, rounds: usize, instances: usize) -> Vec<Step> {
+fn order(p: &Program, rounds: usize, instances: usize, mode: Mode) -> Vec<Step> {
     use Step::{Challenge, Observe, Receive};
     let children = ["p0", "p1", "q0", "q1"].map(Receive);
     let sumcheck = |rounds: usize| {
         let round = [Receive("h(0)"), Receive("h(inf)"), Challenge("r")];
         std::iter::repeat_n(round, rounds).flatten().collect::<Vec<_>>()
     };
-    let mut out = vec![Observe("statement"), Challenge("alpha"), Challenge("beta")];
+    let mut out = if mode == Mode::Hiding { vec![Receive("salt")] } else { vec![] };
+    out.extend([Observe("statement"), Challenge("alpha"), Challenge("beta")]);
     out.extend(children.clone());
     out.extend([Step::Check(Check::LookupSum), Challenge("tau")]);
     for layer in 1..p.leaf_bits {
@@ -58,15 +59,19 @@ fn order(p: &Program, rounds: usize, instances: usize) -> Vec<Step> {
         out.extend([Step::Check(Check::Bilinear), Challenge("rho")]);
     }
     out.extend(sumcheck(p.witness_bits.max(p.model_bits).max(ROW_BITS)));
-    out.extend([Receive("f(x)"), Receive("W(x)"), Step::Check(Check::Reduction), Challenge("gamma")]);
+    out.extend([Receive("f(x)"), Receive("W(x)"), Step::Check(Check::Reduction)]);
+    out.extend((mode == Mode::Hiding).then_some(Receive("s(x)")));
+    out.push(Challenge("gamma"));
     out
 }
 
 #[test]
 fn the_order_is_the_documented_one() {
-    for (name, program, rounds, instances) in programs() {
-        let (cost, steps) = measure(&program, ROW_BITS).unwrap();
-        assert_eq!(steps, order(&program, rounds, instances), "{name}");
+    for ((name, program, rounds, instances), mode) in
+        programs().into_iter().flat_map(|p| [(p.clone(), Mode::Core), (p, Mode::Hiding)])
+    {
+        let (cost, steps) = measure(&program, ROW_BITS, mode).unwrap();
+        assert_eq!(steps, order(&program, rounds, instances, mode), "{name}");
         let count = |f: &dyn Fn(&Step) -> bool| steps.iter().filter(|s| f(s)).count();
         assert_eq!(cost.messages, count(&|s| matches!(s, Step::Receive(_))));
         assert_eq!(cost.challenges, count(&|s| matches!(s, Step::Challenge(_))));
@@ -78,7 +83,7 @@ fn the_order_is_the_documented_one() {
 #[test]
 fn every_message_is_answered() {
     for (name, program, ..) in programs() {
-        let (_, steps) = measure(&program, ROW_BITS).unwrap();
+        let (_, steps) = measure(&program, ROW_BITS, Mode::Core).unwrap();
         let last = steps.iter().rposition(|s| matches!(s, Step::Receive(_))).unwrap();
         assert!(steps[last..].iter().any(|s| matches!(s, Step::Challenge("gamma"))), "{name}");
         assert!(matches!(steps.last(), Some(Step::Challenge(_))), "{name}");
@@ -90,7 +95,7 @@ fn every_message_is_answered() {
 #[test]
 fn inventory() {
     let (_, program, ..) = programs().swap_remove(0);
-    let (cost, steps) = measure(&program, ROW_BITS).unwrap();
+    let (cost, steps) = measure(&program, ROW_BITS, Mode::Core).unwrap();
     let mut out = String::new();
     for s in &steps {
         match s {
@@ -130,6 +135,10 @@ impl Channel for Recording<'_> {
         self.native.challenge(label)
     }
 
+    fn public(&mut self, zeta: &Fr) -> Result<Fr, ProtocolError> {
+        self.native.public(zeta)
+    }
+
     fn invert(&mut self, label: &'static str, value: &Fr) -> Result<Fr, ProtocolError> {
         self.native.invert(label, value)
     }
@@ -144,13 +153,12 @@ impl Channel for Recording<'_> {
 #[test]
 fn the_native_verifier_keeps_the_meters_order() {
     for (name, program, ..) in programs() {
-        let (cost, steps) = measure(&program, ROW_BITS).unwrap();
+        let (cost, steps) = measure(&program, ROW_BITS, Mode::Core).unwrap();
         let messages: Vec<Fr> = (0..cost.messages as u64).map(|i| Fr::from(i * i + 3)).collect();
-        let native = NativeChannel::new(&messages).unwrap();
+        let public: Vec<Vec<i64>> = program.public.iter().map(|p| vec![1; p.shape.iter().product()]).collect();
+        let native = NativeChannel::new(&messages, &public).unwrap();
         let mut channel = Recording { native, steps: vec![], failed: 0 };
-        let public: Vec<Vec<Fr>> =
-            program.public.iter().map(|p| vec![Fr::from(1u8); p.shape.iter().product()]).collect();
-        protocol::verify(&mut channel, &program, ROW_BITS, &Fr::from(9u8), &public).unwrap();
+        protocol::verify(&mut channel, &program, ROW_BITS, Mode::Core, &Fr::from(9u8)).unwrap();
         assert_eq!(channel.steps, steps, "{name}");
         assert_eq!(channel.native.unread(), 0, "{name}");
         assert_eq!(channel.native.permutations(), cost.permutations, "{name}");

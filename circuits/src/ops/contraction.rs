@@ -76,6 +76,19 @@ pub struct AxisRows<E> {
     pub rows: Vec<Vec<(usize, E)>>,
     /// Extent of the axis.
     pub len: usize,
+    /// Where the weights are known to be an eq table.
+    pub eq: AxisEq<E>,
+}
+
+/// What is known about the weights of an operand axis.
+#[derive(Clone, Debug)]
+pub enum AxisEq<E> {
+    /// Nothing.
+    Unknown,
+    /// The axis is one sumcheck index: at the sumcheck's point the weights are the eq table of its coordinates.
+    Variable,
+    /// The axis is one index of the output: the weights are the eq table of this point.
+    Point(Vec<E>),
 }
 
 impl Contraction {
@@ -225,10 +238,10 @@ impl Contraction {
         for (a, axis) in self.operand(side).iter().enumerate() {
             let indices: Vec<usize> = axis.terms.iter().map(|(i, _)| *i).collect();
             let variables: Vec<usize> = indices.iter().copied().filter(|i| shared.contains(i)).collect();
-            let mut homes: Vec<(&[E], &AxisExpr)> = Vec::new();
+            let mut homes: Vec<(usize, &[E], &AxisExpr)> = Vec::new();
             for (o, expr) in self.out.iter().enumerate() {
                 if self.home(o)? == Some((side, a)) {
-                    homes.push((f.single(o)?, expr));
+                    homes.push((o, f.single(o)?, expr));
                 }
             }
             let row_count: usize = variables.iter().map(|i| self.extents[*i]).product();
@@ -245,7 +258,7 @@ impl Contraction {
                 let Some(p) = usize::try_from(p).ok().filter(|p| *p < operand[a]) else { continue };
                 let row = variables.iter().fold(0, |r, i| r * self.extents[*i] + value[*i]);
                 let mut weight: Option<E> = None;
-                for (w, expr) in &homes {
+                for (_, w, expr) in &homes {
                     let k = expr.terms.iter().fold(0, |k, (i, s)| k + *s as usize * value[*i]);
                     let factor = w.get(k).cloned().ok_or(GraphError::Length { expected: k + 1, got: w.len() })?;
                     weight = Some(match weight {
@@ -255,18 +268,29 @@ impl Contraction {
                 }
                 rows[row].push((p, weight.unwrap_or_else(E::one)));
             }
-            out.push(AxisRows { variables, rows, len: operand[a] });
+            let eq = match (axis.terms.as_slice(), homes.as_slice()) {
+                ([(i, 1)], _) if axis.offset != 0 || self.extents[*i] != operand[a] => AxisEq::Unknown,
+                ([(i, 1)], []) if variables == [*i] => AxisEq::Variable,
+                ([_], [(o, _, expr)]) if variables.is_empty() && expr.terms.len() == 1 => {
+                    f.factor_of(*o).and_then(|(k, _)| f.factors[k].eq.clone()).map_or(AxisEq::Unknown, AxisEq::Point)
+                }
+                _ => AxisEq::Unknown,
+            };
+            out.push(AxisRows { variables, rows, len: operand[a], eq });
         }
         // Output axes of extent one that belong to no index contribute a scalar, and so does an output without axes; the
         // first operand takes it.
         if side == Side::Lhs {
             scalars.extend(f.factors.iter().filter(|x| x.axes.is_empty()).flat_map(|x| x.weights.iter().cloned()));
             for (o, expr) in self.out.iter().enumerate() {
-                if expr.terms.is_empty() {
+                if expr.terms.is_empty() && f.factor_of(o).is_none_or(|(k, _)| !f.factors[k].is_unit()) {
                     scalars.push(f.single(o)?.first().cloned().unwrap_or_else(E::one));
                 }
             }
             if let Some(first) = out.first_mut() {
+                if !scalars.is_empty() {
+                    first.eq = AxisEq::Unknown;
+                }
                 for s in scalars {
                     first.rows.iter_mut().flatten().for_each(|(_, w)| *w = w.clone() * s.clone());
                 }
@@ -279,17 +303,23 @@ impl Contraction {
 
     /// The functional on one operand at the sumcheck's point; `point` has [`Contraction::rounds`] coordinates.
     pub fn operand_functional<E: Ring>(&self, rows: &[AxisRows<E>], point: &[E]) -> Functional<E> {
-        let mut tables: Vec<Option<Vec<E>>> = vec![None; self.extents.len()];
+        let mut points: Vec<Option<&[E]>> = vec![None; self.extents.len()];
         let mut start = 0;
         for i in self.variables() {
             let bits = index_bits(self.extents[i]);
-            tables[i] = Some(eq_table(point.get(start..start + bits).unwrap_or(&[])));
+            points[i] = Some(point.get(start..start + bits).unwrap_or(&[]));
             start += bits;
         }
+        let tables: Vec<Option<Vec<E>>> = points.iter().map(|p| p.map(eq_table)).collect();
         let factors = rows
             .iter()
             .enumerate()
             .map(|(a, axis)| {
+                match (&axis.eq, axis.variables.first().and_then(|i| points[*i])) {
+                    (AxisEq::Variable, Some(point)) => return Factor::eq(a, point, axis.len),
+                    (AxisEq::Point(point), _) => return Factor::eq(a, point, axis.len),
+                    _ => {}
+                }
                 let mut weights: Vec<Option<E>> = vec![None; axis.len];
                 for (r, row) in axis.rows.iter().enumerate() {
                     let mut scale: Option<E> = None;
@@ -315,7 +345,7 @@ impl Contraction {
                         });
                     }
                 }
-                Factor { axes: vec![a], weights: weights.into_iter().map(|w| w.unwrap_or_else(E::zero)).collect() }
+                Factor::dense(vec![a], weights.into_iter().map(|w| w.unwrap_or_else(E::zero)).collect())
             })
             .collect();
         Functional { factors }

@@ -12,7 +12,7 @@ use super::LinearPullback;
 use crate::{
     error::GraphError,
     functional::{Factor, Functional},
-    ring::Ring,
+    ring::{Ring, index_bits},
     tensor::{MAX_EXTENT, element_count},
 };
 use serde::{Deserialize, Serialize};
@@ -73,6 +73,25 @@ fn groups(input: &[usize], output: &[usize]) -> Vec<(usize, usize, usize, usize)
     out
 }
 
+/// A factor over the entries of a group, on the axes that carry them: an eq table over whole axes splits into one for each.
+fn spread<E: Ring>(joined: Factor<E>, axes: Vec<usize>, input: &[usize]) -> Vec<Factor<E>> {
+    let whole = axes.iter().skip(1).all(|a| input[*a].is_power_of_two());
+    let (Some(point), true) = (&joined.eq, whole) else {
+        return vec![Factor::dense(axes, joined.weights)];
+    };
+    if let [axis] = axes.as_slice() {
+        return vec![Factor { axes: vec![*axis], ..joined }];
+    }
+    let mut rest = point.as_slice();
+    let mut out = Vec::with_capacity(axes.len());
+    for a in axes {
+        let (here, behind) = rest.split_at(index_bits(input[a]));
+        out.push(Factor::eq(a, here, input[a]));
+        rest = behind;
+    }
+    out
+}
+
 /// Carries a functional on the output shape to the input shape.
 pub(crate) fn pullback<E: Ring>(
     input: &[usize],
@@ -102,7 +121,7 @@ pub(crate) fn pullback<E: Ring>(
             f.factors.iter().filter(|x| x.axes.iter().any(|a| (o0..o1).contains(a))).collect();
         if i0 == i1 {
             // Output axes of extent one with no counterpart: a scalar.
-            for m in members {
+            for m in members.into_iter().filter(|m| !m.is_unit()) {
                 let w = m.weights[0].clone();
                 scalar = Some(scalar.map_or(w.clone(), |s| s * w));
             }
@@ -110,7 +129,7 @@ pub(crate) fn pullback<E: Ring>(
         }
         if o0 == o1 {
             for a in i0..i1 {
-                factors.push(Factor { axes: vec![a], weights: vec![E::one()] });
+                factors.push(Factor::eq(a, &[], 1));
             }
             continue;
         }
@@ -128,18 +147,19 @@ pub(crate) fn pullback<E: Ring>(
         }
         for a in i0..i1 {
             if !carrying.contains(&a) {
-                factors.push(Factor { axes: vec![a], weights: vec![E::one()] });
+                factors.push(Factor::eq(a, &[], 1));
             }
         }
-        factors.push(Factor { axes: carrying, weights: joined.weights });
+        factors.extend(spread(joined, carrying, input));
     }
     if let Some(s) = scalar {
         match factors.first_mut() {
-            Some(first) => first.weights.iter_mut().for_each(|w| *w = w.clone() * s.clone()),
+            Some(first) => {
+                first.weights.iter_mut().for_each(|w| *w = w.clone() * s.clone());
+                first.eq = None;
+            }
             None => {
-                return Ok(LinearPullback::one(Functional {
-                    factors: vec![Factor { axes: vec![], weights: vec![s] }],
-                }));
+                return Ok(LinearPullback::one(Functional { factors: vec![Factor::dense(vec![], vec![s])] }));
             }
         }
     }

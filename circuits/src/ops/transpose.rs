@@ -53,7 +53,7 @@ impl Transpose {
         let factors = f
             .factors
             .iter()
-            .map(|x| Factor { axes: x.axes.iter().map(|a| self.permutation[*a]).collect(), weights: x.weights.clone() })
+            .map(|x| Factor { axes: x.axes.iter().map(|a| self.permutation[*a]).collect(), ..x.clone() })
             .collect();
         LinearPullback::one(Functional { factors }.sorted())
     }

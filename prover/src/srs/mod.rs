@@ -6,6 +6,7 @@
 
 mod development;
 mod file;
+mod lagrange;
 mod ptau;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,8 @@ use ark_ec::AffineRepr;
 use assay_verifier::{curve::CodecError, opening::VerifierSrs};
 use thiserror::Error;
 
+pub use development::DEVELOPMENT_SEED;
+use development::development_tau;
 pub use ptau::import_ptau;
 
 /// The largest power of two of G1 points that any public ceremony offers.

@@ -35,8 +35,18 @@ pub struct OpeningClaim<E> {
     pub low: Vec<E>,
     /// Separates the stacks.
     pub gamma: E,
-    /// `f(x) + gamma * W(x)`.
+    /// `f(x) + gamma * W(x)`, and `gamma^2 * s(x)` where there is a mask row.
     pub value: E,
+}
+
+/// What the prover's messages may reveal (docs/protocol.md#hiding).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// Messages are shown to the verifier. Sound, not hiding.
+    Core,
+    /// Messages stay inside a circuit: a random salt is absorbed before all else, and the opened row carries a mask row `s`
+    /// with weight `gamma^2`, whose value at the point is absorbed before `gamma` is drawn.
+    Hiding,
 }
 
 /// Index bits of a stack once it is cut in rows of `2^row_bits`.
@@ -44,17 +54,17 @@ pub fn padded_bits(stack_bits: usize, row_bits: usize) -> usize {
     stack_bits.max(row_bits)
 }
 
-/// Runs the verifier. `statement` is the digest of everything both sides know; `public` holds the values of
-/// [`Program::public`], entry by entry.
+/// Runs the verifier. `statement` is the digest of everything both sides know, the values of [`Program::public`] included,
+/// which the channel holds.
 pub fn verify<C: Channel>(
     channel: &mut C,
     program: &Program,
     row_bits: usize,
+    mode: Mode,
     statement: &C::Elem,
-    public: &[Vec<C::Elem>],
 ) -> Result<OpeningClaim<C::Elem>, ProtocolError> {
-    if public.len() != program.public.len() {
-        return Err(ProtocolError::Public { expected: program.public.len(), got: public.len() });
+    if mode == Mode::Hiding {
+        channel.receive("salt")?;
     }
     channel.observe("statement", statement)?;
     let alpha = channel.challenge("alpha")?;
@@ -63,6 +73,7 @@ pub fn verify<C: Channel>(
     let zeta = channel.challenge("zeta")?;
     let lambda = channel.challenge("lambda")?;
     let challenges = root::Challenges { alpha, beta, zeta, lambda };
+    let public = channel.public(&challenges.zeta)?;
     let root = root::build(program, &leaf, &challenges, public)?;
     let (instances, mut claim) = root.pull_back(program)?;
     if !instances.is_empty() {
@@ -72,7 +83,7 @@ pub fn verify<C: Channel>(
         let rho = channel.challenge("rho")?;
         bilinear::add_operand_claims(program, &instances, &operands, &rho, &mut claim)?;
     }
-    reduction::verify(channel, program, row_bits, claim)
+    reduction::verify(channel, program, row_bits, mode, claim)
 }
 
 /// A looked-up item of the layout, or an error instead of a panic.

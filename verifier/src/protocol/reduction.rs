@@ -5,14 +5,14 @@
 //! `Omega(x)`, which the verifier computes from the short weight vectors.
 
 use super::{
-    OpeningClaim, get, half_power, padded_bits,
+    Mode, OpeningClaim, get, half_power, padded_bits,
     root::{LinearClaim, TensorTerm},
     split, sumcheck,
 };
 use crate::channel::{Channel, Check, ProtocolError};
 use assay_circuits::{
-    Program, Ring, TensorRole,
-    ring::{eq_at, eq_table, index_bits},
+    Factor, Program, Ring, TensorRole,
+    ring::{dot, eq_at, eq_pair, eq_table, index_bits},
 };
 
 /// Runs the reduction and returns what is left for the opening.
@@ -20,6 +20,7 @@ pub fn verify<C: Channel>(
     channel: &mut C,
     program: &Program,
     row_bits: usize,
+    mode: Mode,
     claim: LinearClaim<C::Elem>,
 ) -> Result<OpeningClaim<C::Elem>, ProtocolError> {
     let witness_bits = padded_bits(program.witness_bits, row_bits);
@@ -36,8 +37,16 @@ pub fn verify<C: Channel>(
     let expected = half_power::<C::Elem>(rounds.saturating_sub(witness_bits)) * (f.clone() * omega_f)
         + half_power::<C::Elem>(rounds.saturating_sub(model_bits)) * (w.clone() * omega_w);
     channel.assert_zero(Check::Reduction, expected - last)?;
+    let mask = match mode {
+        Mode::Core => None,
+        Mode::Hiding => Some(channel.receive("s(x)")?),
+    };
     let gamma = channel.challenge("gamma")?;
-    let value = f + gamma.clone() * w;
+    let mut combined = w;
+    if let Some(s) = mask {
+        combined = combined + gamma.clone() * s;
+    }
+    let value = f + gamma.clone() * combined;
     let (witness_high, low) = split(witness_point, witness_bits.saturating_sub(row_bits))?;
     let (model_high, _) = split(model_point, model_bits.saturating_sub(row_bits))?;
     Ok(OpeningClaim {
@@ -49,10 +58,23 @@ pub fn verify<C: Channel>(
     })
 }
 
-/// Eq tables of a tensor's axes at the stack's point, and the weight of its place.
-struct Place<E> {
+/// The weight of a tensor's place in its stack, the stack's point along each axis, and eq tables of those that are needed.
+struct Place<'a, E> {
     weight: E,
-    axes: Vec<Vec<E>>,
+    points: Vec<(&'a [E], usize)>,
+    tables: Vec<Option<Vec<E>>>,
+}
+
+impl<E: Ring> Place<'_, E> {
+    fn table(&mut self, axis: usize) -> Result<&[E], ProtocolError> {
+        let (point, extent) = *get(&self.points, axis)?;
+        let slot = self.tables.get_mut(axis).ok_or(ProtocolError::Layout("axis"))?;
+        Ok(slot.get_or_insert_with(|| {
+            let mut table = eq_table(point);
+            table.truncate(extent);
+            table
+        }))
+    }
 }
 
 /// The multilinear extension of the sum of all terms of one stack, at a point.
@@ -62,7 +84,7 @@ pub fn omega_at<E: Ring>(
     role: TensorRole,
     point: &[E],
 ) -> Result<E, ProtocolError> {
-    let mut places: Vec<Option<Place<E>>> = program.tensors.iter().map(|_| None).collect();
+    let mut places: Vec<Option<Place<'_, E>>> = program.tensors.iter().map(|_| None).collect();
     let mut acc = E::zero();
     for t in terms {
         let tensor = get(&program.tensors, t.tensor)?;
@@ -76,35 +98,42 @@ pub fn omega_at<E: Ring>(
                 let bits = tensor.bits();
                 let (high, mut rest) = split(point, point.len().saturating_sub(bits))?;
                 let index = tensor.offset.checked_shr(u32::try_from(bits).unwrap_or(u32::MAX)).unwrap_or(0);
-                let mut axes = Vec::with_capacity(tensor.shape.len());
+                let mut points = Vec::with_capacity(tensor.shape.len());
                 for extent in &tensor.shape {
                     let (here, behind) = split(rest, index_bits(*extent))?;
-                    let mut table = eq_table(here);
-                    table.truncate(*extent);
-                    axes.push(table);
+                    points.push((here, *extent));
                     rest = behind;
                 }
-                slot.insert(Place { weight: eq_at(high, index), axes })
+                let tables = vec![None; points.len()];
+                slot.insert(Place { weight: eq_at(high, index), points, tables })
             }
         };
         let mut value = t.coefficient.clone() * place.weight.clone();
         for factor in &t.functional.factors {
-            value = value * factor_at(factor, &place.axes)?;
+            value = value * factor_at(factor, place)?;
         }
         acc = acc + value;
     }
     Ok(acc)
 }
 
-/// `sum_i weights[i] * prod_axis eq_axis[i_axis]`: one axis after the other, the last first.
-fn factor_at<E: Ring>(factor: &assay_circuits::Factor<E>, axes: &[Vec<E>]) -> Result<E, ProtocolError> {
+/// `sum_i weights[i] * prod_axis eq_axis[i_axis]`: in closed form for an eq table, or one axis after the other, the last
+/// first.
+fn factor_at<E: Ring>(factor: &Factor<E>, place: &mut Place<'_, E>) -> Result<E, ProtocolError> {
+    if let (Some(point), [axis]) = (&factor.eq, factor.axes.as_slice()) {
+        let (here, extent) = *get(&place.points, *axis)?;
+        if point.len() != here.len() || factor.weights.len() != extent {
+            return Err(ProtocolError::Layout("weights do not fit an axis"));
+        }
+        return Ok(eq_pair(point, here, extent));
+    }
     let mut values = factor.weights.clone();
     for a in factor.axes.iter().rev() {
-        let table = get(axes, *a)?;
+        let table = place.table(*a)?;
         if table.is_empty() || !values.len().is_multiple_of(table.len()) {
             return Err(ProtocolError::Layout("weights do not fit an axis"));
         }
-        values = values.chunks(table.len()).map(|c| assay_circuits::ring::dot(c, table)).collect();
+        values = values.chunks(table.len()).map(|c| dot(c, table)).collect();
     }
     match values.as_slice() {
         [v] => Ok(v.clone()),

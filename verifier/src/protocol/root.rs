@@ -4,10 +4,10 @@
 use super::{bilinear::Instance, get, gkr::LeafClaim, split};
 use crate::channel::ProtocolError;
 use assay_circuits::{
-    Functional, NodeId, Program, Ring,
+    Factor, Functional, NodeId, Program, Ring,
     program::{BlockValues, Source},
     pullback::{Term, pull_back},
-    ring::{eq_at, eq_table, index_bits, sum},
+    ring::{eq_at, eq_below, index_bits},
 };
 
 /// The challenges that enter the root claim.
@@ -57,27 +57,28 @@ pub struct Root<E> {
 /// The eq functional of a tensor at a point of its padded index bits, cut to the real extents.
 pub fn eq_functional<E: Ring>(shape: &[usize], point: &[E]) -> Result<Functional<E>, ProtocolError> {
     let mut rest = point;
-    let mut axes = Vec::with_capacity(shape.len());
-    for extent in shape {
+    let mut factors = Vec::with_capacity(shape.len());
+    for (axis, extent) in shape.iter().enumerate() {
         let (here, behind) = split(rest, index_bits(*extent))?;
-        let mut table = eq_table(here);
-        table.truncate(*extent);
-        axes.push(table);
+        factors.push(Factor::eq(axis, here, *extent));
         rest = behind;
     }
-    Ok(Functional::from_axes(axes))
+    Ok(Functional { factors })
 }
 
-/// The value of eq on the real extents: the multilinear extension of the indicator of real entries.
-fn mask<E: Ring>(f: &Functional<E>) -> E {
+/// The sum of eq over the real extents: the multilinear extension of the indicator of real entries.
+fn mask<E: Ring>(shape: &[usize], point: &[E]) -> Result<E, ProtocolError> {
     let mut acc = E::one();
-    for factor in &f.factors {
+    let mut rest = point;
+    for extent in shape {
+        let (here, behind) = split(rest, index_bits(*extent))?;
         // A full axis sums to one by construction.
-        if !factor.weights.len().is_power_of_two() {
-            acc = acc * sum(&factor.weights);
+        if !extent.is_power_of_two() {
+            acc = acc * eq_below(here, *extent);
         }
+        rest = behind;
     }
-    acc
+    Ok(acc)
 }
 
 /// `sum_i 2^(bits-1-i) * point_i`: the index as a multilinear polynomial.
@@ -111,12 +112,12 @@ pub fn power_functional<E: Ring>(shape: &[usize], zeta: &E) -> Functional<E> {
 ///
 /// The denominators are `alpha - [key + beta value + beta^2 tag]`, the bracket being absent on padding; so
 /// `alpha - q(r)` is a linear claim on keys, values and tags. The numerators are 1 on real lookups and minus the
-/// multiplicity on table rows.
+/// multiplicity on table rows. `public` is `sum_i zeta^i public_i` over all public values.
 pub fn build<E: Ring>(
     program: &Program,
     leaf: &LeafClaim<E>,
     challenges: &Challenges<E>,
-    public: &[Vec<E>],
+    public: E,
 ) -> Result<Root<E>, ProtocolError> {
     let Challenges { alpha, beta, zeta, lambda } = challenges;
     let beta2 = beta.clone() * beta.clone();
@@ -131,7 +132,7 @@ pub fn build<E: Ring>(
     for s in &program.segments {
         let (weight, low) = place(s.leaf, s.bits())?;
         let functional = eq_functional(&s.shape, low)?;
-        let real = weight.clone() * mask(&functional);
+        let real = weight.clone() * mask(&s.shape, low)?;
         let block = get(&program.blocks, s.block)?;
         let (c, exponent) = s.key_constant;
         let constant =
@@ -160,7 +161,7 @@ pub fn build<E: Ring>(
     }
     for b in &program.blocks {
         let (weight, low) = place(b.leaf, b.bits)?;
-        let functional = Functional::from_axes(vec![eq_table(low)]);
+        let functional = Functional { factors: vec![Factor::eq(0, low, 1 << b.bits.min(63))] };
         let mut known = E::from_i128(i128::from(b.key_min)) + index_polynomial(low);
         known = known + beta2.clone() * E::from_i128(i128::from(b.tag));
         match b.values {
@@ -174,41 +175,34 @@ pub fn build<E: Ring>(
         root.value = root.value - weight.clone() * known;
         root.tensors.push(TensorTerm { tensor: b.multiplicity, coefficient: weight * lambda.clone(), functional });
     }
-    add_public(program, zeta, &(lambda.clone() * lambda.clone()), public, &mut root)?;
+    add_public(program, zeta, lambda.clone() * lambda.clone(), public, &mut root);
     Ok(root)
 }
 
-/// Adds `scale * zeta^start * sum_i zeta^i * (value_i - public_i) = 0` for each public tensor, `start` running on.
-fn add_public<E: Ring>(
-    program: &Program,
-    zeta: &E,
-    scale: &E,
-    public: &[Vec<E>],
-    root: &mut Root<E>,
-) -> Result<(), ProtocolError> {
-    let mut scale = scale.clone();
-    for (p, values) in program.public.iter().zip(public) {
-        let count: usize = p.shape.iter().product();
-        if count != values.len() {
-            return Err(ProtocolError::Public { expected: count, got: values.len() });
-        }
-        let (coefficient, functional) = (scale.clone(), power_functional(&p.shape, zeta));
+/// Adds `scale * sum_i zeta^i (value_i - public_i) = 0` over all public tensors, `i` running on.
+fn add_public<E: Ring>(program: &Program, zeta: &E, scale: E, public: E, root: &mut Root<E>) {
+    root.value = root.value.clone() + scale.clone() * public;
+    let mut coefficient = scale;
+    for p in &program.public {
+        let functional = power_functional(&p.shape, zeta);
+        let mut step = zeta.clone();
         match p.source {
-            Source::Node(node) => root.nodes.push(Term { node, coefficient, functional }),
-            Source::Tensor(tensor) => root.tensors.push(TensorTerm { tensor, coefficient, functional }),
+            Source::Node(node) => root.nodes.push(Term { node, coefficient: coefficient.clone(), functional }),
+            Source::Tensor(tensor) => {
+                root.tensors.push(TensorTerm { tensor, coefficient: coefficient.clone(), functional });
+            }
         }
-        let mut acc = E::zero();
-        for v in values.iter().rev() {
-            acc = acc * zeta.clone() + v.clone();
+        // zeta^count by squaring.
+        let count: usize = p.shape.iter().product();
+        let mut rest = count;
+        while rest > 0 {
+            if rest & 1 == 1 {
+                coefficient = coefficient * step.clone();
+            }
+            step = step.clone() * step;
+            rest >>= 1;
         }
-        root.value = root.value.clone() + scale.clone() * acc;
-        let mut step = E::one();
-        for _ in 0..count {
-            step = step * zeta.clone();
-        }
-        scale = scale * step;
     }
-    Ok(())
 }
 
 impl<E: Ring> Root<E> {

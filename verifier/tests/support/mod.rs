@@ -5,7 +5,7 @@ use ark_ec::{AffineRepr, CurveGroup};
 use assay_circuits::{Graph, GraphBuilder, Op, Table, Visibility, model::TensorSpec, ops::Contraction};
 use assay_verifier::{
     Fr, G1Affine, G2Affine, VerifyingKey,
-    opening::{OpeningProof, VerifierSrs},
+    opening::{OpeningProof, VerifierSrs, evaluation_count},
     proof::Argument,
 };
 
@@ -55,8 +55,8 @@ pub fn identity() -> Graph {
 pub fn empty_argument(row_bits: usize) -> Argument {
     let zero = G1Affine::identity();
     let opening = OpeningProof {
-        folds: vec![zero; row_bits.saturating_sub(1)],
-        evaluations: vec![Fr::from(0u8); row_bits],
+        folds: vec![zero; OpeningProof::fold_commitments(row_bits)],
+        evaluations: vec![Fr::from(0u8); evaluation_count(row_bits)],
         quotient: zero,
         linearised: zero,
     };

@@ -326,8 +326,9 @@ impl Forge {
         let leaf = self.tree(self.leaves(alpha, beta), &mut t);
         let (zeta, lambda) = (t.challenge("zeta"), t.challenge("lambda"));
         let challenges = root::Challenges { alpha, beta, zeta, lambda };
-        let public: Vec<Vec<Fr>> = self.public.iter().map(|v| v.iter().map(|x| fr(*x)).collect()).collect();
-        let root = root::build(&self.program, &leaf, &challenges, &public).unwrap();
+        let values = self.public.iter().flatten();
+        let public = values.rev().fold(Fr::ZERO, |acc, v| acc * zeta + fr(*v));
+        let root = root::build(&self.program, &leaf, &challenges, public).unwrap();
         let (instances, mut claim) = root.pull_back(&self.program).unwrap();
         if !instances.is_empty() {
             let operands = self.bilinear(&instances, &mut claim, &mut t);
@@ -350,8 +351,8 @@ impl Forge {
         }
         let points: Vec<G1Affine> = rows.iter().chain(&self.model_rows).copied().collect();
         let commitment = combine_rows(&points, &[c, c_model].concat()).unwrap().into_affine();
-        let mut t2 = opening_transcript(&digest, &claim);
-        let opened = opening::open(&self.bases, commitment, &h, &claim.low, &mut t2).unwrap();
+        let mut t2 = opening_transcript(&digest, &claim, commitment);
+        let opened = opening::open(&self.bases, &h, &claim.low, &mut t2).unwrap();
         Argument { row_bits: self.row_bits, rows, messages: t.messages, opening: opened.proof }
     }
 }

@@ -1,0 +1,255 @@
+//! Failures: what is wrong, where, and what to do about it.
+
+use crate::abi::Revert;
+use alloy_primitives::{Address, B256, U256};
+use std::path::PathBuf;
+
+/// Why something on a chain could not be done. Addresses of nodes are shown without user names, passwords, paths and
+/// queries, which may hold secrets; private keys and passwords never appear.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Not an address of a node.
+    #[error("not the address of a node: {0}; give one like http://127.0.0.1:8545 or https://host/path")]
+    Url(String),
+    /// No connection, or it broke.
+    #[error("the node at {endpoint} cannot be reached: {reason}; check that it runs and that the address is right")]
+    Unreachable {
+        /// The node.
+        endpoint: String,
+        /// What the connection says.
+        reason: String,
+    },
+    /// A request was not answered in time.
+    #[error("the node at {endpoint} did not answer within {seconds} s; try again, or use another node")]
+    Timeout {
+        /// The node.
+        endpoint: String,
+        /// The limit.
+        seconds: u64,
+    },
+    /// Not a success in HTTP.
+    #[error("the node at {endpoint} answered with HTTP status {status}{}", http_hint(*.status))]
+    Status {
+        /// The node.
+        endpoint: String,
+        /// Three digits.
+        status: u16,
+    },
+    /// An answer longer than is read.
+    #[error("the node at {endpoint} sent an answer of more than {limit} bytes; no answer to assay is that long")]
+    TooLarge {
+        /// The node.
+        endpoint: String,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// An answer that makes no sense.
+    #[error("the node at {endpoint} sent a bad answer: {what}; is it an Ethereum JSON-RPC node?")]
+    BadAnswer {
+        /// The node.
+        endpoint: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The node refused a request.
+    #[error("the node at {endpoint} refused {method}: {message} (code {code})")]
+    Refused {
+        /// The node.
+        endpoint: String,
+        /// The JSON-RPC method.
+        method: &'static str,
+        /// The JSON-RPC error code.
+        code: i64,
+        /// What the node says.
+        message: String,
+    },
+    /// Another chain than the one that was asked for.
+    #[error("the node at {endpoint} is on chain {found}, not {expected}; use a node of chain {expected}")]
+    WrongChain {
+        /// The node.
+        endpoint: String,
+        /// The chain that was asked for.
+        expected: u64,
+        /// The chain it is on.
+        found: u64,
+    },
+    /// A call reverted, or a transaction would.
+    #[error("{action} at {address} on {place} reverts: {revert}")]
+    Reverted {
+        /// What was tried.
+        action: &'static str,
+        /// The contract; the zero address for a deployment.
+        address: Address,
+        /// The chain.
+        place: String,
+        /// The reason.
+        revert: Revert,
+    },
+    /// A transaction that is part of the chain has failed.
+    #[error("transaction {hash} on {place} was included and reverted: {revert}; its gas ({gas_used}) is spent")]
+    Failed {
+        /// The transaction.
+        hash: B256,
+        /// The chain.
+        place: String,
+        /// The reason.
+        revert: Revert,
+        /// Gas charged.
+        gas_used: u64,
+    },
+    /// The account cannot pay.
+    #[error("account {account} on {place} has {balance} wei and needs up to {needed}; send it more")]
+    InsufficientFunds {
+        /// Who sends.
+        account: Address,
+        /// The chain.
+        place: String,
+        /// What the account has.
+        balance: U256,
+        /// Value and the most the gas can cost.
+        needed: U256,
+    },
+    /// The node asks more for gas than is allowed.
+    #[error("the node at {endpoint} asks {asked} wei per gas and at most {limit} is allowed; wait, or raise the limit")]
+    FeeTooHigh {
+        /// The node.
+        endpoint: String,
+        /// Wei per gas.
+        asked: u128,
+        /// Wei per gas.
+        limit: u128,
+    },
+    /// A transaction needs more gas than the chain allows for one.
+    #[error("a transaction on {place} needs more than {limit} gas; the chain allows no more in one transaction")]
+    GasLimit {
+        /// The chain.
+        place: String,
+        /// The limit.
+        limit: u64,
+    },
+    /// A transaction that the EVM does not take.
+    #[error("{place} does not take the transaction: {reason}")]
+    Rejected {
+        /// The chain.
+        place: String,
+        /// Why.
+        reason: String,
+    },
+    /// Sent, and no receipt in time.
+    #[error(
+        "transaction {hash} was sent to the node at {endpoint} and is not included after {seconds} s; \
+         it may still be: look it up before sending again{}", .last.as_ref().map(|l| format!(" (last answer: {l})")).unwrap_or_default()
+    )]
+    Pending {
+        /// The transaction.
+        hash: B256,
+        /// The node.
+        endpoint: String,
+        /// How long was waited.
+        seconds: u64,
+        /// Why the last question for the receipt failed, if it did.
+        last: Option<Box<Error>>,
+    },
+    /// The connection broke while a transaction was sent.
+    #[error("transaction {hash} may have been sent, or not: {reason}; look it up before sending again")]
+    Unsure {
+        /// The transaction.
+        hash: B256,
+        /// What went wrong.
+        reason: Box<Error>,
+    },
+    /// Nothing to sign with.
+    #[error(
+        "sending a transaction to {place} needs a key: set ASSAY_PRIVATE_KEY, or give a keystore file and its password \
+         in ASSAY_KEYSTORE_PASSWORD or a password file"
+    )]
+    NoSigner {
+        /// The chain.
+        place: String,
+    },
+    /// The private key in the environment.
+    #[error("ASSAY_PRIVATE_KEY is not a private key: expected 64 hexadecimal digits of a number in range")]
+    PrivateKey,
+    /// A keystore or password file.
+    #[error("'{}': {reason}", .path.display())]
+    Keystore {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No password for a keystore.
+    #[error("a keystore needs its password: set ASSAY_KEYSTORE_PASSWORD or give a password file")]
+    NoPassword,
+    /// Nothing at an address.
+    #[error("there is no contract at {address} on {place}; check the address and the chain")]
+    NoContract {
+        /// The address.
+        address: Address,
+        /// The chain.
+        place: String,
+    },
+    /// Another contract at an address.
+    #[error("the contract at {address} on {place} is not the AssayVerifier of this version; check the address")]
+    OtherContract {
+        /// The address.
+        address: Address,
+        /// The chain.
+        place: String,
+    },
+    /// The contract does not answer as its interface says.
+    #[error("the contract at {address} on {place} does not behave like AssayVerifier: {what}; check the address")]
+    Unexpected {
+        /// The contract.
+        address: Address,
+        /// The chain.
+        place: String,
+        /// What it did.
+        what: String,
+    },
+    /// No model under an identity.
+    #[error("the contract at {address} on {place} has no model {model}; register its key first")]
+    UnknownModel {
+        /// The contract.
+        address: Address,
+        /// The chain.
+        place: String,
+        /// keccak256 of the key.
+        model: B256,
+    },
+    /// A key that cannot be stored as one contract's code.
+    #[error("a key of {bytes} bytes cannot be registered: a contract holds at most {limit}")]
+    KeySize {
+        /// Its length.
+        bytes: usize,
+        /// The longest.
+        limit: usize,
+    },
+    /// Insecure powers of tau on a chain where something is at stake.
+    #[error(
+        "chain {chain_id} is not a local one, and these are development powers of tau: their secret is public, so anyone \
+         can forge proofs; use powers of tau from a ceremony, or accept that with --allow-insecure-development-srs"
+    )]
+    DevelopmentSrs {
+        /// The chain.
+        chain_id: u64,
+    },
+    /// Called from within an asynchronous runtime.
+    #[error("calls to a node block and cannot be made inside an asynchronous runtime; use a thread of its own")]
+    InsideRuntime,
+    /// The system refuses what is needed to talk to a node.
+    #[error("cannot set up connections: {0}")]
+    Setup(String),
+}
+
+fn http_hint(status: u16) -> &'static str {
+    match status {
+        401 | 403 => ": it does not let us in; check the credentials in its address",
+        404 => ": check the path in its address",
+        413 => ": the request is too large for it; use another node",
+        429 => ": too many requests; wait, or use another node",
+        500..=599 => ": it is in trouble; try again later, or use another node",
+        _ => ": is it an Ethereum JSON-RPC node?",
+    }
+}

@@ -1,0 +1,124 @@
+//! Requests to a node over HTTP: one connection each, bounded in time and size, without redirects or compression.
+
+use super::endpoint::Endpoint;
+use crate::Error;
+use alloy_json_rpc::{RequestPacket, Response, ResponsePacket};
+use alloy_transport::{TransportError, TransportErrorKind, TransportFut};
+use reqwest::{Client, header, redirect};
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use rustls_platform_verifier::BuilderVerifierExt;
+use std::{error::Error as StdError, sync::Arc, task, time::Duration};
+use tower_service::Service;
+
+/// Most bytes of an answer. The longest needed are the code of a contract and a receipt.
+pub(super) const ANSWER_BYTES: usize = 4 << 20;
+
+/// The transport under alloy's client.
+#[derive(Clone)]
+pub(super) struct Http {
+    client: Client,
+    endpoint: Endpoint,
+    timeout: Duration,
+}
+
+impl Http {
+    pub(super) fn new(endpoint: Endpoint, timeout: Duration) -> Result<Self, Error> {
+        let setup = |e: &dyn StdError| Error::Setup(crate::abi::printable(&chain_of(e)));
+        let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|e| setup(&e))?;
+        let tls = if endpoint.is_encrypted() {
+            tls.with_platform_verifier().map_err(|e| setup(&e))?.with_no_client_auth()
+        } else {
+            tls.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
+        };
+        let mut builder = Client::builder()
+            .tls_backend_preconfigured(tls)
+            .redirect(redirect::Policy::none())
+            .timeout(timeout)
+            // A connection that was closed while nobody looked would fail the next request.
+            .pool_max_idle_per_host(0)
+            .user_agent(concat!("assay/", env!("CARGO_PKG_VERSION")));
+        if endpoint.is_loopback() {
+            builder = builder.no_proxy();
+        }
+        let client = builder.build().map_err(|e| setup(&e.without_url()))?;
+        Ok(Self { client, endpoint, timeout })
+    }
+
+    async fn request(self, packet: RequestPacket) -> Result<ResponsePacket, Error> {
+        let id = packet.as_single().map(|r| r.id().clone());
+        let body = packet.serialize().map_err(|e| self.bad(format!("the request cannot be written: {e}")))?;
+        let mut response = self
+            .client
+            .post(self.endpoint.url().clone())
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body.get().to_owned())
+            .send()
+            .await
+            .map_err(|e| self.broken(e))?;
+        let status = response.status();
+        let mut answer = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|e| self.broken(e))? {
+            if answer.len() + chunk.len() > ANSWER_BYTES {
+                return Err(Error::TooLarge { endpoint: self.shown(), limit: ANSWER_BYTES });
+            }
+            answer.extend_from_slice(&chunk);
+        }
+        // Some nodes send JSON-RPC errors with a status of their own.
+        match serde_json::from_slice::<Response>(&answer) {
+            Ok(parsed) if status.is_success() || parsed.is_error() => {
+                if Some(&parsed.id) != id.as_ref() && !parsed.id.is_none() {
+                    return Err(self.bad("it answers another request".to_owned()));
+                }
+                Ok(ResponsePacket::Single(parsed))
+            }
+            _ if !status.is_success() => Err(Error::Status { endpoint: self.shown(), status: status.as_u16() }),
+            Err(e) => Err(self.bad(format!("not a JSON-RPC answer ({e})"))),
+            Ok(_) => Err(self.bad("not a JSON-RPC answer".to_owned())),
+        }
+    }
+
+    fn shown(&self) -> String {
+        self.endpoint.shown().to_owned()
+    }
+
+    fn bad(&self, what: String) -> Error {
+        Error::BadAnswer { endpoint: self.shown(), what: crate::abi::printable(&what) }
+    }
+
+    fn broken(&self, e: reqwest::Error) -> Error {
+        if e.is_timeout() {
+            return Error::Timeout { endpoint: self.shown(), seconds: self.timeout.as_secs() };
+        }
+        let reason = crate::abi::printable(&chain_of(&e.without_url()));
+        Error::Unreachable { endpoint: self.shown(), reason }
+    }
+}
+
+/// An error and what is behind it, outermost first.
+fn chain_of(e: &dyn StdError) -> String {
+    let mut text = e.to_string();
+    let mut next = e.source();
+    while let Some(e) = next {
+        text.push_str(": ");
+        text.push_str(&e.to_string());
+        next = e.source();
+    }
+    text
+}
+
+impl Service<RequestPacket> for Http {
+    type Response = ResponsePacket;
+    type Error = TransportError;
+    type Future = TransportFut<'static>;
+
+    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> task::Poll<Result<(), Self::Error>> {
+        task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, packet: RequestPacket) -> Self::Future {
+        let this = self.clone();
+        Box::pin(async move { this.request(packet).await.map_err(TransportErrorKind::custom) })
+    }
+}

@@ -1,0 +1,405 @@
+//! A node that lies, breaks or stalls: every case ends in an error that says what is wrong, in bounded time and memory.
+
+mod support;
+
+use assay_contracts::{Address, B256, Call, Chain, Error, Revert, Rpc, RpcOptions, Signer, Verifier, anvil::PRIVATE_KEY};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use support::{Asked, Reply, Server, error, result};
+
+fn options(server: &Server) -> RpcOptions {
+    RpcOptions {
+        request_timeout: Duration::from_secs(2),
+        receipt_timeout: Duration::from_secs(1),
+        ..RpcOptions::new(&server.url)
+    }
+}
+
+fn signer() -> Signer {
+    let mut key = [0; 32];
+    for (byte, digits) in key.iter_mut().zip(PRIVATE_KEY.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).expect("ASCII"), 16).expect("hexadecimal");
+    }
+    Signer::from_bytes(&key).expect("a key")
+}
+
+/// Connecting fails within the limits; gives the error.
+fn refuses(name: &str, answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Error {
+    let server = Server::new(answer);
+    let started = Instant::now();
+    let e = Rpc::connect(options(&server), None).map(|_| ()).expect_err(name);
+    assert!(started.elapsed() < Duration::from_secs(10), "{name} took {:?}", started.elapsed());
+    let text = e.to_string();
+    assert!(text.len() < 1000, "{name}: {} characters", text.len());
+    assert!(text.contains(server.url.as_str()), "{name} does not say where: {text}");
+    assert!(!text.chars().any(char::is_control), "{name}: {text:?}");
+    e
+}
+
+#[test]
+fn answers_that_make_no_sense() {
+    let bad = |name: &str, answer: fn(&Asked) -> Reply| {
+        let e = refuses(name, answer);
+        assert!(matches!(e, Error::BadAnswer { .. }), "{name}: {e:?}");
+    };
+    bad("garbage", |_| Reply::Http(200, b"\x00\xff garbage \x1b[2J".to_vec()));
+    bad("nothing", |_| Reply::Http(200, Vec::new()));
+    bad("a web page", |_| Reply::Http(200, b"<html>hello</html>".to_vec()));
+    bad("JSON of another kind", |_| Reply::Http(200, b"{\"status\":\"ok\"}".to_vec()));
+    bad("an array", |_| Reply::Http(200, b"[]".to_vec()));
+    bad("neither result nor error", |a| Reply::Http(200, format!("{{\"jsonrpc\":\"2.0\",\"id\":{}}}", a.id).into_bytes()));
+    bad("a batch", |a| {
+        Reply::Http(200, format!("[{{\"jsonrpc\":\"2.0\",\"id\":{},\"result\":\"0x1\"}}]", a.id).into_bytes())
+    });
+    bad("the answer to another request", |_| result("77", "\"0x1\""));
+    bad("a text for a chain id", |a| result(&a.id, "\"\\u001b[2Jmainnet\""));
+    bad("an object for a chain id", |a| result(&a.id, "{\"chain\":1}"));
+    bad("null for a chain id", |a| result(&a.id, "null"));
+    bad("a negative chain id", |a| result(&a.id, "-1"));
+    bad("a chain id of 65 bits", |a| result(&a.id, "\"0x10000000000000000\""));
+    bad("a chain id of 300 bits", |a| result(&a.id, &format!("\"0x{}\"", "f".repeat(75))));
+    bad("a long text", |a| result(&a.id, &format!("\"{}\"", "x".repeat(1 << 20))));
+    bad("deep nesting", |a| result(&a.id, &format!("{}{}", "[".repeat(1 << 20), "]".repeat(1 << 20))));
+    bad("an unknown error form", |a| error(&a.id, "\"no\""));
+}
+
+#[test]
+fn connections_that_break() {
+    let broken = |name: &str, answer: fn(&Asked) -> Reply| {
+        let e = refuses(name, answer);
+        assert!(matches!(e, Error::Unreachable { .. }), "{name}: {e:?}");
+    };
+    broken("closed at once", |_| Reply::Close);
+    broken("not HTTP", |_| Reply::Raw(b"SSH-2.0-OpenSSH_9.6\r\n".to_vec()));
+    broken("closed in the middle", |_| Reply::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{\"jsonrpc\"".to_vec()));
+    broken("headers without an end", |_| {
+        Reply::Raw([b"HTTP/1.1 200 OK\r\n".to_vec(), b"x-header: y\r\n".repeat(1 << 16)].concat())
+    });
+    // Nobody listens: the port was free a moment ago.
+    let url = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        format!("http://{}", listener.local_addr().expect("an address"))
+    };
+    let e = Rpc::connect(RpcOptions::new(&url), None).expect_err("nobody there");
+    assert!(matches!(e, Error::Unreachable { .. }), "{e:?}");
+    assert!(e.to_string().contains(&url) && e.to_string().contains("refused"), "{e}");
+}
+
+#[test]
+fn statuses_of_http() {
+    for (status, hint) in [(500, "trouble"), (503, "trouble"), (429, "too many"), (401, "credentials"), (404, "path")] {
+        let e = refuses("a status", move |_| Reply::Http(status, b"<html>error</html>".repeat(1000)));
+        assert!(matches!(e, Error::Status { status: s, .. } if s == status), "{e:?}");
+        assert!(e.to_string().contains(hint), "{e}");
+    }
+    // A JSON-RPC error with a status of its own is the error it says it is.
+    let e = refuses("an error with a status", |a| {
+        let object = "{\"code\":-32000,\"message\":\"go \\u001b[31maway\"}";
+        Reply::Http(400, format!("{{\"jsonrpc\":\"2.0\",\"id\":{},\"error\":{object}}}", a.id).into_bytes())
+    });
+    assert!(matches!(&e, Error::Refused { code: -32000, method: "eth_chainId", .. }), "{e:?}");
+    // A success with a status of failure is not believed.
+    let e = refuses("a success with status 500", |a| {
+        Reply::Http(500, format!("{{\"jsonrpc\":\"2.0\",\"id\":{},\"result\":\"0x1\"}}", a.id).into_bytes())
+    });
+    assert!(matches!(e, Error::Status { status: 500, .. }), "{e:?}");
+}
+
+#[test]
+fn redirects_are_not_followed() {
+    let target = Server::new(|a| result(&a.id, "\"0x1\""));
+    let location = target.url.clone();
+    let e = refuses("a redirect", move |_| {
+        Reply::Raw(format!("HTTP/1.1 307 Moved\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n").into_bytes())
+    });
+    assert!(matches!(e, Error::Status { status: 307, .. }), "{e:?}");
+    assert_eq!(target.connections.load(Ordering::SeqCst), 0, "the redirect was followed");
+}
+
+#[test]
+fn nodes_that_stall() {
+    for (name, answer) in [("silent", (|_| Reply::Hang) as fn(&Asked) -> Reply), ("dripping", |_| Reply::Drip)] {
+        let started = Instant::now();
+        let e = refuses(name, answer);
+        assert!(matches!(e, Error::Timeout { seconds: 2, .. }), "{name}: {e:?}");
+        assert!(started.elapsed() < Duration::from_secs(4), "{name}: {:?}", started.elapsed());
+    }
+}
+
+#[test]
+fn bodies_without_an_end_are_cut_off() {
+    let server = Server::new(|_| Reply::Endless);
+    let e = Rpc::connect(options(&server), None).map(|_| ()).expect_err("endless");
+    let Error::TooLarge { limit, .. } = e else { panic!("{e:?}") };
+    // The rest was never taken from the connection, whose buffers hold a few MiB.
+    std::thread::sleep(Duration::from_millis(200));
+    let sent = server.sent.load(Ordering::SeqCst);
+    assert!(sent < limit + (32 << 20), "{sent} bytes were taken");
+    // Nor is a length believed that is only announced.
+    let e = refuses("a long announcement", |_| {
+        Reply::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999999\r\n\r\n{}".to_vec())
+    });
+    assert!(matches!(e, Error::Unreachable { .. }), "{e:?}");
+}
+
+#[test]
+fn another_chain() {
+    let server = Server::new(|a| result(&a.id, "\"0x89\""));
+    let e = Rpc::connect(RpcOptions { chain_id: Some(1), ..options(&server) }, None).expect_err("another chain");
+    assert!(matches!(e, Error::WrongChain { expected: 1, found: 137, .. }), "{e:?}");
+    assert!(Rpc::connect(RpcOptions { chain_id: Some(137), ..options(&server) }, None).is_ok());
+}
+
+#[test]
+fn credentials_in_the_address_stay_there() {
+    let secret = "0123456789abcdef";
+    let server = Server::new(|_| Reply::Http(401, Vec::new()));
+    let url = format!("{}/v3/{secret}", server.url.replace("http://", &format!("http://user:{secret}@")));
+    let options = RpcOptions::new(&url);
+    assert!(!format!("{options:?}").contains(secret), "{options:?}");
+    let e = Rpc::connect(options, None).expect_err("refused");
+    assert!(!e.to_string().contains(secret) && !format!("{e:?}").contains(secret), "{e:?}");
+    let gone = format!("http://user:{secret}@127.0.0.1:1/{secret}");
+    let e = Rpc::connect(RpcOptions::new(gone), None).expect_err("refused");
+    assert!(!e.to_string().contains(secret) && !format!("{e:?}").contains(secret), "{e:?}");
+}
+
+#[test]
+fn calls_inside_an_asynchronous_runtime_are_an_error() {
+    let server = Server::new(|a| result(&a.id, "\"0x1\""));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let e = runtime.block_on(async { Rpc::connect(options(&server), None).map(|_| ()) }).expect_err("inside");
+    assert_eq!(e, Error::InsideRuntime);
+}
+
+/// A node that does what it should, but for one method.
+fn node_but(method: &'static str, answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> (Server, Rpc) {
+    let server = Server::new(move |a| match a.method.as_str() {
+        m if m == method => answer(a),
+        "eth_chainId" => result(&a.id, "\"0x7a69\""),
+        "eth_estimateGas" => result(&a.id, "\"0x5208\""),
+        "eth_feeHistory" => result(&a.id, "{\"baseFeePerGas\":[\"0x3b9aca00\",\"0x3b9aca00\"],\"oldestBlock\":\"0x0\"}"),
+        "eth_maxPriorityFeePerGas" => result(&a.id, "\"0x3b9aca00\""),
+        "eth_getBalance" => result(&a.id, "\"0x8ac7230489e80000\""),
+        "eth_getTransactionCount" => result(&a.id, "\"0x0\""),
+        "eth_sendRawTransaction" => result(&a.id, &format!("\"{}\"", B256::ZERO)),
+        "eth_getTransactionReceipt" => {
+            let hash = a.params[0].as_str().expect("a hash");
+            result(
+                &a.id,
+                &format!(
+                    "{{\"transactionHash\":\"{hash}\",\"blockNumber\":\"0x1\",\"status\":\"0x1\",\"gasUsed\":\"0x5208\",\
+                     \"contractAddress\":null,\"logs\":[]}}"
+                ),
+            )
+        }
+        "eth_call" | "eth_getCode" => result(&a.id, "\"0x\""),
+        m => error(&a.id, &format!("{{\"code\":-32601,\"message\":\"no method {m}\"}}")),
+    });
+    let node = Rpc::connect(options(&server), Some(signer())).expect("a node");
+    (server, node)
+}
+
+fn send(node: &mut Rpc) -> Result<u64, Error> {
+    node.send(&Call::new(Address::repeat_byte(9), vec![1])).map(|r| r.gas_used)
+}
+
+#[test]
+fn the_node_of_these_tests_works() {
+    let (_server, mut node) = node_but("", |_| Reply::Close);
+    assert_eq!(send(&mut node), Ok(21_000));
+}
+
+#[test]
+fn a_node_cannot_ask_for_more_than_is_allowed() {
+    // A node chooses the priority fee, and the chain takes all of it.
+    let (_server, mut node) = node_but("eth_maxPriorityFeePerGas", |a| result(&a.id, "\"0xde0b6b3a7640000\""));
+    let e = send(&mut node).expect_err("too dear");
+    assert!(matches!(e, Error::FeeTooHigh { limit: 500_000_000_000, .. }), "{e:?}");
+    for price in ["0xde0b6b3a7640000", "0xffffffffffffffffffffffffffffffff", &format!("0x{}", "f".repeat(64))] {
+        let history = format!("{{\"baseFeePerGas\":[\"0x1\",\"{price}\"]}}");
+        let (_server, mut node) = node_but("eth_feeHistory", move |a| result(&a.id, &history));
+        let e = send(&mut node).expect_err("too dear");
+        assert!(matches!(e, Error::FeeTooHigh { .. } | Error::BadAnswer { .. }), "{e:?}");
+    }
+    // A base fee that fits, without room to double, is paid.
+    let (_server, mut node) =
+        node_but("eth_feeHistory", |a| result(&a.id, "{\"baseFeePerGas\":[\"0x1\",\"0x5d21dba000\"]}"));
+    assert_eq!(send(&mut node), Ok(21_000));
+}
+
+#[test]
+fn nodes_without_dynamic_fees() {
+    for answer in ["{\"baseFeePerGas\":[]}", "{\"baseFeePerGas\":[\"0x0\",\"0x0\"]}", "{}"] {
+        let server = Server::new(move |a| match a.method.as_str() {
+            "eth_feeHistory" => result(&a.id, answer),
+            "eth_gasPrice" => result(&a.id, "\"0xde0b6b3a7640000\""),
+            "eth_chainId" => result(&a.id, "\"0x1\""),
+            "eth_estimateGas" => result(&a.id, "\"0x5208\""),
+            m => error(&a.id, &format!("{{\"code\":-32601,\"message\":\"no method {m}\"}}")),
+        });
+        let mut node = Rpc::connect(options(&server), Some(signer())).expect("a node");
+        let e = send(&mut node).expect_err("too dear");
+        assert!(matches!(e, Error::FeeTooHigh { .. }), "{answer}: {e:?}");
+    }
+}
+
+#[test]
+fn accounts_that_cannot_pay() {
+    let (_server, mut node) = node_but("eth_getBalance", |a| result(&a.id, "\"0x5\""));
+    let e = send(&mut node).expect_err("no money");
+    let Error::InsufficientFunds { account, balance, needed, .. } = &e else { panic!("{e:?}") };
+    assert_eq!((*account, balance.to_string()), (signer().address(), "5".to_owned()));
+    // 21000 gas and an eighth, at twice 1 gwei and 1 gwei.
+    assert_eq!(needed.to_string(), (23_625_u64 * 3_000_000_000).to_string());
+}
+
+#[test]
+fn without_a_key_nothing_is_sent() {
+    let server = Server::new(|a| result(&a.id, "\"0x1\""));
+    let mut node = Rpc::connect(options(&server), None).expect("a node");
+    let e = send(&mut node).expect_err("no key");
+    assert!(matches!(e, Error::NoSigner { .. }) && e.to_string().contains("ASSAY_PRIVATE_KEY"), "{e}");
+}
+
+#[test]
+fn transactions_that_are_never_included() {
+    for (name, receipt) in [("never", "null"), ("another", &format!(
+        "{{\"transactionHash\":\"{}\",\"blockNumber\":\"0x1\",\"status\":\"0x1\",\"gasUsed\":\"0x1\",\"logs\":[]}}",
+        B256::ZERO
+    ))] {
+        let receipt = receipt.to_owned();
+        let (server, mut node) = node_but("eth_getTransactionReceipt", move |a| result(&a.id, &receipt));
+        let started = Instant::now();
+        let e = send(&mut node).expect_err(name);
+        assert!(started.elapsed() < Duration::from_secs(5));
+        let Error::Pending { hash, endpoint, last, .. } = &e else { panic!("{name}: {e:?}") };
+        assert!(e.to_string().contains(&hash.to_string()) && *endpoint == server.url, "{e}");
+        assert_eq!(last.is_some(), name == "another");
+    }
+}
+
+#[test]
+fn questions_for_a_receipt_are_repeated_when_they_fail() {
+    let failed = Arc::new(AtomicBool::new(false));
+    let (_server, mut node) = node_but("eth_getTransactionReceipt", move |a| {
+        if !failed.swap(true, Ordering::SeqCst) {
+            return Reply::Close;
+        }
+        let hash = a.params[0].as_str().expect("a hash");
+        let fields = "\"blockNumber\":\"0x1\",\"status\":\"0x1\",\"gasUsed\":\"0x5208\",\"logs\":[]";
+        result(&a.id, &format!("{{\"transactionHash\":\"{hash}\",{fields}}}"))
+    });
+    assert_eq!(send(&mut node), Ok(21_000));
+}
+
+#[test]
+fn a_connection_that_breaks_while_sending_leaves_the_hash() {
+    let (_server, mut node) = node_but("eth_sendRawTransaction", |_| Reply::Close);
+    let e = send(&mut node).expect_err("broken");
+    let Error::Unsure { hash, .. } = &e else { panic!("{e:?}") };
+    assert!(e.to_string().contains(&hash.to_string()) && e.to_string().contains("before sending again"), "{e}");
+    let (_server, mut node) = node_but("eth_sendRawTransaction", |a| {
+        error(&a.id, "{\"code\":-32000,\"message\":\"replacement transaction underpriced\"}")
+    });
+    let e = send(&mut node).expect_err("refused");
+    assert!(matches!(&e, Error::Refused { message, .. } if message.contains("underpriced")), "{e:?}");
+}
+
+#[test]
+fn receipts_that_do_not_fit() {
+    for fields in [
+        "\"blockNumber\":\"0x1\",\"status\":\"0x7\",\"gasUsed\":\"0x5208\",\"logs\":[]",
+        "\"blockNumber\":\"0x1\",\"gasUsed\":\"0x5208\",\"logs\":[]",
+        "\"blockNumber\":\"0x1\",\"status\":\"0x1\",\"gasUsed\":\"0x10000000000000000\",\"logs\":[]",
+    ] {
+        let (_server, mut node) = node_but("eth_getTransactionReceipt", move |a| {
+            result(&a.id, &format!("{{\"transactionHash\":{},{fields}}}", a.params[0]))
+        });
+        let e = send(&mut node).expect_err("refused");
+        assert!(matches!(e, Error::BadAnswer { .. }), "{fields}: {e:?}");
+    }
+    // A deployment whose receipt names a contract that the transaction cannot have created.
+    let (_server, mut node) = node_but("eth_getTransactionReceipt", |a| {
+        let fields = "\"blockNumber\":\"0x1\",\"status\":\"0x1\",\"gasUsed\":\"0x5208\",\"logs\":[]";
+        let other = Address::repeat_byte(0xbb);
+        result(&a.id, &format!("{{\"transactionHash\":{},{fields},\"contractAddress\":\"{other}\"}}", a.params[0]))
+    });
+    let e = node.send(&Call::create(vec![0])).expect_err("refused");
+    assert!(matches!(e, Error::BadAnswer { .. }), "{e:?}");
+}
+
+#[test]
+fn reverts_come_in_many_forms() {
+    let data = "0x82b42900";
+    for (object, expected) in [
+        (format!("{{\"code\":3,\"message\":\"execution reverted\",\"data\":\"{data}\"}}"), Revert::decode(&[0x82, 0xb4, 0x29, 0])),
+        (
+            format!("{{\"code\":-32000,\"message\":\"execution reverted\",\"data\":{{\"result\":\"{data}\"}}}}"),
+            Revert::decode(&[0x82, 0xb4, 0x29, 0]),
+        ),
+        ("{\"code\":-32000,\"message\":\"execution reverted\"}".to_owned(), Revert::Empty),
+        ("{\"code\":-32000,\"message\":\"out of gas\"}".to_owned(), Revert::Halted("out of gas".to_owned())),
+    ] {
+        let shown = object.clone();
+        let (_server, mut node) = node_but("eth_call", move |a| error(&a.id, &object));
+        let e = node.call(&Call::new(Address::ZERO, vec![])).expect_err("reverts");
+        assert!(matches!(&e, Error::Reverted { revert, .. } if *revert == expected), "{shown}: {e:?}");
+    }
+    let (_server, mut node) =
+        node_but("eth_call", |a| error(&a.id, "{\"code\":-32000,\"message\":\"header not found\"}"));
+    let e = node.call(&Call::new(Address::ZERO, vec![])).expect_err("refused");
+    assert!(matches!(e, Error::Refused { .. }), "{e:?}");
+    // A transaction that would revert is not sent.
+    let (_server, mut node) =
+        node_but("eth_estimateGas", |a| error(&a.id, "{\"code\":3,\"message\":\"execution reverted\",\"data\":\"0x\"}"));
+    let e = send(&mut node).expect_err("reverts");
+    assert!(matches!(e, Error::Reverted { revert: Revert::Empty, .. }), "{e:?}");
+}
+
+#[test]
+fn contracts_that_are_not_there_or_not_ours() {
+    let (_server, mut node) = node_but("", |_| Reply::Close);
+    let address = Address::repeat_byte(5);
+    let verifier = Verifier::at_unchecked(address);
+    let e = Verifier::at(&mut node, address).expect_err("nothing there");
+    assert!(matches!(e, Error::NoContract { .. }), "{e:?}");
+    let e = verifier.verify(&mut node, B256::ZERO, &[], [0; 32], &[]).expect_err("nothing there");
+    assert!(matches!(e, Error::NoContract { .. }) && e.to_string().contains(&address.to_string()), "{e:?}");
+    // Code, and answers of another form: neither is taken for "accepted".
+    let two = format!("\"0x{:064x}\"", 2);
+    let long = format!("\"0x{:064x}\"", 1).replace("\"0x", "\"0x01");
+    for answer in ["\"0x\"".to_owned(), "\"0x01\"".to_owned(), two, long, format!("\"0x{}\"", "f".repeat(64))] {
+        let shown = answer.clone();
+        let server = Server::new(move |a| match a.method.as_str() {
+            "eth_chainId" => result(&a.id, "\"0x1\""),
+            "eth_getCode" => result(&a.id, "\"0x6001\""),
+            "eth_call" => result(&a.id, &answer),
+            m => error(&a.id, &format!("{{\"code\":-32601,\"message\":\"no method {m}\"}}")),
+        });
+        let mut node = Rpc::connect(options(&server), None).expect("a node");
+        let e = verifier.verify(&mut node, B256::ZERO, &[], [0; 32], &[]).expect_err(&shown);
+        assert!(matches!(e, Error::Unexpected { .. }), "{shown}: {e:?}");
+        let e = Verifier::at(&mut node, address).expect_err("other code");
+        assert!(matches!(e, Error::OtherContract { .. }), "{e:?}");
+    }
+}
+
+#[test]
+fn keys_that_a_node_makes_up_are_refused() {
+    let address = Address::repeat_byte(5);
+    let server = Server::new(move |a| match a.method.as_str() {
+        "eth_chainId" => result(&a.id, "\"0x1\""),
+        "eth_getCode" => result(&a.id, "\"0x00aabbcc\""),
+        "eth_call" => result(&a.id, &format!("\"0x{:0>64}\"", "7")),
+        m => error(&a.id, &format!("{{\"code\":-32601,\"message\":\"no method {m}\"}}")),
+    });
+    let mut node = Rpc::connect(options(&server), None).expect("a node");
+    let e = Verifier::at_unchecked(address).key(&mut node, B256::repeat_byte(1)).expect_err("not that key");
+    assert!(matches!(e, Error::Unexpected { .. }), "{e:?}");
+}

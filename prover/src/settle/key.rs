@@ -1,0 +1,252 @@
+//! Making and checking settlement keys (docs/protocol.md#settlement-keys).
+
+use super::{
+    SettleFailure,
+    halo2::CircuitProver,
+    prove::{Statement, argue},
+};
+use crate::{
+    device::Device,
+    prove::pad_to_row,
+    recorder::{Recorder, Stage},
+    srs::Srs,
+    witness::{Witness, model_stack},
+};
+use ark_bn254::G1Projective;
+use ark_ec::CurveGroup;
+use ark_ff::AdditiveGroup;
+use assay_circuits::{Graph, Op, Program, Tensor, Visibility, eval::Values, model::Model};
+use assay_verifier::{
+    Fr, G1Affine,
+    keccak::{digest_to_fr, keccak256},
+    opening::fold_count,
+    settle::{
+        self,
+        argument::SettledArgument,
+        descriptor::{Descriptor, MAX_ROW_BITS},
+        key::{SettlementKey, inference_digest, registration_descriptor, registration_digest, shape},
+    },
+};
+
+/// What a row length is chosen for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Optimize {
+    /// The seconds that settling takes.
+    Time,
+    /// The gas that verification takes.
+    #[default]
+    Gas,
+}
+
+/// What the maker of a settlement key chooses.
+#[derive(Clone, Debug)]
+pub struct SettlementOptions {
+    /// What proofs show.
+    pub visibility: Visibility,
+    /// Inferences in a proof.
+    pub batch: u32,
+    /// log2 of the row length; `None` lets the cost model choose.
+    pub row_bits: Option<usize>,
+    /// What it chooses for.
+    pub optimize: Optimize,
+    /// Secret from which the blinding factors of the weights' rows follow. The same secret gives the same key again. Public
+    /// weights are not blinded.
+    pub secret: [u8; 32],
+}
+
+/// Everything that settling needs: weights and blinding factors in the clear. Not for sharing.
+#[derive(Debug)]
+pub struct SettlementProver {
+    /// The public part.
+    pub key: SettlementKey,
+    /// The layout.
+    pub program: Program,
+    /// Weight tensors.
+    pub weights: Vec<Tensor>,
+    /// Where the lookups of the model clamp, for warnings.
+    pub limits: Vec<(i64, i64)>,
+    pub(super) model_stack: Vec<i32>,
+    pub(super) blinds: Vec<Fr>,
+    pub(super) bases: Vec<G1Affine>,
+    pub(super) circuit: CircuitProver,
+}
+
+/// Gas of a point in the contract's multi-scalar multiplication, and of its calldata; of a scalar of the opening.
+const POINT_GAS: u64 = 6_700;
+const SENT_POINT_GAS: u64 = POINT_GAS + 1_024;
+const SCALAR_GAS: u64 = 1_100;
+
+/// Gas that depends on the row length.
+pub fn row_gas(program: &Program, row_bits: usize) -> u64 {
+    let rows = |bits: usize| 1u64 << bits.saturating_sub(row_bits).min(40);
+    rows(program.witness_bits) * SENT_POINT_GAS
+        + rows(program.model_bits) * POINT_GAS
+        + fold_count(row_bits) as u64 * (SENT_POINT_GAS + 3 * SCALAR_GAS)
+}
+
+/// The row length that the cost model prefers, in index bits: the least gas that rows of at most 2^18 values allow, or rows
+/// whose opening takes no more time than the circuit, with as few of them as that allows.
+pub fn choose_row_bits(program: &Program, optimize: Optimize) -> usize {
+    let longest = program.witness_bits.max(program.model_bits);
+    let fits = |m: &usize| longest.saturating_sub(*m) <= MAX_ROW_BITS;
+    let limit = match optimize {
+        Optimize::Gas => 18,
+        Optimize::Time => 14,
+    };
+    let least = (4..=limit).filter(fits).min_by_key(|m| row_gas(program, *m));
+    least.unwrap_or_else(|| longest.saturating_sub(MAX_ROW_BITS).max(4))
+}
+
+/// log2 of the powers of tau that a settlement key needs.
+///
+/// # Errors
+/// A layout without a circuit.
+pub fn needed_power(program: &Program, registration: &Program, row_bits: usize) -> Result<u32, SettleFailure> {
+    let k = settle::circuit(program, row_bits, None)?.k().max(settle::circuit(registration, row_bits, None)?.k());
+    // The blinder is the power behind a row.
+    Ok(k.max(u32::try_from(row_bits).unwrap_or(u32::MAX).saturating_add(1)))
+}
+
+/// The blinding factor of a model row.
+fn blind(secret: &[u8; 32], row: usize) -> Fr {
+    // The sum of two digests, each nearly uniform mod r.
+    let half = |tag: u8| digest_to_fr(&keccak256(&[b"assay/blind/v1", secret, &[tag], &(row as u64).to_be_bytes()]));
+    // 2^128.
+    let shift = Fr::from(1u128 << 127) * Fr::from(2u64);
+    half(0) * shift + half(1)
+}
+
+/// Adds multiples of the blinder to row commitments.
+pub(super) fn blinded(rows: &[G1Affine], blinds: &[Fr], blinder: &G1Affine) -> Vec<G1Affine> {
+    let points: Vec<G1Projective> = rows.iter().zip(blinds).map(|(r, b)| *blinder * b + r).collect();
+    G1Projective::normalize_batch(&points)
+}
+
+/// Commits to a model for settlement, makes the circuits' keys and proves the registration, all of it hiding.
+///
+/// # Errors
+/// A graph that cannot be laid out, too few powers of tau.
+pub fn setup_settlement(
+    device: &dyn Device,
+    model: &Model,
+    srs: &Srs,
+    options: &SettlementOptions,
+    recorder: &Recorder<'_>,
+) -> Result<SettlementProver, SettleFailure> {
+    let batch = usize::try_from(options.batch).unwrap_or(usize::MAX);
+    let program = Program::inference(&model.graph, batch, options.visibility)?;
+    let row_bits = options.row_bits.unwrap_or_else(|| choose_row_bits(&program, options.optimize));
+    let size = 1usize << row_bits;
+    let (Some(bases), Some(blinder)) = (srs.g1_powers.get(..size), srs.g1_powers.get(size)) else {
+        return Err(SettleFailure::SrsTooSmall { row_bits, got: srs.g1_powers.len() });
+    };
+    let mut stack = recorder.run(Stage::Witness, || model_stack(&program, &model.weights))?;
+    pad_to_row(&mut stack, program.model_bits, row_bits);
+    let rows = recorder.run(Stage::Commit, || device.commit_rows(bases, &stack, size));
+    let blinds: Vec<Fr> = if options.visibility.weights {
+        vec![Fr::ZERO; rows.len()]
+    } else {
+        (0..rows.len()).map(|i| blind(&options.secret, i)).collect()
+    };
+    let rows = blinded(&rows, &blinds, blinder);
+    let (circuit, registration_prover) = recorder.run(Stage::Circuit, || {
+        let circuit = CircuitProver::new(srs, &settle::circuit(&program, row_bits, None)?)?;
+        let registration = settle::circuit(&Program::registration(&model.graph)?, row_bits, None)?;
+        Ok::<_, SettleFailure>((circuit, CircuitProver::new(srs, &registration)?))
+    })?;
+    let (witness_bits, model_bits, public) = shape(&program, row_bits)?;
+    let specs = (model.inputs.as_slice(), model.outputs.as_slice());
+    let descriptor = Descriptor {
+        insecure_dev: srs.insecure_dev,
+        program: inference_digest(&model.graph, specs, options.visibility, options.batch)?,
+        circuit: circuit.circuit_key(),
+        row_bits,
+        witness_bits,
+        model_bits,
+        blinder: *blinder,
+        tau_g2: srs.tau_g2,
+        public,
+        model_rows: rows,
+    };
+    let registration_circuit = registration_prover.circuit_key();
+    let registration = recorder.run(Stage::Registration, || {
+        let descriptor = registration_descriptor(&model.graph, &descriptor, &registration_circuit)?;
+        register(device, model, &descriptor, &stack, &blinds, bases, &registration_prover)
+    })?;
+    let key = SettlementKey {
+        graph: model.graph.clone(),
+        visibility: options.visibility,
+        inputs: model.inputs.clone(),
+        outputs: model.outputs.clone(),
+        batch: options.batch,
+        descriptor,
+        registration_circuit,
+        registration,
+    };
+    Ok(SettlementProver {
+        key,
+        program,
+        weights: model.weights.clone(),
+        limits: model.report.limits.clone(),
+        model_stack: stack,
+        blinds,
+        bases: bases.to_vec(),
+        circuit,
+    })
+}
+
+/// Proves, without revealing them, that weights are in range and tables are the graph's.
+fn register(
+    device: &dyn Device,
+    model: &Model,
+    descriptor: &Descriptor,
+    stack: &[i32],
+    blinds: &[Fr],
+    bases: &[G1Affine],
+    circuit: &CircuitProver,
+) -> Result<SettledArgument, SettleFailure> {
+    let program = Program::registration(&model.graph)?;
+    let public = program.registration_public();
+    let mut weights = model.weights.iter();
+    let values = program.graph.nodes().iter().map(|n| match n.op {
+        Op::Weight(_) => weights.next().cloned().unwrap_or_else(|| Tensor::zeros(&[])),
+        _ => Tensor::zeros(&[]),
+    });
+    let values = Values(values.collect());
+    let witness = Witness::build(&program, &values)?;
+    let statement =
+        Statement { program: &program, descriptor, public: &public, context: [0; 32], stack, blinds, bases };
+    argue(device, &statement, witness, &values, circuit, &Recorder::default())
+}
+
+/// Recomputes what a settlement key claims about its graph and the powers of tau: circuits, blinder, descriptor and registration.
+/// Whoever relies on a settlement id does this once.
+///
+/// # Errors
+/// The first claim that is false; too few powers of tau.
+pub fn check_key(key: &SettlementKey, srs: &Srs) -> Result<(), SettleFailure> {
+    let d = &key.descriptor;
+    let wrong = |what| Err(SettleFailure::Key(what));
+    if d.tau_g2 != srs.tau_g2 || d.insecure_dev != srs.insecure_dev {
+        return wrong("it was made with other powers of tau");
+    }
+    let size = 1usize << d.row_bits;
+    match srs.g1_powers.get(size) {
+        None => return Err(SettleFailure::SrsTooSmall { row_bits: d.row_bits, got: srs.g1_powers.len() }),
+        Some(p) if *p != d.blinder => return wrong("its blinder is no power of tau"),
+        Some(_) => {}
+    }
+    let registration: &Graph = &key.graph;
+    for (program, circuit) in
+        [(key.program()?, &d.circuit), (Program::registration(registration)?, &key.registration_circuit)]
+    {
+        let rows = settle::circuit(&program, d.row_bits, None)?;
+        if CircuitProver::new(srs, &rows)?.circuit_key() != *circuit {
+            return wrong("its circuit is not that of its graph");
+        }
+    }
+    if registration_descriptor(&key.graph, d, &key.registration_circuit)?.program != registration_digest(&key.graph)? {
+        return wrong("its registration is that of another graph");
+    }
+    key.check().map_err(SettleFailure::Settlement)
+}

@@ -1,0 +1,62 @@
+//! Settling: a hiding run of the protocol, its verifier in a circuit, and the opening of the masked row
+//! (docs/protocol.md#settlement).
+
+mod convert;
+pub mod halo2;
+mod key;
+mod prove;
+
+pub use halo2::CircuitError;
+pub use key::{
+    Optimize, SettlementOptions, SettlementProver, check_key, choose_row_bits, needed_power, row_gas, setup_settlement,
+};
+pub use prove::{Settled, settle};
+
+use crate::{opening::OpenError, prove::ProveError};
+use assay_circuits::GraphError;
+use assay_verifier::{channel::ProtocolError, settle::key::SettlementError};
+
+/// Why nothing was settled.
+#[derive(Debug, thiserror::Error)]
+pub enum SettleFailure {
+    /// The inputs or the graph.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// The protocol.
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+    /// The core.
+    #[error(transparent)]
+    Prove(#[from] ProveError),
+    /// The opening.
+    #[error(transparent)]
+    Opening(#[from] OpenError),
+    /// The circuit.
+    #[error(transparent)]
+    Circuit(#[from] CircuitError),
+    /// The check of a key.
+    #[error(transparent)]
+    Settlement(SettlementError),
+    /// A settlement key that claims something false.
+    #[error("the settlement key is not valid: {0}")]
+    Key(&'static str),
+    /// Too few powers of tau.
+    #[error("blinded rows of 2^{row_bits} values need one power of tau more than that; there are {got}")]
+    SrsTooSmall {
+        /// log2 of the row length.
+        row_bits: usize,
+        /// Powers present.
+        got: usize,
+    },
+    /// Another number of inputs than the key is for.
+    #[error("the settlement key is for batches of {expected}, got {got} inputs")]
+    Batch {
+        /// Inferences that the key is for.
+        expected: u32,
+        /// Inputs given.
+        got: usize,
+    },
+    /// The system's random numbers.
+    #[error("no random numbers from the system: {0}")]
+    Random(String),
+}

@@ -1,0 +1,175 @@
+//! Settled proofs: commitments with blinding factors, a mask row, the circuit, one opening.
+
+use super::{
+    SettleFailure,
+    halo2::CircuitProver,
+    key::{SettlementProver, blinded},
+};
+use crate::{
+    device::Device,
+    opening,
+    prove::{Mask, Task, messages, pad_to_row, stack_inputs},
+    recorder::{Recorder, Stage},
+    reduction::combined_row,
+    witness::Witness,
+};
+use ark_ff::{AdditiveGroup, UniformRand};
+use assay_circuits::{
+    Program, Tensor,
+    eval::{Saturation, Values, eval},
+    program::Source,
+};
+use assay_verifier::{
+    Fr, G1Affine,
+    core::Kind,
+    keccak::{KeccakTranscript, digest_to_fr},
+    settle::{
+        self, Run,
+        argument::SettledArgument,
+        check::{coefficients, statement},
+        descriptor::Descriptor,
+        key::{Context, SettledProof},
+        point,
+        tape::instance,
+    },
+};
+use rand::{
+    SeedableRng,
+    rngs::{OsRng, StdRng},
+};
+
+/// What is settled, besides the witness.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Statement<'a> {
+    pub program: &'a Program,
+    pub descriptor: &'a Descriptor,
+    pub public: &'a [Vec<i64>],
+    pub context: [u8; 32],
+    /// The model stack in whole rows.
+    pub stack: &'a [i32],
+    /// Blinding factors of its rows.
+    pub blinds: &'a [Fr],
+    pub bases: &'a [G1Affine],
+}
+
+/// Makes a settled argument. It trusts `witness` and `values`, like [`messages`].
+pub(super) fn argue(
+    device: &dyn Device,
+    task: &Statement<'_>,
+    mut witness: Witness,
+    values: &Values,
+    circuit: &CircuitProver,
+    recorder: &Recorder<'_>,
+) -> Result<SettledArgument, SettleFailure> {
+    let Statement { program, descriptor, public, bases, .. } = *task;
+    let row_bits = descriptor.row_bits;
+    let mut rng = StdRng::from_rng(OsRng).map_err(|e| SettleFailure::Random(e.to_string()))?;
+    pad_to_row(&mut witness.stack, program.witness_bits, row_bits);
+    let (rows, mask, blinds, mask_row) = recorder.run(Stage::Commit, || {
+        let plain = device.commit_rows(bases, &witness.stack, 1 << row_bits);
+        let blinds: Vec<Fr> = (0..=plain.len()).map(|_| Fr::rand(&mut rng)).collect();
+        let mask_row: Vec<Fr> = (0..1usize << row_bits).map(|_| Fr::rand(&mut rng)).collect();
+        let mask = device.msm(bases, &mask_row);
+        let all: Vec<G1Affine> = plain.into_iter().chain([mask]).collect();
+        let mut rows = blinded(&all, &blinds, &descriptor.blinder);
+        let mask = rows.pop().unwrap_or_default();
+        (rows, mask, blinds, mask_row)
+    });
+    let digest = statement(&descriptor.id(), &task.context, public, &rows, &mask);
+    let hidden = Mask { salt: Fr::rand(&mut rng), row: &mask_row };
+    let core = Task {
+        program,
+        kind: Kind::Inference,
+        key_digest: [0; 32],
+        batch: 1,
+        public,
+        row_bits,
+        bases,
+        model: task.stack,
+        model_rows: &[],
+    };
+    let statement = digest_to_fr(&digest);
+    let (messages, claim) = messages(device, &core, &witness, values, statement, Some(&hidden), recorder)?;
+
+    let filled = recorder.run(Stage::Circuit, || {
+        settle::circuit(program, row_bits, Some(Run { statement, messages: &messages, public }))
+    })?;
+    let mut transcript = KeccakTranscript::from_state(digest);
+    let halo2 = recorder.run(Stage::Halo2, || circuit.prove(&filled, &mut transcript))?;
+
+    recorder.run(Stage::Opening, || {
+        let point = point(&claim);
+        let zeta = filled.instances.get(instance::ZETA).copied().unwrap_or_default();
+        let c = coefficients(descriptor, &point, claim.gamma, Fr::ZERO);
+        let beta = c.witness.iter().zip(&blinds).map(|(c, b)| *c * b).sum::<Fr>()
+            + c.model.iter().zip(task.blinds).map(|(c, b)| *c * b).sum::<Fr>()
+            + blinds.last().map_or(Fr::ZERO, |b| c.mask * b);
+        let mut h = combined_row(device, row_bits, [&witness.stack, task.stack], [&c.witness, &c.model]);
+        h.iter_mut().zip(&mask_row).for_each(|(h, s)| *h += c.mask * s);
+        transcript.absorb_fr(&beta);
+        let opened = opening::open(bases, &h, &claim.low, &mut transcript)?;
+        Ok(SettledArgument {
+            rows,
+            mask,
+            zeta,
+            gamma: claim.gamma,
+            value: claim.value,
+            point,
+            halo2,
+            beta,
+            opening: opened.proof,
+        })
+    })
+}
+
+/// A settled proof and what its maker learns besides.
+#[derive(Debug)]
+pub struct Settled {
+    /// The proof.
+    pub proof: SettledProof,
+    /// Output values over the batch, whether public or not.
+    pub outputs: Vec<Tensor>,
+    /// Lookups that clamped values.
+    pub saturations: Vec<Saturation>,
+}
+
+/// Proves a batch of inferences for a chain. `inputs[i]` are the quantized inputs of inference `i`, in the model's order.
+///
+/// # Errors
+/// Inputs of the wrong number, shape or range.
+pub fn settle(
+    device: &dyn Device,
+    prover: &SettlementProver,
+    inputs: &[Vec<Tensor>],
+    context: Context,
+    recorder: &Recorder<'_>,
+) -> Result<Settled, SettleFailure> {
+    let SettlementProver { key, program, .. } = prover;
+    if u32::try_from(inputs.len()) != Ok(key.batch) {
+        return Err(SettleFailure::Batch { expected: key.batch, got: inputs.len() });
+    }
+    let stacked = stack_inputs(program, inputs)?;
+    let values = recorder.run(Stage::Evaluate, || eval(&program.graph, &prover.weights, &stacked))?;
+    let public: Vec<Vec<i64>> = program
+        .public
+        .iter()
+        .map(|p| match p.source {
+            Source::Node(id) => values.of(id).data.clone(),
+            Source::Tensor(_) => vec![],
+        })
+        .collect();
+    let witness = recorder.run(Stage::Witness, || Witness::build(program, &values))?;
+    let statement = Statement {
+        program,
+        descriptor: &key.descriptor,
+        public: &public,
+        context: context.digest(),
+        stack: &prover.model_stack,
+        blinds: &prover.blinds,
+        bases: &prover.bases,
+    };
+    let argument = argue(device, &statement, witness, &values, &prover.circuit, recorder)?;
+    let proof = SettledProof::new(&key.descriptor, context, &public, &argument);
+    let saturations = values.saturations(&program.graph, &prover.limits);
+    Ok(Settled { proof, outputs: values.outputs(&program.graph), saturations })
+}

@@ -1,0 +1,398 @@
+//! Settlement keys and settled proofs, and their files (docs/protocol.md#settlement-keys).
+//!
+//! ```text
+//! key:   magic "ASSAYSKY" | u16 version | u8 visibility bits | u32 n, graph bytes | u32 n, description bytes | u32 batch
+//!          | u32 n, descriptor words | u8 k, 9 x G1 registration circuit | u32 n, registration argument
+//! proof: magic "ASSAYPRF" | u16 version | u8 kind (1 = settled) | settlement id 32
+//!          | u64 chain id | consumer 20 | job 32 | recipient 20 | u32 n, public bytes | u32 n, argument
+//! ```
+
+use super::{
+    argument::{ArgumentError, SettledArgument},
+    check::{SettleError, check, public_bytes, public_from_bytes},
+    descriptor::{CircuitKey, Descriptor, PublicRange},
+};
+use crate::{
+    curve::{CodecError, Reader, g1_to_bytes},
+    keccak::keccak256,
+    key::MAX_GRAPH_BYTES,
+    opening::VerifierSrs,
+    proof::{MAGIC as PROOF_MAGIC, VERSION as PROOF_VERSION, count_bytes},
+    protocol::padded_bits,
+};
+use assay_circuits::{Graph, GraphError, Program, Tensor, Visibility, canonical, model::TensorSpec};
+
+/// First bytes of a settlement key file.
+pub const MAGIC: &[u8; 8] = b"ASSAYSKY";
+/// Version of the key file.
+pub const VERSION: u16 = 1;
+/// Kind byte of a settled proof.
+pub const KIND: u8 = 1;
+/// Most bytes of a descriptor or an argument.
+const MAX_BYTES: usize = 1 << 20;
+
+/// What a settled proof is made for. Its digest is hashed first, so a proof serves no other purpose.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Context {
+    /// EIP-155 chain id.
+    pub chain_id: u64,
+    /// The contract that acts on the proof.
+    pub consumer: [u8; 20],
+    /// The job, in the consumer's numbering.
+    pub job: [u8; 32],
+    /// Who is paid.
+    pub recipient: [u8; 20],
+}
+
+impl Context {
+    /// `keccak(keccak("assay.context.v1") || chain id || consumer || job || recipient)`, one word each: `abi.encode`.
+    pub fn digest(&self) -> [u8; 32] {
+        let address = |a: &[u8; 20]| {
+            let mut w = [0u8; 32];
+            if let Some(low) = w.last_chunk_mut::<20>() {
+                *low = *a;
+            }
+            w
+        };
+        let mut chain = [0u8; 32];
+        if let Some(low) = chain.last_chunk_mut::<8>() {
+            *low = self.chain_id.to_be_bytes();
+        }
+        let tag = keccak256(&[b"assay.context.v1"]);
+        keccak256(&[&tag, &chain, &address(&self.consumer), &self.job, &address(&self.recipient)])
+    }
+}
+
+/// What anybody needs to check settled proofs of one model and batch size. It reveals the graph, not the weights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SettlementKey {
+    /// The integer graph.
+    pub graph: Graph,
+    /// What proofs show.
+    pub visibility: Visibility,
+    /// Names, shapes and scales of the inputs.
+    pub inputs: Vec<TensorSpec>,
+    /// Names, shapes and scales of the outputs.
+    pub outputs: Vec<TensorSpec>,
+    /// Inferences in a proof.
+    pub batch: u32,
+    /// What the chain knows.
+    pub descriptor: Descriptor,
+    /// The circuit of the registration.
+    pub registration_circuit: CircuitKey,
+    /// Shows, without revealing them, that weights are in range and that the committed tables are the graph's.
+    pub registration: SettledArgument,
+}
+
+/// A settled proof: constant size, zero-knowledge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettledProof {
+    /// Digest of the descriptor.
+    pub id: [u8; 32],
+    /// What it is made for.
+    pub context: Context,
+    /// Public values, all tensors in order, 8 bytes each.
+    pub public: Vec<u8>,
+    /// The argument, as the contract is given it.
+    pub argument: Vec<u8>,
+}
+
+/// Why bytes are no settlement key or settled proof, or why one is not accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettlementError {
+    /// Not canonical, truncated or too long.
+    #[error("{what}: {source}")]
+    Codec {
+        /// What was read.
+        what: &'static str,
+        /// What is wrong.
+        source: CodecError,
+    },
+    /// The argument.
+    #[error("settled argument: {0}")]
+    Argument(#[from] ArgumentError),
+    /// The graph.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// Other magic bytes.
+    #[error("not a {0} file")]
+    Magic(&'static str),
+    /// Another version.
+    #[error("{what} of format version {got}; this program reads version {expected}")]
+    Version {
+        /// What was read.
+        what: &'static str,
+        /// Version that this program reads.
+        expected: u16,
+        /// Version found.
+        got: u16,
+    },
+    /// Another kind of proof.
+    #[error("this is a core proof, not a settled one")]
+    Kind,
+    /// A part that does not follow from the others.
+    #[error("settlement key: {0}")]
+    Inconsistent(&'static str),
+    /// Made for another key.
+    #[error("the proof was made for another settlement key (expected {expected}, got {got})")]
+    OtherKey {
+        /// Id of this key, in hex.
+        expected: String,
+        /// Id in the proof, in hex.
+        got: String,
+    },
+    /// Public values of another length.
+    #[error("public values: expected {expected} bytes, got {got}")]
+    Public {
+        /// Length asked for.
+        expected: usize,
+        /// Length present.
+        got: usize,
+    },
+    /// The check.
+    #[error(transparent)]
+    Check(#[from] SettleError),
+}
+
+fn codec(what: &'static str) -> impl Fn(CodecError) -> SettlementError {
+    move |source| SettlementError::Codec { what, source }
+}
+
+fn visibility_byte(v: Visibility) -> u8 {
+    u8::from(v.inputs) | (u8::from(v.weights) << 1) | (u8::from(v.outputs) << 2)
+}
+
+/// The parts of a descriptor that follow from the layout.
+pub fn shape(program: &Program, row_bits: usize) -> Result<(usize, usize, Vec<PublicRange>), GraphError> {
+    let narrow = |v: i128| i64::try_from(v).map_err(|_| GraphError::Parameter("a public range beyond 64 bits".into()));
+    let mut public = Vec::with_capacity(program.public.len());
+    for p in &program.public {
+        let count = p.shape.iter().product();
+        public.push(PublicRange { count, lo: narrow(p.range.lo)?, hi: narrow(p.range.hi)? });
+    }
+    Ok((padded_bits(program.witness_bits, row_bits), padded_bits(program.model_bits, row_bits), public))
+}
+
+/// Digest of an inference program: graph, descriptions, visibility, batch.
+pub fn inference_digest(
+    graph: &Graph,
+    specs: (&[TensorSpec], &[TensorSpec]),
+    visibility: Visibility,
+    batch: u32,
+) -> Result<[u8; 32], GraphError> {
+    let parts: [&[u8]; 4] =
+        [&graph.to_bytes()?, &canonical::to_bytes(&specs)?, &[visibility_byte(visibility)], &batch.to_be_bytes()];
+    Ok(canonical::digest("assay.settle.inference.v1", &parts))
+}
+
+/// Digest of a registration program: the graph.
+pub fn registration_digest(graph: &Graph) -> Result<[u8; 32], GraphError> {
+    Ok(canonical::digest("assay.settle.registration.v1", &[&graph.to_bytes()?]))
+}
+
+/// The descriptor of the registration that goes with a descriptor of inferences.
+pub fn registration_descriptor(
+    graph: &Graph,
+    inference: &Descriptor,
+    circuit: &CircuitKey,
+) -> Result<Descriptor, GraphError> {
+    let program = Program::registration(graph)?;
+    let (witness_bits, model_bits, public) = shape(&program, inference.row_bits)?;
+    Ok(Descriptor {
+        program: registration_digest(graph)?,
+        circuit: circuit.clone(),
+        witness_bits,
+        model_bits,
+        public,
+        ..inference.clone()
+    })
+}
+
+impl SettlementKey {
+    /// The settlement id.
+    pub fn id(&self) -> [u8; 32] {
+        self.descriptor.id()
+    }
+
+    /// The layout of the proofs.
+    pub fn program(&self) -> Result<Program, GraphError> {
+        Program::inference(&self.graph, usize::try_from(self.batch).unwrap_or(usize::MAX), self.visibility)
+    }
+
+    /// The verifier's part of the powers of tau.
+    pub fn srs(&self) -> VerifierSrs {
+        let (g2, tau_g2, insecure_dev) =
+            (ark_ec::AffineRepr::generator(), self.descriptor.tau_g2, self.descriptor.insecure_dev);
+        let srs_hash = VerifierSrs::identity(&g2, &tau_g2, insecure_dev);
+        VerifierSrs { g1: ark_ec::AffineRepr::generator(), g2, tau_g2, insecure_dev, srs_hash }
+    }
+
+    /// Checks what can be checked without the powers of tau: that the descriptor is that of the graph, and the registration.
+    /// Whether the circuits' commitments and the blinder are those of the graph and of tau is checked by recomputing them
+    /// (`assay_prover::settle::check_key`).
+    ///
+    /// # Errors
+    /// The first thing found wrong.
+    pub fn check(&self) -> Result<(), SettlementError> {
+        let d = &self.descriptor;
+        let program = self.program()?;
+        let (witness_bits, model_bits, public) = shape(&program, d.row_bits)?;
+        let digest = inference_digest(&self.graph, (&self.inputs, &self.outputs), self.visibility, self.batch)?;
+        if d.program != digest || (d.witness_bits, d.model_bits) != (witness_bits, model_bits) || d.public != public {
+            return Err(SettlementError::Inconsistent("the descriptor is not that of the graph"));
+        }
+        let descriptor = registration_descriptor(&self.graph, d, &self.registration_circuit)?;
+        let public = Program::registration(&self.graph)?.registration_public();
+        Ok(check(&descriptor, &public, &[0; 32], &self.registration)?)
+    }
+
+    /// Checks a settled proof under a key that has been checked. What is public comes back: inputs, then outputs.
+    ///
+    /// # Errors
+    /// The first thing found wrong.
+    pub fn verify(&self, proof: &SettledProof) -> Result<Vec<Tensor>, SettlementError> {
+        let expected = self.id();
+        if expected != proof.id {
+            let hex = crate::core::hex;
+            return Err(SettlementError::OtherKey { expected: hex(&expected), got: hex(&proof.id) });
+        }
+        let expected = self.descriptor.values().saturating_mul(8);
+        let public = public_from_bytes(&self.descriptor, &proof.public)
+            .ok_or(SettlementError::Public { expected, got: proof.public.len() })?;
+        let argument = SettledArgument::from_bytes(&self.descriptor, &proof.argument)?;
+        check(&self.descriptor, &public, &proof.context.digest(), &argument)?;
+        let program = self.program()?;
+        let tensors = program.public.iter().zip(public).map(|(p, v)| Tensor::new(p.shape.clone(), v));
+        Ok(tensors.collect::<Result<_, _>>()?)
+    }
+
+    /// The key file.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, GraphError> {
+        let mut out = Vec::new();
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(&VERSION.to_be_bytes());
+        out.push(visibility_byte(self.visibility));
+        for part in [self.graph.to_bytes()?, canonical::to_bytes(&(&self.inputs, &self.outputs))?] {
+            out.extend_from_slice(&count_bytes(part.len()));
+            out.extend_from_slice(&part);
+        }
+        out.extend_from_slice(&self.batch.to_be_bytes());
+        let words = self.descriptor.to_bytes();
+        out.extend_from_slice(&count_bytes(words.len()));
+        out.extend_from_slice(&words);
+        let circuit = &self.registration_circuit;
+        out.push(u8::try_from(circuit.k).unwrap_or(u8::MAX));
+        circuit.fixed.iter().chain(&circuit.permutation).for_each(|p| out.extend_from_slice(&g1_to_bytes(p)));
+        let argument = self.registration.to_bytes();
+        out.extend_from_slice(&count_bytes(argument.len()));
+        out.extend_from_slice(&argument);
+        Ok(out)
+    }
+
+    /// Decodes a key file; every byte must be used. Nothing is checked beyond the encoding: see [`Self::check`].
+    ///
+    /// # Errors
+    /// Bytes that are not canonical.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, SettlementError> {
+        let bad = codec("not a settlement key");
+        let mut r = Reader::new(bytes);
+        if r.slice(MAGIC.len()).ok() != Some(MAGIC.as_slice()) {
+            return Err(SettlementError::Magic("settlement key"));
+        }
+        let got = u16::from_be_bytes(r.array().map_err(&bad)?);
+        if got != VERSION {
+            return Err(SettlementError::Version { what: "settlement key", expected: VERSION, got });
+        }
+        let bits = r.u8().map_err(&bad)?;
+        if bits > 7 {
+            return Err(SettlementError::Inconsistent("unknown visibility bits"));
+        }
+        let visibility = Visibility { inputs: bits & 1 != 0, weights: bits & 2 != 0, outputs: bits & 4 != 0 };
+        let mut part = |limit: usize| -> Result<&[u8], SettlementError> {
+            let n = r.count(limit, 1).map_err(codec("not a settlement key"))?;
+            r.slice(n).map_err(codec("not a settlement key"))
+        };
+        let graph = Graph::from_bytes(part(MAX_GRAPH_BYTES)?)?;
+        let (inputs, outputs): (Vec<TensorSpec>, Vec<TensorSpec>) = canonical::from_bytes(part(MAX_GRAPH_BYTES)?)?;
+        let batch = r.u32().map_err(&bad)?;
+        let n = r.count(MAX_BYTES, 1).map_err(&bad)?;
+        let descriptor = Descriptor::from_bytes(r.slice(n).map_err(&bad)?).map_err(&bad)?;
+        let k = usize::from(r.u8().map_err(&bad)?);
+        if k == 0 || k > super::descriptor::MAX_BITS {
+            return Err(SettlementError::Inconsistent("size of the registration circuit"));
+        }
+        let mut points = r.g1s(9).map_err(&bad)?.into_iter();
+        let mut next = || points.next().unwrap_or_default();
+        let fixed = core::array::from_fn(|_| next());
+        let permutation = core::array::from_fn(|_| next());
+        let registration_circuit = CircuitKey { k, fixed, permutation };
+        let n = r.count(MAX_BYTES, 1).map_err(&bad)?;
+        let argument = r.slice(n).map_err(&bad)?;
+        r.finish().map_err(&bad)?;
+        let shape = registration_descriptor(&graph, &descriptor, &registration_circuit)?;
+        let registration = SettledArgument::from_bytes(&shape, argument)?;
+        for (specs, ids) in [(&inputs, graph.inputs()), (&outputs, graph.outputs())] {
+            if !crate::key::describes(&graph, specs, ids) {
+                return Err(SettlementError::Inconsistent("a description does not fit its tensor"));
+            }
+        }
+        Ok(Self { graph, visibility, inputs, outputs, batch, descriptor, registration_circuit, registration })
+    }
+}
+
+impl SettledProof {
+    /// The parts as the contract takes them apart.
+    pub fn new(descriptor: &Descriptor, context: Context, public: &[Vec<i64>], argument: &SettledArgument) -> Self {
+        Self { id: descriptor.id(), context, public: public_bytes(public), argument: argument.to_bytes() }
+    }
+
+    /// The proof file.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        out.extend_from_slice(PROOF_MAGIC);
+        out.extend_from_slice(&PROOF_VERSION.to_be_bytes());
+        out.push(KIND);
+        out.extend_from_slice(&self.id);
+        out.extend_from_slice(&self.context.chain_id.to_be_bytes());
+        out.extend_from_slice(&self.context.consumer);
+        out.extend_from_slice(&self.context.job);
+        out.extend_from_slice(&self.context.recipient);
+        for part in [&self.public, &self.argument] {
+            out.extend_from_slice(&count_bytes(part.len()));
+            out.extend_from_slice(part);
+        }
+        out
+    }
+
+    /// Decodes a proof file; every byte must be used. The argument is decoded with the key at hand.
+    ///
+    /// # Errors
+    /// Bytes that are not canonical.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, SettlementError> {
+        let bad = codec("not a settled proof");
+        let mut r = Reader::new(bytes);
+        if r.slice(PROOF_MAGIC.len()).ok() != Some(PROOF_MAGIC.as_slice()) {
+            return Err(SettlementError::Magic("proof"));
+        }
+        let got = u16::from_be_bytes(r.array().map_err(&bad)?);
+        if got != PROOF_VERSION {
+            return Err(SettlementError::Version { what: "proof", expected: PROOF_VERSION, got });
+        }
+        if r.u8().map_err(&bad)? != KIND {
+            return Err(SettlementError::Kind);
+        }
+        let id = r.array().map_err(&bad)?;
+        let context = Context {
+            chain_id: r.u64().map_err(&bad)?,
+            consumer: r.array().map_err(&bad)?,
+            job: r.array().map_err(&bad)?,
+            recipient: r.array().map_err(&bad)?,
+        };
+        let n = r.count(MAX_BYTES.saturating_mul(64), 1).map_err(&bad)?;
+        let public = r.slice(n).map_err(&bad)?.to_vec();
+        let n = r.count(MAX_BYTES, 1).map_err(&bad)?;
+        let argument = r.slice(n).map_err(&bad)?.to_vec();
+        r.finish().map_err(&bad)?;
+        Ok(Self { id, context, public, argument })
+    }
+}
