@@ -110,8 +110,16 @@ impl Anvil {
     ///
     /// What went wrong on the way.
     pub fn connect(&self) -> Result<Rpc, Error> {
-        let mut key = [0; 32];
-        alloy_primitives::hex::decode_to_slice(PRIVATE_KEY, &mut key).map_err(|_| Error::PrivateKey)?;
-        Rpc::connect(RpcOptions::new(&self.url), Some(Signer::from_bytes(&key)?))
+        Rpc::connect(RpcOptions::new(&self.url), Some(signer()))
     }
+}
+
+/// The key of the first funded account.
+///
+/// # Panics
+///
+/// Never.
+pub fn signer() -> Signer {
+    let key = alloy_primitives::hex::decode_to_array(PRIVATE_KEY).expect("64 hexadecimal digits");
+    Signer::from_bytes(&key).expect("a key in range")
 }

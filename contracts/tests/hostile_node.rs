@@ -2,7 +2,7 @@
 
 mod support;
 
-use assay_contracts::{Address, B256, Call, Chain, Error, Revert, Rpc, RpcOptions, Signer, Verifier, anvil::PRIVATE_KEY};
+use assay_contracts::{Address, B256, Call, Chain, Error, Revert, Rpc, RpcOptions, Verifier, anvil::signer};
 use std::{
     sync::{
         Arc,
@@ -18,14 +18,6 @@ fn options(server: &Server) -> RpcOptions {
         receipt_timeout: Duration::from_secs(1),
         ..RpcOptions::new(&server.url)
     }
-}
-
-fn signer() -> Signer {
-    let mut key = [0; 32];
-    for (byte, digits) in key.iter_mut().zip(PRIVATE_KEY.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).expect("ASCII"), 16).expect("hexadecimal");
-    }
-    Signer::from_bytes(&key).expect("a key")
 }
 
 /// Connecting fails within the limits; gives the error.
@@ -57,6 +49,7 @@ fn answers_that_make_no_sense() {
         Reply::Http(200, format!("[{{\"jsonrpc\":\"2.0\",\"id\":{},\"result\":\"0x1\"}}]", a.id).into_bytes())
     });
     bad("the answer to another request", |_| result("77", "\"0x1\""));
+    bad("the answer to no request", |_| result("null", "\"0x1\""));
     bad("a text for a chain id", |a| result(&a.id, "\"\\u001b[2Jmainnet\""));
     bad("an object for a chain id", |a| result(&a.id, "{\"chain\":1}"));
     bad("null for a chain id", |a| result(&a.id, "null"));

@@ -68,7 +68,9 @@ impl Http {
         // Some nodes send JSON-RPC errors with a status of their own.
         match serde_json::from_slice::<Response>(&answer) {
             Ok(parsed) if status.is_success() || parsed.is_error() => {
-                if Some(&parsed.id) != id.as_ref() && !parsed.id.is_none() {
+                // An error before the request was read has no identity.
+                let anonymous = parsed.is_error() && parsed.id.is_none();
+                if Some(&parsed.id) != id.as_ref() && !anonymous {
                     return Err(self.bad("it answers another request".to_owned()));
                 }
                 Ok(ResponsePacket::Single(parsed))
