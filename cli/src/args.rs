@@ -1,8 +1,14 @@
 //! Commands and the options that several of them share.
 
-use crate::cmd;
+use crate::{
+    cmd,
+    error::{Failure, Outcome},
+    settlement::parse_hex,
+};
 use assay_circuits::{Visibility, onnx::CompileOptions};
-use clap::{Args, Parser, Subcommand};
+use assay_prover::settle::Optimize;
+use assay_verifier::settle::key::Context;
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// Prove that an output is what a committed neural network computes, and check such proofs in milliseconds.
@@ -48,6 +54,8 @@ pub(crate) enum Command {
     Setup(cmd::setup::SetupArgs),
     /// Prove inferences
     Prove(cmd::prove::ProveArgs),
+    /// Prove inferences for a chain: constant size, zero-knowledge
+    Settle(cmd::settle::SettleCommand),
     /// Check a proof: exit code 0 valid, 1 not valid, 2 could not check
     Verify(cmd::verify::VerifyArgs),
     /// Compile, set up, prove and verify in one go
@@ -134,6 +142,75 @@ pub(crate) struct ShapeArgs {
 impl ShapeArgs {
     pub(crate) fn visibility(&self) -> Visibility {
         Visibility { inputs: self.public_inputs, weights: self.public_weights, outputs: !self.private_outputs }
+    }
+}
+
+/// How settled proofs are made.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Settlement")]
+pub(crate) struct SettleArgs {
+    /// What the row length is chosen for: the seconds of settling, or the gas of verification
+    #[arg(long, value_enum, default_value = "gas", value_name = "WHAT")]
+    pub(crate) optimize: OptimizeFor,
+    /// File with 32 bytes in hexadecimal from which the factors that blind the weights follow; the same secret gives the same
+    /// settlement id [default: one kept in the cache folder]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secret: Option<PathBuf>,
+}
+
+/// See [`SettleArgs`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OptimizeFor {
+    /// Shorter rows, more of them
+    Time,
+    /// Fewer, longer rows
+    #[default]
+    Gas,
+}
+
+impl From<OptimizeFor> for Optimize {
+    fn from(o: OptimizeFor) -> Self {
+        match o {
+            OptimizeFor::Time => Self::Time,
+            OptimizeFor::Gas => Self::Gas,
+        }
+    }
+}
+
+/// What a settled proof is bound to.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "What the proof is for")]
+pub(crate) struct ContextArgs {
+    /// EIP-155 id of the chain
+    #[arg(long, value_name = "ID", default_value_t = LOCAL_CHAIN)]
+    pub(crate) chain_id: u64,
+    /// Address of the contract that acts on the proof
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) consumer: Option<String>,
+    /// The job: 32 bytes in hexadecimal
+    #[arg(long, value_name = "HEX")]
+    pub(crate) job: Option<String>,
+    /// Address that is paid
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) recipient: Option<String>,
+}
+
+/// Chain id of the embedded EVM and of anvil.
+pub(crate) const LOCAL_CHAIN: u64 = 31337;
+
+impl ContextArgs {
+    pub(crate) fn context(&self) -> Outcome<Context> {
+        fn bytes<const N: usize>(text: Option<&String>, flag: &str) -> Outcome<[u8; N]> {
+            let Some(text) = text else { return Ok([0; N]) };
+            parse_hex(text)
+                .ok_or_else(|| Failure::new(format!("{flag} must be {N} bytes in hexadecimal, got '{text}'")))
+        }
+        Ok(Context {
+            chain_id: self.chain_id,
+            consumer: bytes(self.consumer.as_ref(), "--consumer")?,
+            job: bytes(self.job.as_ref(), "--job")?,
+            recipient: bytes(self.recipient.as_ref(), "--recipient")?,
+        })
     }
 }
 

@@ -63,6 +63,16 @@ impl Cache {
         let _ = files::write(&path, &bytes);
     }
 
+    /// Keeps an entry that nobody else may read.
+    pub(crate) fn put_private(&self, name: &str, payload: &[u8]) {
+        self.put(name, payload);
+        #[cfg(unix)]
+        if let Some(path) = self.path(name) {
+            use std::os::unix::fs::PermissionsExt;
+            let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600));
+        }
+    }
+
     /// Removes a damaged entry.
     pub(crate) fn discard(&self, name: &str, output: &Output) {
         if let Some(path) = self.path(name) {

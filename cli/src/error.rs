@@ -1,8 +1,13 @@
 //! Failures as people and programs see them: one sentence, what would help, and an exit code.
 
 use assay_circuits::{GraphError, model::ModelError, onnx::ImportError};
-use assay_prover::{prove::ProveError, setup::SetupError, srs::SrsError};
-use assay_verifier::{VerifyError, key::KeyError, proof::ProofError};
+use assay_prover::{
+    prove::ProveError,
+    settle::{CircuitError, SettleFailure},
+    setup::SetupError,
+    srs::SrsError,
+};
+use assay_verifier::{VerifyError, key::KeyError, proof::ProofError, settle::key::SettlementError};
 use miette::Diagnostic;
 use std::{fmt, path::Path};
 
@@ -149,6 +154,34 @@ impl From<SetupError> for Failure {
                 .help("use the model file that the key was made from, or make a key: `assay setup MODEL -o KEY`"),
             SetupError::OtherSrs { .. } => Self::new(e).help("pass the powers of tau of the key with --srs FILE"),
         }
+    }
+}
+
+impl From<SettleFailure> for Failure {
+    fn from(e: SettleFailure) -> Self {
+        match e {
+            SettleFailure::Graph(e) => e.into(),
+            SettleFailure::Model(e) => e.into(),
+            SettleFailure::Prove(e) => e.into(),
+            SettleFailure::SrsTooSmall { row_bits, .. } => {
+                let power = row_bits + 1;
+                Self::new(&e).help(format!(
+                    "use powers of tau of at least 2^{power} (`assay srs import FILE.ptau --power {power}`), or a smaller \
+                     --row-bits"
+                ))
+            }
+            SettleFailure::TooManyRows { least, .. } => Self::new(&e).help(format!("use --row-bits {least} or more")),
+            SettleFailure::Circuit(CircuitError::SrsTooSmall { k, .. }) => Self::new(&e)
+                .help(format!("use powers of tau of at least 2^{k}: assay srs import FILE.ptau --power {k}")),
+            e => Self::new(e),
+        }
+    }
+}
+
+impl From<SettlementError> for Failure {
+    fn from(e: SettlementError) -> Self {
+        let help = if matches!(e, SettlementError::Version { .. }) { OTHER_VERSION } else { DAMAGED };
+        Self::new(e).help(help)
     }
 }
 

@@ -14,6 +14,8 @@ pub(crate) enum Kind {
     Model,
     Key,
     Proof,
+    SettlementKey,
+    SettledProof,
     Srs,
     Ptau,
     /// None of ours: perhaps ONNX, which has no magic bytes.
@@ -25,7 +27,10 @@ impl Kind {
         match bytes.get(..8) {
             Some(b"ASSAYMOD") => Self::Model,
             Some(b"ASSAYKEY") => Self::Key,
+            // Magic, version, kind.
+            Some(b"ASSAYPRF") if bytes.get(10) == Some(&assay_verifier::settle::key::KIND) => Self::SettledProof,
             Some(b"ASSAYPRF") => Self::Proof,
+            Some(b"ASSAYSKY") => Self::SettlementKey,
             Some(b"ASSAYSRS") => Self::Srs,
             _ if bytes.starts_with(b"ptau") => Self::Ptau,
             _ => Self::Other,
@@ -36,7 +41,9 @@ impl Kind {
         match self {
             Self::Model => "a compiled model",
             Self::Key => "a verifying key",
-            Self::Proof => "a proof",
+            Self::Proof => "a core proof",
+            Self::SettlementKey => "a settlement key",
+            Self::SettledProof => "a settled proof",
             Self::Srs => "powers of tau",
             Self::Ptau => "a .ptau ceremony file",
             Self::Other => "no file of Assay's",
@@ -48,6 +55,8 @@ impl Kind {
             Self::Model => "make one: assay compile MODEL.onnx -o FILE",
             Self::Key => "make one: assay setup MODEL -o KEY",
             Self::Proof => "make one: assay prove MODEL INPUT -o PROOF",
+            Self::SettlementKey => "make one: assay settle MODEL INPUT -o PROOF --key-out FILE",
+            Self::SettledProof => "make one: assay settle MODEL INPUT -o PROOF",
             Self::Srs => {
                 "make one: assay srs new --power K -o FILE, or assay srs import CEREMONY.ptau --power K -o FILE"
             }
@@ -114,13 +123,17 @@ pub(crate) fn read(path: &Path, limit: u64) -> Outcome<Vec<u8>> {
 /// The first bytes of a file.
 pub(crate) fn kind(path: &Path) -> Outcome<Kind> {
     let mut head = Vec::new();
-    open(path, u64::MAX)?.take(8).read_to_end(&mut head).map_err(|e| unreadable(path, &e))?;
+    open(path, u64::MAX)?.take(11).read_to_end(&mut head).map_err(|e| unreadable(path, &e))?;
     Ok(Kind::of(&head))
 }
 
 /// All bytes of a file of a given kind.
 pub(crate) fn read_kind(path: &Path, expected: Kind) -> Outcome<Vec<u8>> {
-    let limit = if matches!(expected, Kind::Proof | Kind::Key) { MAX_BYTES } else { MAX_LARGE_BYTES };
+    let limit = if matches!(expected, Kind::Proof | Kind::Key | Kind::SettlementKey | Kind::SettledProof) {
+        MAX_BYTES
+    } else {
+        MAX_LARGE_BYTES
+    };
     let got = kind(path)?;
     if got != expected {
         return Err(wrong_kind(path, expected, got));

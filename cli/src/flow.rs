@@ -13,6 +13,7 @@ use crate::{
 };
 use assay_circuits::{
     Program, Tensor, Visibility, canonical,
+    eval::Saturation,
     model::{Model, TensorSpec},
     onnx::{self, CompileOptions, FloatModel},
 };
@@ -241,8 +242,8 @@ pub(crate) fn read_samples(model: &Model, path: &Path, batch: BatchArgs) -> Outc
     input::take(samples, batch.from, batch.batch, path)
 }
 
-/// Quantizes, proves, and checks the proof as a verifier would.
-pub(crate) fn prove(app: &App, model: &Model, key: &ProvingKey, samples: &Samples) -> Outcome<Proven> {
+/// Inputs as integers, with a warning where they left the calibrated range.
+pub(crate) fn quantize(app: &App, model: &Model, samples: &Samples) -> Outcome<Vec<Vec<Tensor>>> {
     let mut tensors = Vec::with_capacity(samples.len());
     let mut clamped = 0;
     for s in samples {
@@ -257,6 +258,25 @@ pub(crate) fn prove(app: &App, model: &Model, key: &ProvingKey, samples: &Sample
             if clamped == 1 { "is" } else { "are" }
         ));
     }
+    Ok(tensors)
+}
+
+/// Warns of values that a proof clamped.
+pub(crate) fn warn_saturations(app: &App, saturations: &[Saturation]) {
+    for s in saturations {
+        app.output.warn(format!(
+            "at node '{}' {} left the calibrated range and {} clamped, which the proof covers; the output may be far from \
+             the float model's: calibrate with inputs like these",
+            s.name,
+            values(s.count),
+            if s.count == 1 { "was" } else { "were" }
+        ));
+    }
+}
+
+/// Quantizes, proves, and checks the proof as a verifier would.
+pub(crate) fn prove(app: &App, model: &Model, key: &ProvingKey, samples: &Samples) -> Outcome<Proven> {
+    let tensors = quantize(app, model, samples)?;
     let predicted =
         cost::estimate(&model.graph, samples.len(), key.verifying.visibility, Some(key.verifying.row_bits))?;
     let progress = Progress::start(&app.output, "prove", predicted.prove_seconds());
@@ -266,15 +286,7 @@ pub(crate) fn prove(app: &App, model: &Model, key: &ProvingKey, samples: &Sample
     let stages = recorder.seconds();
     drop(progress);
     let proved = proved?;
-    for s in &proved.saturations {
-        app.output.warn(format!(
-            "at node '{}' {} left the calibrated range and {} clamped, which the proof covers; the output may be far from \
-             the float model's: calibrate with inputs like these",
-            s.name,
-            values(s.count),
-            if s.count == 1 { "was" } else { "were" }
-        ));
-    }
+    warn_saturations(app, &proved.saturations);
     let (verified, verify_seconds) = timed(|| verify(&key.verifying, &proved.proof));
     verified.map_err(|e| {
         Failure::new(format!("internal error: the new proof does not verify: {e}"))

@@ -13,6 +13,7 @@ mod flow;
 mod input;
 mod output;
 mod progress;
+mod settlement;
 mod srs;
 
 use crate::{
@@ -112,6 +113,7 @@ fn run(app: &App, command: Command) -> Outcome<()> {
         Command::Compile(a) => cmd::compile::run(app, &a),
         Command::Setup(a) => cmd::setup::run(app, &a),
         Command::Prove(a) => cmd::prove::run(app, &a),
+        Command::Settle(a) => cmd::settle::run(app, &a),
         Command::Verify(a) => cmd::verify::run(app, &a),
         Command::Run(a) => cmd::run::run(app, &a),
         Command::Estimate(a) => cmd::estimate::run(app, &a),

@@ -44,9 +44,9 @@ library CoreOpening {
         _store(CH_RHO, state);
     }
 
-    function _store(uint256 at, uint256 state) private pure {
+    function _store(uint256 slot, uint256 state) private pure {
         assembly ("memory-safe") {
-            mstore(at, mod(state, R))
+            mstore(slot, mod(state, R))
         }
     }
 
@@ -62,10 +62,9 @@ library CoreOpening {
     /// @return end The end of all denominators.
     function denominators() internal pure returns (uint256 end) {
         assembly ("memory-safe") {
-            let zeta := mload(CH_ZETA)
-            let zeta2 := mulmod(zeta, zeta, R)
-            let zeta4 := mulmod(zeta2, zeta2, R)
-            let nu := mload(CH_NU)
+            let zeta4 := mload(CH_ZETA)
+            zeta4 := mulmod(zeta4, zeta4, R)
+            zeta4 := mulmod(zeta4, zeta4, R)
             let power := mload(CH_RHO)
             let z := mload(CH_FOLD)
             let table := mload(P_FOLDING)
@@ -74,35 +73,38 @@ library CoreOpening {
             end := INV_FOLDS
 
             for { } gt(bits, 1) { bits := sub(bits, 2) } {
+                mstore(table, z)
+                mstore(add(table, 0x80), power)
+                power := mulmod(power, mload(CH_NU), R)
                 let t0 := mload(x)
                 let t1 := mload(sub(x, 0x20))
                 x := sub(x, 0x40)
-                let z2 := mulmod(z, z, R)
                 let low := mulmod(add(1, sub(R, t0)), z, R)
-                let high := mulmod(add(1, sub(R, t1)), z2, R)
-                let scale := mulmod(shl(1, z2), shl(1, z), R)
-                mstore(table, z)
                 mstore(add(table, 0x20), low)
+                let z2 := mulmod(z, z, R)
+                let high := mulmod(add(1, sub(R, t1)), z2, R)
                 mstore(add(table, 0x40), high)
-                mstore(add(table, 0x60), scale)
-                mstore(add(table, 0x80), power)
-                z := mulmod(z2, z2, R)
                 mstore(end, mulmod(add(low, t0), add(high, t1), R))
+                let scale := mulmod(shl(1, z2), shl(1, z), R)
+                mstore(add(table, 0x60), scale)
+                z := mulmod(z2, z2, R)
                 mstore(add(end, 0x20), mulmod(scale, add(zeta4, sub(R, z)), R))
-                power := mulmod(power, nu, R)
                 table := add(table, 0xa0)
                 end := add(end, 0x40)
             }
             if bits {
+                mstore(table, z)
+                mstore(add(table, 0x80), power)
                 let t0 := mload(x)
                 let low := mulmod(add(1, sub(R, t0)), z, R)
-                let scale := shl(1, z)
-                mstore(table, z)
                 mstore(add(table, 0x20), low)
-                mstore(add(table, 0x60), scale)
-                mstore(add(table, 0x80), power)
                 mstore(end, add(low, t0))
-                mstore(add(end, 0x20), mulmod(scale, add(zeta2, sub(R, mulmod(z, z, R))), R))
+                mstore(add(table, 0x60), shl(1, z))
+                let zeta := mload(CH_ZETA)
+                mstore(
+                    add(end, 0x20),
+                    mulmod(shl(1, z), add(mulmod(zeta, zeta, R), sub(R, mulmod(z, z, R))), R)
+                )
                 end := add(end, 0x40)
             }
         }
@@ -110,13 +112,11 @@ library CoreOpening {
 
     /// @notice Works through the folds from the last to the first and writes the scalars of rho L: SC_FOLDS, SC_WO, SC_T,
     /// those at P_ROW_SCALARS and those of the model rows at P_KEY_SCALARS. Adds to V_GENERATOR.
-    /// @param end The end of all denominators.
     /// @return ok Whether the values of the folds are reduced.
-    function scalars(uint256 end) internal pure returns (bool ok) {
+    function scalars() internal pure returns (bool ok) {
         uint256 first;
-        (ok, first) = _folds(end);
+        (ok, first) = _folds();
 
-        uint256 rounds;
         uint256 rowBits;
         uint256 witnessBits;
         uint256 modelBits;
@@ -151,52 +151,46 @@ library CoreOpening {
     /// @dev The loop of `scalars`.
     /// @return ok Whether the values of the folds are reduced.
     /// @return first The scalar of C: rho s_0.
-    function _folds(uint256 end) private pure returns (bool ok, uint256 first) {
+    function _folds() private pure returns (bool ok, uint256 first) {
         assembly ("memory-safe") {
-            let bits := mload(KEY_ROW_BITS)
-            let zeta := mload(CH_ZETA)
             let bad := 0
-            // The coordinates of x from its m-th last on: t1 and t0 of the last fold, and so on.
-            let x := sub(mload(P_ADVICE), shl(5, bits))
-            let values := mload(P_WO)
+            // The value at z^4 of the fold after the one at hand: the claim e at the start.
             let value := mload(add(mload(P_INSTANCES), 0x80))
-            // -sum_j rho s_j l_j(zeta), < 5 R in between
-            let constants := mload(V_GENERATOR)
-            let folds := shr(1, add(bits, 1))
+            let values := mload(P_WO)
+            // From the m-th last coordinate of x on: t1 and t0 of the last fold, and so on.
+            let x := sub(mload(P_ADVICE), shl(5, mload(KEY_ROW_BITS)))
+            // The rows of fold j: table + 0xa0 j, SC_FIRST + 0x20 j for its scalar, INV_FOLDS + 0x40 j for its inverses.
+            let folds := shr(1, add(mload(KEY_ROW_BITS), 1))
             let table := add(mload(P_FOLDING), mul(0xa0, folds))
-            // The scalar of fold j lies at SC_FOLDS + 32 (j - 1).
-            let to := add(SC_FOLDS, shl(5, sub(folds, 1)))
+            let to := add(SC_FIRST, shl(5, folds))
 
-            if and(bits, 1) {
+            if and(mload(KEY_ROW_BITS), 1) {
                 values := sub(values, 0x20)
                 table := sub(table, 0xa0)
-                end := sub(end, 0x40)
                 to := sub(to, 0x20)
-                let z := mload(table)
-                let low := mload(add(table, 0x20))
+                let inverses := add(shl(1, sub(to, SC_FIRST)), INV_FOLDS)
                 let e1 := mload(values)
                 bad := gt(e1, sub(R, 1))
-                // 2 z P_(j+1)(z^2) = (low + t0) P_j(z) + (low - t0) P_j(-z)
+                // 2 z P_(j+1)(z^2) = (low + t0) P_j(z) + (low - t0) P_j(-z), low = (1 - t0) z
                 value := mulmod(value, mload(add(table, 0x60)), R)
-                value := add(value, sub(R, mulmod(add(low, sub(R, mload(x))), e1, R)))
-                value := mulmod(value, mload(end), R)
+                value := add(value, sub(R, mulmod(add(mload(add(table, 0x20)), sub(R, mload(x))), e1, R)))
+                value := mulmod(value, mload(inverses), R)
                 x := add(x, 0x20)
                 // 2 z l(zeta) = (P_j(z) + P_j(-z)) z + (P_j(z) - P_j(-z)) zeta
-                let factor := mulmod(mload(add(table, 0x80)), mload(add(end, 0x20)), R)
-                let line := add(mulmod(add(value, e1), z, R), mulmod(add(value, sub(R, e1)), zeta, R))
-                constants := add(constants, sub(R, mulmod(factor, line, R)))
+                let line := mulmod(add(value, e1), mload(table), R)
+                line := add(line, mulmod(add(value, sub(R, e1)), mload(CH_ZETA), R))
+                let factor := mulmod(mload(add(table, 0x80)), mload(add(inverses, 0x20)), R)
+                mstore(V_GENERATOR, addmod(mload(V_GENERATOR), sub(R, mulmod(factor, line, R)), R))
                 first := mulmod(factor, mload(add(table, 0x60)), R)
                 mstore(to, first)
             }
-            // Table rows down to the first one.
-            for { let start := mload(P_FOLDING) } gt(table, start) { } {
+            for { } gt(to, SC_FIRST) { } {
                 values := sub(values, 0x60)
                 table := sub(table, 0xa0)
-                end := sub(end, 0x40)
                 to := sub(to, 0x20)
-                let e2 := mload(add(values, 0x20))
-                // e1 + e3 and i (e3 - e1)
+                // The values at i z, -z, -i z; then e1 + e3 and i (e3 - e1).
                 let sum := mload(values)
+                let e2 := mload(add(values, 0x20))
                 let turned := mload(add(values, 0x40))
                 bad := or(bad, or(or(gt(sum, sub(R, 1)), gt(turned, sub(R, 1))), gt(e2, sub(R, 1))))
                 {
@@ -204,9 +198,9 @@ library CoreOpening {
                     sum := add(sum, turned)
                     turned := difference
                 }
+                // With a, b = (1 - t0) z, t0 and c, d = (1 - t1) z^2, t1:
+                // 4 z^3 P_(j+1)(z^4) = (c + d) ((a + b) e0 + (a - b) e2) + (c - d) (a (e1 + e3) + b i (e3 - e1)).
                 {
-                    // Let a, b = (1 - t0) z, t0 and c, d = (1 - t1) z^2, t1. Then
-                    // 4 z^3 P_(j+1)(z^4) = (c + d) ((a + b) e0 + (a - b) e2) + (c - d) (a (e1 + e3) + b i (e3 - e1)).
                     let t1 := mload(x)
                     let t0 := mload(add(x, 0x20))
                     x := add(x, 0x40)
@@ -216,26 +210,32 @@ library CoreOpening {
                     value :=
                         add(value, sub(R, mulmod(add(high, t1), mulmod(add(low, sub(R, t0)), e2, R), R)))
                     high := mulmod(add(high, sub(R, t1)), add(mulmod(low, sum, R), mulmod(t0, turned, R)), R)
-                    value := mulmod(add(value, sub(R, high)), mload(end), R)
+                    value :=
+                        mulmod(
+                            add(value, sub(R, high)), mload(add(shl(1, sub(to, SC_FIRST)), INV_FOLDS)), R
+                        )
                 }
                 // 4 z^3 l(zeta) = E_0 z^3 + E_1 z^2 zeta + E_2 z zeta^2 + E_3 zeta^3 with E_k = sum_i i^(-ik) e_i:
                 // E_0, E_2 = e0 + e2 +- (e1 + e3) and E_1, E_3 = e0 - e2 +- i (e3 - e1).
                 {
                     let z := mload(table)
+                    let zeta := mload(CH_ZETA)
                     let odd := add(value, sub(R, e2))
                     e2 := add(value, e2)
-                    let z2 := mulmod(z, z, R)
                     let cubic := mulmod(add(odd, sub(R, turned)), zeta, R)
                     cubic := mulmod(add(cubic, mulmod(add(e2, sub(TWO_R, sum)), z, R)), zeta, R)
-                    cubic := mulmod(add(cubic, mulmod(add(odd, turned), z2, R)), zeta, R)
-                    cubic := add(cubic, mulmod(add(e2, sum), mulmod(z2, z, R), R))
-                    let factor := mulmod(mload(add(table, 0x80)), mload(add(end, 0x20)), R)
-                    constants := addmod(constants, sub(R, mulmod(factor, cubic, R)), R)
+                    let power := mulmod(z, z, R)
+                    cubic := mulmod(add(cubic, mulmod(add(odd, turned), power, R)), zeta, R)
+                    cubic := add(cubic, mulmod(add(e2, sum), mulmod(power, z, R), R))
+                    let factor :=
+                        mulmod(
+                            mload(add(table, 0x80)), mload(add(shl(1, sub(to, SC_FIRST)), add(INV_FOLDS, 0x20))), R
+                        )
+                    mstore(V_GENERATOR, addmod(mload(V_GENERATOR), sub(R, mulmod(factor, cubic, R)), R))
                     first := mulmod(factor, mload(add(table, 0x60)), R)
                 }
                 mstore(to, first)
             }
-            mstore(V_GENERATOR, constants)
             ok := iszero(bad)
         }
     }

@@ -2,17 +2,18 @@
 pragma solidity =0.8.37;
 
 // The memory of one verification. `Frame.load` fills it, `Halo2Verifier` and `CoreOpening` work in it. Addresses are
-// absolute; the frame is the first allocation of its call, which `Frame.load` checks. Scalars are reduced (below R)
+// absolute. What lies below is the compiler's (scratch space, variables that do not fit the stack); the frame is the first
+// allocation of its call, and `Frame.load` checks that nothing has been allocated before. Scalars are reduced (below R)
 // unless a comment says otherwise.
 //
 // from    to      what
-// 0x0080  0x0200  MSM_*, PAIR_*: operands of the precompiles
-// 0x0200  0x04c0  EV_*: a hash state, then the 21 evaluations of the Halo2 proof
-// 0x04c0  0x0620  CH_*: challenges
-// 0x0620  0x0820  V_*, P_*: values and addresses worked out on the way
-// 0x0820  0x0c60  INVERSES: denominators, then their inverses (at most 6 + 2 * 14)
-// 0x0c80  0x10c0  PREFIXES of the batch inversion; then SC_*, scalars of the final sum
-// 0x10c0  ...     KEY: the verifying key; then the hash input and the proof; then the tables of P_FOLDING,
+// 0x0480  0x0600  operands of the precompiles: MSM_*, MODEXP, PAIR_*
+// 0x0600  0x08c0  a hash state, then the 21 evaluations of the Halo2 proof: EV_*
+// 0x08c0  0x0a20  challenges: CH_*
+// 0x0a20  0x0c20  values and addresses worked out on the way: V_*, P_*
+// 0x0c20  0x1060  denominators, then their inverses (at most 6 + 2 * 14): INVERSES, INV_*
+// 0x1080  0x14c0  PREFIXES of the batch inversion; then scalars of the final sum: SC_*
+// 0x14c0  ...     the verifying key: KEY, KEY_*; then the hash input and the proof; then the tables of P_FOLDING,
 //                 P_ROW_SCALARS and P_KEY_SCALARS
 
 /// @dev Order of the scalar field of BN254.
@@ -24,112 +25,117 @@ uint256 constant THREE_R = 0x912ceb58a394e07d28f0d12384840917789bb8d96d2c51b3cba
 uint256 constant Q = 0x30644e72e131a029b85045b68181585d97816a916871ca8d3c208c16d87cfd47;
 
 /// @dev Multi-scalar multiplication: the sum so far, then one product's operand (x, y, scalar).
-uint256 constant MSM_SUM = 0x80;
-uint256 constant MSM_POINT = 0xc0;
-uint256 constant MSM_SCALAR = 0x100;
+uint256 constant MSM_SUM = 0x480;
+uint256 constant MSM_POINT = 0x4c0;
+uint256 constant MSM_SCALAR = 0x500;
+
+/// @dev Operands of the modular exponentiation: three lengths, base, exponent, modulus.
+uint256 constant MODEXP = 0x480;
 
 /// @dev Pairing: (MSM_SUM, generator of G2) and (PAIR_POINT, PAIR_TAU). The generator of G1 waits where PAIR_TAU will be.
-uint256 constant PAIR_GENERATOR = 0xc0;
-uint256 constant PAIR_POINT = 0x140;
-uint256 constant PAIR_TAU = 0x180;
-uint256 constant GENERATOR = 0x180;
+uint256 constant PAIR_GENERATOR = 0x4c0;
+uint256 constant PAIR_POINT = 0x540;
+uint256 constant PAIR_TAU = 0x580;
+uint256 constant GENERATOR = 0x580;
 
 /// @dev Evaluations, in the proof's order: advice columns at X, the first three at omega X, fixed columns, the random
 /// polynomial, permutation columns, the permutation product at X and omega X.
-uint256 constant EV_STATE = 0x200;
-uint256 constant EV_A0 = 0x220;
-uint256 constant EV_A1 = 0x240;
-uint256 constant EV_A2 = 0x260;
-uint256 constant EV_A3 = 0x280;
-uint256 constant EV_A4 = 0x2a0;
-uint256 constant EV_A5 = 0x2c0;
-uint256 constant EV_N0 = 0x2e0;
-uint256 constant EV_N1 = 0x300;
-uint256 constant EV_N2 = 0x320;
-uint256 constant EV_FULL = 0x340;
-uint256 constant EV_BOTH = 0x360;
-uint256 constant EV_PARTIAL = 0x380;
-uint256 constant EV_C0 = 0x3a0;
-uint256 constant EV_C1 = 0x3c0;
-uint256 constant EV_C2 = 0x3e0;
-uint256 constant EV_RANDOM = 0x400;
-uint256 constant EV_SIGMA0 = 0x420;
-uint256 constant EV_SIGMA1 = 0x440;
-uint256 constant EV_SIGMA2 = 0x460;
-uint256 constant EV_Z = 0x480;
-uint256 constant EV_Z_NEXT = 0x4a0;
-uint256 constant EV_END = 0x4c0;
+uint256 constant EV_STATE = 0x600;
+uint256 constant EV_A0 = 0x620;
+uint256 constant EV_A1 = 0x640;
+uint256 constant EV_A2 = 0x660;
+uint256 constant EV_A3 = 0x680;
+uint256 constant EV_A4 = 0x6a0;
+uint256 constant EV_A5 = 0x6c0;
+uint256 constant EV_N0 = 0x6e0;
+uint256 constant EV_N1 = 0x700;
+uint256 constant EV_N2 = 0x720;
+uint256 constant EV_FULL = 0x740;
+uint256 constant EV_BOTH = 0x760;
+uint256 constant EV_PARTIAL = 0x780;
+uint256 constant EV_C0 = 0x7a0;
+uint256 constant EV_C1 = 0x7c0;
+uint256 constant EV_C2 = 0x7e0;
+uint256 constant EV_RANDOM = 0x800;
+uint256 constant EV_SIGMA0 = 0x820;
+uint256 constant EV_SIGMA1 = 0x840;
+uint256 constant EV_SIGMA2 = 0x860;
+uint256 constant EV_Z = 0x880;
+uint256 constant EV_Z_NEXT = 0x8a0;
+uint256 constant EV_END = 0x8c0;
 
 /// @dev Challenges of the Halo2 proof: beta and gamma of the permutation, y of the constraints, X, then SHPLONK's: for
 /// polynomials (y'), for sets of points (v) and the point (u).
-uint256 constant CH_BETA = 0x4c0;
-uint256 constant CH_GAMMA = 0x4e0;
-uint256 constant CH_Y = 0x500;
-uint256 constant CH_X = 0x520;
-uint256 constant CH_POLYNOMIALS = 0x540;
-uint256 constant CH_SETS = 0x560;
-uint256 constant CH_U = 0x580;
+uint256 constant CH_BETA = 0x8c0;
+uint256 constant CH_GAMMA = 0x8e0;
+uint256 constant CH_Y = 0x900;
+uint256 constant CH_X = 0x920;
+uint256 constant CH_POLYNOMIALS = 0x940;
+uint256 constant CH_SETS = 0x960;
+uint256 constant CH_U = 0x980;
 /// @dev Challenges of the opening: z, nu, zeta (of the batch) and rho, which joins both checks.
-uint256 constant CH_FOLD = 0x5a0;
-uint256 constant CH_NU = 0x5c0;
-uint256 constant CH_ZETA = 0x5e0;
-uint256 constant CH_RHO = 0x600;
+uint256 constant CH_FOLD = 0x9a0;
+uint256 constant CH_NU = 0x9c0;
+uint256 constant CH_ZETA = 0x9e0;
+uint256 constant CH_RHO = 0xa00;
 
 /// @dev X^n.
-uint256 constant V_X_TO_N = 0x620;
+uint256 constant V_X_TO_N = 0xa20;
 /// @dev omega X.
-uint256 constant V_X_NEXT = 0x640;
+uint256 constant V_X_NEXT = 0xa40;
 /// @dev Numerators of the instance evaluation and of l_blind.
-uint256 constant V_INSTANCE = 0x660;
-uint256 constant V_BLIND = 0x680;
+uint256 constant V_INSTANCE = 0xa60;
+uint256 constant V_BLIND = 0xa80;
 /// @dev The scalar of the generator in the final sum.
-uint256 constant V_GENERATOR = 0x6a0;
+uint256 constant V_GENERATOR = 0xaa0;
 
 /// @dev Addresses of tables behind the proof: the folds', scalars of the rows and mask, scalars of the key's points.
-uint256 constant P_FOLDING = 0x6c0;
-uint256 constant P_ROW_SCALARS = 0x6e0;
-uint256 constant P_KEY_SCALARS = 0x700;
+uint256 constant P_FOLDING = 0xac0;
+uint256 constant P_ROW_SCALARS = 0xae0;
+uint256 constant P_KEY_SCALARS = 0xb00;
 /// @dev Addresses: witness rows; instances; advice commitments (also the end of the instances); W; fold commitments;
 /// evaluations of the folds; Wo; fixed commitments.
-uint256 constant P_ROWS = 0x720;
-uint256 constant P_INSTANCES = 0x740;
-uint256 constant P_ADVICE = 0x760;
-uint256 constant P_W = 0x780;
-uint256 constant P_FOLDS = 0x7a0;
-uint256 constant P_FOLD_VALUES = 0x7c0;
-uint256 constant P_WO = 0x7e0;
-uint256 constant P_FIXED = 0x800;
+uint256 constant P_ROWS = 0xb20;
+uint256 constant P_INSTANCES = 0xb40;
+uint256 constant P_ADVICE = 0xb60;
+uint256 constant P_W = 0xb80;
+uint256 constant P_FOLDS = 0xba0;
+uint256 constant P_FOLD_VALUES = 0xbc0;
+uint256 constant P_WO = 0xbe0;
+uint256 constant P_FIXED = 0xc00;
 
 /// @dev Denominators and their inverses: six of the Halo2 proof, then two for each fold.
-uint256 constant INVERSES = 0x820;
-uint256 constant INV_INSTANCES = 0x820;
-uint256 constant INV_FIRST = 0x840;
-uint256 constant INV_LAST = 0x860;
-uint256 constant INV_BLIND = 0x880;
-uint256 constant INV_VANISHING = 0x8a0;
-uint256 constant INV_STEP = 0x8c0;
-uint256 constant INV_FOLDS = 0x8e0;
-uint256 constant PREFIXES = 0xc80;
+uint256 constant INVERSES = 0xc20;
+uint256 constant INV_INSTANCES = 0xc20;
+uint256 constant INV_FIRST = 0xc40;
+uint256 constant INV_LAST = 0xc60;
+uint256 constant INV_BLIND = 0xc80;
+uint256 constant INV_VANISHING = 0xca0;
+uint256 constant INV_STEP = 0xcc0;
+uint256 constant INV_FOLDS = 0xce0;
+uint256 constant PREFIXES = 0x1080;
 
-/// @dev Scalars: of the 12 commitments from a0 on; W, W'; the fold commitments (at most 13); Wo, Wo'; T.
-uint256 constant SC_ADVICE = 0xc80;
-uint256 constant SC_W = 0xe00;
-uint256 constant SC_FOLDS = 0xe40;
-uint256 constant SC_WO = 0xfe0;
-uint256 constant SC_T = 0x1020;
+/// @dev Scalars: of the 12 commitments from a0 on; W, W'; that of C, which is not a point of the proof, and then those of the
+/// fold commitments (at most 13); Wo, Wo'; T.
+uint256 constant SC_ADVICE = 0x1080;
+uint256 constant SC_W = 0x1200;
+uint256 constant SC_FIRST = 0x1240;
+uint256 constant SC_FOLDS = 0x1260;
+uint256 constant SC_WO = 0x1400;
+uint256 constant SC_T = 0x1440;
 
 /// @dev The key's header and the ranges behind it.
-uint256 constant KEY = 0x10c0;
-uint256 constant KEY_K = 0x1120;
-uint256 constant KEY_OMEGA = 0x1140;
-uint256 constant KEY_ROUNDS = 0x1160;
-uint256 constant KEY_ROW_BITS = 0x1180;
-uint256 constant KEY_WITNESS_BITS = 0x11a0;
-uint256 constant KEY_MODEL_BITS = 0x11c0;
-uint256 constant KEY_TENSORS = 0x11e0;
-uint256 constant KEY_T = 0x1200;
-uint256 constant KEY_TAU = 0x1240;
-uint256 constant KEY_RANGES = 0x12c0;
+uint256 constant KEY = 0x14c0;
+uint256 constant KEY_K = 0x1520;
+uint256 constant KEY_OMEGA = 0x1540;
+uint256 constant KEY_ROUNDS = 0x1560;
+uint256 constant KEY_ROW_BITS = 0x1580;
+uint256 constant KEY_WITNESS_BITS = 0x15a0;
+uint256 constant KEY_MODEL_BITS = 0x15c0;
+uint256 constant KEY_TENSORS = 0x15e0;
+uint256 constant KEY_T = 0x1600;
+uint256 constant KEY_TAU = 0x1640;
+uint256 constant KEY_RANGES = 0x16c0;
 
 /// @title The memory of one verification, and what both halves of the verifier do with it.
 library Frame {
@@ -153,7 +159,7 @@ library Frame {
     function load(address data, uint256 size, bytes calldata proof) internal view returns (bool ok) {
         assembly ("memory-safe") {
             // The frame's addresses are absolute.
-            if iszero(eq(mload(0x40), 0x80)) { revert(0, 0) }
+            if gt(mload(0x40), MSM_SUM) { revert(0, 0) }
             extcodecopy(data, KEY, 1, sub(size, 1))
 
             let fixedPoints := add(KEY_RANGES, mul(0x60, mload(KEY_TENSORS)))
@@ -165,14 +171,14 @@ library Frame {
 
             // Statement: domain, model, context, hash of the public values, rows and mask. Then a word for the hash, D,
             // and the instances, of which the proof sends all but D and the public evaluation.
-            let at := add(fixedPoints, shl(6, add(modelRows, 9)))
-            at := add(at, 0x80)
-            mstore(P_ROWS, at)
+            let next := add(fixedPoints, shl(6, add(modelRows, 9)))
+            next := add(next, 0x80)
+            mstore(P_ROWS, next)
             let head := shl(6, add(rows, 1))
-            at := add(at, head)
+            next := add(next, head)
             // Behind the word of the hash: D, zeta, the public evaluation.
-            mstore(P_INSTANCES, add(at, 0x20))
-            let tail := add(at, 0x80)
+            mstore(P_INSTANCES, add(next, 0x20))
+            let tail := add(next, 0x80)
             let advice := add(tail, shl(5, add(mload(KEY_ROUNDS), 2)))
             mstore(P_ADVICE, advice)
             // 12 commitments and 21 evaluations, W, W', beta, folds.
@@ -195,8 +201,8 @@ library Frame {
             // The proof: rows, mask and zeta; everything behind zeta.
             ok := eq(proof.length, add(add(head, 0x20), sub(end, tail)))
             if ok {
-                calldatacopy(sub(at, head), proof.offset, add(head, 0x20))
-                mstore(add(at, 0x40), mload(at))
+                calldatacopy(sub(next, head), proof.offset, add(head, 0x20))
+                mstore(add(next, 0x40), mload(next))
                 calldatacopy(tail, add(add(proof.offset, head), 0x20), sub(end, tail))
                 // The evaluations once more, at fixed addresses.
                 mcopy(EV_A0, add(advice, 0x300), 0x2a0)
@@ -246,41 +252,35 @@ library Frame {
         }
     }
 
-    /// @dev Replaces the words from INVERSES to `end` (not reduced, at least one, at most 34) by their inverses mod R.
+    /// @dev Replaces the words from INVERSES to `end` (an even number up to 34, not reduced) by their inverses mod R.
     /// @return ok False if one of them is zero.
     function invertAll(uint256 end) internal view returns (bool ok) {
         assembly ("memory-safe") {
-            // PREFIXES[i] is the product of all words before the i-th.
+            // PREFIXES[i] is the product of all words before the i-th. Two words at a time.
             let product := 1
-            for {
-                let p := INVERSES
-                let q := PREFIXES
-            } lt(p, end) {
-                p := add(p, 0x20)
-                q := add(q, 0x20)
-            } {
-                mstore(q, product)
+            for { let p := INVERSES } lt(p, end) { p := add(p, 0x40) } {
+                mstore(add(p, sub(PREFIXES, INVERSES)), product)
                 product := mulmod(product, mload(p), R)
+                mstore(add(p, add(sub(PREFIXES, INVERSES), 0x20)), product)
+                product := mulmod(product, mload(add(p, 0x20)), R)
             }
             // product^(R - 2); the result is checked, so nothing is taken on trust from the precompile.
-            mstore(0x80, 0x20)
-            mstore(0xa0, 0x20)
-            mstore(0xc0, 0x20)
-            mstore(0xe0, product)
-            mstore(0x100, sub(R, 2))
-            mstore(0x120, R)
-            ok := staticcall(MODEXP_GAS, 5, 0x80, 0xc0, 0x00, 0x20)
+            mstore(MODEXP, 0x20)
+            mstore(add(MODEXP, 0x20), 0x20)
+            mstore(add(MODEXP, 0x40), 0x20)
+            mstore(add(MODEXP, 0x60), product)
+            mstore(add(MODEXP, 0x80), sub(R, 2))
+            mstore(add(MODEXP, 0xa0), R)
+            ok := staticcall(MODEXP_GAS, 5, MODEXP, 0xc0, 0x00, 0x20)
             let inverse := mload(0x00)
             ok := and(ok, eq(mulmod(inverse, product, R), 1))
-            for {
-                let p := sub(end, 0x20)
-                let q := add(p, sub(PREFIXES, INVERSES))
-            } iszero(lt(p, INVERSES)) {
-                p := sub(p, 0x20)
-                q := sub(q, 0x20)
-            } {
-                let word := mload(p)
-                mstore(p, mulmod(inverse, mload(q), R))
+            for { let p := end } gt(p, INVERSES) { } {
+                p := sub(p, 0x40)
+                let word := mload(add(p, 0x20))
+                mstore(add(p, 0x20), mulmod(inverse, mload(add(p, add(sub(PREFIXES, INVERSES), 0x20))), R))
+                inverse := mulmod(inverse, word, R)
+                word := mload(p)
+                mstore(p, mulmod(inverse, mload(add(p, sub(PREFIXES, INVERSES))), R))
                 inverse := mulmod(inverse, word, R)
             }
         }
@@ -314,15 +314,13 @@ library Frame {
     function addProducts(uint256 points, uint256 scalars, uint256 count) internal view returns (bool ok) {
         assembly ("memory-safe") {
             ok := 1
-            for { let end := add(scalars, shl(5, count)) } lt(scalars, end) {
-                scalars := add(scalars, 0x20)
-                points := add(points, 0x40)
-            } {
+            for { let end := add(scalars, shl(5, count)) } and(ok, lt(scalars, end)) { } {
                 mcopy(MSM_POINT, points, 0x40)
                 mstore(MSM_SCALAR, mload(scalars))
                 ok := staticcall(EC_MUL_GAS, 7, MSM_POINT, 0x60, MSM_POINT, 0x40)
                 ok := and(ok, staticcall(EC_ADD_GAS, 6, MSM_SUM, 0x80, MSM_SUM, 0x40))
-                if iszero(ok) { break }
+                scalars := add(scalars, 0x20)
+                points := add(points, 0x40)
             }
         }
     }
@@ -331,13 +329,13 @@ library Frame {
     function pairing() internal view returns (bool ok) {
         assembly ("memory-safe") {
             // EIP-197: imaginary part first.
-            mstore(0xc0, 0x198e9393920d483a7260bfb731fb5d25f1aa493335a9e71297e485b7aef312c2)
-            mstore(0xe0, 0x1800deef121f1e76426a00665e5c4479674322d4f75edadd46debd5cd992f6ed)
-            mstore(0x100, 0x090689d0585ff075ec9e99ad690c3395bc4b313370b38ef355acdadcd122975b)
-            mstore(0x120, 0x12c85ea5db8c6deb4aab71808dcb408fe3d1e7690c43d37b4ce6cc0166fa7daa)
+            mstore(PAIR_GENERATOR, 0x198e9393920d483a7260bfb731fb5d25f1aa493335a9e71297e485b7aef312c2)
+            mstore(add(PAIR_GENERATOR, 0x20), 0x1800deef121f1e76426a00665e5c4479674322d4f75edadd46debd5cd992f6ed)
+            mstore(add(PAIR_GENERATOR, 0x40), 0x090689d0585ff075ec9e99ad690c3395bc4b313370b38ef355acdadcd122975b)
+            mstore(add(PAIR_GENERATOR, 0x60), 0x12c85ea5db8c6deb4aab71808dcb408fe3d1e7690c43d37b4ce6cc0166fa7daa)
             mcopy(PAIR_TAU, KEY_TAU, 0x80)
             mstore(0x00, 0)
-            ok := staticcall(PAIRING_GAS, 8, 0x80, 0x180, 0x00, 0x20)
+            ok := staticcall(PAIRING_GAS, 8, MSM_SUM, 0x180, 0x00, 0x20)
             ok := and(ok, eq(mload(0x00), 1))
         }
     }

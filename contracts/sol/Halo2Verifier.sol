@@ -31,8 +31,7 @@ library Halo2Verifier {
     uint256 private constant DELTA = 0x09226b6e22c6f0ca64ec26aad4c86e715b5f898e5e963f25870e56bbe533e9a2;
     uint256 private constant DELTA_SQUARED = 0x13b360d4e82fe915fed16081038f98c211427b87a281bd733c277dbadf10372b;
 
-    /// @dev 1/2 and -1/2 modulo R.
-    uint256 private constant HALF = 0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000001;
+    /// @dev -1/2 modulo R.
     uint256 private constant MINUS_HALF = 0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000000;
 
     /// @notice Draws the challenges, from the instances to W.
@@ -74,9 +73,9 @@ library Halo2Verifier {
         _store(CH_U, next);
     }
 
-    function _store(uint256 at, uint256 state) private pure {
+    function _store(uint256 slot, uint256 state) private pure {
         assembly ("memory-safe") {
-            mstore(at, mod(state, R))
+            mstore(slot, mod(state, R))
         }
     }
 
@@ -91,7 +90,12 @@ library Halo2Verifier {
 
             {
                 let power := x
-                for { let k := mload(KEY_K) } k { k := sub(k, 1) } { power := mulmod(power, power, R) }
+                let k := mload(KEY_K)
+                for { } gt(k, 1) { k := sub(k, 2) } {
+                    power := mulmod(power, power, R)
+                    power := mulmod(power, power, R)
+                }
+                if k { power := mulmod(power, power, R) }
                 mstore(V_X_TO_N, power)
                 mstore(INV_VANISHING, add(power, sub(R, 1)))
             }

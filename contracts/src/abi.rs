@@ -23,7 +23,12 @@ mod generated {
             error InvalidProof();
             error NonCanonicalCalldata();
             error InsufficientGas();
+            error FailedDeployment();
+            error InsufficientBalance(uint256 balance, uint256 needed);
+            error Create2EmptyBytecode();
+            error Create3EmptyBytecode();
 
+            function acceptsDevelopmentSrs() view returns (bool);
             function register(bytes key) returns (bytes32);
             function keyOf(bytes32 modelId) view returns (address);
             function verify(bytes32 modelId, bytes publicValues, bytes32 context, bytes proof) view returns (bool);
@@ -48,7 +53,7 @@ pub fn context(chain_id: u64, consumer: Address, job: B256, recipient: Address) 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Revert {
     /// An error that the contract declares.
-    Contract(ContractError),
+    Contract(Box<ContractError>),
     /// `Error(string)`: `require` or `revert` with a text. Control characters are replaced and the text is cut to
     /// [`MAX_TEXT`] characters: whoever wrote the contract chose it.
     Message(String),
@@ -82,7 +87,7 @@ impl Revert {
             return Self::Empty;
         }
         if let Ok(e) = ContractError::abi_decode_validate(data) {
-            return Self::Contract(e);
+            return Self::Contract(Box::new(e));
         }
         match data.split_first_chunk::<4>() {
             Some((&ERROR, rest)) => {
@@ -129,8 +134,14 @@ fn contract_error(e: &ContractError, f: &mut fmt::Formatter<'_>) -> fmt::Result 
         ContractError::InvalidProof(_) => {
             f.write_str("InvalidProof(): not valid for this model, public values, job, recipient, contract and chain")
         }
-        ContractError::NonCanonicalCalldata(_) => f.write_str("NonCanonicalCalldata(): not the encoding of its arguments"),
+        ContractError::NonCanonicalCalldata(_) => {
+            f.write_str("NonCanonicalCalldata(): not the encoding of its arguments")
+        }
         ContractError::InsufficientGas(_) => f.write_str("InsufficientGas(): give it more gas"),
+        ContractError::FailedDeployment(_) => f.write_str("FailedDeployment(): the key could not be stored"),
+        ContractError::InsufficientBalance(e) => write!(f, "InsufficientBalance({}, {})", e.balance, e.needed),
+        ContractError::Create2EmptyBytecode(_) => f.write_str("Create2EmptyBytecode()"),
+        ContractError::Create3EmptyBytecode(_) => f.write_str("Create3EmptyBytecode()"),
     }
 }
 

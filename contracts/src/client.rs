@@ -2,7 +2,7 @@
 
 use crate::{
     Error,
-    abi::{AssayVerifier, ContractError, Revert},
+    abi::{AssayVerifier, ContractError},
     artifact,
     chain::{Call, Chain, Receipt, calldata_gas},
     embedded::Embedded,
@@ -172,7 +172,16 @@ impl Verifier {
         proof: &[u8],
     ) -> Result<bool, Error> {
         let call = verify_call(model_id, public_values, context, proof);
-        self.ask(chain, &call).map_err(|e| self.name_model(e))
+        match self.ask(chain, &call) {
+            // The encoding is canonical unless the proof is not made of words.
+            Err(e)
+                if matches!(e.contract(), Some(ContractError::NonCanonicalCalldata(_)))
+                    && !proof.len().is_multiple_of(32) =>
+            {
+                Ok(false)
+            }
+            answer => answer.map_err(|e| self.name_model(chain, e)),
+        }
     }
 
     /// Gas that [`verify`](Self::verify) takes as a transaction of its own.
@@ -189,7 +198,7 @@ impl Verifier {
         proof: &[u8],
     ) -> Result<Measured, Error> {
         let call = self.call_of(&verify_call(model_id, public_values, context, proof));
-        let gas = chain.gas(&call).map_err(|e| self.name_model(e))?;
+        let gas = chain.gas(&call).map_err(|e| self.name_model(chain, e))?;
         self.measured(chain, &call, gas)
     }
 
@@ -230,7 +239,7 @@ impl Verifier {
             recipient,
             proof: Bytes::copy_from_slice(proof),
         });
-        let receipt = self.send(chain, &call).map_err(|e| self.name_model(e))?;
+        let receipt = self.send(chain, &call).map_err(|e| self.name_model(chain, e))?;
         let event = self
             .event::<AssayVerifier::Verified>(&receipt)
             .filter(|e| e.modelId == model_id && e.job == job && e.recipient == recipient)
@@ -322,12 +331,12 @@ impl Verifier {
     }
 
     /// The contract's own `UnknownModel` as the error callers look for.
-    fn name_model(&self, e: Error) -> Error {
-        match e {
-            Error::Reverted { place, revert: Revert::Contract(ContractError::UnknownModel(m)), .. } => {
-                Error::UnknownModel { address: self.address, place, model: m.modelId }
+    fn name_model(&self, chain: &dyn Chain, e: Error) -> Error {
+        match e.contract() {
+            Some(ContractError::UnknownModel(m)) => {
+                Error::UnknownModel { address: self.address, place: chain.place().to_owned(), model: m.modelId }
             }
-            e => e,
+            _ => e,
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::{
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256, address, keccak256};
 use revm::{
     Context, Database, DatabaseCommit, ExecuteEvm, MainBuilder, MainContext,
+    bytecode::Bytecode,
     context::{
         BlockEnv, CfgEnv, TxEnv,
         result::{EVMError, ExecResultAndState, ExecutionResult, HaltReason, InvalidTransaction},
@@ -57,6 +58,12 @@ impl Embedded {
         self.sender = sender;
     }
 
+    /// Puts code at an address without running anything, as no transaction could.
+    pub fn set_code(&mut self, address: Address, code: Bytes) {
+        let info = self.account(address).with_code(Bytecode::new_raw(code));
+        self.db.insert_account_info(address, info);
+    }
+
     fn account(&mut self, address: Address) -> AccountInfo {
         let Ok(info) = self.db.basic(address);
         info.unwrap_or_default()
@@ -85,12 +92,14 @@ impl Embedded {
         };
         let mut evm = Context::mainnet().with_db(&mut self.db).with_cfg(cfg).with_block(block).build_mainnet();
         evm.transact(tx).map_err(|e| match e {
-            EVMError::Transaction(InvalidTransaction::LackOfFundForMaxFee { fee, balance }) => Error::InsufficientFunds {
-                account: self.sender,
-                place: PLACE.to_owned(),
-                balance: *balance,
-                needed: *fee,
-            },
+            EVMError::Transaction(InvalidTransaction::LackOfFundForMaxFee { fee, balance }) => {
+                Error::InsufficientFunds {
+                    account: self.sender,
+                    place: PLACE.to_owned(),
+                    balance: *balance,
+                    needed: *fee,
+                }
+            }
             EVMError::Transaction(
                 InvalidTransaction::CallGasCostMoreThanGasLimit { .. }
                 | InvalidTransaction::GasFloorMoreThanGasLimit { .. },

@@ -1,6 +1,6 @@
 //! Failures: what is wrong, where, and what to do about it.
 
-use crate::abi::Revert;
+use crate::abi::{ContractError, Revert};
 use alloy_primitives::{Address, B256, U256};
 use std::path::PathBuf;
 
@@ -241,6 +241,18 @@ pub enum Error {
     /// The system refuses what is needed to talk to a node.
     #[error("cannot set up connections: {0}")]
     Setup(String),
+}
+
+impl Error {
+    /// The error of the contract behind a call or transaction that reverted, if it is one that the contract declares.
+    pub fn contract(&self) -> Option<&ContractError> {
+        match self {
+            Self::Reverted { revert: Revert::Contract(e), .. } | Self::Failed { revert: Revert::Contract(e), .. } => {
+                Some(e)
+            }
+            _ => None,
+        }
+    }
 }
 
 fn http_hint(status: u16) -> &'static str {

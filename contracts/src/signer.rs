@@ -92,9 +92,9 @@ impl Signer {
     fn unlock(path: &Path, password: &[u8]) -> Result<Self, Error> {
         let text = read(path)?;
         check_keystore(&text).map_err(|reason| keystore(path, reason))?;
-        PrivateKeySigner::decrypt_keystore(path, password).map(Self).map_err(|e| {
-            keystore(path, format!("cannot be unlocked ({e}); is it the right password?"))
-        })
+        PrivateKeySigner::decrypt_keystore(path, password)
+            .map(Self)
+            .map_err(|e| keystore(path, format!("cannot be unlocked ({e}); is it the right password?")))
     }
 }
 

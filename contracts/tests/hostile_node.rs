@@ -44,7 +44,9 @@ fn answers_that_make_no_sense() {
     bad("a web page", |_| Reply::Http(200, b"<html>hello</html>".to_vec()));
     bad("JSON of another kind", |_| Reply::Http(200, b"{\"status\":\"ok\"}".to_vec()));
     bad("an array", |_| Reply::Http(200, b"[]".to_vec()));
-    bad("neither result nor error", |a| Reply::Http(200, format!("{{\"jsonrpc\":\"2.0\",\"id\":{}}}", a.id).into_bytes()));
+    bad("neither result nor error", |a| {
+        Reply::Http(200, format!("{{\"jsonrpc\":\"2.0\",\"id\":{}}}", a.id).into_bytes())
+    });
     bad("a batch", |a| {
         Reply::Http(200, format!("[{{\"jsonrpc\":\"2.0\",\"id\":{},\"result\":\"0x1\"}}]", a.id).into_bytes())
     });
@@ -69,7 +71,9 @@ fn connections_that_break() {
     };
     broken("closed at once", |_| Reply::Close);
     broken("not HTTP", |_| Reply::Raw(b"SSH-2.0-OpenSSH_9.6\r\n".to_vec()));
-    broken("closed in the middle", |_| Reply::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{\"jsonrpc\"".to_vec()));
+    broken("closed in the middle", |_| {
+        Reply::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{\"jsonrpc\"".to_vec())
+    });
     broken("headers without an end", |_| {
         Reply::Raw([b"HTTP/1.1 200 OK\r\n".to_vec(), b"x-header: y\r\n".repeat(1 << 16)].concat())
     });
@@ -176,7 +180,9 @@ fn node_but(method: &'static str, answer: impl Fn(&Asked) -> Reply + Send + Sync
         m if m == method => answer(a),
         "eth_chainId" => result(&a.id, "\"0x7a69\""),
         "eth_estimateGas" => result(&a.id, "\"0x5208\""),
-        "eth_feeHistory" => result(&a.id, "{\"baseFeePerGas\":[\"0x3b9aca00\",\"0x3b9aca00\"],\"oldestBlock\":\"0x0\"}"),
+        "eth_feeHistory" => {
+            result(&a.id, "{\"baseFeePerGas\":[\"0x3b9aca00\",\"0x3b9aca00\"],\"oldestBlock\":\"0x0\"}")
+        }
         "eth_maxPriorityFeePerGas" => result(&a.id, "\"0x3b9aca00\""),
         "eth_getBalance" => result(&a.id, "\"0x8ac7230489e80000\""),
         "eth_getTransactionCount" => result(&a.id, "\"0x0\""),
@@ -262,10 +268,16 @@ fn without_a_key_nothing_is_sent() {
 
 #[test]
 fn transactions_that_are_never_included() {
-    for (name, receipt) in [("never", "null"), ("another", &format!(
-        "{{\"transactionHash\":\"{}\",\"blockNumber\":\"0x1\",\"status\":\"0x1\",\"gasUsed\":\"0x1\",\"logs\":[]}}",
-        B256::ZERO
-    ))] {
+    for (name, receipt) in [
+        ("never", "null"),
+        (
+            "another",
+            &format!(
+                "{{\"transactionHash\":\"{}\",\"blockNumber\":\"0x1\",\"status\":\"0x1\",\"gasUsed\":\"0x1\",\"logs\":[]}}",
+                B256::ZERO
+            ),
+        ),
+    ] {
         let receipt = receipt.to_owned();
         let (server, mut node) = node_but("eth_getTransactionReceipt", move |a| result(&a.id, &receipt));
         let started = Instant::now();
@@ -331,7 +343,10 @@ fn receipts_that_do_not_fit() {
 fn reverts_come_in_many_forms() {
     let data = "0x82b42900";
     for (object, expected) in [
-        (format!("{{\"code\":3,\"message\":\"execution reverted\",\"data\":\"{data}\"}}"), Revert::decode(&[0x82, 0xb4, 0x29, 0])),
+        (
+            format!("{{\"code\":3,\"message\":\"execution reverted\",\"data\":\"{data}\"}}"),
+            Revert::decode(&[0x82, 0xb4, 0x29, 0]),
+        ),
         (
             format!("{{\"code\":-32000,\"message\":\"execution reverted\",\"data\":{{\"result\":\"{data}\"}}}}"),
             Revert::decode(&[0x82, 0xb4, 0x29, 0]),
@@ -349,8 +364,9 @@ fn reverts_come_in_many_forms() {
     let e = node.call(&Call::new(Address::ZERO, vec![])).expect_err("refused");
     assert!(matches!(e, Error::Refused { .. }), "{e:?}");
     // A transaction that would revert is not sent.
-    let (_server, mut node) =
-        node_but("eth_estimateGas", |a| error(&a.id, "{\"code\":3,\"message\":\"execution reverted\",\"data\":\"0x\"}"));
+    let (_server, mut node) = node_but("eth_estimateGas", |a| {
+        error(&a.id, "{\"code\":3,\"message\":\"execution reverted\",\"data\":\"0x\"}")
+    });
     let e = send(&mut node).expect_err("reverts");
     assert!(matches!(e, Error::Reverted { revert: Revert::Empty, .. }), "{e:?}");
 }

@@ -4,7 +4,6 @@ use crate::{
     App,
     error::Outcome,
     output::{bytes, count},
-    srs,
 };
 use assay_prover::{device::Cpu, srs::MAX_POWER};
 use clap::Args;
@@ -55,7 +54,7 @@ pub(crate) fn run(app: &App, _: &DoctorArgs) -> Outcome<()> {
         ok
     });
     let largest = (1..=MAX_POWER).rev().find(|p| {
-        let name = format!("development-{}-{p}.srs", srs::DEVELOPMENT_SEED);
+        let name = format!("development-{}-{p}.srs", assay_prover::srs::DEVELOPMENT_SEED);
         app.cache.path(&name).is_some_and(|f| f.is_file())
     });
     let list = |wanted: bool| {

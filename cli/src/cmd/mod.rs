@@ -8,6 +8,7 @@ pub(crate) mod estimate;
 pub(crate) mod inspect;
 pub(crate) mod prove;
 pub(crate) mod run;
+pub(crate) mod settle;
 pub(crate) mod setup;
 pub(crate) mod show;
 pub(crate) mod srs;

@@ -6,7 +6,7 @@ use crate::{
     files::{self, Kind},
     flow,
     output::{bytes, count, table},
-    srs,
+    settlement, srs,
 };
 use assay_circuits::{
     Graph,
@@ -33,6 +33,8 @@ pub(crate) fn run(app: &App, args: &ShowArgs) -> Outcome<()> {
         Kind::Model => model(app, path, size, args.nodes),
         Kind::Key => key(app, path, size, args.nodes),
         Kind::Proof => proof(app, path, size),
+        Kind::SettlementKey => settlement_key(app, path, size, args.nodes),
+        Kind::SettledProof => settled_proof(app, path, size),
         Kind::Srs => powers(app, path, size),
         Kind::Ptau => Err(Failure::new(format!("'{}' is a ceremony file", path.display()))
             .help("import it: assay srs import FILE.ptau --power K -o SRS")),
@@ -163,6 +165,76 @@ fn proof(app: &App, path: &Path, size: u64) -> Outcome<()> {
         "witness_rows": a.rows.len(),
         "row_bits": a.row_bits,
         "messages": a.messages.len(),
+    }));
+    Ok(())
+}
+
+fn settlement_key(app: &App, path: &Path, size: u64, nodes: bool) -> Outcome<()> {
+    let o = &app.output;
+    let k = settlement::read_key(path)?;
+    let d = &k.descriptor;
+    let v = k.visibility;
+    let word = |public: bool| if public { "public" } else { "hidden" };
+    o.answer(format!("settlement key, {}", bytes(size)));
+    o.answer(format!("id      {}", hex(&k.id())));
+    say_specs(app, "input", &k.inputs);
+    say_specs(app, "output", &k.outputs);
+    o.answer(format!("batch   {} inferences a proof", k.batch));
+    o.answer(format!("proofs  inputs {}, weights {}, outputs {}", word(v.inputs), word(v.weights), word(v.outputs)));
+    o.answer(format!(
+        "rows    {} of witness, {} of weights, 2^{} values each",
+        d.witness_rows(),
+        d.model_rows.len(),
+        d.row_bits
+    ));
+    o.answer(format!("circuit 2^{} rows; registration 2^{} rows", d.circuit.k, k.registration_circuit.k));
+    say_srs(app, &k.srs());
+    o.answer("circuits, weights' range and tables are recomputed by `assay verify`, not here");
+    if nodes {
+        say_nodes(app, &k.graph);
+    }
+    o.result(json!({
+        "kind": "settlement_key",
+        "settlement_id": hex(&k.id()),
+        "file_bytes": size,
+        "descriptor_bytes": d.to_bytes().len(),
+        "batch": k.batch,
+        "inputs": specs_json(&k.inputs),
+        "outputs": specs_json(&k.outputs),
+        "visibility": { "inputs": v.inputs, "weights": v.weights, "outputs": v.outputs },
+        "row_bits": d.row_bits,
+        "witness_rows": d.witness_rows(),
+        "model_rows": d.model_rows.len(),
+        "circuit_k": d.circuit.k,
+        "srs_hash": hex(&k.srs().srs_hash),
+        "insecure_srs": d.insecure_dev,
+    }));
+    Ok(())
+}
+
+fn settled_proof(app: &App, path: &Path, size: u64) -> Outcome<()> {
+    let o = &app.output;
+    let p = settlement::read_proof(path)?;
+    let c = &p.context;
+    o.answer(format!("settled proof, {}: zero-knowledge", bytes(size)));
+    o.answer(format!("key     {}", hex(&p.id)));
+    o.answer(format!("for     chain {}, contract 0x{}", c.chain_id, hex(&c.consumer)));
+    o.answer(format!("job     0x{}", hex(&c.job)));
+    o.answer(format!("pays    0x{}", hex(&c.recipient)));
+    o.answer(format!("public  {} values", count(p.public.len() as u64 / 8)));
+    o.answer("nothing was checked: use `assay verify PROOF --key SETTLEMENT_KEY`");
+    o.result(json!({
+        "kind": "settled_proof",
+        "hiding": true,
+        "settlement_id": hex(&p.id),
+        "proof_bytes": size,
+        "argument_bytes": p.argument.len(),
+        "public_values": p.public.len() / 8,
+        "chain_id": c.chain_id,
+        "consumer": hex(&c.consumer),
+        "job": hex(&c.job),
+        "recipient": hex(&c.recipient),
+        "context": hex(&c.digest()),
     }));
     Ok(())
 }

@@ -7,9 +7,15 @@ use crate::{
     flow,
     input::{self, Role},
     output::{bytes, seconds},
+    settlement,
 };
-use assay_circuits::model::TensorSpec;
-use assay_verifier::{CoreProof, VerifyingKey, core::hex, proof::ProofError};
+use assay_circuits::{Graph, model::TensorSpec};
+use assay_verifier::{
+    CoreProof,
+    core::hex,
+    proof::ProofError,
+    settle::key::{SettledProof, SettlementError},
+};
 use clap::Args;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -18,7 +24,7 @@ use std::path::{Path, PathBuf};
 pub(crate) struct VerifyArgs {
     /// The proof
     proof: PathBuf,
-    /// The verifying key, from somebody you trust or made from the model by yourself
+    /// The verifying key (of a settled proof: the settlement key), from anybody or made from the model by yourself
     #[arg(long, value_name = "KEY")]
     key: PathBuf,
     /// Also check that the proof is about these inputs (of a key with --public-inputs)
@@ -27,13 +33,19 @@ pub(crate) struct VerifyArgs {
     /// Also check that the proof shows these outputs: {"output_data": [[...]]}, .npy or .npz
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Also check that the key is of this model
+    /// Powers of tau, to recompute a settlement key that uses real ones
+    #[arg(long, value_name = "SRS")]
+    srs: Option<PathBuf>,
+    /// Also check that the key is of this model (of a settled proof: the settlement id)
     #[arg(long, value_name = "HEX")]
     model_id: Option<String>,
 }
 
 pub(crate) fn run(app: &App, args: &VerifyArgs) -> Outcome<()> {
     let o = &app.output;
+    if files::kind(&args.proof)? == Kind::SettledProof {
+        return settled(app, args);
+    }
     let key = flow::read_key(&args.key)?;
     let file = files::read_kind(&args.proof, Kind::Proof)?;
     let proof = CoreProof::from_bytes(&file).map_err(|e| {
@@ -57,7 +69,7 @@ pub(crate) fn run(app: &App, args: &VerifyArgs) -> Outcome<()> {
     if let Some(path) = &args.input {
         let given = input::read(path, &key.inputs, Role::Input)?;
         need_public(key.visibility.inputs, path, "inputs", "--public-inputs")?;
-        check_inputs(&key, v, &given, path)?;
+        check_inputs(&key.graph, &key.inputs, v, &given, path)?;
     }
     if let Some(path) = &args.output {
         need_public(key.visibility.outputs, path, "outputs", "no --private-outputs")?;
@@ -96,6 +108,71 @@ pub(crate) fn run(app: &App, args: &VerifyArgs) -> Outcome<()> {
     Ok(())
 }
 
+/// A settled proof: the key is recomputed once, then the proof is checked.
+fn settled(app: &App, args: &VerifyArgs) -> Outcome<()> {
+    let o = &app.output;
+    let file = files::read_kind(&args.proof, Kind::SettledProof)?;
+    let proof = SettledProof::from_bytes(&file).map_err(|e| {
+        let unknown = matches!(e, SettlementError::Version { .. });
+        let f = Failure::from(e).in_file(&args.proof);
+        if unknown { f } else { f.invalid() }
+    })?;
+    let key = settlement::read_key(&args.key)?;
+    let id = hex(&key.id());
+    if let Some(expected) = &args.model_id
+        && !expected.trim_start_matches("0x").eq_ignore_ascii_case(&id)
+    {
+        return Err(Failure::new(format!("the settlement key is {id}, not {expected}"))
+            .help("the proof is about another model")
+            .invalid());
+    }
+    let checked = settlement::check(app, &key, &proof, args.srs.as_deref())?;
+    flow::warn_insecure(app, key.descriptor.insecure_dev);
+    let batch = usize::try_from(key.batch).unwrap_or(0);
+    let mut tensors = checked.public.into_iter();
+    let inputs: Vec<_> = tensors.by_ref().take(if key.visibility.inputs { key.inputs.len() } else { 0 }).collect();
+    let verified = assay_verifier::Verified { batch, inputs, outputs: tensors.collect() };
+    let outputs = flow::by_sample(&key.outputs, &verified.outputs, batch)?;
+    if let Some(path) = &args.input {
+        need_public(key.visibility.inputs, path, "inputs", "--public-inputs")?;
+        check_inputs(&key.graph, &key.inputs, &verified, &input::read(path, &key.inputs, Role::Input)?, path)?;
+    }
+    if let Some(path) = &args.output {
+        need_public(key.visibility.outputs, path, "outputs", "no --private-outputs")?;
+        check_outputs(&key.outputs, &outputs, &input::read(path, &key.outputs, Role::Output)?, path)?;
+    }
+    let inputs = flow::by_sample(&key.inputs, &verified.inputs, batch)?;
+    o.say(format!("valid   {batch} inference{}, settlement id {id}", if batch == 1 { "" } else { "s" }));
+    if key.visibility.inputs {
+        flow::say_outputs(app, &key.inputs, &inputs, "input");
+    }
+    if key.visibility.outputs {
+        flow::say_outputs(app, &key.outputs, &outputs, "output");
+    } else {
+        o.say("the outputs are private");
+    }
+    let c = &proof.context;
+    o.say(format!("for     chain {}, contract 0x{}, recipient 0x{}", c.chain_id, hex(&c.consumer), hex(&c.recipient)));
+    o.say(format!("time    proof {}, key {}", seconds(checked.verify_seconds), seconds(checked.key_seconds)));
+    o.result(json!({
+        "valid": true,
+        "settlement_id": id,
+        "batch": batch,
+        "verify_seconds": checked.verify_seconds,
+        "key_seconds": checked.key_seconds,
+        "proof_bytes": file.len(),
+        "inputs": if key.visibility.inputs { flow::samples_json(&inputs) } else { Value::Null },
+        "outputs": if key.visibility.outputs { flow::samples_json(&outputs) } else { Value::Null },
+        "chain_id": c.chain_id,
+        "consumer": hex(&c.consumer),
+        "job": hex(&c.job),
+        "recipient": hex(&c.recipient),
+        "insecure_srs": key.descriptor.insecure_dev,
+        "hiding": true,
+    }));
+    Ok(())
+}
+
 fn need_public(public: bool, path: &Path, what: &str, flag: &str) -> Outcome<()> {
     if public {
         return Ok(());
@@ -114,15 +191,16 @@ fn check_batch(batch: usize, given: usize, path: &Path, what: &str) -> Outcome<(
 
 /// Inputs are compared as the integers that the proof is about.
 fn check_inputs(
-    key: &VerifyingKey,
+    graph: &Graph,
+    specs: &[TensorSpec],
     verified: &assay_verifier::Verified,
     given: &input::Samples,
     path: &Path,
 ) -> Outcome<()> {
     check_batch(verified.batch, given.len(), path, "inputs")?;
     for (i, sample) in given.iter().enumerate() {
-        for (k, (spec, values)) in key.inputs.iter().zip(sample).enumerate() {
-            let range = key.graph.inputs().get(k).map(|id| key.graph.node(*id).range);
+        for (k, (spec, values)) in specs.iter().zip(sample).enumerate() {
+            let range = graph.inputs().get(k).map(|id| graph.node(*id).range);
             let range = range.ok_or_else(|| Failure::new("the key describes another number of inputs"))?;
             let (wanted, _) = spec.quantize(values, range.lo as i64, range.hi as i64)?;
             let n = spec.len();

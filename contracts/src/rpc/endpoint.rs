@@ -72,7 +72,9 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_said_so_without_repeating_it() {
-        for text in ["", "host", "ws://host", "ftp://0123456789abcdef@host", "http://", "http://:0123456789abcdef@/", "/path"] {
+        for text in
+            ["", "host", "ws://host", "ftp://0123456789abcdef@host", "http://", "http://:0123456789abcdef@/", "/path"]
+        {
             let e = Endpoint::parse(text).expect_err(text).to_string();
             assert!(e.starts_with("not the address of a node") && !e.contains("0123456789abcdef"), "{e}");
         }

@@ -127,8 +127,7 @@ impl Rpc {
     /// [`Error::Url`], [`Error::WrongChain`], [`Error::InsideRuntime`], or what went wrong with the node.
     pub fn connect(options: RpcOptions, signer: Option<Signer>) -> Result<Self, Error> {
         let endpoint = Endpoint::parse(&options.url)?;
-        let runtime =
-            Builder::new_current_thread().enable_all().build().map_err(|e| Error::Setup(e.to_string()))?;
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(|e| Error::Setup(e.to_string()))?;
         let http = Http::new(endpoint.clone(), options.request_timeout)?;
         let mut this = Self {
             client: RpcClient::new(http, endpoint.is_loopback()),
@@ -183,12 +182,9 @@ impl Rpc {
                 Ok(e) => *e,
                 Err(e) => self.bad(&printable(&e.to_string())),
             },
-            RpcError::ErrorResp(e) => Error::Refused {
-                endpoint: self.shown(),
-                method,
-                code: e.code,
-                message: printable(&e.message),
-            },
+            RpcError::ErrorResp(e) => {
+                Error::Refused { endpoint: self.shown(), method, code: e.code, message: printable(&e.message) }
+            }
             RpcError::DeserError { err, .. } => {
                 self.bad(&format!("what it answers to {method} is of another form ({})", printable(&err.to_string())))
             }
@@ -205,12 +201,9 @@ impl Rpc {
         call: &Call,
     ) -> Result<R, Error> {
         self.raw(method, parameters).map_err(|e| match e.as_error_resp().and_then(revert_in) {
-            Some(revert) => Error::Reverted {
-                action: call.action(),
-                address: call.address(),
-                place: self.place.clone(),
-                revert,
-            },
+            Some(revert) => {
+                Error::Reverted { action: call.action(), address: call.address(), place: self.place.clone(), revert }
+            }
             None => self.explain(method, e),
         })
     }
@@ -257,10 +250,10 @@ impl Rpc {
         let limit = self.options.max_fee_per_gas;
         match fee {
             // Room to double is given up before the transaction is.
-            Fee::Dynamic(tip, most) if most > limit && base.saturating_add(tip) <= limit => Ok(Fee::Dynamic(tip, limit)),
-            fee if fee.most() > limit => {
-                Err(Error::FeeTooHigh { endpoint: self.shown(), asked: fee.most(), limit })
+            Fee::Dynamic(tip, most) if most > limit && base.saturating_add(tip) <= limit => {
+                Ok(Fee::Dynamic(tip, limit))
             }
+            fee if fee.most() > limit => Err(Error::FeeTooHigh { endpoint: self.shown(), asked: fee.most(), limit }),
             fee => Ok(fee),
         }
     }
@@ -389,13 +382,7 @@ impl Chain for Rpc {
             return Err(self.bad("the receipt names another contract than the transaction creates"));
         }
         let revert = (!success).then(|| self.reason(call, gas_limit, receipt.block_number));
-        Ok(Receipt {
-            hash,
-            gas_used,
-            created,
-            logs: receipt.logs.into_iter().map(Into::into).collect(),
-            revert,
-        })
+        Ok(Receipt { hash, gas_used, created, logs: receipt.logs.into_iter().map(Into::into).collect(), revert })
     }
 
     fn call(&mut self, call: &Call) -> Result<Bytes, Error> {

@@ -107,19 +107,61 @@ pub fn needed_power(program: &Program, registration: &Program, row_bits: usize) 
     Ok(k.max(u32::try_from(row_bits).unwrap_or(u32::MAX).saturating_add(1)))
 }
 
-/// The blinding factor of a model row.
-fn blind(secret: &[u8; 32], row: usize) -> Fr {
+/// The blinding factors of the model rows: a function of the secret, the model and the row length, so that two models never
+/// share one.
+fn model_blinds(secret: &[u8; 32], model: &Model, row_bits: usize, rows: usize) -> Result<Vec<Fr>, SettleFailure> {
+    let id = model.model_id()?;
+    let seed = keccak256(&[b"assay/blind/v1", secret, &id, &(row_bits as u64).to_be_bytes()]);
+    let half = |row: usize, tag: u8| digest_to_fr(&keccak256(&[&seed, &(row as u64).to_be_bytes(), &[tag]]));
     // The sum of two digests, each nearly uniform mod r.
-    let half = |tag: u8| digest_to_fr(&keccak256(&[b"assay/blind/v1", secret, &[tag], &(row as u64).to_be_bytes()]));
-    // 2^128.
-    let shift = Fr::from(1u128 << 127) * Fr::from(2u64);
-    half(0) * shift + half(1)
+    Ok((0..rows).map(|i| half(i, 0) * Fr::from(1u128 << 127) + half(i, 1)).collect())
 }
 
 /// Adds multiples of the blinder to row commitments.
 pub(super) fn blinded(rows: &[G1Affine], blinds: &[Fr], blinder: &G1Affine) -> Vec<G1Affine> {
     let points: Vec<G1Projective> = rows.iter().zip(blinds).map(|(r, b)| *blinder * b + r).collect();
     G1Projective::normalize_batch(&points)
+}
+
+/// What both making and loading a key start from.
+struct Committed {
+    program: Program,
+    row_bits: usize,
+    stack: Vec<i32>,
+    blinds: Vec<Fr>,
+    rows: Vec<G1Affine>,
+    bases: Vec<G1Affine>,
+    blinder: G1Affine,
+}
+
+fn commit(
+    device: &dyn Device,
+    model: &Model,
+    srs: &Srs,
+    options: &SettlementOptions,
+    recorder: &Recorder<'_>,
+) -> Result<Committed, SettleFailure> {
+    let batch = usize::try_from(options.batch).unwrap_or(usize::MAX);
+    let program = Program::inference(&model.graph, batch, options.visibility)?;
+    let row_bits = options.row_bits.unwrap_or_else(|| choose_row_bits(&program, options.optimize));
+    let longest = program.witness_bits.max(program.model_bits);
+    if longest > row_bits + MAX_ROW_BITS {
+        return Err(SettleFailure::TooManyRows { row_bits, least: longest - MAX_ROW_BITS });
+    }
+    let size = 1usize << row_bits;
+    let (Some(bases), Some(blinder)) = (srs.g1_powers.get(..size), srs.g1_powers.get(size)) else {
+        return Err(SettleFailure::SrsTooSmall { row_bits, got: srs.g1_powers.len() });
+    };
+    let mut stack = recorder.run(Stage::Witness, || model_stack(&program, &model.weights))?;
+    pad_to_row(&mut stack, program.model_bits, row_bits);
+    let rows = recorder.run(Stage::Commit, || device.commit_rows(bases, &stack, size));
+    let blinds = if options.visibility.weights {
+        vec![Fr::ZERO; rows.len()]
+    } else {
+        model_blinds(&options.secret, model, row_bits, rows.len())?
+    };
+    let rows = blinded(&rows, &blinds, blinder);
+    Ok(Committed { program, row_bits, stack, blinds, rows, bases: bases.to_vec(), blinder: *blinder })
 }
 
 /// Commits to a model for settlement, makes the circuits' keys and proves the registration, all of it hiding.
@@ -133,45 +175,31 @@ pub fn setup_settlement(
     options: &SettlementOptions,
     recorder: &Recorder<'_>,
 ) -> Result<SettlementProver, SettleFailure> {
-    let batch = usize::try_from(options.batch).unwrap_or(usize::MAX);
-    let program = Program::inference(&model.graph, batch, options.visibility)?;
-    let row_bits = options.row_bits.unwrap_or_else(|| choose_row_bits(&program, options.optimize));
-    let size = 1usize << row_bits;
-    let (Some(bases), Some(blinder)) = (srs.g1_powers.get(..size), srs.g1_powers.get(size)) else {
-        return Err(SettleFailure::SrsTooSmall { row_bits, got: srs.g1_powers.len() });
-    };
-    let mut stack = recorder.run(Stage::Witness, || model_stack(&program, &model.weights))?;
-    pad_to_row(&mut stack, program.model_bits, row_bits);
-    let rows = recorder.run(Stage::Commit, || device.commit_rows(bases, &stack, size));
-    let blinds: Vec<Fr> = if options.visibility.weights {
-        vec![Fr::ZERO; rows.len()]
-    } else {
-        (0..rows.len()).map(|i| blind(&options.secret, i)).collect()
-    };
-    let rows = blinded(&rows, &blinds, blinder);
+    let committed = commit(device, model, srs, options, recorder)?;
+    let Committed { program, row_bits, stack, blinds, rows, bases, blinder } = &committed;
     let (circuit, registration_prover) = recorder.run(Stage::Circuit, || {
-        let circuit = CircuitProver::new(srs, &settle::circuit(&program, row_bits, None)?)?;
-        let registration = settle::circuit(&Program::registration(&model.graph)?, row_bits, None)?;
+        let circuit = CircuitProver::new(srs, &settle::circuit(program, *row_bits, None)?)?;
+        let registration = settle::circuit(&Program::registration(&model.graph)?, *row_bits, None)?;
         Ok::<_, SettleFailure>((circuit, CircuitProver::new(srs, &registration)?))
     })?;
-    let (witness_bits, model_bits, public) = shape(&program, row_bits)?;
+    let (witness_bits, model_bits, public) = shape(program, *row_bits)?;
     let specs = (model.inputs.as_slice(), model.outputs.as_slice());
     let descriptor = Descriptor {
         insecure_dev: srs.insecure_dev,
         program: inference_digest(&model.graph, specs, options.visibility, options.batch)?,
         circuit: circuit.circuit_key(),
-        row_bits,
+        row_bits: *row_bits,
         witness_bits,
         model_bits,
         blinder: *blinder,
         tau_g2: srs.tau_g2,
         public,
-        model_rows: rows,
+        model_rows: rows.clone(),
     };
     let registration_circuit = registration_prover.circuit_key();
     let registration = recorder.run(Stage::Registration, || {
         let descriptor = registration_descriptor(&model.graph, &descriptor, &registration_circuit)?;
-        register(device, model, &descriptor, &stack, &blinds, bases, &registration_prover)
+        register(device, model, &descriptor, stack, blinds, bases, &registration_prover)
     })?;
     let key = SettlementKey {
         graph: model.graph.clone(),
@@ -183,16 +211,55 @@ pub fn setup_settlement(
         registration_circuit,
         registration,
     };
-    Ok(SettlementProver {
-        key,
-        program,
-        weights: model.weights.clone(),
-        limits: model.report.limits.clone(),
-        model_stack: stack,
-        blinds,
-        bases: bases.to_vec(),
-        circuit,
-    })
+    Ok(SettlementProver::new(key, committed, model, circuit))
+}
+
+/// Rebuilds what settling needs from a stored key, without proving the registration again.
+///
+/// # Errors
+/// A key of another model, secret or shape, or under other powers of tau.
+pub fn load_settlement(
+    device: &dyn Device,
+    model: &Model,
+    srs: &Srs,
+    options: &SettlementOptions,
+    key: SettlementKey,
+    recorder: &Recorder<'_>,
+) -> Result<SettlementProver, SettleFailure> {
+    let wrong = |what| Err(SettleFailure::Key(what));
+    if key.graph != model.graph || key.inputs != model.inputs || key.outputs != model.outputs {
+        return wrong("it belongs to another model");
+    }
+    if key.visibility != options.visibility || key.batch != options.batch {
+        return wrong("it is for another batch size or visibility");
+    }
+    let options = SettlementOptions { row_bits: Some(key.descriptor.row_bits), ..options.clone() };
+    let committed = commit(device, model, srs, &options, recorder)?;
+    if committed.rows != key.descriptor.model_rows || committed.blinder != key.descriptor.blinder {
+        return wrong("it was made from other weights, with another secret or with other powers of tau");
+    }
+    let circuit = recorder.run(Stage::Circuit, || {
+        Ok::<_, SettleFailure>(CircuitProver::new(srs, &settle::circuit(&committed.program, committed.row_bits, None)?)?)
+    })?;
+    if circuit.circuit_key() != key.descriptor.circuit {
+        return wrong("its circuit is not that of its graph");
+    }
+    Ok(SettlementProver::new(key, committed, model, circuit))
+}
+
+impl SettlementProver {
+    fn new(key: SettlementKey, committed: Committed, model: &Model, circuit: CircuitProver) -> Self {
+        Self {
+            key,
+            program: committed.program,
+            weights: model.weights.clone(),
+            limits: model.report.limits.clone(),
+            model_stack: committed.stack,
+            blinds: committed.blinds,
+            bases: committed.bases,
+            circuit,
+        }
+    }
 }
 
 /// Proves, without revealing them, that weights are in range and tables are the graph's.

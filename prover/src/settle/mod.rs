@@ -8,7 +8,7 @@ mod prove;
 
 pub use halo2::CircuitError;
 pub use key::{
-    Optimize, SettlementOptions, SettlementProver, check_key, choose_row_bits, needed_power, row_gas, setup_settlement,
+    Optimize, SettlementOptions, SettlementProver, check_key, choose_row_bits, load_settlement, needed_power, row_gas, setup_settlement,
 };
 pub use prove::{Settled, settle};
 
@@ -48,6 +48,17 @@ pub enum SettleFailure {
         /// Powers present.
         got: usize,
     },
+    /// Rows that are too short for the contract.
+    #[error("rows of 2^{row_bits} values are too many for a contract; make them at least 2^{least}")]
+    TooManyRows {
+        /// log2 of the row length.
+        row_bits: usize,
+        /// log2 of the shortest row length.
+        least: usize,
+    },
+    /// The model.
+    #[error(transparent)]
+    Model(#[from] assay_circuits::model::ModelError),
     /// Another number of inputs than the key is for.
     #[error("the settlement key is for batches of {expected}, got {got} inputs")]
     Batch {

@@ -1,0 +1,271 @@
+//! The steps of settling: secret, settlement key, settled proof, check.
+
+use crate::{
+    App,
+    args::{SettleArgs, ShapeArgs},
+    error::{Failure, Outcome},
+    files::{self, Kind},
+    flow::{self, by_sample, timed},
+    input::Samples,
+    output::{bytes, seconds},
+    progress::Progress,
+    srs,
+};
+use assay_circuits::{Program, Tensor, canonical, model::Model};
+use assay_prover::{
+    Recorder, Stage,
+    device::Cpu,
+    settle::{
+        SettlementOptions, SettlementProver, check_key, choose_row_bits, load_settlement, needed_power, settle,
+        setup_settlement,
+    },
+};
+use assay_verifier::{
+    core::hex,
+    settle::key::{Context, SettledProof, SettlementKey},
+};
+use rand::{RngCore, rngs::OsRng};
+use serde_json::{Value, json};
+use std::{path::Path, time::Instant};
+
+/// Cache entry of the secret that blinds weights.
+const SECRET: &str = "settlement.secret";
+
+/// A settlement key ready to prove with.
+pub(crate) struct Prepared {
+    pub(crate) prover: SettlementProver,
+    pub(crate) seconds: f64,
+    pub(crate) cached: bool,
+}
+
+/// The secret that blinds weights: the user's file, or one of this machine's, made on first use.
+fn secret(app: &App, file: Option<&Path>) -> Outcome<[u8; 32]> {
+    let short = |what: &str| Failure::new(format!("{what} must hold 32 bytes, as 64 hexadecimal digits"));
+    if let Some(path) = file {
+        let text = files::read(path, 256)?;
+        return parse_hex(&String::from_utf8_lossy(&text)).ok_or_else(|| short(&format!("'{}'", path.display())));
+    }
+    if let Some(bytes) = app.cache.get(SECRET, &app.output) {
+        return bytes.try_into().map_err(|_| short("the cached secret"));
+    }
+    let mut fresh = [0u8; 32];
+    OsRng.try_fill_bytes(&mut fresh).map_err(|e| Failure::new(format!("no random numbers from the system: {e}")))?;
+    app.cache.put_private(SECRET, &fresh);
+    Ok(fresh)
+}
+
+/// Hexadecimal digits, with or without `0x`.
+pub(crate) fn parse_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let digits = text.trim();
+    let digits = digits.strip_prefix("0x").unwrap_or(digits);
+    if digits.len() != 2 * N || !digits.is_ascii() {
+        return None;
+    }
+    let mut out = [0u8; N];
+    for (i, b) in out.iter_mut().enumerate() {
+        *b = u8::from_str_radix(digits.get(2 * i..2 * i + 2)?, 16).ok()?;
+    }
+    Some(out)
+}
+
+/// Makes a settlement key, or takes it from the cache.
+pub(crate) fn prepare(
+    app: &App,
+    model: &Model,
+    batch: usize,
+    shape: &ShapeArgs,
+    srs_file: Option<&Path>,
+    args: &SettleArgs,
+) -> Outcome<Prepared> {
+    let visibility = shape.visibility();
+    let program = Program::inference(&model.graph, batch, visibility)?;
+    let optimize = args.optimize.into();
+    let row_bits = shape.row_bits.map_or_else(|| choose_row_bits(&program, optimize), usize::from);
+    let power = needed_power(&program, &Program::registration(&model.graph)?, row_bits)?;
+    let srs = srs::choose(app, srs_file, power)?;
+    flow::warn_insecure(app, srs.insecure_dev);
+    let options = SettlementOptions {
+        visibility,
+        batch: u32::try_from(batch).map_err(|_| Failure::new("the batch is too large"))?,
+        row_bits: Some(row_bits),
+        optimize,
+        secret: secret(app, args.secret.as_deref())?,
+    };
+    let start = Instant::now();
+    let entry = srs::key_entry(&[
+        b"settlement",
+        &model.model_id()?,
+        &canonical::to_bytes(&(&model.inputs, &model.outputs))?,
+        &canonical::to_bytes(&visibility)?,
+        &row_bits.to_be_bytes(),
+        &options.batch.to_be_bytes(),
+        &srs.hash,
+        // A name must not tell the secret to whoever sees it.
+        &canonical::digest("assay.cache.secret.v1", &[&options.secret]),
+        env!("CARGO_PKG_VERSION").as_bytes(),
+    ]);
+    let progress = Progress::start(&app.output, "settlement key", 3.0);
+    let watch = |stage: Stage| progress.stage(stage.name(), 1.0);
+    let recorder = Recorder::new(Some(&watch));
+    let device = Cpu::default();
+    if let Some(bytes) = app.cache.get(&entry, &app.output) {
+        let key = SettlementKey::from_bytes(&bytes).ok();
+        let loaded = key.and_then(|k| load_settlement(&device, model, &srs, &options, k, &recorder).ok());
+        match loaded {
+            Some(prover) => return Ok(Prepared { prover, seconds: start.elapsed().as_secs_f64(), cached: true }),
+            None => app.cache.discard(&entry, &app.output),
+        }
+    }
+    let prover = setup_settlement(&device, model, &srs, &options, &recorder)?;
+    drop(progress);
+    app.cache.put(&entry, &prover.key.to_bytes()?);
+    app.cache.put(&checked_entry(&prover.key), b"made here");
+    Ok(Prepared { prover, seconds: start.elapsed().as_secs_f64(), cached: false })
+}
+
+/// A settled proof that was made and checked.
+pub(crate) struct Settled {
+    pub(crate) proof: SettledProof,
+    pub(crate) bytes: Vec<u8>,
+    /// `outputs[i][k]`: output `k` of inference `i`.
+    pub(crate) outputs: Vec<Vec<Vec<f32>>>,
+    pub(crate) stages: Vec<(Stage, f64)>,
+    /// Stages of the core protocol.
+    pub(crate) prove_seconds: f64,
+    /// Everything after them: circuit, Halo2 proof, opening.
+    pub(crate) settle_seconds: f64,
+    pub(crate) verify_seconds: f64,
+}
+
+/// Stages that settling adds to the core.
+const SETTLING: [Stage; 3] = [Stage::Circuit, Stage::Halo2, Stage::Opening];
+
+/// Quantizes, proves, settles, and checks the proof as a verifier would.
+pub(crate) fn prove(
+    app: &App,
+    model: &Model,
+    prover: &SettlementProver,
+    samples: &Samples,
+    context: Context,
+) -> Outcome<Settled> {
+    let tensors = flow::quantize(app, model, samples)?;
+    let progress = Progress::start(&app.output, "settle", 2.5);
+    let watch = |stage: Stage| progress.stage(stage.name(), if stage == Stage::Halo2 { 2.0 } else { 0.05 });
+    let recorder = Recorder::new(Some(&watch));
+    let settled = settle(&Cpu::default(), prover, &tensors, context, &recorder);
+    let stages = recorder.seconds();
+    drop(progress);
+    let settled = settled?;
+    flow::warn_saturations(app, &settled.saturations);
+    let (verified, verify_seconds) = timed(|| prover.key.verify(&settled.proof));
+    verified.map_err(|e| {
+        Failure::new(format!("internal error: the new settled proof does not verify: {e}"))
+            .help("this is a bug in assay: please report it with the model and the input")
+    })?;
+    let (after, before): (Vec<_>, Vec<_>) = stages.iter().partition(|(s, _)| SETTLING.contains(s));
+    let total = |part: Vec<&(Stage, f64)>| part.iter().map(|(_, t)| t).sum::<f64>();
+    Ok(Settled {
+        bytes: settled.proof.to_bytes(),
+        outputs: by_sample(&model.outputs, &settled.outputs, samples.len())?,
+        proof: settled.proof,
+        prove_seconds: total(before),
+        settle_seconds: total(after),
+        stages: stages.clone(),
+        verify_seconds,
+    })
+}
+
+/// Says what was settled, and how long it took.
+pub(crate) fn say(app: &App, prepared: &Prepared, settled: &Settled) {
+    let o = &app.output;
+    let d = &prepared.prover.key.descriptor;
+    let cached = if prepared.cached { " (the settlement key was there already)" } else { "" };
+    o.say(format!("key     {}{cached}", seconds(prepared.seconds)));
+    o.say(format!(
+        "settle  {} after {} for the core ({})",
+        seconds(settled.settle_seconds),
+        seconds(settled.prove_seconds),
+        flow::stages_text(&settled.stages)
+    ));
+    o.say(format!("check   {}", seconds(settled.verify_seconds)));
+    o.say(format!(
+        "settled {}, zero-knowledge; circuit of 2^{} rows; settlement id {}",
+        bytes(settled.bytes.len() as u64),
+        d.circuit.k,
+        hex(&settled.proof.id)
+    ));
+}
+
+/// The fields of a result that every settled proof has.
+pub(crate) fn json(prepared: &Prepared, settled: &Settled) -> Value {
+    let key = &prepared.prover.key;
+    let d = &key.descriptor;
+    json!({
+        "settlement_id": hex(&settled.proof.id),
+        "settlement_setup_seconds": prepared.seconds,
+        "settlement_setup_cached": prepared.cached,
+        "settle_core_seconds": settled.prove_seconds,
+        "settle_seconds": settled.settle_seconds,
+        "settle_stage_seconds": flow::stages_json(&settled.stages),
+        "settle_verify_seconds": settled.verify_seconds,
+        "settled_proof_bytes": settled.bytes.len(),
+        "circuit_k": d.circuit.k,
+        "row_bits": d.row_bits,
+        "witness_rows": d.witness_rows(),
+        "model_rows": d.model_rows.len(),
+        "context": hex(&settled.proof.context.digest()),
+    })
+}
+
+pub(crate) fn read_key(path: &Path) -> Outcome<SettlementKey> {
+    let bytes = files::read_kind(path, Kind::SettlementKey)?;
+    SettlementKey::from_bytes(&bytes).map_err(|e| Failure::from(e).in_file(path))
+}
+
+pub(crate) fn read_proof(path: &Path) -> Outcome<SettledProof> {
+    let bytes = files::read_kind(path, Kind::SettledProof)?;
+    SettledProof::from_bytes(&bytes).map_err(|e| Failure::from(e).in_file(path))
+}
+
+fn checked_entry(key: &SettlementKey) -> String {
+    // The registration is no part of the id.
+    let bytes = key.to_bytes().unwrap_or_default();
+    format!("checked-{}.settlement", hex(&canonical::digest("assay.cache.checked.v1", &[&bytes])))
+}
+
+/// What a valid settled proof shows, and the seconds of the checks.
+pub(crate) struct Checked {
+    pub(crate) public: Vec<Tensor>,
+    pub(crate) key_seconds: f64,
+    pub(crate) verify_seconds: f64,
+}
+
+/// Recomputes a key, unless this machine did so before, and checks a proof.
+pub(crate) fn check(app: &App, key: &SettlementKey, proof: &SettledProof, srs_file: Option<&Path>) -> Outcome<Checked> {
+    let entry = checked_entry(key);
+    let (known, key_seconds) = timed(|| {
+        if app.cache.get(&entry, &app.output).is_some() {
+            return Ok(());
+        }
+        let program = key.program()?;
+        let power = needed_power(&program, &Program::registration(&key.graph)?, key.descriptor.row_bits)?;
+        let srs = srs::of_key(app, &key.srs(), srs_file, power)?;
+        let progress = Progress::start(&app.output, "check key", 2.0);
+        progress.stage("recomputing the circuits of the key", 2.0);
+        check_key(key, &srs).map_err(|e| {
+            Failure::new(format!("the settlement key is not valid: {e}"))
+                .help("its circuit, weights or tables are not what it says: no proof under it means anything")
+                .invalid()
+        })?;
+        app.cache.put(&entry, b"checked");
+        Ok::<_, Failure>(())
+    });
+    known?;
+    let (public, verify_seconds) = timed(|| key.verify(proof));
+    let public = public.map_err(|e| {
+        Failure::new(format!("the settled proof is not valid: {e}"))
+            .help("do not trust what the proof claims")
+            .invalid()
+    })?;
+    Ok(Checked { public, key_seconds, verify_seconds })
+}
