@@ -60,6 +60,8 @@ pub(crate) enum Command {
     Verify(cmd::verify::VerifyArgs),
     /// Compile, set up, prove and verify in one go
     Run(cmd::run::RunArgs),
+    /// Deploy the verifier contract, register models, check proofs on chain
+    Chain(cmd::chain::ChainCommand),
     /// Predict size, time and memory of a proof
     Estimate(cmd::estimate::EstimateArgs),
     /// Make, import or check powers of tau

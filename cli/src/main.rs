@@ -5,6 +5,7 @@
 mod args;
 mod art;
 mod cache;
+mod chain;
 mod cmd;
 mod cost;
 mod error;
@@ -116,6 +117,7 @@ fn run(app: &App, command: Command) -> Outcome<()> {
         Command::Settle(a) => cmd::settle::run(app, &a),
         Command::Verify(a) => cmd::verify::run(app, &a),
         Command::Run(a) => cmd::run::run(app, &a),
+        Command::Chain(a) => cmd::chain::run(app, &a),
         Command::Estimate(a) => cmd::estimate::run(app, &a),
         Command::Srs(a) => cmd::srs::run(app, &a),
         Command::Show(a) => cmd::show::run(app, &a),

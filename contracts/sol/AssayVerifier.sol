@@ -58,13 +58,9 @@ contract AssayVerifier is IAssayVerifier {
     }
 
     /// @inheritdoc IAssayVerifier
-    function submit(
-        bytes32 modelId,
-        bytes calldata publicValues,
-        bytes32 job,
-        address recipient,
-        bytes calldata proof
-    ) external {
+    function submit(bytes32 modelId, bytes calldata publicValues, bytes32 job, address recipient, bytes calldata proof)
+        external
+    {
         _requireCanonical(5, publicValues, proof);
         if (!_verify(modelId, publicValues, contextFor(address(this), job, recipient), proof)) revert InvalidProof();
         emit Verified(modelId, job, recipient, keccak256(publicValues));

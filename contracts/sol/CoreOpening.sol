@@ -35,19 +35,13 @@ library CoreOpening {
         }
         // W', beta and the folds; then their values.
         state = Frame.absorb(state, start, values);
-        _store(CH_FOLD, state);
+        Frame.storeChallenge(CH_FOLD, state);
         state = Frame.absorb(state, values, wo);
-        _store(CH_NU, state);
+        Frame.storeChallenge(CH_NU, state);
         state = Frame.absorb(state, wo, wo + 0x40);
-        _store(CH_ZETA, state);
+        Frame.storeChallenge(CH_ZETA, state);
         state = Frame.absorb(state, wo + 0x40, wo + 0x80);
-        _store(CH_RHO, state);
-    }
-
-    function _store(uint256 slot, uint256 state) private pure {
-        assembly ("memory-safe") {
-            mstore(slot, mod(state, R))
-        }
+        Frame.storeChallenge(CH_RHO, state);
     }
 
     // A row of the table at P_FOLDING, 0xa0 bytes, for arity 4 (or 2):
@@ -101,10 +95,7 @@ library CoreOpening {
                 mstore(end, add(low, t0))
                 mstore(add(table, 0x60), shl(1, z))
                 let zeta := mload(CH_ZETA)
-                mstore(
-                    add(end, 0x20),
-                    mulmod(shl(1, z), add(mulmod(zeta, zeta, R), sub(R, mulmod(z, z, R))), R)
-                )
+                mstore(add(end, 0x20), mulmod(shl(1, z), add(mulmod(zeta, zeta, R), sub(R, mulmod(z, z, R))), R))
                 end := add(end, 0x40)
             }
         }
@@ -137,9 +128,7 @@ library CoreOpening {
             point := mload(P_ADVICE)
             rowScalars := mload(P_ROW_SCALARS)
             modelScalars := add(mload(P_KEY_SCALARS), 0x120)
-            mstore(
-                add(rowScalars, shl(sub(witnessBits, rowBits), 0x20)), mulmod(first, mulmod(gamma, gamma, R), R)
-            )
+            mstore(add(rowScalars, shl(sub(witnessBits, rowBits), 0x20)), mulmod(first, mulmod(gamma, gamma, R), R))
             gamma := mulmod(first, gamma, R)
         }
         unchecked {
@@ -207,13 +196,9 @@ library CoreOpening {
                     let low := mload(add(table, 0x20))
                     let high := mload(add(table, 0x40))
                     value := mulmod(value, mload(add(table, 0x60)), R)
-                    value :=
-                        add(value, sub(R, mulmod(add(high, t1), mulmod(add(low, sub(R, t0)), e2, R), R)))
+                    value := add(value, sub(R, mulmod(add(high, t1), mulmod(add(low, sub(R, t0)), e2, R), R)))
                     high := mulmod(add(high, sub(R, t1)), add(mulmod(low, sum, R), mulmod(t0, turned, R)), R)
-                    value :=
-                        mulmod(
-                            add(value, sub(R, high)), mload(add(shl(1, sub(to, SC_FIRST)), INV_FOLDS)), R
-                        )
+                    value := mulmod(add(value, sub(R, high)), mload(add(shl(1, sub(to, SC_FIRST)), INV_FOLDS)), R)
                 }
                 // 4 z^3 l(zeta) = E_0 z^3 + E_1 z^2 zeta + E_2 z zeta^2 + E_3 zeta^3 with E_k = sum_i i^(-ik) e_i:
                 // E_0, E_2 = e0 + e2 +- (e1 + e3) and E_1, E_3 = e0 - e2 +- i (e3 - e1).
@@ -228,9 +213,7 @@ library CoreOpening {
                     cubic := mulmod(add(cubic, mulmod(add(odd, turned), power, R)), zeta, R)
                     cubic := add(cubic, mulmod(add(e2, sum), mulmod(power, z, R), R))
                     let factor :=
-                        mulmod(
-                            mload(add(table, 0x80)), mload(add(shl(1, sub(to, SC_FIRST)), add(INV_FOLDS, 0x20))), R
-                        )
+                        mulmod(mload(add(table, 0x80)), mload(add(shl(1, sub(to, SC_FIRST)), add(INV_FOLDS, 0x20))), R)
                     mstore(V_GENERATOR, addmod(mload(V_GENERATOR), sub(R, mulmod(factor, cubic, R)), R))
                     first := mulmod(factor, mload(add(table, 0x60)), R)
                 }

@@ -7,13 +7,13 @@ pragma solidity =0.8.37;
 // unless a comment says otherwise.
 //
 // from    to      what
-// 0x0480  0x0600  operands of the precompiles: MSM_*, MODEXP, PAIR_*
-// 0x0600  0x08c0  a hash state, then the 21 evaluations of the Halo2 proof: EV_*
-// 0x08c0  0x0a20  challenges: CH_*
-// 0x0a20  0x0c20  values and addresses worked out on the way: V_*, P_*
-// 0x0c20  0x1060  denominators, then their inverses (at most 6 + 2 * 14): INVERSES, INV_*
-// 0x1080  0x14c0  PREFIXES of the batch inversion; then scalars of the final sum: SC_*
-// 0x14c0  ...     the verifying key: KEY, KEY_*; then the hash input and the proof; then the tables of P_FOLDING,
+// 0x0600  0x0780  operands of the precompiles: MSM_*, MODEXP, PAIR_*
+// 0x0780  0x0a40  a hash state, then the 21 evaluations of the Halo2 proof: EV_*
+// 0x0a40  0x0ba0  challenges: CH_*
+// 0x0ba0  0x0da0  values and addresses worked out on the way: V_*, P_*
+// 0x0da0  0x11e0  denominators, then their inverses (at most 6 + 2 * 14): INVERSES, INV_*
+// 0x1200  0x1640  PREFIXES of the batch inversion; then scalars of the final sum: SC_*
+// 0x1640  ...     the verifying key: KEY, KEY_*; then the hash input and the proof; then the tables of P_FOLDING,
 //                 P_ROW_SCALARS and P_KEY_SCALARS
 
 /// @dev Order of the scalar field of BN254.
@@ -25,117 +25,117 @@ uint256 constant THREE_R = 0x912ceb58a394e07d28f0d12384840917789bb8d96d2c51b3cba
 uint256 constant Q = 0x30644e72e131a029b85045b68181585d97816a916871ca8d3c208c16d87cfd47;
 
 /// @dev Multi-scalar multiplication: the sum so far, then one product's operand (x, y, scalar).
-uint256 constant MSM_SUM = 0x480;
-uint256 constant MSM_POINT = 0x4c0;
-uint256 constant MSM_SCALAR = 0x500;
+uint256 constant MSM_SUM = 0x600;
+uint256 constant MSM_POINT = 0x640;
+uint256 constant MSM_SCALAR = 0x680;
 
 /// @dev Operands of the modular exponentiation: three lengths, base, exponent, modulus.
-uint256 constant MODEXP = 0x480;
+uint256 constant MODEXP = 0x600;
 
 /// @dev Pairing: (MSM_SUM, generator of G2) and (PAIR_POINT, PAIR_TAU). The generator of G1 waits where PAIR_TAU will be.
-uint256 constant PAIR_GENERATOR = 0x4c0;
-uint256 constant PAIR_POINT = 0x540;
-uint256 constant PAIR_TAU = 0x580;
-uint256 constant GENERATOR = 0x580;
+uint256 constant PAIR_GENERATOR = 0x640;
+uint256 constant PAIR_POINT = 0x6c0;
+uint256 constant PAIR_TAU = 0x700;
+uint256 constant GENERATOR = 0x700;
 
 /// @dev Evaluations, in the proof's order: advice columns at X, the first three at omega X, fixed columns, the random
 /// polynomial, permutation columns, the permutation product at X and omega X.
-uint256 constant EV_STATE = 0x600;
-uint256 constant EV_A0 = 0x620;
-uint256 constant EV_A1 = 0x640;
-uint256 constant EV_A2 = 0x660;
-uint256 constant EV_A3 = 0x680;
-uint256 constant EV_A4 = 0x6a0;
-uint256 constant EV_A5 = 0x6c0;
-uint256 constant EV_N0 = 0x6e0;
-uint256 constant EV_N1 = 0x700;
-uint256 constant EV_N2 = 0x720;
-uint256 constant EV_FULL = 0x740;
-uint256 constant EV_BOTH = 0x760;
-uint256 constant EV_PARTIAL = 0x780;
-uint256 constant EV_C0 = 0x7a0;
-uint256 constant EV_C1 = 0x7c0;
-uint256 constant EV_C2 = 0x7e0;
-uint256 constant EV_RANDOM = 0x800;
-uint256 constant EV_SIGMA0 = 0x820;
-uint256 constant EV_SIGMA1 = 0x840;
-uint256 constant EV_SIGMA2 = 0x860;
-uint256 constant EV_Z = 0x880;
-uint256 constant EV_Z_NEXT = 0x8a0;
-uint256 constant EV_END = 0x8c0;
+uint256 constant EV_STATE = 0x780;
+uint256 constant EV_A0 = 0x7a0;
+uint256 constant EV_A1 = 0x7c0;
+uint256 constant EV_A2 = 0x7e0;
+uint256 constant EV_A3 = 0x800;
+uint256 constant EV_A4 = 0x820;
+uint256 constant EV_A5 = 0x840;
+uint256 constant EV_N0 = 0x860;
+uint256 constant EV_N1 = 0x880;
+uint256 constant EV_N2 = 0x8a0;
+uint256 constant EV_FULL = 0x8c0;
+uint256 constant EV_BOTH = 0x8e0;
+uint256 constant EV_PARTIAL = 0x900;
+uint256 constant EV_C0 = 0x920;
+uint256 constant EV_C1 = 0x940;
+uint256 constant EV_C2 = 0x960;
+uint256 constant EV_RANDOM = 0x980;
+uint256 constant EV_SIGMA0 = 0x9a0;
+uint256 constant EV_SIGMA1 = 0x9c0;
+uint256 constant EV_SIGMA2 = 0x9e0;
+uint256 constant EV_Z = 0xa00;
+uint256 constant EV_Z_NEXT = 0xa20;
+uint256 constant EV_END = 0xa40;
 
 /// @dev Challenges of the Halo2 proof: beta and gamma of the permutation, y of the constraints, X, then SHPLONK's: for
 /// polynomials (y'), for sets of points (v) and the point (u).
-uint256 constant CH_BETA = 0x8c0;
-uint256 constant CH_GAMMA = 0x8e0;
-uint256 constant CH_Y = 0x900;
-uint256 constant CH_X = 0x920;
-uint256 constant CH_POLYNOMIALS = 0x940;
-uint256 constant CH_SETS = 0x960;
-uint256 constant CH_U = 0x980;
+uint256 constant CH_BETA = 0xa40;
+uint256 constant CH_GAMMA = 0xa60;
+uint256 constant CH_Y = 0xa80;
+uint256 constant CH_X = 0xaa0;
+uint256 constant CH_POLYNOMIALS = 0xac0;
+uint256 constant CH_SETS = 0xae0;
+uint256 constant CH_U = 0xb00;
 /// @dev Challenges of the opening: z, nu, zeta (of the batch) and rho, which joins both checks.
-uint256 constant CH_FOLD = 0x9a0;
-uint256 constant CH_NU = 0x9c0;
-uint256 constant CH_ZETA = 0x9e0;
-uint256 constant CH_RHO = 0xa00;
+uint256 constant CH_FOLD = 0xb20;
+uint256 constant CH_NU = 0xb40;
+uint256 constant CH_ZETA = 0xb60;
+uint256 constant CH_RHO = 0xb80;
 
 /// @dev X^n.
-uint256 constant V_X_TO_N = 0xa20;
+uint256 constant V_X_TO_N = 0xba0;
 /// @dev omega X.
-uint256 constant V_X_NEXT = 0xa40;
+uint256 constant V_X_NEXT = 0xbc0;
 /// @dev Numerators of the instance evaluation and of l_blind.
-uint256 constant V_INSTANCE = 0xa60;
-uint256 constant V_BLIND = 0xa80;
+uint256 constant V_INSTANCE = 0xbe0;
+uint256 constant V_BLIND = 0xc00;
 /// @dev The scalar of the generator in the final sum.
-uint256 constant V_GENERATOR = 0xaa0;
+uint256 constant V_GENERATOR = 0xc20;
 
 /// @dev Addresses of tables behind the proof: the folds', scalars of the rows and mask, scalars of the key's points.
-uint256 constant P_FOLDING = 0xac0;
-uint256 constant P_ROW_SCALARS = 0xae0;
-uint256 constant P_KEY_SCALARS = 0xb00;
+uint256 constant P_FOLDING = 0xc40;
+uint256 constant P_ROW_SCALARS = 0xc60;
+uint256 constant P_KEY_SCALARS = 0xc80;
 /// @dev Addresses: witness rows; instances; advice commitments (also the end of the instances); W; fold commitments;
 /// evaluations of the folds; Wo; fixed commitments.
-uint256 constant P_ROWS = 0xb20;
-uint256 constant P_INSTANCES = 0xb40;
-uint256 constant P_ADVICE = 0xb60;
-uint256 constant P_W = 0xb80;
-uint256 constant P_FOLDS = 0xba0;
-uint256 constant P_FOLD_VALUES = 0xbc0;
-uint256 constant P_WO = 0xbe0;
-uint256 constant P_FIXED = 0xc00;
+uint256 constant P_ROWS = 0xca0;
+uint256 constant P_INSTANCES = 0xcc0;
+uint256 constant P_ADVICE = 0xce0;
+uint256 constant P_W = 0xd00;
+uint256 constant P_FOLDS = 0xd20;
+uint256 constant P_FOLD_VALUES = 0xd40;
+uint256 constant P_WO = 0xd60;
+uint256 constant P_FIXED = 0xd80;
 
 /// @dev Denominators and their inverses: six of the Halo2 proof, then two for each fold.
-uint256 constant INVERSES = 0xc20;
-uint256 constant INV_INSTANCES = 0xc20;
-uint256 constant INV_FIRST = 0xc40;
-uint256 constant INV_LAST = 0xc60;
-uint256 constant INV_BLIND = 0xc80;
-uint256 constant INV_VANISHING = 0xca0;
-uint256 constant INV_STEP = 0xcc0;
-uint256 constant INV_FOLDS = 0xce0;
-uint256 constant PREFIXES = 0x1080;
+uint256 constant INVERSES = 0xda0;
+uint256 constant INV_INSTANCES = 0xda0;
+uint256 constant INV_FIRST = 0xdc0;
+uint256 constant INV_LAST = 0xde0;
+uint256 constant INV_BLIND = 0xe00;
+uint256 constant INV_VANISHING = 0xe20;
+uint256 constant INV_STEP = 0xe40;
+uint256 constant INV_FOLDS = 0xe60;
+uint256 constant PREFIXES = 0x1200;
 
 /// @dev Scalars: of the 12 commitments from a0 on; W, W'; that of C, which is not a point of the proof, and then those of the
 /// fold commitments (at most 13); Wo, Wo'; T.
-uint256 constant SC_ADVICE = 0x1080;
-uint256 constant SC_W = 0x1200;
-uint256 constant SC_FIRST = 0x1240;
-uint256 constant SC_FOLDS = 0x1260;
-uint256 constant SC_WO = 0x1400;
-uint256 constant SC_T = 0x1440;
+uint256 constant SC_ADVICE = 0x1200;
+uint256 constant SC_W = 0x1380;
+uint256 constant SC_FIRST = 0x13c0;
+uint256 constant SC_FOLDS = 0x13e0;
+uint256 constant SC_WO = 0x1580;
+uint256 constant SC_T = 0x15c0;
 
 /// @dev The key's header and the ranges behind it.
-uint256 constant KEY = 0x14c0;
-uint256 constant KEY_K = 0x1520;
-uint256 constant KEY_OMEGA = 0x1540;
-uint256 constant KEY_ROUNDS = 0x1560;
-uint256 constant KEY_ROW_BITS = 0x1580;
-uint256 constant KEY_WITNESS_BITS = 0x15a0;
-uint256 constant KEY_MODEL_BITS = 0x15c0;
-uint256 constant KEY_TENSORS = 0x15e0;
-uint256 constant KEY_T = 0x1600;
-uint256 constant KEY_TAU = 0x1640;
-uint256 constant KEY_RANGES = 0x16c0;
+uint256 constant KEY = 0x1640;
+uint256 constant KEY_K = 0x16a0;
+uint256 constant KEY_OMEGA = 0x16c0;
+uint256 constant KEY_ROUNDS = 0x16e0;
+uint256 constant KEY_ROW_BITS = 0x1700;
+uint256 constant KEY_WITNESS_BITS = 0x1720;
+uint256 constant KEY_MODEL_BITS = 0x1740;
+uint256 constant KEY_TENSORS = 0x1760;
+uint256 constant KEY_T = 0x1780;
+uint256 constant KEY_TAU = 0x17c0;
+uint256 constant KEY_RANGES = 0x1840;
 
 /// @title The memory of one verification, and what both halves of the verifier do with it.
 library Frame {
@@ -171,8 +171,7 @@ library Frame {
 
             // Statement: domain, model, context, hash of the public values, rows and mask. Then a word for the hash, D,
             // and the instances, of which the proof sends all but D and the public evaluation.
-            let next := add(fixedPoints, shl(6, add(modelRows, 9)))
-            next := add(next, 0x80)
+            let next := add(add(fixedPoints, shl(6, add(modelRows, 9))), 0x80)
             mstore(P_ROWS, next)
             let head := shl(6, add(rows, 1))
             next := add(next, head)
@@ -249,6 +248,13 @@ library Frame {
             mstore(0x00, state)
             mstore8(0x20, 1)
             next := keccak256(0x00, 0x21)
+        }
+    }
+
+    /// @dev Stores the challenge that goes with a state.
+    function storeChallenge(uint256 slot, uint256 state) internal pure {
+        assembly ("memory-safe") {
+            mstore(slot, mod(state, R))
         }
     }
 

@@ -56,27 +56,21 @@ library Halo2Verifier {
         }
         // Instances and a0..a5; a challenge for lookups, of which there are none, is drawn and not used.
         state = Frame.squeeze(Frame.absorb(state, instances, advice + 0x180));
-        _store(CH_BETA, state);
+        Frame.storeChallenge(CH_BETA, state);
         state = Frame.squeeze(state);
-        _store(CH_GAMMA, state);
+        Frame.storeChallenge(CH_GAMMA, state);
         // z and the random polynomial.
         state = Frame.absorb(state, advice + 0x180, advice + 0x200);
-        _store(CH_Y, state);
+        Frame.storeChallenge(CH_Y, state);
         // h0..h3.
         state = Frame.absorb(state, advice + 0x200, advice + 0x300);
-        _store(CH_X, state);
+        Frame.storeChallenge(CH_X, state);
         state = Frame.absorb(state, EV_A0, EV_END);
-        _store(CH_POLYNOMIALS, state);
+        Frame.storeChallenge(CH_POLYNOMIALS, state);
         state = Frame.squeeze(state);
-        _store(CH_SETS, state);
+        Frame.storeChallenge(CH_SETS, state);
         next = Frame.absorb(state, w, w + 0x40);
-        _store(CH_U, next);
-    }
-
-    function _store(uint256 slot, uint256 state) private pure {
-        assembly ("memory-safe") {
-            mstore(slot, mod(state, R))
-        }
+        Frame.storeChallenge(CH_U, next);
     }
 
     /// @notice Writes the six denominators, powers of X and the numerators that go with them.
@@ -109,8 +103,7 @@ library Halo2Verifier {
                     let instance := mload(p)
                     bad := or(bad, gt(instance, sub(R, 1)))
                     let factor := add(x, sub(R, root))
-                    numerator :=
-                        add(mulmod(numerator, factor, R), mulmod(mulmod(instance, root, R), denominator, R))
+                    numerator := add(mulmod(numerator, factor, R), mulmod(mulmod(instance, root, R), denominator, R))
                     denominator := mulmod(denominator, factor, R)
                     root := mulmod(root, omega, R)
                 }
@@ -225,16 +218,8 @@ library Halo2Verifier {
             let a0 := mload(EV_A0)
             let c2 := mload(EV_C2)
             let sum := add(mload(EV_N0), sub(R, a0))
-            sum :=
-                add(
-                    mulmod(sum, y, R),
-                    add(mload(EV_N1), sub(TWO_R, add(mload(EV_A1), mulmod(c2, mload(EV_A3), R))))
-                )
-            sum :=
-                add(
-                    mulmod(sum, y, R),
-                    add(mload(EV_N2), sub(TWO_R, add(mload(EV_A2), mulmod(c2, mload(EV_A4), R))))
-                )
+            sum := add(mulmod(sum, y, R), add(mload(EV_N1), sub(TWO_R, add(mload(EV_A1), mulmod(c2, mload(EV_A3), R)))))
+            sum := add(mulmod(sum, y, R), add(mload(EV_N2), sub(TWO_R, add(mload(EV_A2), mulmod(c2, mload(EV_A4), R)))))
             {
                 let terms :=
                     add(add(mulmod(mload(EV_C0), mload(EV_A1), R), mulmod(mload(EV_C1), mload(EV_A2), R)), instance)
@@ -311,11 +296,7 @@ library Halo2Verifier {
                 )
             constants := mod(constants, R)
             // next + R - constants < 5 R
-            constants :=
-                add(
-                    constants,
-                    mulmod(add(next, sub(R, constants)), mulmod(fromX, mload(INV_STEP), R), R)
-                )
+            constants := add(constants, mulmod(add(next, sub(R, constants)), mulmod(fromX, mload(INV_STEP), R), R))
 
             // Set 1 at X: a3, a4, a5, then the key's nine columns, h, random. `power` is f y'^j.
             power := mulmod(mload(CH_SETS), fromNext, R)

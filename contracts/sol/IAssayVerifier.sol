@@ -11,9 +11,7 @@ interface IAssayVerifier {
     event Registered(bytes32 indexed modelId, address data, bool developmentSrs);
 
     /// @notice A proof was accepted. `publicDigest` is the Keccak hash of the public values.
-    event Verified(
-        bytes32 indexed modelId, bytes32 indexed job, address indexed recipient, bytes32 publicDigest
-    );
+    event Verified(bytes32 indexed modelId, bytes32 indexed job, address indexed recipient, bytes32 publicDigest);
 
     /// @notice The key does not follow the format; `word` is the index of the first word that is wrong.
     error InvalidKey(uint256 word);
@@ -56,11 +54,6 @@ interface IAssayVerifier {
 
     /// @notice Checks a proof whose context is `contextFor(address(this), job, recipient)` and emits `Verified`; reverts
     /// with `InvalidProof` if it is not valid. Keeps no record: the same proof can be submitted again.
-    function submit(
-        bytes32 modelId,
-        bytes calldata publicValues,
-        bytes32 job,
-        address recipient,
-        bytes calldata proof
-    ) external;
+    function submit(bytes32 modelId, bytes calldata publicValues, bytes32 job, address recipient, bytes calldata proof)
+        external;
 }

@@ -15,7 +15,9 @@ mod generated {
             constructor(bool acceptDevelopmentSrs);
 
             event Registered(bytes32 indexed modelId, address data, bool developmentSrs);
-            event Verified(bytes32 indexed modelId, bytes32 indexed job, address indexed recipient, bytes32 publicDigest);
+            event Verified(
+                bytes32 indexed modelId, bytes32 indexed job, address indexed recipient, bytes32 publicDigest
+            );
 
             error InvalidKey(uint256 word);
             error DevelopmentSrs();
@@ -43,7 +45,8 @@ pub const CONTEXT_DOMAIN: &str = "assay.context.v1";
 
 /// What a proof is bound to: the chain, the contract that consumes it, the job and who is paid.
 ///
-/// `keccak256(abi.encode(keccak256("assay.context.v1"), chain_id, consumer, job, recipient))`, as `contextFor` computes it.
+/// `keccak256(abi.encode(keccak256("assay.context.v1"), chain_id, consumer, job, recipient))`, as `contextFor` computes
+/// it.
 pub fn context(chain_id: u64, consumer: Address, job: B256, recipient: Address) -> [u8; 32] {
     let domain = keccak256(CONTEXT_DOMAIN.as_bytes());
     keccak256((domain, U256::from(chain_id), consumer, job, recipient).abi_encode()).0
@@ -63,7 +66,8 @@ pub enum Revert {
     Unknown(Bytes),
     /// No data.
     Empty,
-    /// It did not revert but was stopped: out of gas, an invalid instruction, and the like, as the EVM or the node calls it.
+    /// It did not revert but was stopped: out of gas, an invalid instruction, and the like, as the EVM or the node
+    /// calls it.
     Halted(String),
 }
 

@@ -1,4 +1,5 @@
-//! A local `anvil` node for tests: the pinned one of `contracts/node_modules`, on a free port, stopped when it is dropped.
+//! A local `anvil` node for tests: the pinned one of `contracts/node_modules`, on a free port, stopped when it is
+//! dropped.
 
 use crate::{Error, Rpc, RpcOptions, Signer};
 use std::{
@@ -34,8 +35,8 @@ impl Drop for Anvil {
 }
 
 impl Anvil {
-    /// Starts a node of chain 31337 under the rules of Osaka, which mines every transaction at once. The toolchain is installed
-    /// first if it is not there.
+    /// Starts a node of chain 31337 under the rules of Osaka, which mines every transaction at once. The toolchain is
+    /// installed first if it is not there.
     ///
     /// # Errors
     ///

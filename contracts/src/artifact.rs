@@ -5,7 +5,7 @@ use alloy_primitives::{Bytes, hex};
 use alloy_sol_types::SolConstructor;
 
 /// The artefact: `{"abi": [...], "bytecode": "0x...", "deployedBytecode": "0x..."}`.
-pub const JSON: &str = include_str!("/tmp/assay-dummy.json");
+pub const JSON: &str = include_str!("../artifacts/AssayVerifier.json");
 
 /// The code that creates the contract, without constructor arguments.
 ///

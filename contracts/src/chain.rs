@@ -84,8 +84,8 @@ pub trait Chain {
     ///
     /// # Errors
     ///
-    /// [`Error::Reverted`] if it would fail and [`Call::gas_limit`] is not set: it is not sent then. A transaction that fails
-    /// on the chain is a receipt with [`Receipt::revert`]. Otherwise what went wrong on the way.
+    /// [`Error::Reverted`] if it would fail and [`Call::gas_limit`] is not set: it is not sent then. A transaction that
+    /// fails on the chain is a receipt with [`Receipt::revert`]. Otherwise what went wrong on the way.
     fn send(&mut self, call: &Call) -> Result<Receipt, Error>;
 
     /// Runs a call without changing anything and gives what it returns. An account without code returns nothing.
@@ -95,8 +95,8 @@ pub trait Chain {
     /// [`Error::Reverted`] with the reason, or what went wrong on the way.
     fn call(&mut self, call: &Call) -> Result<Bytes, Error>;
 
-    /// Gas that a transaction takes. Exact on the embedded EVM; on a node its estimate, which is enough and may be more than
-    /// is charged.
+    /// Gas that a transaction takes. Exact on the embedded EVM; on a node its estimate, which is enough and may be more
+    /// than is charged.
     ///
     /// # Errors
     ///
@@ -133,7 +133,8 @@ pub fn calldata_gas(data: &[u8]) -> u64 {
     data.iter().map(|&b| if b == 0 { 4 } else { 16 }).sum()
 }
 
-/// The least gas a transaction with this calldata is charged: 21000, and 10 per zero byte and 40 per other byte (EIP-7623).
+/// The least gas a transaction with this calldata is charged: 21000, and 10 per zero byte and 40 per other byte
+/// (EIP-7623).
 pub fn calldata_floor(data: &[u8]) -> u64 {
     21_000 + data.iter().map(|&b| if b == 0 { 10 } else { 40 }).sum::<u64>()
 }

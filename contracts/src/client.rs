@@ -217,8 +217,8 @@ impl Verifier {
         self.ask(chain, &AssayVerifier::contextForCall { consumer, job, recipient }).map(|c| c.0)
     }
 
-    /// Submits a proof in a transaction, which leaves the event `Verified` on the chain. The proof must be bound to the context
-    /// of this contract as consumer.
+    /// Submits a proof in a transaction, which leaves the event `Verified` on the chain. The proof must be bound to the
+    /// context of this contract as consumer.
     ///
     /// # Errors
     ///

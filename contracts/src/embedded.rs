@@ -28,7 +28,8 @@ const BLOCK_SECONDS: u64 = 12;
 /// Gas of a block; a transaction gets no more than [`TRANSACTION_GAS`] of it.
 const BLOCK_GAS: u64 = 30_000_000;
 
-/// An EVM in memory under the rules of Osaka: chain 31337, one block per transaction, gas metered as on mainnet but free.
+/// An EVM in memory under the rules of Osaka: chain 31337, one block per transaction, gas metered as on mainnet but
+/// free.
 #[derive(Debug)]
 pub struct Embedded {
     db: InMemoryDB,

@@ -139,7 +139,8 @@ pub enum Error {
     /// Sent, and no receipt in time.
     #[error(
         "transaction {hash} was sent to the node at {endpoint} and is not included after {seconds} s; \
-         it may still be: look it up before sending again{}", .last.as_ref().map(|l| format!(" (last answer: {l})")).unwrap_or_default()
+         it may still be: look it up before sending again{}",
+        .last.as_ref().map(|l| format!(" (last answer: {l})")).unwrap_or_default()
     )]
     Pending {
         /// The transaction.
@@ -228,8 +229,8 @@ pub enum Error {
     },
     /// Insecure powers of tau on a chain where something is at stake.
     #[error(
-        "chain {chain_id} is not a local one, and these are development powers of tau: their secret is public, so anyone \
-         can forge proofs; use powers of tau from a ceremony, or accept that with --allow-insecure-development-srs"
+        "chain {chain_id} is not a local one, and these are development powers of tau: their secret is public, so \
+         anyone can forge proofs; use powers of tau from a ceremony, or accept that with --allow-insecure-development-srs"
     )]
     DevelopmentSrs {
         /// The chain.

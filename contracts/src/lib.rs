@@ -1,12 +1,13 @@
 //! The `AssayVerifier` contract from Rust.
 //!
-//! A [`Chain`] is where the contract runs: [`Embedded`], an EVM in this process that needs no node, or, with the feature
-//! `rpc`, a JSON-RPC node. [`Verifier`] deploys the contract, registers keys, checks proofs and submits them on either;
-//! [`abi`] has the calls, events and errors, and [`context`] what a proof is bound to. Every call blocks until it is done.
+//! A [`Chain`] is where the contract runs: [`Embedded`], an EVM in this process that needs no node, or, with the
+//! feature `rpc`, a JSON-RPC node. [`Verifier`] deploys the contract, registers keys, checks proofs and submits them on
+//! either; [`abi`] has the calls, events and errors, and [`context`] what a proof is bound to. Every call blocks until
+//! it is done.
 //!
-//! A node is believed about what happened on its chain: what it answers is bounded in size and time and checked where it
-//! can be (keys against their identity, the contract against the code it should have), but a node that lies about a call's
-//! result cannot be caught from here.
+//! A node is believed about what happened on its chain: what it answers is bounded in size and time and checked where
+//! it can be (keys against their identity, the contract against the code it should have), but a node that lies about a
+//! call's result cannot be caught from here.
 
 pub mod abi;
 #[cfg(feature = "anvil")]

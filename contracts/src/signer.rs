@@ -1,5 +1,5 @@
-//! Keys that sign transactions. They come from the environment or from files, never from arguments, which other users of a
-//! machine can read, and never show in messages.
+//! Keys that sign transactions. They come from the environment or from files, never from arguments, which other users
+//! of a machine can read, and never show in messages.
 
 use crate::Error;
 use alloy_primitives::{Address, B256, Signature};
@@ -48,8 +48,8 @@ impl Signer {
         env::var_os(PRIVATE_KEY_VARIABLE).map(Self::from_variable).transpose()
     }
 
-    /// The key in a keystore file (Web3 Secret Storage, version 3). The password is in `password_file`, of which one newline at
-    /// the end is left out, or else in `ASSAY_KEYSTORE_PASSWORD`.
+    /// The key in a keystore file (Web3 Secret Storage, version 3). The password is in `password_file`, of which one
+    /// newline at the end is left out, or else in `ASSAY_KEYSTORE_PASSWORD`.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! The tests of the contracts in Solidity: `contracts/check` installs the toolchain, compares the artefacts with the sources
-//! and runs forge. This is how `cargo test --workspace` covers them.
+//! The tests of the contracts in Solidity: `contracts/check` installs the toolchain, compares the artefacts with the
+//! sources and runs forge. This is how `cargo test --workspace` covers them.
 
 use std::{path::Path, process::Command};
 

@@ -2,8 +2,10 @@
 
 mod support;
 
-use assay_contracts::{Address, B256, Call, Chain, Error, Revert, Rpc, RpcOptions, Verifier, anvil::signer};
+use assay_contracts::{Address, B256, Bytes, Call, Chain, Error, Revert, Rpc, RpcOptions, Verifier, anvil::signer};
 use std::{
+    io::Read,
+    net::TcpListener,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -79,7 +81,7 @@ fn connections_that_break() {
     });
     // Nobody listens: the port was free a moment ago.
     let url = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         format!("http://{}", listener.local_addr().expect("an address"))
     };
     let e = Rpc::connect(RpcOptions::new(&url), None).expect_err("nobody there");
@@ -144,6 +146,59 @@ fn bodies_without_an_end_are_cut_off() {
     assert!(matches!(e, Error::Unreachable { .. }), "{e:?}");
 }
 
+/// A certificate for this machine that nobody vouches for, valid for a hundred years, and its key.
+const CERTIFICATE: &str = "\
+    3082019a30820141a00302010202145edfdba8c9e67c493ae546884c9c625aa26cc222300a06082a8648ce3d0403023014311230100603\
+    5504030c096c6f63616c686f73743020170d3236313132343138323735355a180f32313236313033313138323735355a30143112301006\
+    035504030c096c6f63616c686f73743059301306072a8648ce3d020106082a8648ce3d03010703420004d5aef97172c2cbf16d043dadf0\
+    1963e4f142f2af458272e995de525a65aae57ea105d0e4702178fe11f77aa97c88f0ec66c0d590c0ef39980e0a802bea452b8da36f306d\
+    301d0603551d0e04160414381e4c0ca4f22f0dd4b4862db997864a011bf5a1301f0603551d23041830168014381e4c0ca4f22f0dd4b486\
+    2db997864a011bf5a1300f0603551d130101ff040530030101ff301a0603551d110413301182096c6f63616c686f737487047f00000130\
+    0a06082a8648ce3d040302034700304402206a44375ddf6104dc39b0b6e5d1177f2337bf8f0c7240cca9684a74206e49dbb00220286f75\
+    bcabb358f0dd4657e8e6d2efc8dd14216bdcf4d430d9246f63f37c5ddc\
+    ";
+const CERTIFICATE_KEY: &str = "\
+    308187020100301306072a8648ce3d020106082a8648ce3d030107046d306b02010104206ea2031ab0d53ed29316a99b927b9f7e15553e\
+    49273202db5ee738baa0be0b7ca14403420004d5aef97172c2cbf16d043dadf01963e4f142f2af458272e995de525a65aae57ea105d0e4\
+    702178fe11f77aa97c88f0ec66c0d590c0ef39980e0a802bea452b8d\
+    ";
+
+#[test]
+fn certificates_are_checked() {
+    let bytes = |text: &str| text.parse::<Bytes>().expect("hexadecimal").to_vec();
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![rustls::pki_types::CertificateDer::from(bytes(CERTIFICATE))],
+            rustls::pki_types::PrivatePkcs8KeyDer::from(bytes(CERTIFICATE_KEY)).into(),
+        )
+        .expect("a certificate");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    let asked = Arc::new(AtomicBool::new(false));
+    let seen = asked.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let connection = rustls::ServerConnection::new(Arc::new(config.clone())).expect("a connection");
+            let mut stream = rustls::StreamOwned::new(connection, stream);
+            if stream.read(&mut [0; 1]).is_ok_and(|n| n > 0) {
+                seen.store(true, Ordering::SeqCst);
+            }
+        }
+    });
+    let options =
+        RpcOptions { request_timeout: Duration::from_secs(5), ..RpcOptions::new(format!("https://localhost:{port}")) };
+    let e = Rpc::connect(options, None).map(|_| ()).expect_err("an unknown issuer");
+    assert!(matches!(&e, Error::Unreachable { reason, .. } if reason.contains("certificate")), "{e:?}");
+    assert!(!asked.load(Ordering::SeqCst), "a request was sent");
+    // Nor does a node without encryption get a request that was meant for one with it.
+    let plain = Server::new(|a| result(&a.id, "\"0x1\""));
+    let e = Rpc::connect(RpcOptions::new(plain.url.replace("http:", "https:")), None).map(|_| ()).expect_err("not TLS");
+    assert!(matches!(e, Error::Unreachable { .. }), "{e:?}");
+}
+
 #[test]
 fn another_chain() {
     let server = Server::new(|a| result(&a.id, "\"0x89\""));
@@ -192,8 +247,8 @@ fn node_but(method: &'static str, answer: impl Fn(&Asked) -> Reply + Send + Sync
             result(
                 &a.id,
                 &format!(
-                    "{{\"transactionHash\":\"{hash}\",\"blockNumber\":\"0x1\",\"status\":\"0x1\",\"gasUsed\":\"0x5208\",\
-                     \"contractAddress\":null,\"logs\":[]}}"
+                    "{{\"transactionHash\":\"{hash}\",\"blockNumber\":\"0x1\",\"status\":\"0x1\",\
+                     \"gasUsed\":\"0x5208\",\"contractAddress\":null,\"logs\":[]}}"
                 ),
             )
         }
@@ -273,7 +328,8 @@ fn transactions_that_are_never_included() {
         (
             "another",
             &format!(
-                "{{\"transactionHash\":\"{}\",\"blockNumber\":\"0x1\",\"status\":\"0x1\",\"gasUsed\":\"0x1\",\"logs\":[]}}",
+                "{{\"transactionHash\":\"{}\",\"blockNumber\":\"0x1\",\"status\":\"0x1\",\
+                 \"gasUsed\":\"0x1\",\"logs\":[]}}",
                 B256::ZERO
             ),
         ),

@@ -251,12 +251,12 @@ const CHANGES: [(&str, Change); 14] = [
     ("a word too many", |v| v.proof.extend([0; 32])),
     ("a byte too many", |v| v.proof.push(0)),
     ("no proof", |v| v.proof.clear()),
-    ("another public value", |v| {
-        let last = v.public_values.len() - 1;
-        v.public_values[last] ^= 1;
+    ("another public value", |v| match v.public_values.last_mut() {
+        Some(last) => *last ^= 1,
+        None => v.public_values.extend(1_u64.to_be_bytes()),
     }),
     ("a public value too many", |v| v.public_values.extend([0; 8])),
-    ("a public value too few", |v| v.public_values.truncate(v.public_values.len() - 8)),
+    ("half a public value too many", |v| v.public_values.extend([0; 4])),
     ("another context", |v| v.context[31] ^= 1),
     ("no context", |v| v.context = [0; 32]),
 ];
@@ -283,6 +283,22 @@ fn golden_vectors_are_accepted_and_changed_ones_are_not() {
             assert_eq!(v.verify(&mut chain, verifier, other_id), Ok(false), "{} under {}", v.name, other.name);
         }
     }
+}
+
+#[test]
+fn every_word_of_a_proof_matters() {
+    let (mut chain, verifier) = embedded();
+    let v = &bound()[0];
+    let id = verifier.register(&mut chain, &v.key).expect("a registration").model_id;
+    for word in 0..v.proof.len() / 32 {
+        for byte in [0, 31] {
+            let mut proof = v.proof.clone();
+            proof[32 * word + byte] ^= 1;
+            let answer = verifier.verify(&mut chain, id, &v.public_values, v.context, &proof);
+            assert_eq!(answer, Ok(false), "byte {byte} of word {word}");
+        }
+    }
+    assert_eq!(v.verify(&mut chain, verifier, id), Ok(true));
 }
 
 fn vector_again(name: &str) -> Vector {

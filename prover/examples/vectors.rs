@@ -4,13 +4,13 @@
 #[path = "../tests/support/mod.rs"]
 mod support;
 
+use assay_circuits::Visibility;
 use assay_prover::{
     Recorder,
     device::Cpu,
     settle::{Optimize, SettlementOptions, settle, setup_settlement},
     srs::{DEVELOPMENT_SEED, Srs},
 };
-use assay_circuits::Visibility;
 use assay_verifier::{core::hex, settle::key::Context};
 use support::{cnn, inputs, mlp, model};
 
@@ -35,7 +35,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let settled = settle(&Cpu::default(), &prover, &inputs, context, &recorder)?;
         prover.key.verify(&settled.proof)?;
         let d = &prover.key.descriptor;
-        eprintln!("{name}: k {} row bits {} witness {} model {}", d.circuit.k, d.row_bits, d.witness_bits, d.model_bits);
+        eprintln!(
+            "{name}: k {} row bits {} witness {} model {}",
+            d.circuit.k, d.row_bits, d.witness_bits, d.model_bits
+        );
         let p = &settled.proof;
         let field = |name: &str, bytes: &[u8]| format!("  \"{name}\": \"0x{}\"", hex(bytes));
         let lines = [

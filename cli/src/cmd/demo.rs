@@ -2,11 +2,13 @@
 
 use crate::{
     App,
-    args::{KeyArgs, QuantArgs},
+    args::{KeyArgs, QuantArgs, SettleArgs, ShapeArgs},
     art,
+    chain::{self, Local},
     error::{Failure, Outcome},
     flow, input,
     output::{bytes, count, peak_memory_bytes, seconds},
+    settlement,
 };
 use assay_circuits::{
     model::{Model, TensorSpec},
@@ -105,8 +107,24 @@ pub(crate) fn run(app: &App, args: &DemoArgs) -> Outcome<()> {
     };
     o.say(format!("forgery one answer changed in the proof: rejected ({rejected})"));
     o.say("");
-    o.say("What this is not: the powers of tau are DEVELOPMENT ones, whose secret is public, and a core proof is NOT");
-    o.say("hiding: it may reveal information about the images and the weights. See the README.");
+    let mut local = Local::deploy()?;
+    let settlement =
+        settlement::prepare(app, &model, inputs.len(), &ShapeArgs::default(), None, &SettleArgs::default())?;
+    let settled = settlement::prove(app, &model, &settlement.prover, &inputs, local.context([0; 32]))?;
+    let mut other = settled.proof.public.clone();
+    if let Some(v) = other.last_mut() {
+        *v ^= 1;
+    }
+    if local.accepts(&settlement, &other, &settled)? {
+        return Err(Failure::new("internal error: the contract accepted a forged answer"));
+    }
+    let on_chain = local.submit(&settlement, &settled)?;
+    settlement::say(app, &settlement, &settled);
+    chain::say(app, &on_chain);
+    o.say("forgery one answer changed in the calldata: rejected by the contract");
+    o.say("");
+    o.say("What this is not: the powers of tau are DEVELOPMENT ones, whose secret is public: real settlements use a");
+    o.say("ceremony's. The core proof above is NOT hiding; the settled one hides images and weights. See the README.");
 
     let mut result = flow::proven_json(&model, &prepared, &proven)?;
     result["compile_seconds"] = json!(compile_seconds);
@@ -115,6 +133,7 @@ pub(crate) fn run(app: &App, args: &DemoArgs) -> Outcome<()> {
     result["labels"] = json!(truth);
     result["forgery_rejected"] = json!(true);
     result["report"] = flow::report_json(&model);
+    chain::settled_json(&mut result, &settlement, &settled, &on_chain);
     o.result(result);
     Ok(())
 }

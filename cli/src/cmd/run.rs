@@ -2,11 +2,15 @@
 
 use crate::{
     App,
-    args::{BatchArgs, KeyArgs, QuantArgs},
+    args::{BatchArgs, KeyArgs, QuantArgs, SettleArgs},
+    chain::{self, Local},
     error::{Failure, Outcome},
     files, flow,
+    input::Samples,
     output::seconds,
+    settlement,
 };
+use assay_circuits::model::Model;
 use assay_verifier::core::hex;
 use clap::Args;
 use serde_json::json;
@@ -24,6 +28,9 @@ pub(crate) struct RunArgs {
     /// Also write the verifying key
     #[arg(long, value_name = "FILE")]
     key_out: Option<PathBuf>,
+    /// Make a settled proof instead of a core proof, and have the contract on the embedded EVM check it
+    #[arg(long, conflicts_with = "fresh")]
+    settle: bool,
     /// Make the key anew, even if one is in the cache
     #[arg(long)]
     fresh: bool,
@@ -31,6 +38,8 @@ pub(crate) struct RunArgs {
     batch: BatchArgs,
     #[command(flatten)]
     key: KeyArgs,
+    #[command(flatten)]
+    settlement: SettleArgs,
     #[command(flatten)]
     quant: QuantArgs,
 }
@@ -47,6 +56,9 @@ pub(crate) fn run(app: &App, args: &RunArgs) -> Outcome<()> {
     if let Some(s) = compiled.seconds {
         flow::report_lines(&model).iter().for_each(|l| o.say(l));
         o.say(format!("compile {}", seconds(s)));
+    }
+    if args.settle {
+        return settle(app, args, &model, &samples, compiled.seconds);
     }
     let prepared = flow::prepare(app, &model, &args.key, !args.fresh)?;
     let proven = flow::prove(app, &model, &prepared.key, &samples)?;
@@ -67,6 +79,43 @@ pub(crate) fn run(app: &App, args: &RunArgs) -> Outcome<()> {
     result["compile_seconds"] = json!(compiled.seconds);
     result["registration_seconds"] = json!(checked.registration_seconds);
     result["report"] = flow::report_json(&model);
+    o.result(result);
+    Ok(())
+}
+
+/// The whole way to a contract that accepts.
+fn settle(app: &App, args: &RunArgs, model: &Model, samples: &Samples, compile_seconds: Option<f64>) -> Outcome<()> {
+    let o = &app.output;
+    let local = Local::deploy()?;
+    let prepared =
+        settlement::prepare(app, model, samples.len(), &args.key.shape, args.key.srs.as_deref(), &args.settlement)?;
+    let settled = settlement::prove(app, model, &prepared.prover, samples, local.context([0; 32]))?;
+    let on_chain = local.submit(&prepared, &settled)?;
+    if let Some(path) = &args.output {
+        files::write(path, &settled.bytes)?;
+    }
+    if let Some(path) = &args.key_out {
+        files::write(path, &prepared.prover.key.to_bytes()?)?;
+    }
+    flow::say_outputs(app, &model.outputs, &settled.outputs, "output");
+    settlement::say(app, &prepared, &settled);
+    chain::say(app, &on_chain);
+    for target in [&args.output, &args.key_out].into_iter().flatten() {
+        o.say(format!("wrote   {}", target.display()));
+    }
+    o.say("valid");
+    let mut result = json!({
+        "valid": true,
+        "hiding": true,
+        "model_id": hex(&model.model_id()?),
+        "batch": samples.len(),
+        "compile_seconds": compile_seconds,
+        "prove_seconds": settled.prove_seconds,
+        "outputs": flow::samples_json(&settled.outputs),
+        "insecure_srs": prepared.prover.key.descriptor.insecure_dev,
+        "report": flow::report_json(model),
+    });
+    chain::settled_json(&mut result, &prepared, &settled, &on_chain);
     o.result(result);
     Ok(())
 }

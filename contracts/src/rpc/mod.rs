@@ -34,7 +34,8 @@ pub struct RpcOptions {
     pub request_timeout: Duration,
     /// How long a transaction may take to be included.
     pub receipt_timeout: Duration,
-    /// Most wei paid per gas. A node that asks for more is refused: what it asks is paid, whether or not it is the price.
+    /// Most wei paid per gas. A node that asks for more is refused: what it asks is paid, whether or not it is the
+    /// price.
     pub max_fee_per_gas: u128,
 }
 

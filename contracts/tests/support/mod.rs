@@ -198,11 +198,8 @@ pub(crate) fn ask(url: &str, method: &str, params: &serde_json::Value) -> serde_
     let host = url.strip_prefix("http://").expect("an address");
     let mut stream = TcpStream::connect(host).expect("a connection");
     let body = serde_json::json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
-    let head = format!(
-        "POST / HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).expect("a request");
+    write!(stream, "POST / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n").expect("a request");
+    write!(stream, "content-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len()).expect("a request");
     stream.write_all(body.as_bytes()).expect("a request");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");

@@ -239,7 +239,10 @@ pub fn load_settlement(
         return wrong("it was made from other weights, with another secret or with other powers of tau");
     }
     let circuit = recorder.run(Stage::Circuit, || {
-        Ok::<_, SettleFailure>(CircuitProver::new(srs, &settle::circuit(&committed.program, committed.row_bits, None)?)?)
+        Ok::<_, SettleFailure>(CircuitProver::new(
+            srs,
+            &settle::circuit(&committed.program, committed.row_bits, None)?,
+        )?)
     })?;
     if circuit.circuit_key() != key.descriptor.circuit {
         return wrong("its circuit is not that of its graph");
