@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity =0.8.37;
+
+/// @title New tokens for proven work.
+/// @notice Two pools an epoch:
+///   F  a rebate of fees that were burned: a worker's part is  fees(worker) * min(kappa * burned, budget) / burned,  where fees
+///      are linear in proven work units. So splitting an identity or a job changes nothing, and whoever pays himself loses at
+///      least 1 - kappa of the fee.
+///   P  a pool for public tasks, released by vote, at most `publicBudget(epoch)`.
+/// Budgets decay by a fixed factor an epoch. Minting for an epoch never exceeds min(kappa * burned, budget) + public.
+interface IEmissionController {
+    /// @notice Statistics of one epoch, readable by anybody and by contracts.
+    struct Stats {
+        uint256 fees; // of settled jobs
+        uint256 units; // proven multiply-adds
+        uint256 workers; // with fees > 0
+        uint256 sumOfSquares; // of fees of workers: (fees^2 / sumOfSquares) is the effective number of workers
+        uint256 largest; // fees of the largest worker
+        uint256 minted; // of pool F, so far
+        uint256 released; // of pool P
+    }
+
+    event Recorded(uint256 indexed epoch, address indexed worker, uint256 fee, uint256 units);
+    event Rewarded(uint256 indexed epoch, address indexed worker, uint256 amount);
+    event Released(uint256 indexed epoch, address indexed to, uint256 amount);
+
+    error OnlyMarket();
+    error EpochNotOver(uint256 epoch);
+    error PublicBudget(uint256 epoch, uint256 left);
+    error BadOrder();
+
+    /// @notice Called by the market for each settlement; the market owes the burning of `fee`.
+    function record(address worker, uint256 fee, uint256 units) external;
+
+    /// @notice Mints the rewards of epochs that are over to `worker`; anybody may call. Burns what the market owes first.
+    /// Epochs without a reward, or already rewarded, add nothing.
+    function claim(address worker, uint256[] calldata epochs) external returns (uint256 amount);
+
+    /// @notice What `claim` would mint for an epoch that is over; the present epoch's current estimate otherwise.
+    function reward(uint256 epoch, address worker) external view returns (uint256);
+
+    /// @notice Mints from the public pool of the present epoch. Restricted: the timelock, so by vote.
+    function releasePublic(address to, uint256 amount) external;
+
+    function currentEpoch() external view returns (uint256);
+    function budget(uint256 epoch) external view returns (uint256);
+    function publicBudget(uint256 epoch) external view returns (uint256);
+    function feesOf(uint256 epoch, address worker) external view returns (uint256);
+    function stats(uint256 epoch) external view returns (Stats memory);
+
+    /// @notice The Gini coefficient of an epoch's fees in 1/10000. The caller sorts; the contract checks that all workers are
+    /// there: strictly by (fees, address), as many as the epoch has.
+    function gini(uint256 epoch, address[] calldata workersByFees) external view returns (uint256);
+}
