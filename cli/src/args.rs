@@ -62,6 +62,8 @@ pub(crate) enum Command {
     Run(cmd::run::RunArgs),
     /// Deploy the verifier contract, register models, check proofs on chain
     Chain(cmd::chain::ChainCommand),
+    /// Serve a page on this machine that shows models, jobs, proofs and payouts of a deployment
+    Explorer(cmd::explorer::ExplorerArgs),
     /// Predict size, time and memory of a proof
     Estimate(cmd::estimate::EstimateArgs),
     /// Make, import or check powers of tau

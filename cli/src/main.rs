@@ -9,6 +9,7 @@ mod chain;
 mod cmd;
 mod cost;
 mod error;
+mod explorer;
 mod files;
 mod flow;
 mod input;
@@ -118,6 +119,7 @@ fn run(app: &App, command: Command) -> Outcome<()> {
         Command::Verify(a) => cmd::verify::run(app, &a),
         Command::Run(a) => cmd::run::run(app, &a),
         Command::Chain(a) => cmd::chain::run(app, &a),
+        Command::Explorer(a) => cmd::explorer::run(app, &a),
         Command::Estimate(a) => cmd::estimate::run(app, &a),
         Command::Srs(a) => cmd::srs::run(app, &a),
         Command::Show(a) => cmd::show::run(app, &a),

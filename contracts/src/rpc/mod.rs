@@ -2,7 +2,10 @@
 
 mod endpoint;
 mod http;
+mod relay;
 mod wire;
+
+pub use relay::{BlockTag, LogFilter, Never, Question, Relay, ViewCall};
 
 use crate::{
     Error, Signer,
