@@ -42,6 +42,9 @@ const ARRIVAL: Duration = Duration::from_secs(10);
 /// Code of an error that is not the node's word but that there was none.
 const NO_ANSWER: i64 = -32098;
 
+/// Code of an error that says that the answer is too long.
+const TOO_MUCH: i64 = -32005;
+
 /// What the page may do: load its own files, ask where it came from, and nothing else.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -252,10 +255,14 @@ impl Site {
             Ok(question) => question,
             Err(e) => return failed(-32601, format!("only questions that read the chain are passed on: {e}")),
         };
-        let Ok(_permit) = self.questions.acquire().await else { return failed(NO_ANSWER, "the server ends".to_owned()) };
+        let Ok(_permit) = self.questions.acquire().await else {
+            return failed(NO_ANSWER, "the server ends".to_owned());
+        };
         match self.relay.ask(&question).await {
             Ok(result) => json!({ "jsonrpc": "2.0", "id": id, "result": result }),
             Err(NodeError::Refused { code, message, .. }) => failed(code, message),
+            // As nodes say it themselves; the page asks for less then.
+            Err(e @ NodeError::TooLarge { .. }) => failed(TOO_MUCH, e.to_string()),
             Err(e) => failed(NO_ANSWER, e.to_string()),
         }
     }

@@ -10,7 +10,7 @@ const $ = (id) => document.getElementById(id);
 const place = (name) => document.querySelector(`[data-view="${name}"]`);
 
 /** Which parts of long lists are shown. */
-const view = { jobs: 0, proofs: 0, offers: null, epoch: null, job: null };
+const view = { jobs: 0, proofs: 0, offers: null, epoch: null, job: null, width: 720 };
 let reader = null;
 let last = null;
 let reading = null;
@@ -31,6 +31,7 @@ function trouble(e) {
 
 function draw() {
     if (!last) return;
+    view.width = Math.max(280, place("payouts").clientWidth);
     show($("development"), views.development(last));
     show($("summary"), views.summary(last));
     show(place("models"), ...views.models(last, view));
@@ -121,6 +122,7 @@ $("find").addEventListener("submit", (event) => {
 });
 $("number").addEventListener("input", () => $("number").setCustomValidity(""));
 addEventListener("hashchange", follow);
+addEventListener("resize", () => place("payouts").clientWidth === view.width || draw());
 document.addEventListener("visibilitychange", () => document.hidden || refresh());
 
 follow();

@@ -62,7 +62,7 @@ export function summary(snapshot) {
     return facts([
         ["Jobs posted", count(jobCount)],
         ["Jobs proven and paid", count(settled)],
-        [`Paid to workers, ${symbol(snapshot)}`, amount(snapshot, sum("Fulfilled", "toWorker"))],
+        [`Paid for proofs, ${symbol(snapshot)}`, amount(snapshot, sum("Fulfilled", "price"))],
         [`Supply, ${symbol(snapshot)}`, amount(snapshot, token.supply)],
     ], "figures");
 }
@@ -156,13 +156,13 @@ function stage(job, now) {
     }
 }
 
-function price(snapshot, job, paid) {
+function price(snapshot, job, paid, unit = "") {
     const { now } = snapshot;
     if (!job) return "unknown";
-    if (paid) return [amount(snapshot, paid.price), " paid"];
+    if (paid) return [amount(snapshot, paid.price), unit, " paid"];
     if (job.status !== 1n) return "not paid";
-    if (job.leaseEnd > 0n) return [amount(snapshot, job.price), " locked"];
-    return Number(job.deadline) < now ? "not paid" : [amount(snapshot, job.now), " now"];
+    if (job.leaseEnd > 0n) return [amount(snapshot, job.price), unit, " locked"];
+    return Number(job.deadline) < now ? "not paid" : [amount(snapshot, job.now), unit, " now"];
 }
 
 /** The answer of a job: the place of the largest value, and the values. */
@@ -221,7 +221,7 @@ function story(snapshot, e) {
         case "Leased": return ["Leased to ", account(e.payout), " at ", a(e.price), ", until ", time(e.until)];
         case "LeaseLost": return ["Lease of ", account(e.payout), " lost; ", a(e.burned), " of the bond burned, ",
             a(e.toRescuer), " for whoever proves it instead"];
-        case "Fulfilled": return ["Proven: ", a(e.toWorker), " of ", a(e.price), " to ", account(e.payout)];
+        case "Fulfilled": return ["Proven and paid at ", a(e.price), "; ", account(e.payout), " was credited ", a(e.toWorker)];
         case "Refunded": return ["Refunded ", a(e.amount), " to ", account(e.requester)];
         default: return e.name;
     }
@@ -246,12 +246,12 @@ export function jobDetail(snapshot, n) {
             ["Requester", whole(job.requester)],
             ["Offer", whole(job.offerId)],
             ["Verifier", whole(job.verifierId)],
-            ["Price", price(snapshot, job, done), unit, done ? [" (", amount(snapshot, done.toWorker), " to the worker, the rest to royalties and fees)"] : null],
+            ["Price", price(snapshot, job, done, unit), done ? ["; the worker was credited ", amount(snapshot, done.toWorker), unit, " (after royalties, with the bond of a lease)"] : null],
             ["Price range", "from ", amount(snapshot, job.minPrice), " to ", amount(snapshot, job.maxPrice), unit,
                 ", rising from ", time(job.rampStart), " to ", time(job.rampEnd)],
             ["Deadline", time(job.deadline), " (", when(job.deadline, now), ")"],
             ["Lease", leased ? [Number(job.leaseEnd) > now && job.status === 1n ? "held by " : "last held by ",
-                whole(job.payout), ", ends ", time(job.leaseEnd)] : `none so far; one lasts ${span(job.leaseSeconds)}`],
+                whole(job.payout), ", ends ", time(job.leaseEnd)] : job.status === 1n ? `none so far; one would last ${span(job.leaseSeconds)}` : "none"],
             ["Bond", amount(snapshot, job.bond), unit, " for a lease; held now: ", amount(snapshot, job.held)],
             job.rescue > 0n && ["For a rescuer", amount(snapshot, job.rescue), unit],
             done && ["Paid to", whole(done.payout)],
@@ -269,8 +269,8 @@ export function proofs(snapshot, total) {
     const { shownProofs, gas } = snapshot;
     if (!shownProofs.items.length) return [empty("No proof has been paid yet.")];
     return [
-        table(`Paid proofs, the newest first; payouts in ${symbol(snapshot)}`,
-            ["Transaction", "#Block", "Jobs", "Paid to", "#Payout", "#Gas used", "#Gas a job"],
+        table(`Paid proofs, the newest first; credited are ${symbol(snapshot)}, with bonds given back`,
+            ["Transaction", "#Block", "Jobs", "Paid to", "#Credited", "#Gas used", "#Gas a job"],
             shownProofs.items.map((p) => {
                 const used = gas.get(p.transaction);
                 return [p.transaction, [
@@ -294,40 +294,48 @@ function roof(n) {
     return [1n, 2n, 5n, 10n].map((m) => m * step).find((r) => r >= n) ?? 1n;
 }
 
-/** Fees and rewards an epoch, as bars. */
-function chart(snapshot, epochs, chosen) {
-    const [width, height, left, bottom, top] = [720, 240, 64, 26, 10];
+/** Fees and rewards an epoch, as bars; `width` in pixels, so that text keeps its size. */
+function chart(snapshot, epochs, chosen, width) {
+    const [height, left, bottom, top] = [220, 56, 26, 10];
     const all = [...epochs];
     const most = all.reduce((m, [, e]) => [e.fees, e.rewarded].reduce((a, b) => (b > a ? b : a), m), 0n);
     const ceiling = roof(most > 0n ? most : 1n);
     const [area, slot] = [height - bottom - top, (width - left) / Math.max(all.length, 6)];
-    const bar = Math.min(22, slot * 0.34);
+    const bar = Math.min(24, slot * 0.36);
+    // As many labels as there is room for, counted from the newest.
+    const every = Math.ceil(44 / slot);
     const y = (n) => top + area * (1 - fraction(n, ceiling));
+    const one = (kind, n, x) => {
+        const from = y(n);
+        return s("rect", {
+            class: kind, x: x.toFixed(1), width: bar.toFixed(1), y: from.toFixed(1), height: (top + area - from).toFixed(1),
+        });
+    };
+    const { decimals } = snapshot.token;
     const bars = all.map(([epoch, e], i) => {
         const middle = left + slot * (i + 0.5);
-        const one = (kind, n, x) => {
-            const from = y(n);
-            return s("rect", { class: kind, x: x.toFixed(1), width: bar.toFixed(1), y: from.toFixed(1), height: Math.max(0, top + area - from).toFixed(1) });
-        };
         return s("g", { "data-key": `epoch ${epoch}`, class: epoch === chosen ? "chosen" : null },
-            s("title", null, `Epoch ${epoch}: fees ${exact(e.fees, snapshot.token.decimals)}, rewards ${exact(e.rewarded, snapshot.token.decimals)} ${symbol(snapshot)}`),
-            one("fees", e.fees, middle - bar - 1),
-            one("rewards", e.rewarded, middle + 1),
-            (all.length <= 12 || i % 2 === (all.length - 1) % 2) &&
-                s("text", { x: middle.toFixed(1), y: height - 8, "text-anchor": "middle" }, count(epoch)));
+            s("title", null, `Epoch ${epoch}: fees ${exact(e.fees, decimals)}, rewards ${exact(e.rewarded, decimals)} ${symbol(snapshot)}`),
+            one("fees", e.fees, middle - bar - 0.5),
+            one("rewards", e.rewarded, middle + 0.5),
+            (all.length - 1 - i) % every === 0 &&
+                s("text", { x: middle.toFixed(1), y: height - 8, "text-anchor": "middle" }, clip(count(epoch), 8)));
     });
     const lines = [0n, 1n, 2n].map((part) => {
-        const at = (top + area * (1 - Number(part) / 2)).toFixed(1);
+        const at = top + area * (1 - Number(part) / 2);
         return [
             s("line", { class: part ? "grid" : "axis", x1: left, x2: width, y1: at, y2: at }),
-            s("text", { x: left - 8, y: Number(at) + 4, "text-anchor": "end" }, short((ceiling * part) / 2n, snapshot.token.decimals)),
+            s("text", { x: left - 8, y: at + 4, "text-anchor": "end" }, clip(short((ceiling * part) / 2n, decimals), 9)),
         ];
     });
     return h("figure", { class: "chart" },
-        h("figcaption", null, `Fees of settled jobs and rewards minted for them, by epoch, in ${symbol(snapshot)} `,
+        h("figcaption", null, `Fees of settled jobs and rewards claimed for them, by epoch, in ${symbol(snapshot)} `,
             h("span", { class: "legend" }, h("span", { class: "swatch fees" }), "fees"), " ",
-            h("span", { class: "legend" }, h("span", { class: "swatch rewards" }), "rewards claimed")),
-        s("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Bars of fees and rewards for ${all.length} epochs; the table below has the numbers` }, lines, bars));
+            h("span", { class: "legend" }, h("span", { class: "swatch rewards" }), "rewards")),
+        s("svg", {
+            viewBox: `0 0 ${width} ${height}`, role: "img",
+            "aria-label": `Bars of fees and rewards for ${all.length} epochs; the table below has the numbers`,
+        }, lines, bars));
 }
 
 /** A bar for a part of a whole. */
@@ -362,7 +370,7 @@ export function payouts(snapshot, view) {
     const workers = [...e.workers].sort(([, a], [, b]) => (a.fees < b.fees ? 1 : a.fees > b.fees ? -1 : 0));
     const m = measures.get(chosen);
     return [
-        chart(snapshot, epochs, chosen),
+        chart(snapshot, epochs, chosen, view.width),
         table(`Epochs, the newest first; amounts in ${unit}`,
             ["Epoch", "#Fees", "#Rewards claimed", "#Public grants", "#Work units", "#Workers", "#Effective workers", "#Top share", "#Gini"],
             rows),

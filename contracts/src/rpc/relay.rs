@@ -174,7 +174,10 @@ mod tests {
             ("eth_blockNumber", json!([])),
             ("eth_getBlockByNumber", json!(["0x1f", false])),
             ("eth_call", json!([{ "to": to, "data": "0x01020304" }, "latest"])),
-            ("eth_getLogs", json!([{ "address": [to], "fromBlock": "0x0", "toBlock": "latest", "topics": [null, hash] }])),
+            (
+                "eth_getLogs",
+                json!([{ "address": [to], "fromBlock": "0x0", "toBlock": "latest", "topics": [null, hash] }]),
+            ),
             ("eth_getTransactionReceipt", json!([hash])),
         ] {
             let q = question(method, params.clone()).expect(method);
