@@ -69,11 +69,12 @@ pub(crate) struct Addresses {
     pub(crate) chain_id: u64,
     /// No event is older.
     pub(crate) block: u64,
-    pub(crate) token: Address,
-    pub(crate) verifiers: Address,
+    pub(crate) verifier: Address,
+    pub(crate) registry: Address,
     pub(crate) models: Address,
-    pub(crate) market: Address,
+    pub(crate) token: Address,
     pub(crate) emission: Address,
+    pub(crate) market: Address,
 }
 
 /// A bound port, and what is served there.
@@ -109,11 +110,12 @@ impl Server {
             "node": relay.endpoint(),
             "chain_id": addresses.chain_id,
             "block": addresses.block,
-            "token": addresses.token,
-            "verifiers": addresses.verifiers,
+            "verifier": addresses.verifier,
+            "registry": addresses.registry,
             "models": addresses.models,
-            "market": addresses.market,
+            "token": addresses.token,
             "emission": addresses.emission,
+            "market": addresses.market,
         });
         let site = Site {
             relay,

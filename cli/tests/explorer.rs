@@ -51,13 +51,22 @@ impl Drop for Explorer {
 
 fn deployment() -> Value {
     json!({
+        "format": "assay.deployment.v1",
         "chain_id": 31337,
         "block": FIRST_BLOCK,
-        "token": TOKEN,
-        "verifier_registry": REGISTRY,
-        "model_registry": MODELS,
-        "market": MARKET,
-        "emission": EMISSION,
+        "deployer": Address::ZERO,
+        "contracts": {
+            "verifier": VERIFIER,
+            "manager": Address::repeat_byte(0x70),
+            "registry": REGISTRY,
+            "models": MODELS,
+            "token": TOKEN,
+            "emission": EMISSION,
+            "market": MARKET,
+            "timelock": Address::repeat_byte(0x80),
+            "governor": Address::repeat_byte(0x90),
+        },
+        "parameters": {},
     })
 }
 
@@ -440,6 +449,22 @@ fn constants_are_the_hashes_of_signatures_of_the_contracts() {
 }
 
 #[test]
+fn the_scripts_compute_and_decode_as_they_should() {
+    let Ok(out) = Command::new("node")
+        .args(["--test", "tests/explorer/units.mjs"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+    else {
+        let _ = writeln!(
+            std::io::stderr(),
+            "\nSKIPPED: the page's scripts are tested with node, which is not on the path\n"
+        );
+        return;
+    };
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
+}
+
+#[test]
 fn the_server_gives_its_files_and_nothing_else() {
     let stub = Stub::start(lively());
     let e = Explorer::start("explorer-files", &format!("{}/v3/0123456789abcdef?key=secret", stub.url));
@@ -547,11 +572,15 @@ fn arguments_that_lead_nowhere() {
     s.write("text", "not json");
     run("text", rpc, &["not a deployment's file"]);
     s.write("empty.json", "{}");
-    run("empty.json", rpc, &["names no"]);
+    run("empty.json", rpc, &["not a deployment's file of the format assay.deployment.v1"]);
     let mut other = deployment();
-    other["market"] = json!("0x12");
+    other["contracts"]["market"] = json!("0x12");
     s.write("short.json", other.to_string());
     run("short.json", rpc, &["market: expected an address"]);
+    let mut other = deployment();
+    other["contracts"]["emission"].take();
+    s.write("fewer.json", other.to_string());
+    run("fewer.json", rpc, &["the deployment has no emission"]);
     let mut other = deployment();
     other["chain_id"] = json!(1);
     s.write("other.json", other.to_string());
@@ -743,10 +772,12 @@ fn an_empty_deployment_and_an_unknown_job() {
     let Some(mut b) = Browser::start("an_empty_deployment_and_an_unknown_job") else { return };
     let mut w = World::new(FIRST_BLOCK);
     base(&mut w, "ASSAY");
+    // The verifier contract says nothing.
     let stub = Stub::start(w);
     let e = Explorer::start("explorer-empty", &stub.url);
     b.goto(&format!("{}/#job-12", e.url));
     b.wait("[data-view=job]", "There is no job 12. No job has been posted yet.");
+    b.wait("#development", "It is not known whether development powers of tau are accepted");
     for (view, words) in [
         ("models", "No model has a verifier yet"),
         ("jobs", "No job has been posted yet"),

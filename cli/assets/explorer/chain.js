@@ -120,11 +120,10 @@ export class Reader {
     }
 
     async logs(from, to) {
-        const { token, ...contracts } = this.config;
+        const { market, emission, models, registry, token } = this.config;
         const range = { fromBlock: quantity(from), toBlock: quantity(to) };
-        const { market, emission, models, verifiers } = contracts;
         const filters = [
-            { address: [market, emission, models, verifiers], ...range, topics: [] },
+            { address: [market, emission, models, registry], ...range, topics: [] },
             { address: [token], ...range, topics: [TRANSFER, ZERO_WORD] },
             { address: [token], ...range, topics: [TRANSFER, null, ZERO_WORD] },
         ];
@@ -180,7 +179,7 @@ export class Reader {
 
     /** Verifiers in the order of their addition, with whether they may still release rewards and why not. */
     async verifiers() {
-        const { verifiers: registry } = this.config;
+        const { registry } = this.config;
         const ids = this.events.filter((e) => e.name === "Added").map((e) => e.verifierId);
         const fresh = ids.filter((id) => !this.entries.has(id));
         const entries = await calls(fresh.map((id) => [registry, "entry(bytes32)", id]));
@@ -253,7 +252,7 @@ export class Reader {
 
         const verifiers = await this.verifiers();
         const contracts = [...new Set(verifiers.map((v) => v.entry?.verifier).filter(Boolean))];
-        if (config.verifier && !contracts.includes(config.verifier)) contracts.push(config.verifier);
+        if (!contracts.includes(config.verifier)) contracts.push(config.verifier);
         const accepts = await calls(contracts.map((c) => [c, "acceptsDevelopmentSrs()"]));
 
         const shownJobs = page({ length: Number(jobCount), slice: ids }, view.jobs);

@@ -84,7 +84,7 @@ async function open() {
     }
     const contract = (name) => [hex(config[name], shortHex(config[name])), " "];
     show($("about"), `Assay ${config.version}, read from ${clip(config.node)}. Contracts: market `, contract("market"), "models ",
-        contract("models"), "verifiers ", contract("verifiers"), "rewards ", contract("emission"), "token ", contract("token"));
+        contract("models"), "verifiers ", contract("registry"), "rewards ", contract("emission"), "token ", contract("token"));
     return new Reader(config, (done, of) => {
         if (!last) status(h("span", { class: "dot" }), `Reading events: block ${count(done)} of ${count(of)}`);
     });

@@ -83,7 +83,6 @@ export function development(snapshot) {
             h("strong", null, "It is not known whether development powers of tau are accepted. "),
             "The verifier contract does not say: ", unknown.map((d) => [id(d.address), " "]));
     }
-    if (!development.length) return note("No verifier is registered yet, so nothing can be proven or paid.");
     return h("div", { class: "alert good", role: "note" },
         h("strong", null, "Development powers of tau are refused. "),
         "No key made with them can be registered, so nobody can forge proofs with their public secret.");

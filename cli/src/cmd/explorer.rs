@@ -40,6 +40,9 @@ pub(crate) fn run(app: &App, args: &ExplorerArgs) -> Outcome<()> {
     server.serve()
 }
 
+/// Format of a deployment's file.
+const FORMAT: &str = "assay.deployment.v1";
+
 /// The addresses in a deployment's file.
 fn read_deployment(path: &Path) -> Outcome<Addresses> {
     const HELP: &str = "pass the file that the deployment of the economy wrote";
@@ -51,18 +54,24 @@ fn read_deployment(path: &Path) -> Outcome<Addresses> {
     let text = std::fs::read_to_string(path).map_err(|e| Failure::new(e).help(HELP).in_file(path))?;
     let file: Value = serde_json::from_str(&text)
         .map_err(|e| Failure::new(format!("not a deployment's file: {e}")).help(HELP).in_file(path))?;
-    let missing = |what: &str| Failure::new(format!("the deployment names no {what}")).help(HELP).in_file(path);
+    let part = |what: &str| file.pointer(what).filter(|v| !v.is_null());
+    let missing = |what: &str| Failure::new(format!("the deployment has no {what}")).help(HELP).in_file(path);
+    if part("/format").and_then(Value::as_str) != Some(FORMAT) {
+        return Err(Failure::new(format!("not a deployment's file of the format {FORMAT}")).help(HELP).in_file(path));
+    }
+    let number = |name: &str| part(&format!("/{name}")).and_then(Value::as_u64).ok_or_else(|| missing(name));
     let contract = |name: &str| -> Outcome<Address> {
-        let text = file.get(name).and_then(Value::as_str).ok_or_else(|| missing(name))?;
+        let text = part(&format!("/contracts/{name}")).and_then(Value::as_str).ok_or_else(|| missing(name))?;
         address(text).map_err(|e| Failure::new(format!("{name}: {e}")).help(HELP).in_file(path))
     };
     Ok(Addresses {
-        chain_id: file.get("chain_id").and_then(Value::as_u64).ok_or_else(|| missing("chain_id"))?,
-        block: file.get("block").and_then(Value::as_u64).unwrap_or(0),
+        chain_id: number("chain_id")?,
+        block: number("block")?,
+        verifier: contract("verifier")?,
+        registry: contract("registry")?,
+        models: contract("models")?,
         token: contract("token")?,
-        verifiers: contract("verifier_registry")?,
-        models: contract("model_registry")?,
-        market: contract("market")?,
         emission: contract("emission")?,
+        market: contract("market")?,
     })
 }
