@@ -154,7 +154,7 @@ export class Reader {
                 continue;
             }
             for (const log of logs) {
-                const place = { block: Number(log.blockNumber), index: Number(log.logIndex), transaction: log.transactionHash };
+                const place = { block: Number(log.blockNumber), index: Number(log.logIndex), transaction: String(log.transactionHash) };
                 try {
                     const event = log.removed ? null : decodeLog(log);
                     if (!event) continue;

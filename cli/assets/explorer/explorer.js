@@ -45,33 +45,38 @@ function draw() {
         h("span", { class: "at" }, ` of ${time(last.latest.time)}`), lost ? ` (${count(lost)} events could not be read)` : "");
 }
 
-/** One refresh at a time; a wish during one is granted after it. */
+async function once() {
+    const first = !last;
+    try {
+        reader ??= await open();
+        last = await reader.read(view);
+        failing = false;
+        show($("trouble"));
+    } catch (e) {
+        failing = true;
+        trouble(e);
+        if (!last) status(h("span", { class: "dot bad" }), "Nothing read yet");
+    }
+    draw();
+    // A section that the address names has moved down as the page grew.
+    if (first && last && location.hash.match(/^#[a-z]+$/)) $(location.hash.slice(1))?.scrollIntoView();
+    const { dataset } = document.documentElement;
+    dataset.refreshes = String(1 + Number(dataset.refreshes ?? 0));
+}
+
+/** One refresh at a time; a wish during one is granted right after it. */
 async function refresh() {
     clearTimeout(timer);
-    if (reading) {
-        again = true;
-        return reading;
-    }
+    again = true;
+    if (reading) return reading;
     reading = (async () => {
-        try {
-            reader ??= await open();
-            last = await reader.read(view);
-            failing = false;
-            show($("trouble"));
-        } catch (e) {
-            failing = true;
-            trouble(e);
-            if (!last) status(h("span", { class: "dot bad" }), "Nothing read yet");
+        while (again) {
+            again = false;
+            await once();
         }
-        draw();
-        document.documentElement.dataset.refreshes = String(1 + Number(document.documentElement.dataset.refreshes ?? 0));
     })();
     await reading;
     reading = null;
-    if (again) {
-        again = false;
-        return refresh();
-    }
     if (!document.hidden) timer = setTimeout(refresh, EVERY);
 }
 

@@ -230,10 +230,14 @@ export function jobDetail(snapshot, n) {
     if (n === null) return [];
     const job = snapshot.jobs.get(n);
     const close = h("a", { href: "#jobs", class: "close" }, "Close");
-    if (!job || job.status === 0n) {
-        return [h("div", { class: "detail" }, close, h("h3", null, `Job ${clip(count(n), 40)}`),
-            empty(`There is no job ${clip(count(n), 40)}. `, snapshot.jobCount ? `Jobs so far: 1 to ${count(snapshot.jobCount)}.` : "No job has been posted yet."))];
+    const number = clip(count(n), 40);
+    const instead = (...text) => [h("div", { class: "detail" }, close, h("h3", null, `Job ${number}`), empty(text))];
+    if (n === 0n || n > snapshot.jobCount) {
+        const so = snapshot.jobCount ? `Jobs so far: 1 to ${count(snapshot.jobCount)}.` : "No job has been posted yet.";
+        return instead(`There is no job ${number}. ${so}`);
     }
+    if (!snapshot.jobs.has(n)) return instead("Not read yet.");
+    if (!job) return instead("What the market answers about it is no job.");
     const { now } = snapshot;
     const its = snapshot.events.filter((e) => e.jobId === n);
     const done = its.find((e) => e.name === "Fulfilled");
