@@ -142,13 +142,13 @@ export function models(snapshot, view) {
 /** What a job is doing now, in words. */
 function stage(job, now) {
     if (!job) return state("bad", "unreadable");
-    const over = Number(job.deadline) < now;
-    const leased = job.leaseEnd > 0n && Number(job.leaseEnd) > now;
+    const over = Number(job.deadline) <= now;
     switch (job.status) {
         case 0n: return state("bad", "no such job");
         case 1n:
-            if (leased) return state("busy", "leased");
-            return over ? state("bad", "expired, can be refunded") : state("busy", "open");
+            if (over) return state("bad", "expired, can be refunded");
+            if (Number(job.leaseEnd) > now) return state("busy", "leased");
+            return state("busy", job.leaseEnd > 0n ? "open, the lease was lost" : "open");
         case 2n: return state("good", "proven and paid");
         case 3n: return job.payout !== ZERO_ADDRESS && job.price > 0n ? state("", "closed") : state("", "refunded");
         default: return state("bad", "unknown state");
@@ -161,7 +161,7 @@ function price(snapshot, job, paid, unit = "") {
     if (paid) return [amount(snapshot, paid.price), unit, " paid"];
     if (job.status !== 1n) return "not paid";
     if (job.leaseEnd > 0n) return [amount(snapshot, job.price), unit, " locked"];
-    return Number(job.deadline) < now ? "not paid" : [amount(snapshot, job.now), unit, " now"];
+    return Number(job.deadline) <= now ? "not paid" : [amount(snapshot, job.now), unit, " now"];
 }
 
 /** The answer of a job: the place of the largest value, and the values. */
