@@ -74,9 +74,8 @@ abstract contract Deployment is EconomyBase {
         s.models = new ModelRegistry(s.verifiers);
         s.token = new AssayToken(config.genesisHolder, config.genesisAmount, config.cap, predicted(nonce + 4));
         address market = predicted(nonce + 5);
-        s.emission = new EmissionController(
-            address(s.manager), s.token, IJobMarket(market), config.kappaBps, config.schedule
-        );
+        s.emission =
+            new EmissionController(address(s.manager), s.token, IJobMarket(market), config.kappaBps, config.schedule);
         s.market = deployMarket(s, config);
         check(s.market == market, "the market's address");
         address[] memory proposers = new address[](1);
@@ -135,11 +134,7 @@ abstract contract Deployment is EconomyBase {
         c.cap = 1_000_000_000e18;
         c.kappaBps = 5000;
         c.schedule = EmissionController.Schedule({
-            start: uint40(nowAt()),
-            length: 7 days,
-            budget: 1_000_000e18,
-            publicBudget: 500_000e18,
-            decay: 0.99e18
+            start: uint40(nowAt()), length: 7 days, budget: 1_000_000e18, publicBudget: 500_000e18, decay: 0.99e18
         });
         c.treasury = address(0x7EA5);
         c.protocolBps = 200;
