@@ -57,17 +57,41 @@ contract RealKeysTest is RegistryBase {
         check(AssayVerifier(at_).verify(settlementId, v.publicValues, v.context, v.proof), v.name);
     }
 
-    /// @dev A true proof of a real canary, whose output is not 1 in the impossible context, stops nothing.
-    function testHonestProofsDoNotStop() external {
+    function testModelsAreNoCanaries() external {
         Vector[] memory all = vectors();
         for (uint256 i = 0; i < all.length; i++) {
             bytes32 settlementId = verifier.register(all[i].key);
-            bytes32 srs = srsOf(all[i].key);
-            bytes memory values = all[i].publicValues;
-            bytes memory call_ = abi.encodeCall(registry.stop, (address(verifier), srs, values, all[i].proof));
-            fails(address(1), address(registry), call_, IVerifierRegistry.NoCanary.selector, "no canary");
-            call_ = abi.encodeCall(registry.setCanary, (address(verifier), settlementId));
-            fails(curator, address(registry), call_, IVerifierRegistry.BadCanary.selector, "a model is no canary");
+            bytes memory call_ = abi.encodeCall(registry.setCanary, (address(verifier), settlementId));
+            fails(curator, address(registry), call_, IVerifierRegistry.BadCanary.selector, all[i].name);
         }
+    }
+
+    /// @dev Through the real verifier: a key with one output in {0, 1} whose proofs nobody has.
+    function testProofsOfSomethingElseDoNotStop() external {
+        Vector memory v = parse("test/vectors/mlp_short_rows.json");
+        bytes memory key = v.key;
+        (uint256 count, uint256 low, uint256 high) = (1, 0, 1);
+        setWord(key, 19, count);
+        setWord(key, 20, low);
+        setWord(key, 21, high);
+        bytes32 canary = verifier.register(key);
+        cheats.prank(curator);
+        registry.setCanary(address(verifier), canary);
+        bytes32 id = add(address(verifier), verifier.register(parse("test/vectors/mlp_short_rows.json").key), "mlp", 1);
+
+        bytes4 not_ = IVerifierRegistry.NotImpossible.selector;
+        bytes memory one = bytes.concat(slice(v.publicValues, 0, 96), bytes8(uint64(1)));
+        stopFails(srsOf(key), one, v.proof, not_, "a proof of the model");
+        stopFails(srsOf(key), one, new bytes(v.proof.length), not_, "zeros");
+        stopFails(srsOf(key), one, "", not_, "nothing");
+        stopFails(srsOf(key), bytes.concat(bytes8(uint64(1))), v.proof, not_, "too few values");
+        check(registry.isActive(id), "active");
+    }
+
+    function stopFails(bytes32 srs, bytes memory values, bytes memory proof, bytes4 selector, string memory what)
+        private
+    {
+        bytes memory call_ = abi.encodeCall(registry.stop, (address(verifier), srs, values, proof));
+        fails(address(1), address(registry), call_, selector, what);
     }
 }
