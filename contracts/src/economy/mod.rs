@@ -24,3 +24,11 @@ pub use market::{Fulfilled, Job, Market, Posted, Spec, Status, context_job, inpu
 pub use parameters::Parameters;
 pub use registry::{Entry, MAX_LISTED, Models, NewEntry, Offer, Registry, Terms, offer_id};
 pub use token::Token;
+
+/// Seconds since 1970 as the contracts store them.
+pub type Time = alloy_primitives::aliases::U40;
+
+/// A time as the contracts store it; one that does not fit becomes the last that does.
+pub fn time(seconds: u64) -> Time {
+    Time::saturating_from(seconds)
+}

@@ -12,7 +12,7 @@ use crate::{
 use assay_circuits::Tensor;
 use assay_contracts::{
     B256, U256,
-    economy::{Spec, input_commitment},
+    economy::{Spec, input_commitment, time},
 };
 use clap::Args;
 use rand::{RngCore, rngs::OsRng};
@@ -145,7 +145,7 @@ fn min_price(args: &Post) -> u128 {
 
 fn spec(args: &Post, verifier_id: B256, offer_id: B256, commitment: B256, now: u64) -> Outcome<Spec> {
     let lease = u32::try_from(args.lease).map_err(|_| Failure::new("--lease is too long"))?;
-    let time = |seconds: u64| alloy_time(now.saturating_add(seconds));
+    let time = |seconds: u64| time(now.saturating_add(seconds));
     Ok(Spec {
         verifierId: verifier_id,
         offerId: offer_id,
@@ -158,11 +158,6 @@ fn spec(args: &Post, verifier_id: B256, offer_id: B256, commitment: B256, now: u
         leaseSeconds: lease,
         bond: args.bond.unwrap_or_else(|| args.max_price.div_ceil(10)),
     })
-}
-
-/// Seconds as contracts store them.
-fn alloy_time<T: From<u32> + TryFrom<u64>>(seconds: u64) -> T {
-    T::try_from(seconds).unwrap_or_else(|_| T::from(u32::MAX))
 }
 
 /// Lets the market take what posting costs.
