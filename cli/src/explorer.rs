@@ -9,7 +9,7 @@
 //! JSON from the page itself.
 
 use crate::error::{Failure, Outcome};
-use assay_contracts::{Address, Error as NodeError, Question, Relay};
+use assay_contracts::{Error as NodeError, Question, Relay, economy::Deployment};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode,
@@ -63,20 +63,6 @@ const FILES: [(&str, &str, &[u8]); 9] = [
 ];
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// Where the contracts are.
-#[derive(Clone, Debug)]
-pub(crate) struct Addresses {
-    pub(crate) chain_id: u64,
-    /// No event is older.
-    pub(crate) block: u64,
-    pub(crate) verifier: Address,
-    pub(crate) registry: Address,
-    pub(crate) models: Address,
-    pub(crate) token: Address,
-    pub(crate) emission: Address,
-    pub(crate) market: Address,
-}
-
 /// A bound port, and what is served there.
 pub(crate) struct Server {
     runtime: Runtime,
@@ -97,7 +83,7 @@ struct Site {
 type Answer = Response<Full<Bytes>>;
 
 impl Server {
-    pub(crate) fn bind(port: u16, relay: Relay, addresses: Addresses) -> Outcome<Self> {
+    pub(crate) fn bind(port: u16, relay: Relay, deployment: &Deployment) -> Outcome<Self> {
         let cannot = |e: std::io::Error| {
             Failure::new(format!("cannot listen on port {port} of this machine: {e}"))
                 .help("choose another port with --port; 0 takes a free one")
@@ -105,22 +91,23 @@ impl Server {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(cannot)?;
         let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, port))).map_err(cannot)?;
         let port = listener.local_addr().map_err(cannot)?.port();
+        let at = &deployment.contracts;
         let config = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "node": relay.endpoint(),
-            "chain_id": addresses.chain_id,
-            "block": addresses.block,
-            "verifier": addresses.verifier,
-            "registry": addresses.registry,
-            "models": addresses.models,
-            "token": addresses.token,
-            "emission": addresses.emission,
-            "market": addresses.market,
+            "chain_id": deployment.chain_id,
+            "block": deployment.block,
+            "verifier": at.verifier,
+            "registry": at.registry,
+            "models": at.models,
+            "token": at.token,
+            "emission": at.emission,
+            "market": at.market,
         });
         let site = Site {
             relay,
             questions: Semaphore::new(QUESTIONS),
-            chain_id: addresses.chain_id,
+            chain_id: deployment.chain_id,
             config: config.to_string().into(),
             hosts: [format!("127.0.0.1:{port}"), format!("localhost:{port}")],
         };

@@ -4,8 +4,8 @@ use super::amount;
 use std::fmt;
 
 pub use generated::{
-    AccessManager, AssayGovernor, AssayToken, Economy, EmissionController, JobMarket, ModelRegistry, TimelockController,
-    VerifierRegistry,
+    AccessManager, AssayGovernor, AssayToken, Economy, EmissionController, JobMarket, ModelRegistry,
+    TimelockController, VerifierRegistry,
 };
 
 // The macro writes items without documentation.
@@ -336,11 +336,19 @@ pub(crate) fn sentence(e: &EconomyError, f: &mut fmt::Formatter<'_>) -> fmt::Res
             write!(f, "BadSpec({}): wrong in the job is {field}", e.field)
         }
         E::VerifierEnded(e) => {
-            write!(f, "VerifierEnded({}): this verifier pays for no more proofs; its open jobs can be refunded", e.verifierId)
+            write!(
+                f,
+                "VerifierEnded({}): this verifier pays for no more proofs; its open jobs can be refunded",
+                e.verifierId
+            )
         }
-        E::WrongOffer(_) => f.write_str("WrongOffer(): the offer is for another model, or jobs of a batch have different offers"),
+        E::WrongOffer(_) => {
+            f.write_str("WrongOffer(): the offer is for another model, or jobs of a batch have different offers")
+        }
         E::NotOpen(e) => write!(f, "NotOpen({}): there is no such job, or it is fulfilled or closed", e.jobId),
-        E::LeaseLive(e) => write!(f, "LeaseLive({}, {}): a worker has a lease on job {0} until that time", e.jobId, e.until),
+        E::LeaseLive(e) => {
+            write!(f, "LeaseLive({}, {}): a worker has a lease on job {0} until that time", e.jobId, e.until)
+        }
         E::DeadlineOver(e) => write!(f, "DeadlineOver({}): the deadline of job {0} is over", e.jobId),
         E::TooEarly(e) => {
             write!(f, "TooEarly({}): before the deadline of job {0} only its requester can ask for a refund", e.jobId)
@@ -357,13 +365,21 @@ pub(crate) fn sentence(e: &EconomyError, f: &mut fmt::Formatter<'_>) -> fmt::Res
         E::BadPayout(_) => f.write_str("BadPayout(): nobody could withdraw from this account"),
         E::TooHigh(e) => write!(f, "TooHigh({}): that is the highest allowed", e.highest),
         E::AlreadyAdded(e) => write!(f, "AlreadyAdded({}): the verifier has its entry", e.verifierId),
-        E::UnknownVerifier(e) => write!(f, "UnknownVerifier({}): there is no such verifier, or it has ended", e.verifierId),
-        E::NoKey(e) => write!(f, "NoKey({}, {}): register the settlement key with the verifier contract first", e.verifier, e.settlementId),
+        E::UnknownVerifier(e) => {
+            write!(f, "UnknownVerifier({}): there is no such verifier, or it has ended", e.verifierId)
+        }
+        E::NoKey(e) => write!(
+            f,
+            "NoKey({}, {}): register the settlement key with the verifier contract first",
+            e.verifier, e.settlementId
+        ),
         E::PublicTensors(_) => {
             f.write_str("PublicTensors(): the key must show one input and one output of the model, for its batch")
         }
         E::BadEntry(_) => f.write_str("BadEntry(): batch, work or model id is zero"),
-        E::SetupEnded(e) => write!(f, "SetupEnded({}, {}): this verifier was stopped for these powers of tau", e.verifier, e.srsHash),
+        E::SetupEnded(e) => {
+            write!(f, "SetupEnded({}, {}): this verifier was stopped for these powers of tau", e.verifier, e.srsHash)
+        }
         E::BadCanary(_) => f.write_str("BadCanary(): the key's last tensor is not one value in a range with 0 and 1"),
         E::CanaryExists(_) => f.write_str("CanaryExists(): this verifier has its canary"),
         E::NoCanary(_) => f.write_str("NoCanary(): this verifier has no canary"),
@@ -376,7 +392,13 @@ pub(crate) fn sentence(e: &EconomyError, f: &mut fmt::Formatter<'_>) -> fmt::Res
         E::OnlyMarket(_) => f.write_str("OnlyMarket(): only the market may do that"),
         E::EpochNotOver(e) => write!(f, "EpochNotOver({}): rewards are paid when the epoch is over", e.epoch),
         E::PublicBudget(e) => {
-            write!(f, "PublicBudget({}, {}): the public pool of epoch {0} has {} left", e.epoch, e.left, amount::tokens(e.left))
+            write!(
+                f,
+                "PublicBudget({}, {}): the public pool of epoch {0} has {} left",
+                e.epoch,
+                e.left,
+                amount::tokens(e.left)
+            )
         }
         E::BadParameter(e) => write!(f, "BadParameter({}): argument {0} of the deployment is not allowed", e.index),
         E::OnlyMinter(_) => f.write_str("OnlyMinter(): only the emission controller makes tokens"),
@@ -397,12 +419,17 @@ pub(crate) fn sentence(e: &EconomyError, f: &mut fmt::Formatter<'_>) -> fmt::Res
         ),
         E::ERC20InvalidReceiver(e) => write!(f, "ERC20InvalidReceiver({}): tokens cannot go there", e.receiver),
         E::ERC20ExceededCap(e) => {
-            write!(f, "ERC20ExceededCap: the supply would be {}, and is at most {}", amount::tokens(e.increasedSupply), amount::tokens(e.cap))
+            write!(
+                f,
+                "ERC20ExceededCap: the supply would be {}, and is at most {}",
+                amount::tokens(e.increasedSupply),
+                amount::tokens(e.cap)
+            )
         }
         E::SafeERC20FailedOperation(e) => write!(f, "SafeERC20FailedOperation({}): the token refused", e.token),
-        E::EnforcedPause(_) => f.write_str(
-            "EnforcedPause(): posting and leasing are paused; fulfilling, refunds and withdrawals are not",
-        ),
+        E::EnforcedPause(_) => {
+            f.write_str("EnforcedPause(): posting and leasing are paused; fulfilling, refunds and withdrawals are not")
+        }
         E::ReentrancyGuardReentrantCall(_) => f.write_str("ReentrancyGuardReentrantCall()"),
         E::SafeCastOverflowedUintDowncast(e) => {
             write!(f, "SafeCastOverflowedUintDowncast({}, {}): the amount is too large", e.bits, e.value)
@@ -419,7 +446,11 @@ pub(crate) fn sentence(e: &EconomyError, f: &mut fmt::Formatter<'_>) -> fmt::Res
             write!(f, "AccessManagerUnauthorizedAccount({}, {}): it lacks this role", e.msgsender, e.roleId)
         }
         E::AccessManagerUnauthorizedCall(e) => {
-            write!(f, "AccessManagerUnauthorizedCall({}, {}, {}): it has no right to do that", e.caller, e.target, e.selector)
+            write!(
+                f,
+                "AccessManagerUnauthorizedCall({}, {}, {}): it has no right to do that",
+                e.caller, e.target, e.selector
+            )
         }
         E::AccessManagerNotReady(e) => write!(f, "AccessManagerNotReady({}): its delay is not over", e.operationId),
         E::AccessManagerNotScheduled(e) => write!(f, "AccessManagerNotScheduled({}): schedule it first", e.operationId),
