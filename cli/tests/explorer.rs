@@ -8,9 +8,12 @@ mod stub;
 
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_sol_types::{SolCall, SolInterface, SolType};
-use assay_contracts::economy::{Addresses, Deployment, Parameters};
+use assay_contracts::{
+    anvil::{Anvil, PRIVATE_KEY},
+    economy::{Addresses, Deployment, Parameters},
+};
 use browser::Browser;
-use common::Sandbox;
+use common::{Sandbox, digits, image, mlp};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
@@ -814,5 +817,82 @@ fn a_node_that_goes_away_and_comes_back_with_another_history() {
     other.history = 2;
     *stub.world.lock().unwrap() = other;
     b.wait("#trouble", "these contracts do not answer");
+    b.clean(&e.url);
+}
+
+/// Everything real: contracts on a node, a proof that was paid, the page about it.
+#[test]
+fn a_real_chain_where_a_proof_was_paid() {
+    let Some(mut b) = Browser::start("a_real_chain_where_a_proof_was_paid") else { return };
+    let node = Anvil::start().unwrap_or_else(|e| panic!("{e}"));
+    let s = Sandbox::new("explorer-anvil");
+    let run = |args: &[&str]| -> Value {
+        let out = Command::new(env!("CARGO_BIN_EXE_assay"))
+            .args(args)
+            .args(["--rpc", node.url(), "--deployment", "deployment.json", "--json"])
+            .current_dir(&s.dir)
+            .env("ASSAY_CACHE", s.cache())
+            .env("ASSAY_PRIVATE_KEY", PRIVATE_KEY)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let text = String::from_utf8(out.stdout).unwrap();
+        assert!(out.status.success(), "{args:?}: {text} {}", String::from_utf8_lossy(&out.stderr));
+        serde_json::from_str(text.lines().last().unwrap()).unwrap()
+    };
+    run(&["chain", "up"]);
+    let fixed = ["--weight-bits", "8", "--activation-bits", "8"];
+    s.ok(&[&["compile", &mlp(), "--calibrate", &digits(), "-o", "model"], &fixed[..]].concat());
+    run(&["model", "register", "model", "--royalty", "500", "--uri", "javascript:alert(1)"]);
+    s.write("input.json", json!({ "input_data": [image(5), image(6)] }).to_string());
+    run(&["job", "post", "model", "input.json", "--max-price", "2", "--count", "2"]);
+    run(&["job", "lease", "1"]);
+    run(&["job", "prove", "1", "model", "-o", "proof"]);
+    let paid = run(&["job", "fulfil", "proof"]);
+    let status = run(&["job", "status", "1"]);
+    let output = alloy_primitives::hex::decode(status["output"].as_str().unwrap()).unwrap();
+    let answer: Vec<i64> = output.chunks(8).map(|c| i64::from_be_bytes(<[u8; 8]>::try_from(c).unwrap())).collect();
+    let largest = answer.iter().max().unwrap();
+    let place = answer.iter().position(|v| v == largest).unwrap();
+    // What the page writes, without what it does for people.
+    let plain = |t: String| t.replace([',', ' '], "");
+
+    let e = Explorer::of(s, node.url());
+    b.goto(&format!("{}/#job-1", e.url));
+    b.wait("#development", "Development powers of tau are accepted here");
+    b.wait("[data-view=job]", "proven and paid");
+    assert_eq!(
+        b.text(".values .of").into_iter().map(plain).collect::<Vec<_>>(),
+        answer.iter().map(i64::to_string).collect::<Vec<_>>()
+    );
+    assert_eq!(b.text(".values .best .place"), [place.to_string()]);
+    let detail = b.text("[data-view=job]").join("\n");
+    for words in [paid["transaction"].as_str().unwrap(), &paid["payout"].as_str().unwrap().to_lowercase(), "Leased to"]
+    {
+        assert!(detail.contains(words), "no '{words}' in {detail}");
+    }
+    let jobs = b.text("[data-view=jobs] tbody tr");
+    assert!(jobs[0].contains("open") && jobs[1].contains(&format!("largest at {place}")), "{jobs:#?}");
+    let models = b.text("[data-view=models]").join("\n");
+    assert!(models.contains("javascript:alert(1)") && models.contains("active") && models.contains("5 %"), "{models}");
+    assert!(b.attribute("[data-view=models] a", "href").is_empty());
+    let proofs = b.text("[data-view=proofs] tbody tr");
+    let gas = paid["gas"].as_u64().unwrap().to_string();
+    assert!(proofs.len() == 1 && plain(proofs[0].clone()).contains(&gas), "no {gas} in {proofs:#?}");
+    let wei = paid["to_worker"].as_str().unwrap();
+    let titles = b.attribute("[data-view=proofs] abbr", "title");
+    let exact = format!("{}.{} ASSAY", &wei[..wei.len() - 18], wei[wei.len() - 18..].trim_end_matches('0'));
+    assert!(
+        titles.iter().flatten().any(|t| *t == exact || t.replace(" ASSAY", ". ASSAY") == exact),
+        "no {exact} in {titles:?}"
+    );
+    assert_eq!(b.text(".chart g").len(), 1);
+    assert!(b.attribute(".chart rect.fees", "height")[0].as_ref().unwrap().parse::<f64>().unwrap() > 1.0);
+    assert!(b.text("[data-view=payouts] .alert").is_empty(), "the contract's sums are the events'");
+    let epoch = b.text("[data-view=payouts] table:first-of-type tbody tr").join("");
+    assert!(epoch.contains("100 %"), "{epoch}");
+    let token = b.text("[data-view=token]").join("\n");
+    assert!(!token.contains("not the supply"), "{token}");
+    b.shots("real");
     b.clean(&e.url);
 }
