@@ -12,7 +12,7 @@ use alloy_primitives::Address;
 use serde::{Deserialize, Serialize};
 
 /// The format's name.
-pub const FORMAT: &str = "assay.deployment.v1";
+pub(super) const FORMAT: &str = "assay.deployment.v1";
 /// The usual file name.
 pub const FILE: &str = "assay-deployment.json";
 /// Longest file, in bytes.

@@ -11,7 +11,7 @@ use alloy_sol_types::SolValue;
 pub use JobMarket::{Job, Spec, Status};
 
 /// What is hashed into the context of a batch before its ids.
-pub const BATCH_DOMAIN: &str = "assay.batch.v1";
+const BATCH_DOMAIN: &str = "assay.batch.v1";
 
 /// The `job` of a proof's context: the id itself for one slot, else a hash of all of them.
 pub fn context_job(ids: &[u64]) -> B256 {
