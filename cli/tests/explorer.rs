@@ -99,7 +99,8 @@ impl Explorer {
         Self { child, url, sandbox }
     }
 
-    /// One request as it is written, with the name of the server filled in: status, headers, body.
+    /// One request as it is written, with the name of the server filled in: status, headers, body. Status 0: the connection
+    /// was closed.
     fn raw(&self, request: &str) -> (u16, BTreeMap<String, String>, String) {
         let host = self.url.trim_start_matches("http://");
         let mut stream = TcpStream::connect(host).unwrap();
@@ -107,8 +108,9 @@ impl Explorer {
         // It may be refused before all of it is read.
         let _ = stream.write_all(request.as_bytes());
         let mut reader = BufReader::new(stream);
-        let mut lines = reader.by_ref().lines().map(Result::unwrap).take_while(|l| !l.is_empty());
-        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let mut lines = reader.by_ref().lines().map_while(Result::ok).take_while(|l| !l.is_empty());
+        let Some(first) = lines.next() else { return (0, BTreeMap::new(), String::new()) };
+        let status = first.split(' ').nth(1).unwrap().parse().unwrap();
         let headers: BTreeMap<_, _> =
             lines.map(|l| l.split_once(": ").map(|(k, v)| (k.to_lowercase(), v.to_owned())).unwrap()).collect();
         let mut body = String::new();
@@ -477,6 +479,11 @@ fn the_server_gives_its_files_and_nothing_else() {
         ("/", "text/html; charset=utf-8"),
         ("/explorer.css", "text/css; charset=utf-8"),
         ("/explorer.js", "text/javascript; charset=utf-8"),
+        ("/abi.js", "text/javascript; charset=utf-8"),
+        ("/chain.js", "text/javascript; charset=utf-8"),
+        ("/numbers.js", "text/javascript; charset=utf-8"),
+        ("/dom.js", "text/javascript; charset=utf-8"),
+        ("/views.js", "text/javascript; charset=utf-8"),
         ("/icon.svg", "image/svg+xml"),
         ("/config.json", "application/json"),
     ] {
@@ -538,14 +545,16 @@ fn only_reading_questions_from_the_page_itself_reach_the_node() {
     assert_eq!((&answer[1]["id"], &answer[1]["error"]["code"]), (&json!(2), &json!(-32601)));
     assert_eq!(answer[2]["error"]["code"], -32601);
     assert_eq!(answer[3]["error"], json!({ "code": 3, "message": "execution reverted" }));
-    let asked = stub.world.lock().unwrap().asked.clone();
-    assert_eq!(asked, ["eth_chainId", "eth_chainId", "eth_blockNumber", "eth_call"]);
+    let mut asked = stub.world.lock().unwrap().asked.clone();
+    asked.sort();
+    assert_eq!(asked, ["eth_blockNumber", "eth_call", "eth_chainId", "eth_chainId"]);
 
     let many = format!("[{}]", vec!["1"; 65].join(","));
     for body in ["", "nonsense", "[]", "7", &many] {
         assert_eq!(e.ask(body).0, 400, "{body}");
     }
-    assert_eq!(e.ask(&format!("\"{}\"", "x".repeat(70_000))).0, 413);
+    // The answer may be lost with the connection, as the rest of the question is not read.
+    assert!(matches!(e.ask(&format!("\"{}\"", "x".repeat(70_000))).0, 413 | 0));
     let question = r#"{"id":1,"method":"eth_chainId","params":[]}"#;
     let post = |headers: &str| {
         e.raw(&format!(
@@ -643,10 +652,11 @@ fn the_page_shows_models_jobs_proofs_and_payouts() {
 
     let proofs = b.text("[data-view=proofs] tbody tr");
     assert!(proofs.len() > 10, "{proofs:#?}");
-    assert!(proofs.iter().any(|p| p.contains(',') && p.contains("1.8")), "{proofs:#?}");
+    let batch = proofs.iter().find(|p| p.contains("8, 9, 10, 11")).expect("a proof of four jobs");
+    assert!(batch.contains("7.9398"), "{batch}");
 
     // The chart has two bars an epoch; the table the same numbers.
-    assert_eq!(b.text(".chart g").len(), 6);
+    assert_eq!(b.attribute(".chart g", "data-key").len(), 6);
     assert_eq!(b.attribute(".chart rect.fees", "height").len(), 6);
     let epochs = b.text("[data-view=payouts] table:first-of-type tbody tr");
     assert_eq!(epochs.len(), 6);
@@ -699,6 +709,9 @@ fn hostile_strings_stay_text() {
         "</td></tr></table><script>alert(1)</script>",
         "\u{202e}gpj.exe\u{0}",
     ];
+    // The two oldest offers are not listed at first.
+    add_offer(&mut w, "m", 60, 0, 0, "the oldest");
+    add_offer(&mut w, "m", 61, 0, 0, "");
     for (i, uri) in hostile.iter().enumerate() {
         add_offer(&mut w, "m", u8::try_from(i).unwrap(), 1, 0, uri);
     }
@@ -734,12 +747,12 @@ fn hostile_strings_stay_text() {
     b.wait("#development", "anybody can forge proofs");
     b.wait("#status", "1 events could not be read");
     let models = b.text("[data-view=models]").join("\n");
-    for uri in &hostile[1..7] {
+    for uri in &hostile[..7] {
         assert!(models.contains(uri.trim()), "no '{uri}' in {models}");
     }
     assert!(models.contains("\u{fffd}gpj.exe\u{fffd}"), "{models}");
     b.click("[data-go^='offers']");
-    b.wait("[data-view=models]", "javascript:alert(1)");
+    b.wait("[data-view=models]", "the oldest");
     let links = b.attribute("main a[href]:not([href^='#'])", "href");
     assert_eq!(links, [Some("ipfs://bafybeigdyrzt".to_owned())]);
     assert_eq!(b.evaluate("document.querySelectorAll('main img, main script, main iframe').length"), 0);
@@ -886,7 +899,7 @@ fn a_real_chain_where_a_proof_was_paid() {
         titles.iter().flatten().any(|t| *t == exact || t.replace(" ASSAY", ". ASSAY") == exact),
         "no {exact} in {titles:?}"
     );
-    assert_eq!(b.text(".chart g").len(), 1);
+    assert_eq!(b.attribute(".chart g", "data-key").len(), 1);
     assert!(b.attribute(".chart rect.fees", "height")[0].as_ref().unwrap().parse::<f64>().unwrap() > 1.0);
     assert!(b.text("[data-view=payouts] .alert").is_empty(), "the contract's sums are the events'");
     let epoch = b.text("[data-view=payouts] table:first-of-type tbody tr").join("");
