@@ -17,7 +17,7 @@ const WORKERS = 15;
 
 const id = (text) => hex(text, shortHex(text));
 const account = (text) => (text === ZERO_ADDRESS ? "nobody" : id(text));
-const whole = (text) => h("span", { class: "hex whole" }, text);
+const whole = (text) => h("span", { class: "hex" }, text);
 const note = (...children) => h("p", { class: "note" }, children);
 const empty = (...children) => h("p", { class: "empty" }, children);
 const state = (kind, text) => h("span", { class: `state ${kind}` }, text);
