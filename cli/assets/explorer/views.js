@@ -148,7 +148,7 @@ function stage(job, now) {
         case 1n:
             if (over) return state("bad", "expired, can be refunded");
             if (Number(job.leaseEnd) > now) return state("busy", "leased");
-            return state("busy", job.leaseEnd > 0n ? "open, the lease was lost" : "open");
+            return state("busy", job.leaseEnd > 0n ? "open, its lease is over" : "open");
         case 2n: return state("good", "proven and paid");
         case 3n: return job.payout !== ZERO_ADDRESS && job.price > 0n ? state("", "closed") : state("", "refunded");
         default: return state("bad", "unknown state");
