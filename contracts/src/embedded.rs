@@ -175,13 +175,7 @@ impl Chain for Embedded {
             log: log.clone(),
         };
         self.events.extend(logs.iter().enumerate().map(event));
-        Ok(Receipt {
-            hash,
-            gas_used: result.tx_gas_used(),
-            created: result.created_address(),
-            logs,
-            revert,
-        })
+        Ok(Receipt { hash, gas_used: result.tx_gas_used(), created: result.created_address(), logs, revert })
     }
 
     fn call(&mut self, call: &Call) -> Result<Bytes, Error> {

@@ -318,7 +318,9 @@ impl Error {
     /// The error of a contract of the economy behind a call or transaction that reverted, if it is one they declare.
     pub fn economy(&self) -> Option<&EconomyError> {
         match self {
-            Self::Reverted { revert: Revert::Economy(e), .. } | Self::Failed { revert: Revert::Economy(e), .. } => Some(e),
+            Self::Reverted { revert: Revert::Economy(e), .. } | Self::Failed { revert: Revert::Economy(e), .. } => {
+                Some(e)
+            }
             _ => None,
         }
     }

@@ -93,7 +93,11 @@ fn register(app: &App, args: &Register) -> Outcome<()> {
     o.say(format!("model      {model_id}"));
     o.say(format!("work       {} multiply-adds an inference", count(units)));
     let registered = add(app, &mut system, &prepared, model_id, args.batch, units)?;
-    let offer = if args.no_offer { None } else { Some(make_offer(&mut system, args, model_id, registered.verifier_id, owner)?) };
+    let offer = if args.no_offer {
+        None
+    } else {
+        Some(make_offer(&mut system, args, model_id, registered.verifier_id, owner)?)
+    };
     o.answer(format!("settlement {}", registered.settlement_id));
     o.answer(format!("verifier   {}", registered.verifier_id));
     if let Some((id, _)) = &offer {
@@ -109,7 +113,10 @@ fn register(app: &App, args: &Register) -> Outcome<()> {
         lines.push(gas("offer the model", offer_gas));
     }
     o.say(format!("gas        {}", lines.join("; ")));
-    o.say(format!("fee        {} burned a job", units::shown(system.at.market().work_fee(system.chain.as_mut(), registered.verifier_id)?)));
+    o.say(format!(
+        "fee        {} burned a job",
+        units::shown(system.at.market().work_fee(system.chain.as_mut(), registered.verifier_id)?)
+    ));
     o.result(json!({
         "model_id": model_id.to_string(),
         "settlement_id": registered.settlement_id.to_string(),
@@ -167,7 +174,9 @@ fn add(
         return Ok(Registered { settlement_id, verifier_id, key_gas, entry_gas: None });
     }
     match registry.add(chain, &entry) {
-        Ok((verifier_id, done)) => Ok(Registered { settlement_id, verifier_id, key_gas, entry_gas: Some(done.gas_used) }),
+        Ok((verifier_id, done)) => {
+            Ok(Registered { settlement_id, verifier_id, key_gas, entry_gas: Some(done.gas_used) })
+        }
         Err(e) if needs_a_vote(&e) => Err(proposal(app, system, &entry, &e)),
         Err(e) => Err(explained(e)),
     }

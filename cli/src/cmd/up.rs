@@ -157,16 +157,24 @@ fn report(app: &App, args: &Up, deployed: &Deployed, url: Option<&str>) -> Outco
         units::shown(p.cap),
         p.genesis_holder
     ));
-    o.say(format!("epochs   of {}; fee {} for 10^9 multiply-adds", units::span(u64::from(p.epoch_seconds)), units::shown(p.fee_per_billion_units)));
+    o.say(format!(
+        "epochs   of {}; fee {} for 10^9 multiply-adds",
+        units::span(u64::from(p.epoch_seconds)),
+        units::shown(p.fee_per_billion_units)
+    ));
     if let Some(url) = url {
         let file = args.deployment.display();
         o.say(format!("wrote    {file}"));
         o.say("");
         o.say("next, in another terminal:");
         if is_local(at.chain_id) {
-            o.say(format!("  export ASSAY_PRIVATE_KEY=0x{}   # the first development account: public knowledge", anvil::PRIVATE_KEY));
+            o.say(format!(
+                "  export ASSAY_PRIVATE_KEY=0x{}   # the first development account: public knowledge",
+                anvil::PRIVATE_KEY
+            ));
         }
-        let tail = if args.deployment == Path::new(DEPLOYMENT_FILE) { String::new() } else { format!(" --deployment {file}") };
+        let tail =
+            if args.deployment == Path::new(DEPLOYMENT_FILE) { String::new() } else { format!(" --deployment {file}") };
         o.say(format!("  assay model register MODEL --rpc {url}{tail}"));
         o.say(format!("  assay job post MODEL INPUT --max-price 2 --rpc {url}{tail}"));
         o.say(format!("  assay worker MODEL --rpc {url}{tail}"));

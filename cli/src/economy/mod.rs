@@ -1,6 +1,7 @@
 //! The token economy as commands see it: which chain, which deployment, and how amounts and times are written.
 
 pub(crate) mod inputs;
+pub(crate) mod story;
 pub(crate) mod units;
 pub(crate) mod work;
 
@@ -49,17 +50,18 @@ impl EconomyArgs {
 
 /// A deployment file, unchecked.
 pub(crate) fn read_deployment(path: &Path) -> Outcome<Deployment> {
-    let bytes = files::read(path, DEPLOYMENT_BYTES as u64)
-        .map_err(|f| f.help("`assay chain up` deploys the contracts and writes this file; name another with --deployment"))?;
+    let bytes = files::read(path, DEPLOYMENT_BYTES as u64).map_err(|f| {
+        f.help("`assay chain up` deploys the contracts and writes this file; name another with --deployment")
+    })?;
     Deployment::from_json(&String::from_utf8_lossy(&bytes)).map_err(|e| Failure::from(e).in_file(path))
 }
 
 impl System {
     /// The account that sends.
     pub(crate) fn sender(&self) -> Outcome<Address> {
-        self.chain.sender().ok_or_else(|| {
-            Failure::new("this needs an account").help("set ASSAY_PRIVATE_KEY, or pass --keystore FILE")
-        })
+        self.chain
+            .sender()
+            .ok_or_else(|| Failure::new("this needs an account").help("set ASSAY_PRIVATE_KEY, or pass --keystore FILE"))
     }
 
     /// The verifier to use for a model: the one that is named, or the active one of the smallest batch.
@@ -69,8 +71,11 @@ impl System {
         if let Some(id) = named {
             let entry = registry.entry(chain, id)?;
             if entry.modelId.0 != model_id {
-                return Err(Failure::new(format!("verifier {id} is for another model"))
-                    .help(format!("it proves model {}; this one is {}", entry.modelId, B256::from(model_id))));
+                return Err(Failure::new(format!("verifier {id} is for another model")).help(format!(
+                    "it proves model {}; this one is {}",
+                    entry.modelId,
+                    B256::from(model_id)
+                )));
             }
             return Ok((id, entry));
         }
@@ -109,7 +114,8 @@ impl System {
                     .take(10)
                     .map(|(id, o)| format!("{id} of {}, royalty {}", o.owner, units::percent(o.royaltyBps)))
                     .collect();
-                Err(Failure::new(format!("{n} offers for this model: choose one with --offer ID")).help(list.join("\n")))
+                Err(Failure::new(format!("{n} offers for this model: choose one with --offer ID"))
+                    .help(list.join("\n")))
             }
         }
     }
@@ -138,7 +144,9 @@ pub(crate) fn explained(e: assay_contracts::Error) -> Failure {
 fn help_for(e: &assay_contracts::Error) -> Option<&'static str> {
     use assay_contracts::economy::abi::Economy::EconomyErrors as E;
     Some(match e.economy()? {
-        E::ERC20InsufficientBalance(_) => "send the account tokens; `assay job claim` withdraws what the market owes it",
+        E::ERC20InsufficientBalance(_) => {
+            "send the account tokens; `assay job claim` withdraws what the market owes it"
+        }
         E::ERC20InsufficientAllowance(_) => "let the market take the tokens; assay does that before it posts or leases",
         E::NotOpen(_) => "`assay job status ID` tells what became of it",
         E::LeaseLive(_) => "wait until the lease ends, or take another job",

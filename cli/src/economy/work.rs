@@ -142,7 +142,8 @@ pub(crate) fn input_tensors(model: &Model, input: &[u8]) -> Result<Vec<Tensor>, 
     if input.len() != expected {
         return Err(format!("the input has {} bytes; the model takes {expected}", input.len()));
     }
-    let values: Vec<i64> = input.chunks_exact(8).map(|c| c.iter().fold(0i64, |v, b| (v << 8) | i64::from(*b))).collect();
+    let values: Vec<i64> =
+        input.chunks_exact(8).map(|c| c.iter().fold(0i64, |v, b| (v << 8) | i64::from(*b))).collect();
     let mut rest = values.as_slice();
     let mut tensors = Vec::with_capacity(model.inputs.len());
     for spec in &model.inputs {

@@ -141,9 +141,9 @@ impl Worker<'_> {
         groups.retain(|_, b| !b.jobs.is_empty());
         self.board.filling.retain(|key, _| groups.contains_key(key));
         let patience = Duration::from_secs(self.args.fill);
-        let ripe = groups.keys().find(|key| {
-            self.board.filling.entry(**key).or_insert_with(Instant::now).elapsed() >= patience
-        });
+        let ripe = groups
+            .keys()
+            .find(|key| self.board.filling.entry(**key).or_insert_with(Instant::now).elapsed() >= patience);
         let ripe = ripe.copied();
         Ok(ripe.and_then(|key| {
             self.board.filling.remove(&key);

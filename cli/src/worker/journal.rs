@@ -154,10 +154,7 @@ impl Journal {
     /// Writes a step; when this returns, a crash will not lose it.
     pub(crate) fn write(&mut self, step: Step) -> Outcome<()> {
         let text = line(&step)?;
-        self.file
-            .write_all(&text)
-            .and_then(|()| self.file.sync_data())
-            .map_err(|e| unwritable(&self.path, &e))?;
+        self.file.write_all(&text).and_then(|()| self.file.sync_data()).map_err(|e| unwritable(&self.path, &e))?;
         self.state.apply(step);
         Ok(())
     }
@@ -190,8 +187,9 @@ fn line(value: &impl Serialize) -> Outcome<Vec<u8>> {
 }
 
 fn unwritable(path: &Path, e: &std::io::Error) -> Failure {
-    Failure::new(format!("cannot write the journal '{}': {e}", path.display()))
-        .help("without it a restart could lose a lease, so nothing is done; make room, or name another file with --journal")
+    Failure::new(format!("cannot write the journal '{}': {e}", path.display())).help(
+        "without it a restart could lose a lease, so nothing is done; make room, or name another file with --journal",
+    )
 }
 
 /// A file beside the journal that one process can lock.
@@ -199,7 +197,12 @@ fn lock(path: &Path) -> Outcome<File> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".lock");
     let beside = path.with_file_name(name);
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&beside).map_err(|e| unwritable(&beside, &e))?;
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&beside)
+        .map_err(|e| unwritable(&beside, &e))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => {

@@ -7,12 +7,7 @@ mod steps;
 use crate::{
     App,
     cmd::worker::WorkerArgs,
-    economy::{
-        System, explained,
-        inputs::Secrets,
-        units,
-        work::Served,
-    },
+    economy::{System, explained, inputs::Secrets, units, work::Served},
     error::{Failure, Outcome},
     flow,
 };
@@ -123,7 +118,11 @@ impl<'a> Worker<'a> {
             .collect();
         this.log(
             "started",
-            &format!("working for {payout} on {} verifier{}", verifiers.len(), if verifiers.len() == 1 { "" } else { "s" }),
+            &format!(
+                "working for {payout} on {} verifier{}",
+                verifiers.len(),
+                if verifiers.len() == 1 { "" } else { "s" }
+            ),
             json!({ "payout": payout.to_string(), "sender": sender.to_string(), "verifiers": verifiers }),
         );
         Ok(this)
@@ -151,7 +150,12 @@ impl<'a> Worker<'a> {
 
     fn finish(self) -> Outcome<()> {
         let o = &self.app.output;
-        o.answer(format!("paid for {} job{}: {}", self.paid, if self.paid == 1 { "" } else { "s" }, units::shown(self.earned)));
+        o.answer(format!(
+            "paid for {} job{}: {}",
+            self.paid,
+            if self.paid == 1 { "" } else { "s" },
+            units::shown(self.earned)
+        ));
         o.result(json!({
             "jobs_paid": self.paid,
             "jobs_given_up": self.given_up,

@@ -186,7 +186,11 @@ impl Worker<'_> {
         if let Some(t) = self.took.get_mut(index) {
             *t = took;
         }
-        self.log("proven", &format!("{} in {}", names(jobs), seconds(took)), json!({ "job_ids": jobs, "seconds": took }));
+        self.log(
+            "proven",
+            &format!("{} in {}", names(jobs), seconds(took)),
+            json!({ "job_ids": jobs, "seconds": took }),
+        );
         Ok(settled.bytes.into())
     }
 
@@ -195,7 +199,8 @@ impl Worker<'_> {
         let Some(begun) = self.journal.of(jobs).cloned() else { return Ok(()) };
         match self.hand_in(&begun) {
             Ok((paid, gas)) => {
-                self.journal.write(Step::Paid { jobs: jobs.to_vec(), transaction: paid.first().map(|p| p.transaction) })?;
+                self.journal
+                    .write(Step::Paid { jobs: jobs.to_vec(), transaction: paid.first().map(|p| p.transaction) })?;
                 self.count_paid(jobs, &paid, Some(gas));
                 self.withdraw();
                 Ok(())
@@ -274,7 +279,11 @@ impl Worker<'_> {
             Ok(amount) => {
                 self.withdrawn += amount;
                 let text = format!("{} to {}", units::shown(amount), self.payout);
-                self.log("withdrawn", &text, json!({ "amount": amount.to_string(), "payout": self.payout.to_string() }));
+                self.log(
+                    "withdrawn",
+                    &text,
+                    json!({ "amount": amount.to_string(), "payout": self.payout.to_string() }),
+                );
             }
             Err(e) => self.app.output.warn(format!("the pay is still in the market {}: {e}", market.address())),
         }

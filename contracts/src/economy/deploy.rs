@@ -183,9 +183,8 @@ fn wiring(a: &Addresses, p: &Parameters, deployer: Address) -> Vec<(&'static str
         let selectors = selectors.iter().map(FixedBytes::<4>::from).collect();
         AccessManager::setTargetFunctionRoleCall { target, selectors, roleId: role_id }.abi_encode()
     };
-    let delay = |target: Address| {
-        AccessManager::setTargetAdminDelayCall { target, newDelay: p.admin_seconds }.abi_encode()
-    };
+    let delay =
+        |target: Address| AccessManager::setTargetAdminDelayCall { target, newDelay: p.admin_seconds }.abi_encode();
     let label = |role_id: u64, label: &str| {
         AccessManager::labelRoleCall { roleId: role_id, label: label.to_owned() }.abi_encode()
     };

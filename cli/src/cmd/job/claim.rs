@@ -43,7 +43,12 @@ pub(crate) fn run(app: &App, args: &Claim) -> Outcome<()> {
     let coming = emission.reward(chain, epoch, account)?;
     let balance = system.at.token().balance(chain, account)?;
     o.answer(format!("paid out {}", units::shown(withdrawn)));
-    o.answer(format!("rewards  {} of {} past epoch{}", units::shown(rewarded), epochs.len(), if epochs.len() == 1 { "" } else { "s" }));
+    o.answer(format!(
+        "rewards  {} of {} past epoch{}",
+        units::shown(rewarded),
+        epochs.len(),
+        if epochs.len() == 1 { "" } else { "s" }
+    ));
     o.say(format!("coming   about {} when epoch {epoch} is over", units::shown(coming)));
     o.say(format!("balance  {} of {account}", units::shown(balance)));
     o.say(format!("gas      {}", count(gas)));

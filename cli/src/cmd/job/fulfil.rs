@@ -8,11 +8,7 @@ use crate::{
     output::count,
     settlement,
 };
-use assay_contracts::{
-    Address, B256, Revert, U256,
-    abi::ContractError,
-    economy::context_job,
-};
+use assay_contracts::{Address, B256, Revert, U256, abi::ContractError, economy::context_job};
 use assay_verifier::settle::key::SettledProof;
 use clap::Args;
 use serde_json::json;
@@ -52,10 +48,10 @@ pub(crate) fn run(app: &App, args: &Fulfil) -> Outcome<()> {
     let slots = slots_of(&mut system, &proof, &args.jobs)?;
     let salts = salts_of(&mut system, &secrets, &slots)?;
     let payout = Address::from(c.recipient);
-    let (paid, done) = market
-        .fulfil(system.chain.as_mut(), &slots, &salts, payout, &proof.public, &proof.argument)
-        .map_err(|e| {
-            let invalid = matches!(e.revert(), Some(Revert::Contract(c)) if matches!(**c, ContractError::InvalidProof(_)));
+    let (paid, done) =
+        market.fulfil(system.chain.as_mut(), &slots, &salts, payout, &proof.public, &proof.argument).map_err(|e| {
+            let invalid =
+                matches!(e.revert(), Some(Revert::Contract(c)) if matches!(**c, ContractError::InvalidProof(_)));
             let f = explained(e);
             if invalid { f.help("the market does not accept the proof: nothing was paid").invalid() } else { f }
         })?;
@@ -89,7 +85,9 @@ fn slots_of(system: &mut System, proof: &SettledProof, named: &[u64]) -> Outcome
     let candidate = match (named, u64::try_from(U256::from_be_bytes(wanted.0))) {
         ([], Ok(id)) if batch == 1 => vec![id],
         ([], _) => {
-            return Err(Failure::new(format!("the proof is for a batch of up to {batch} jobs: name them with --jobs IDS")));
+            return Err(Failure::new(format!(
+                "the proof is for a batch of up to {batch} jobs: name them with --jobs IDS"
+            )));
         }
         (ids, _) => slots(ids, batch)?,
     };

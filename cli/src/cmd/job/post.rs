@@ -93,7 +93,8 @@ pub(crate) fn run(app: &App, args: &Post) -> Outcome<()> {
         let now = system.chain.head()?.timestamp;
         let spec = spec(args, verifier_id, offer_id, input_commitment(s.salt, &s.input), now)?;
         // The salt of a private input stays private: a short input could be guessed with it.
-        let (salt, shown) = if args.private_input.is_some() { (B256::ZERO, &[][..]) } else { (s.salt, s.input.as_ref()) };
+        let (salt, shown) =
+            if args.private_input.is_some() { (B256::ZERO, &[][..]) } else { (s.salt, s.input.as_ref()) };
         let (id, done) = system.at.market().post(system.chain.as_mut(), &spec, salt, shown).map_err(explained)?;
         gas += done.gas_used;
         ids.push(id);
@@ -105,15 +106,25 @@ pub(crate) fn run(app: &App, args: &Post) -> Outcome<()> {
         _ => o.answer(format!("jobs     {} to {}", ids.first().unwrap_or(&0), ids.last().unwrap_or(&0))),
     }
     let min = min_price(args);
-    o.say(format!("price    {} rising to {}, each", units::shown(U256::from(min)), units::shown(U256::from(args.max_price))));
+    o.say(format!(
+        "price    {} rising to {}, each",
+        units::shown(U256::from(min)),
+        units::shown(U256::from(args.max_price))
+    ));
     o.say(format!("fee      {} each, burned when it is settled", units::shown(U256::from(work_fee))));
     o.say(format!("deadline {}", units::relative(args.deadline, 0)));
     o.say(format!("gas      {}", count(gas)));
     if let Some(path) = &args.private_input {
-        o.say(format!("send     {} to the worker: it has salt and input, and whoever has it can read the input", path.display()));
+        o.say(format!(
+            "send     {} to the worker: it has salt and input, and whoever has it can read the input",
+            path.display()
+        ));
     }
     if entry.batch > 1 {
-        o.say(format!("note     this verifier settles up to {} jobs at once, so workers may wait for more", entry.batch));
+        o.say(format!(
+            "note     this verifier settles up to {} jobs at once, so workers may wait for more",
+            entry.batch
+        ));
     }
     o.say(format!("next     assay job status {}", ids.first().unwrap_or(&0)));
     o.result(json!({

@@ -68,7 +68,8 @@ pub(crate) fn run(app: &App, args: &Prove) -> Outcome<()> {
     for id in &ids {
         let job = system.at.market().job(system.chain.as_mut(), *id).map_err(explained)?;
         let secret = secret_of(&mut system, &secrets, *id, &job)?;
-        let tensors = served.tensors(&secret.input).map_err(|e| Failure::new(format!("job {id} cannot be proven: {e}")))?;
+        let tensors =
+            served.tensors(&secret.input).map_err(|e| Failure::new(format!("job {id} cannot be proven: {e}")))?;
         inputs.push(tensors);
     }
     let market = (system.at.chain_id, system.at.contracts.market);
@@ -94,13 +95,18 @@ fn open_jobs(system: &mut System, ids: &[u64]) -> Outcome<Vec<Job>> {
     for id in ids {
         let job = market.job(system.chain.as_mut(), *id).map_err(explained)?;
         if job.status != Status::Open {
-            return Err(Failure::new(format!("job {id} is not open any more")).help(format!("see assay job status {id}")));
+            return Err(
+                Failure::new(format!("job {id} is not open any more")).help(format!("see assay job status {id}"))
+            );
         }
         if let Some(first) = jobs.first()
             && (first.verifierId, first.offerId) != (job.verifierId, job.offerId)
         {
-            return Err(Failure::new(format!("job {id} has another verifier or offer than job {}", ids.first().unwrap_or(&0)))
-                .help("one proof is for jobs of one verifier and one offer"));
+            return Err(Failure::new(format!(
+                "job {id} has another verifier or offer than job {}",
+                ids.first().unwrap_or(&0)
+            ))
+            .help("one proof is for jobs of one verifier and one offer"));
         }
         jobs.push(job);
     }
@@ -115,7 +121,9 @@ pub(super) fn secret_of(system: &mut System, secrets: &Secrets, id: u64, job: &J
     let head = system.chain.head()?.number;
     let posted = system.at.market().posting(system.chain.as_mut(), id, system.at.block, head)?;
     match posted {
-        Some(p) if p.is_public() && assay_contracts::economy::input_commitment(p.salt, &p.input) == job.inputCommitment => {
+        Some(p)
+            if p.is_public() && assay_contracts::economy::input_commitment(p.salt, &p.input) == job.inputCommitment =>
+        {
             Ok(Secret { salt: p.salt, input: p.input })
         }
         Some(_) => Err(Failure::new(format!("the input of job {id} is private"))

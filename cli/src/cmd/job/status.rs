@@ -132,7 +132,11 @@ fn one(app: &App, args: &StatusArgs, system: &mut System, id: u64) -> Outcome<()
     o.say(format!("price    {}", describe_price(&job, price)));
     o.say(format!("fee      {}", amount(job.workFee)));
     o.say(format!("deadline {}", units::relative(job.deadline.to(), now)));
-    o.say(format!("lease    {} at a time, for a bond of {}", units::span(u64::from(job.leaseSeconds)), amount(job.bond)));
+    o.say(format!(
+        "lease    {} at a time, for a bond of {}",
+        units::span(u64::from(job.leaseSeconds)),
+        amount(job.bond)
+    ));
     if job.leaseEnd.to::<u64>() > 0 {
         let ends = if now < job.leaseEnd.to::<u64>() { "ends" } else { "ended" };
         o.say(format!("worker   {}, whose lease {ends} {}", job.payout, units::relative(job.leaseEnd.to(), now)));
