@@ -186,7 +186,8 @@ fn proven_work_is_paid_once_and_only_to_its_worker() {
     let epoch = emission.epoch(&mut w.chain).expect("an epoch");
     assert_eq!(emission.owed(&mut w.chain, WORKER, 0), Ok(vec![]));
     assert!(matches!(economy(emission.claim(&mut w.chain, WORKER, &[epoch])), E::EpochNotOver(_)));
-    w.chain.advance(emission.epoch_length(&mut w.chain).expect("a length"));
+    let length = emission.epoch_length(&mut w.chain).expect("a length");
+    w.chain.advance(length);
     assert_eq!(emission.owed(&mut w.chain, WORKER, 0), Ok(vec![epoch]));
     let (reward, done) = emission.claim(&mut w.chain, WORKER, &[epoch]).expect("a reward");
     println!("claim: {} gas", done.gas_used);
