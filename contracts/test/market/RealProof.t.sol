@@ -41,35 +41,34 @@ contract RealProofTest is MarketTest {
     function setUp() public override {
         super.setUp();
         v = parse("test/vectors/mlp_batch.json");
-        AssayVerifier real = new AssayVerifier(true);
+        AssayVerifier real = realVerifier();
         bytes32 key = real.register(v.key);
         check(real.contextFor(CONSUMER, bytes32(JOB), RECIPIENT) == v.context, "context of the vector");
         verifiers.add(REAL, Verifiers.Kept(true, address(real), key, MODEL, 1, INPUTS, OUTPUTS, UNITS));
     }
 
     function place(address where) private returns (Renumbering moved) {
-        moved = new Renumbering(
-            IERC20(address(token)),
-            IVerifierRegistry(address(verifiers)),
-            IModelRegistry(address(models)),
-            IEmissionController(address(emission)),
-            TREASURY
-        );
-        cheats.etch(where, address(moved).code);
-        moved = Renumbering(where);
+        bytes memory arguments = abi.encode(token, verifiers, models, emission, TREASURY);
+        address template = cheats.deployCode("test/market/RealProof.t.sol:Renumbering", arguments);
+        cheats.etch(where, template.code);
         cheats.prank(REQUESTER);
         token.approve(where, type(uint256).max);
-        bytes memory input = new bytes(INPUTS * 8);
-        for (uint256 i = 0; i < input.length; i++) {
-            input[i] = v.publicValues[i];
-        }
+        moved = Renumbering(where);
         IJobMarket.Spec memory s = spec(REAL);
+        bytes memory input = inputOfVector();
         s.inputCommitment = keccak256(abi.encodePacked(saltOf(1), input));
         for (uint256 i = 0; i < 2; i++) {
             cheats.prank(REQUESTER);
             moved.post(s, saltOf(1), input);
         }
         moved.copy(1, JOB);
+    }
+
+    function inputOfVector() private view returns (bytes memory input) {
+        input = new bytes(INPUTS * 8);
+        for (uint256 i = 0; i < input.length; i++) {
+            input[i] = v.publicValues[i];
+        }
     }
 
     function fails(Renumbering moved, uint256 id, address payout) private {
