@@ -355,16 +355,19 @@ contract JobMarket is JobBook, AccessManaged, Pausable {
         lot.state = state;
 
         uint256 price = pay.price;
-        uint256 toProtocol = price * state.protocolBps / BPS;
-        uint256 toOwner = price * batch.royaltyBps / BPS;
-        uint256 toData = price * batch.dataBps / BPS;
-        // The rest, so that the parts are the price whatever was rounded.
-        toWorker += price - toProtocol - toOwner - toData;
-        batch.toWorker += toWorker;
-        batch.toProtocol += toProtocol;
-        batch.toOwner += toOwner;
-        batch.toData += toData;
-        batch.fees += pay.workFee;
+        // Amounts are below 2^96, and the parts do not add up to more than the price (`_lineOf`).
+        unchecked {
+            uint256 toProtocol = price * state.protocolBps / BPS;
+            uint256 toOwner = price * batch.royaltyBps / BPS;
+            uint256 toData = price * batch.dataBps / BPS;
+            // The rest, so that the parts are the price whatever was rounded.
+            toWorker += price - toProtocol - toOwner - toData;
+            batch.toWorker += toWorker;
+            batch.toProtocol += toProtocol;
+            batch.toOwner += toOwner;
+            batch.toData += toData;
+            batch.fees += pay.workFee;
+        }
         emit Fulfilled(jobId, batch.payout, uint128(price), uint128(toWorker), output);
     }
 

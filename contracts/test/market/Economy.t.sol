@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity =0.8.37;
 
+import { AccessManager } from "@openzeppelin/contracts/access/manager/AccessManager.sol";
 import { IAccessManaged } from "@openzeppelin/contracts/access/manager/IAccessManaged.sol";
 import { EmissionController } from "../../sol/economy/EmissionController.sol";
 import { IEmissionController } from "../../sol/economy/IEmissionController.sol";
@@ -8,11 +9,50 @@ import { IJobMarket } from "../../sol/economy/IJobMarket.sol";
 import { IVerifierRegistry } from "../../sol/economy/IVerifierRegistry.sol";
 import { JobMarket } from "../../sol/economy/JobMarket.sol";
 import { AssayToken } from "../../sol/economy/AssayToken.sol";
+import { ModelRegistry } from "../../sol/economy/ModelRegistry.sol";
+import { VerifierRegistry } from "../../sol/economy/VerifierRegistry.sol";
 import { MockVerifier } from "../economy/MockVerifier.sol";
+import { DeploymentTypes } from "../economy/DeploymentTypes.sol";
 import { RegistryBase } from "../economy/RegistryBase.sol";
 
 interface Artefacts {
     function deployCode(string calldata artifact, bytes calldata arguments) external returns (address);
+}
+
+/// @dev `Deployment` with the market in its place, but without a governor: whoever asks for it has the timelock's role. Each
+/// contract comes from its artefact.
+contract MarketDeployment is DeploymentTypes {
+    function deploy(Config memory c) external returns (System memory s) {
+        s.manager = AccessManager(make("AccessManager", abi.encode(this)));
+        s.verifiers = VerifierRegistry(make("VerifierRegistry", abi.encode(s.manager)));
+        s.models = ModelRegistry(make("ModelRegistry", abi.encode(s.verifiers)));
+        uint256 nonce = cheats.getNonce(address(this));
+        address minter = cheats.computeCreateAddress(address(this), nonce + 1);
+        s.market = cheats.computeCreateAddress(address(this), nonce + 2);
+        s.token = AssayToken(make("AssayToken", abi.encode(c.genesisHolder, c.genesisAmount, c.cap, minter)));
+        s.emission = EmissionController(
+            make("EmissionController", abi.encode(s.manager, s.token, s.market, c.kappaBps, c.schedule))
+        );
+        bytes memory arguments = abi.encode(
+            s.manager, s.token, s.verifiers, s.models, s.emission, c.treasury, c.protocolBps, c.feePerBillionUnits
+        );
+        check(make("JobMarket", arguments) == s.market, "the market's address");
+        roles(s, c);
+    }
+
+    function roles(System memory s, Config memory c) private {
+        bytes4[] memory selectors = new bytes4[](1);
+        selectors[0] = VerifierRegistry.tombstone.selector;
+        s.manager.setTargetFunctionRole(address(s.verifiers), selectors, GUARDIAN);
+        selectors[0] = JobMarket.pause.selector;
+        s.manager.setTargetFunctionRole(s.market, selectors, GUARDIAN);
+        s.manager.grantRole(GUARDIAN, c.guardian, 0);
+        s.manager.grantRole(ADMIN, msg.sender, 0);
+    }
+
+    function make(string memory name, bytes memory arguments) private returns (address) {
+        return Artefacts(address(vm)).deployCode(string.concat(name, ".sol:", name), arguments);
+    }
 }
 
 /// The market in the deployed system, with the real token, registries and emission; only the verifier says what it is told.
@@ -33,15 +73,13 @@ contract MarketEconomyTest is RegistryBase {
     mapping(bytes32 => bytes32) private keys;
     uint256[] private gasJobs;
 
-    function deployMarket(System memory s, Config memory c) internal override returns (address) {
-        bytes memory arguments = abi.encode(
-            s.manager, s.token, s.verifiers, s.models, s.emission, c.treasury, c.protocolBps, c.feePerBillionUnits
-        );
-        return Artefacts(address(vm)).deployCode("sol/economy/JobMarket.sol:JobMarket", arguments);
+    function deployment() internal pure override returns (string memory) {
+        return "test/market/Economy.t.sol:MarketDeployment";
     }
 
     function setUp() external {
         start();
+        curator = address(this);
         (market, token, emission) = (JobMarket(system.market), system.token, system.emission);
         verifier = new MockVerifier();
         one = list_(verifier.register(modelKey(2, 1, 1, 1)), 1);
