@@ -115,7 +115,7 @@ contract MarketGasTest is MarketTest {
     }
 
     function testBatchFree() public {
-        check(settle(freeBatch, "fulfil, 32 not leased") < SIZE * 26_000, "gas");
+        check(settle(freeBatch, "fulfil, 32 not leased") < SIZE * 25_000, "gas");
     }
 
     function testOthers() public {
