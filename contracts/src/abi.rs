@@ -120,7 +120,7 @@ impl fmt::Display for Revert {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Contract(e) => contract_error(e, f),
-            Self::Economy(e) => economy::abi::sentence(e, f),
+            Self::Economy(e) => economy::sentence(e, f),
             Self::Message(text) => write!(f, "\"{text}\""),
             Self::Panic(code) => write!(f, "Panic({code:#x}): {}", panic_meaning(*code)),
             Self::Unknown(data) if data.len() <= SHOWN => write!(f, "unknown error {data}"),

@@ -25,6 +25,7 @@ mod signer;
 
 pub use abi::{Revert, context};
 pub use alloy_primitives::{Address, B256, Bytes, Log, U256};
+pub use alloy_sol_types as sol_types;
 pub use chain::{
     Call, Chain, Event, Filter, Head, MAX_EVENTS, Receipt, calldata_floor, calldata_gas, guard_development, is_local,
 };

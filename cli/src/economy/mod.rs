@@ -1,6 +1,7 @@
 //! The token economy as commands see it: which chain, which deployment, and how amounts and times are written.
 
 pub(crate) mod inputs;
+pub(crate) mod story;
 pub(crate) mod units;
 pub(crate) mod work;
 

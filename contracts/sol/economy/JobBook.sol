@@ -11,14 +11,14 @@ import { Ledger } from "./Ledger.sol";
 abstract contract JobBook is Ledger {
     using SafeCast for uint256;
 
-    /// @dev A job: one struct a slot, so that each is read and written at once. A settlement within a lease reads state,
-    /// pay, stake and commitment, and writes state.
+    /// @dev A job: one struct a slot, so that each is read and written at once. A settlement reads state, pay, commitment, and
+    /// stake after a lease or else ramp; it writes state, and pay if it locks the price.
     struct Lot {
         State state;
-        Order order;
         Pay pay;
         Ramp ramp;
         Stake stake;
+        Order order;
         bytes32 inputCommitment;
     }
 
@@ -30,15 +30,10 @@ abstract contract JobBook is Ledger {
         uint16 protocolBps;
     }
 
-    struct Order {
-        address requester;
-        uint40 deadline;
-        uint32 leaseSeconds;
-    }
-
     struct Pay {
         uint96 price; // 0: not locked
-        uint96 workFee;
+        uint88 workFee;
+        uint40 deadline;
         uint32 line;
     }
 
@@ -46,6 +41,7 @@ abstract contract JobBook is Ledger {
         uint96 minPrice;
         uint96 maxPrice;
         uint40 start;
+        uint24 length;
     }
 
     /// @dev While a job is open, its bond is held exactly if it was ever leased: what ends a lease gives the bond away, and
@@ -53,7 +49,11 @@ abstract contract JobBook is Ledger {
     struct Stake {
         uint96 bond;
         uint96 rescue;
-        uint40 rampEnd;
+    }
+
+    struct Order {
+        address requester;
+        uint32 leaseSeconds;
     }
 
     /// @dev A verifier with an offer. Both are immutable, so what is checked or copied when a line is first used holds for
@@ -68,6 +68,8 @@ abstract contract JobBook is Ledger {
     uint256 internal constant BPS = 10_000;
     uint16 public constant MAX_PROTOCOL_BPS = 1_000;
     uint256 public constant MAX_DURATION = 90 days;
+    /// @notice Seconds; longer than any job is open.
+    uint256 public constant MAX_RAMP = type(uint24).max;
     uint256 public constant MIN_LEASE_SECONDS = 1 minutes;
     uint256 public constant MAX_LEASE_SECONDS = 7 days;
     uint8 internal constant INFERENCE = 1;
@@ -93,10 +95,10 @@ abstract contract JobBook is Ledger {
         out.requester = lot.order.requester;
         out.status = lot.state.status;
         out.rampStart = lot.ramp.start;
-        out.rampEnd = lot.stake.rampEnd;
+        out.rampEnd = lot.ramp.start + lot.ramp.length;
         out.payout = lot.state.payout;
         out.leaseEnd = lot.state.leaseEnd;
-        out.deadline = lot.order.deadline;
+        out.deadline = lot.pay.deadline;
         out.leaseSeconds = lot.order.leaseSeconds;
         out.minPrice = lot.ramp.minPrice;
         out.maxPrice = lot.ramp.maxPrice;
@@ -127,12 +129,11 @@ abstract contract JobBook is Ledger {
     /// @dev Rounds down. Never falls with time, so who waits for a transaction is never paid less than he saw.
     function _rampPrice(Lot storage lot) internal view returns (uint96) {
         Ramp memory ramp = lot.ramp;
-        uint256 end = lot.stake.rampEnd;
-        // In this order, a ramp without length is a step.
-        if (block.timestamp >= end) return ramp.maxPrice;
-        if (block.timestamp <= ramp.start) return ramp.minPrice;
-        uint256 rise = uint256(ramp.maxPrice - ramp.minPrice) * (block.timestamp - ramp.start) / (end - ramp.start);
-        return uint96(ramp.minPrice + rise);
+        if (block.timestamp < ramp.start) return ramp.minPrice;
+        uint256 passed = block.timestamp - ramp.start;
+        // Also where the ramp has no length: then it is a step.
+        if (passed >= ramp.length) return ramp.maxPrice;
+        return uint96(ramp.minPrice + uint256(ramp.maxPrice - ramp.minPrice) * passed / ramp.length);
     }
 
     /// @dev Raises `BadSpec` with the index of the field, and `BadSpec(2)` for a commitment that nobody can open.
@@ -140,7 +141,7 @@ abstract contract JobBook is Ledger {
         if (spec.inputCommitment == 0) revert BadSpec(2);
         if (spec.minPrice == 0 || spec.minPrice > spec.maxPrice) revert BadSpec(3);
         if (spec.maxPrice > type(uint96).max) revert BadSpec(4);
-        if (spec.rampStart > spec.rampEnd) revert BadSpec(6);
+        if (spec.rampStart > spec.rampEnd || spec.rampEnd - spec.rampStart > MAX_RAMP) revert BadSpec(6);
         if (spec.deadline <= block.timestamp || spec.deadline > block.timestamp + MAX_DURATION) revert BadSpec(7);
         if (spec.leaseSeconds < MIN_LEASE_SECONDS || spec.leaseSeconds > MAX_LEASE_SECONDS) revert BadSpec(8);
         // Without a floor, leases that are never kept would cost nothing.

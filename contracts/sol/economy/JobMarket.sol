@@ -85,7 +85,7 @@ contract JobMarket is JobBook, AccessManaged, Pausable {
         returns (uint256 jobId)
     {
         _checkSpec(spec);
-        uint96 fee;
+        uint88 fee;
         jobId = ++_pot.jobs;
         {
             (bool active,,, uint32 batch, uint32 inputValues, uint32 outputValues, uint64 workUnits) =
@@ -100,10 +100,11 @@ contract JobMarket is JobBook, AccessManaged, Pausable {
         }
         Lot storage lot = _lots[jobId];
         lot.state = State(address(0), 0, Status.Open, INFERENCE, _rates.protocolBps);
-        lot.order = Order(msg.sender, spec.deadline, spec.leaseSeconds);
-        lot.pay = Pay(0, fee, _lineOf(spec.verifierId, spec.offerId));
-        lot.ramp = Ramp(uint96(spec.minPrice), uint96(spec.maxPrice), spec.rampStart);
-        lot.stake = Stake(uint96(spec.bond), 0, spec.rampEnd);
+        lot.pay = Pay(0, fee, spec.deadline, _lineOf(spec.verifierId, spec.offerId));
+        lot.ramp =
+            Ramp(uint96(spec.minPrice), uint96(spec.maxPrice), spec.rampStart, uint24(spec.rampEnd - spec.rampStart));
+        lot.stake = Stake(uint96(spec.bond), 0);
+        lot.order = Order(msg.sender, spec.leaseSeconds);
         lot.inputCommitment = spec.inputCommitment;
         emit Posted(jobId, msg.sender, spec.verifierId, spec, fee, salt, input);
         _take(uint256(spec.maxPrice) + fee);
@@ -123,9 +124,8 @@ contract JobMarket is JobBook, AccessManaged, Pausable {
             State memory state = lot.state;
             if (state.status != Status.Open) revert NotOpen(jobId);
             if (block.timestamp < state.leaseEnd) revert LeaseLive(jobId, state.leaseEnd);
-            Order memory order = lot.order;
-            if (block.timestamp >= order.deadline) revert DeadlineOver(jobId);
             Pay memory pay = lot.pay;
+            if (block.timestamp >= pay.deadline) revert DeadlineOver(jobId);
             if (pay.line != activeLine) {
                 // A bond for a proof that cannot be paid any more would only wait for its refund.
                 bytes32 verifierId = _lines[pay.line].verifierId;
@@ -142,8 +142,8 @@ contract JobMarket is JobBook, AccessManaged, Pausable {
                 stake.rescue = (stake.rescue + kept).toUint96();
                 lot.stake = stake;
             }
-            uint256 until = block.timestamp + order.leaseSeconds;
-            state.leaseEnd = until < order.deadline ? uint40(until) : order.deadline;
+            uint256 until = block.timestamp + lot.order.leaseSeconds;
+            state.leaseEnd = until < pay.deadline ? uint40(until) : pay.deadline;
             state.payout = payout;
             lot.state = state;
             bonds += stake.bond;
@@ -214,7 +214,7 @@ contract JobMarket is JobBook, AccessManaged, Pausable {
             State memory state = lot.state;
             if (state.status == Status.None) revert NotOpen(jobId);
             if (state.status == Status.Closed) revert NothingLeft(jobId);
-            Order memory order = lot.order;
+            address requester = lot.order.requester;
             Pay memory pay = lot.pay;
             uint256 amount = lot.ramp.maxPrice;
             if (state.status == Status.Fulfilled) {
@@ -225,8 +225,8 @@ contract JobMarket is JobBook, AccessManaged, Pausable {
                     knownLine = pay.line;
                     ended = !verifiers.isActive(_lines[knownLine].verifierId);
                 }
-                if (!ended && block.timestamp < order.deadline) {
-                    if (msg.sender != order.requester) revert TooEarly(jobId);
+                if (!ended && block.timestamp < pay.deadline) {
+                    if (msg.sender != requester) revert TooEarly(jobId);
                     if (block.timestamp < state.leaseEnd) revert LeaseLive(jobId, state.leaseEnd);
                 }
                 Stake memory stake = lot.stake;
@@ -244,8 +244,8 @@ contract JobMarket is JobBook, AccessManaged, Pausable {
                 }
             }
             lot.state.status = Status.Closed;
-            _credit(order.requester, amount);
-            emit Refunded(jobId, order.requester, amount);
+            _credit(requester, amount);
+            emit Refunded(jobId, requester, amount);
         }
         if (burned != 0) _pot.unburned = (_pot.unburned + burned).toUint96();
     }
@@ -288,8 +288,8 @@ contract JobMarket is JobBook, AccessManaged, Pausable {
     }
 
     /// @dev Rounds up, so that splitting work never makes it cheaper.
-    function _workFee(uint64 workUnits) private view returns (uint96) {
-        return ((uint256(workUnits) * _rates.feePerBillionUnits + (1e9 - 1)) / 1e9).toUint96();
+    function _workFee(uint64 workUnits) private view returns (uint88) {
+        return ((uint256(workUnits) * _rates.feePerBillionUnits + (1e9 - 1)) / 1e9).toUint88();
     }
 
     /// @dev What `IAssayVerifier.contextFor` says; computed here because it costs less.
@@ -339,7 +339,7 @@ contract JobMarket is JobBook, AccessManaged, Pausable {
             Stake memory stake = lot.stake;
             toWorker = uint256(stake.bond) + stake.rescue;
         } else {
-            if (block.timestamp >= lot.order.deadline) revert DeadlineOver(jobId);
+            if (block.timestamp >= pay.deadline) revert DeadlineOver(jobId);
             if (state.leaseEnd == 0) {
                 pay.price = _rampPrice(lot);
                 lot.pay = pay;
@@ -355,16 +355,19 @@ contract JobMarket is JobBook, AccessManaged, Pausable {
         lot.state = state;
 
         uint256 price = pay.price;
-        uint256 toProtocol = price * state.protocolBps / BPS;
-        uint256 toOwner = price * batch.royaltyBps / BPS;
-        uint256 toData = price * batch.dataBps / BPS;
-        // The rest, so that the parts are the price whatever was rounded.
-        toWorker += price - toProtocol - toOwner - toData;
-        batch.toWorker += toWorker;
-        batch.toProtocol += toProtocol;
-        batch.toOwner += toOwner;
-        batch.toData += toData;
-        batch.fees += pay.workFee;
+        // Amounts are below 2^96, and the parts do not add up to more than the price (`_lineOf`).
+        unchecked {
+            uint256 toProtocol = price * state.protocolBps / BPS;
+            uint256 toOwner = price * batch.royaltyBps / BPS;
+            uint256 toData = price * batch.dataBps / BPS;
+            // The rest, so that the parts are the price whatever was rounded.
+            toWorker += price - toProtocol - toOwner - toData;
+            batch.toWorker += toWorker;
+            batch.toProtocol += toProtocol;
+            batch.toOwner += toOwner;
+            batch.toData += toData;
+            batch.fees += pay.workFee;
+        }
         emit Fulfilled(jobId, batch.payout, uint128(price), uint128(toWorker), output);
     }
 

@@ -10,6 +10,7 @@ mod contract;
 mod deploy;
 mod deployment;
 mod emission;
+mod errors;
 mod market;
 mod parameters;
 mod registry;
@@ -19,6 +20,8 @@ pub use artifacts::Name;
 pub use contract::Done;
 pub use deploy::{ADMIN, CURATOR, Created, Deployed, GUARDIAN, STEPS, deploy};
 pub use deployment::{Addresses, Deployment, FILE as DEPLOYMENT_FILE, MAX_BYTES as DEPLOYMENT_BYTES};
+pub(crate) use errors::sentence;
+
 pub use emission::{Emission, MAX_EPOCHS, Stats};
 pub use market::{Fulfilled, Job, Market, Posted, Spec, Status, context_job, input_commitment};
 pub use parameters::Parameters;

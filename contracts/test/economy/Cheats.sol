@@ -7,6 +7,7 @@ import { Base, Vm } from "../Base.sol";
 interface EconomyVm is Vm {
     function addr(uint256 privateKey) external pure returns (address);
     function computeCreateAddress(address deployer, uint256 nonce) external pure returns (address);
+    function deployCode(string calldata artifact) external returns (address);
     function expectRevert(bytes4 selector) external;
     function expectRevert() external;
     function getBlockTimestamp() external view returns (uint256);

@@ -9,7 +9,7 @@ import { EmissionController } from "../../sol/economy/EmissionController.sol";
 import { IJobMarket } from "../../sol/economy/IJobMarket.sol";
 import { ModelRegistry } from "../../sol/economy/ModelRegistry.sol";
 import { VerifierRegistry } from "../../sol/economy/VerifierRegistry.sol";
-import { EconomyBase } from "./Cheats.sol";
+import { DeploymentTypes } from "./DeploymentTypes.sol";
 import { MockMarket } from "./MockMarket.sol";
 
 /// @title The deployment of the whole system, in this order and from one account.
@@ -33,41 +33,9 @@ import { MockMarket } from "./MockMarket.sol";
 ///   |           |    |                                                   | cancelling what a delayed curator has scheduled    |
 /// Settings of a target (roles of its functions, closing it, its authority) take `adminDelay` on top of the timelock's delay.
 /// The manager puts a new delay into force five days after it is set.
-abstract contract Deployment is EconomyBase {
-    uint64 internal constant ADMIN = 0;
-    uint64 internal constant CURATOR = 1;
-    uint64 internal constant GUARDIAN = 2;
-
-    struct Config {
-        address genesisHolder;
-        uint256 genesisAmount;
-        uint256 cap;
-        uint256 kappaBps;
-        EmissionController.Schedule schedule;
-        address treasury;
-        uint16 protocolBps;
-        uint256 feePerBillionUnits;
-        uint256 timelockDelay;
-        AssayGovernor.Settings governor;
-        address guardian;
-        address curator; // 0: only the timelock
-        uint32 curatorDelay;
-        uint32 adminDelay;
-    }
-
-    struct System {
-        AccessManager manager;
-        VerifierRegistry verifiers;
-        ModelRegistry models;
-        AssayToken token;
-        EmissionController emission;
-        address market;
-        TimelockController timelock;
-        AssayGovernor governor;
-    }
-
-    /// @dev Deploys the contracts and hands them over: afterwards this contract has no rights.
-    function deploy(Config memory config) internal returns (System memory s) {
+contract Deployment is DeploymentTypes {
+    /// @dev Afterwards this contract, the deployer, has no rights.
+    function deploy(Config memory config) external returns (System memory s) {
         uint256 nonce = cheats.getNonce(address(this));
         s.manager = new AccessManager(address(this));
         s.verifiers = new VerifierRegistry(address(s.manager));
@@ -125,31 +93,5 @@ abstract contract Deployment is EconomyBase {
     function only(bytes4 selector) private pure returns (bytes4[] memory all) {
         all = new bytes4[](1);
         all[0] = selector;
-    }
-
-    /// @dev A deployment for tests; times are relative to now.
-    function defaults() internal view returns (Config memory c) {
-        c.genesisHolder = address(this);
-        c.genesisAmount = 100_000_000e18;
-        c.cap = 1_000_000_000e18;
-        c.kappaBps = 5000;
-        c.schedule = EmissionController.Schedule({
-            start: uint40(nowAt()), length: 7 days, budget: 1_000_000e18, publicBudget: 500_000e18, decay: 0.99e18
-        });
-        c.treasury = address(0x7EA5);
-        c.protocolBps = 200;
-        c.feePerBillionUnits = 1e15;
-        c.timelockDelay = 2 days;
-        c.governor = AssayGovernor.Settings({
-            votingDelay: 1 days,
-            votingPeriod: 5 days,
-            proposalThreshold: 100_000e18,
-            quorumPercent: 4,
-            lateExtension: 2 days
-        });
-        c.guardian = address(0x6A4D);
-        c.curator = address(0xC04A);
-        c.curatorDelay = 3 days;
-        c.adminDelay = 3 days;
     }
 }

@@ -4,11 +4,11 @@ pragma solidity =0.8.37;
 import { AssayToken } from "../../sol/economy/AssayToken.sol";
 import { EmissionController } from "../../sol/economy/EmissionController.sol";
 import { IEmissionController } from "../../sol/economy/IEmissionController.sol";
-import { Deployment } from "./Deployment.sol";
+import { Deployed } from "./Deployed.sol";
 import { MockMarket } from "./MockMarket.sol";
 
 /// @dev A deployed system whose market is paid by this contract.
-abstract contract EmissionBase is Deployment {
+abstract contract EmissionBase is Deployed {
     address internal constant ALICE = address(0xA11CE);
     address internal constant BOB = address(0xB0B);
     uint256 internal constant WEEK = 7 days;

@@ -173,7 +173,7 @@ contract EmissionControllerTest is EmissionBase {
         address timelock = address(system.timelock);
         bytes memory call_ = abi.encodeCall(emission.releasePublic, (BOB, 400_000e18));
         address[5] memory others =
-            [address(this), system.market, defaults().guardian, defaults().curator, address(system.governor)];
+            [deployer, system.market, defaults().guardian, defaults().curator, address(system.governor)];
         for (uint256 i = 0; i < others.length; i++) {
             bytes4 unauthorized = IAccessManaged.AccessManagedUnauthorized.selector;
             fails(others[i], address(emission), call_, unauthorized, "released by somebody else");

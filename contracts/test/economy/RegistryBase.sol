@@ -2,11 +2,11 @@
 pragma solidity =0.8.37;
 
 import { VerifierRegistry } from "../../sol/economy/VerifierRegistry.sol";
-import { Deployment } from "./Deployment.sol";
+import { Deployed } from "./Deployed.sol";
 import { MockVerifier } from "./MockVerifier.sol";
 
 /// @dev A deployed system, and keys in the format of `VerifyingKey` whose points mean nothing.
-abstract contract RegistryBase is Deployment {
+abstract contract RegistryBase is Deployed {
     struct Tensor {
         uint256 count;
         int256 low;

@@ -17,7 +17,7 @@ contract FulfilTest is MarketTest {
     function testWithinALease() public {
         uint256 id = post();
         lease(id, WORKER);
-        cheats.warp(block.timestamp + 9 minutes);
+        cheats.warp(nowAt() + 9 minutes);
         cheats.expectEmit(address(market));
         emit IJobMarket.Fulfilled(id, WORKER, 100e18, uint128(workerPart(100e18) + BOND), outputOf(id));
         fulfil(id, WORKER);
@@ -36,7 +36,7 @@ contract FulfilTest is MarketTest {
 
     function testWithoutALeaseAtThePriceNow() public {
         uint256 id = post();
-        cheats.warp(block.timestamp + 45 minutes);
+        cheats.warp(nowAt() + 45 minutes);
         fulfil(id, OTHER);
         equal(market.job(id).price, 175e18, "price");
         equal(market.claimable(OTHER), workerPart(175e18), "worker");
@@ -245,7 +245,7 @@ contract FulfilTest is MarketTest {
         cheats.warp(market.job(ids[0]).leaseEnd);
         cheats.prank(WORKER);
         market.lease(list(ids[1]), WORKER);
-        cheats.warp(block.timestamp + 5 minutes);
+        cheats.warp(nowAt() + 5 minutes);
         // Lost lease at 100 with rescue; live lease at the price of then; two without.
         uint256 locked = market.job(ids[1]).price;
         uint256 free = market.currentPrice(ids[2]);
@@ -350,7 +350,7 @@ contract FulfilTest is MarketTest {
     }
 
     function testContextAgreesWithTheVerifier(uint256 a, uint256 b, uint256 c, address payout) public {
-        AssayVerifier real = new AssayVerifier(true);
+        AssayVerifier real = realVerifier();
         equal(uint256(market.contextJob(list(a))), a, "one");
         bytes32 job = keccak256(abi.encode("assay.batch.v1", list(a, b, c, 0)));
         check(market.contextJob(list(a, b, c, 0)) == job, "batch");

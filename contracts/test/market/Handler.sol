@@ -41,9 +41,9 @@ contract Handler is MarketTest {
         s.maxPrice = uint128(s.minPrice + rise % 1e21);
         s.bond = uint128((uint256(s.maxPrice) + 19) / 20);
         s.bond += bond % (s.maxPrice - s.bond + 1);
-        s.rampStart = uint40(block.timestamp + (seed >> 8) % 1 hours);
+        s.rampStart = uint40(nowAt() + (seed >> 8) % 1 hours);
         s.rampEnd = uint40(s.rampStart + (seed >> 32) % 4 hours);
-        s.deadline = uint40(block.timestamp + 1 + (seed >> 64) % 8 hours);
+        s.deadline = uint40(nowAt() + 1 + (seed >> 64) % 8 hours);
         s.leaseSeconds = uint32(60 + (seed >> 96) % 1 hours);
         address who = person(seed >> 128);
         uint256 fee = market.workFee(s.verifierId);
@@ -60,8 +60,8 @@ contract Handler is MarketTest {
         address who = person(seed >> 64);
         // Somebody else's name may be put on a lease.
         address payout = seed & 7 == 0 ? person(seed >> 72) : who;
-        bool may = !market.paused() && j.status == IJobMarket.Status.Open && block.timestamp >= j.leaseEnd
-            && block.timestamp < j.deadline && verifiers.isActive(j.verifierId);
+        bool may = !market.paused() && j.status == IJobMarket.Status.Open && nowAt() >= j.leaseEnd
+            && nowAt() < j.deadline && verifiers.isActive(j.verifierId);
         uint256 before = token.balanceOf(who);
         uint256 unburned = market.unburned();
         bool ok = send(who, abi.encodeCall(IJobMarket.lease, (list(id), payout)), may, "lease");
@@ -81,15 +81,14 @@ contract Handler is MarketTest {
         address payout = person(seed >> 64);
         IJobMarket.Job memory first = market.job(ids[0]);
         // Most of the time the one who can be paid.
-        if (seed & 3 != 0 && block.timestamp < first.leaseEnd) payout = first.payout;
+        if (seed & 3 != 0 && nowAt() < first.leaseEnd) payout = first.payout;
         bool may = true;
         uint256 expected;
         for (uint256 i = 0; i < ids.length && ids[i] != 0; i++) {
             IJobMarket.Job memory j = market.job(ids[i]);
-            bool live = block.timestamp < j.leaseEnd;
-            may = may && j.status == IJobMarket.Status.Open && verifiers.isActive(j.verifierId)
-                && block.timestamp < j.deadline && (!live || payout == j.payout) && j.verifierId == first.verifierId
-                && j.offerId == first.offerId;
+            bool live = nowAt() < j.leaseEnd;
+            may = may && j.status == IJobMarket.Status.Open && verifiers.isActive(j.verifierId) && nowAt() < j.deadline
+                && (!live || payout == j.payout) && j.verifierId == first.verifierId && j.offerId == first.offerId;
             if (may) {
                 uint256 price = market.currentPrice(ids[i]);
                 expected += price - price * j.protocolBps / 1e4;
@@ -140,7 +139,7 @@ contract Handler is MarketTest {
         bool open = j.status == IJobMarket.Status.Open;
         bool ended = !verifiers.isActive(j.verifierId);
         bool may = open
-            ? ended || block.timestamp >= j.deadline || (who == j.requester && block.timestamp >= j.leaseEnd)
+            ? ended || nowAt() >= j.deadline || (who == j.requester && nowAt() >= j.leaseEnd)
             : j.status == IJobMarket.Status.Fulfilled && j.price < j.maxPrice;
         uint256 expected = open ? uint256(j.maxPrice) + j.workFee + j.rescue + (ended ? 0 : j.held / 2) : 0;
         if (j.status == IJobMarket.Status.Fulfilled) expected = j.maxPrice - j.price;
@@ -202,7 +201,7 @@ contract Handler is MarketTest {
     }
 
     function doWait(uint256 seed) external {
-        cheats.warp(block.timestamp + seed % 40 minutes);
+        cheats.warp(nowAt() + seed % 40 minutes);
     }
 
     /// @dev Everything that anybody can do without anybody's help, at the end.
@@ -212,11 +211,11 @@ contract Handler is MarketTest {
             cheats.prank(GUARDIAN);
             market.pause();
         }
-        cheats.warp(block.timestamp + 100 days);
+        cheats.warp(nowAt() + 100 days);
         for (uint256 id = 1; id <= market.jobs(); id++) {
             IJobMarket.Job memory j = market.job(id);
-            bool left = j.status == IJobMarket.Status.Open
-                || (j.status == IJobMarket.Status.Fulfilled && j.price < j.maxPrice);
+            bool left =
+                j.status == IJobMarket.Status.Open || (j.status == IJobMarket.Status.Fulfilled && j.price < j.maxPrice);
             if (left) market.refund(list(id));
         }
         market.collectRoyalties(OFFER);

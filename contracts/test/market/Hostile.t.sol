@@ -197,13 +197,7 @@ contract HostileTest is MarketTest {
             abi.encodeCall(IJobMarket.lease, (new uint256[](0), OTHER)),
             abi.encodeCall(
                 IJobMarket.fulfil,
-                (
-                    list(leased),
-                    saltsOf(list(leased)),
-                    WORKER,
-                    valuesOf(list(leased)),
-                    proofOf(list(leased), WORKER)
-                )
+                (list(leased), saltsOf(list(leased)), WORKER, valuesOf(list(leased)), proofOf(list(leased), WORKER))
             ),
             abi.encodeCall(IJobMarket.refund, (list(done))),
             abi.encodeCall(IJobMarket.withdraw, (WORKER)),
@@ -232,8 +226,7 @@ contract HostileTest is MarketTest {
     }
 
     function refused() private {
-        bytes memory reason =
-            abi.encodeWithSelector(ReentrancyGuardTransient.ReentrancyGuardReentrantCall.selector);
+        bytes memory reason = abi.encodeWithSelector(ReentrancyGuardTransient.ReentrancyGuardReentrantCall.selector);
         check(!odd.succeeded() && keccak256(odd.answer()) == keccak256(reason), "entered twice");
         odd.become(OddToken.Oddity.None);
     }
@@ -252,9 +245,7 @@ contract HostileTest is MarketTest {
         bytes[5] memory answers = [abi.encode(false), bytes(""), hex"01", abi.encode(2), abi.encode(1 << 255)];
         for (uint256 i = 0; i < answers.length; i++) {
             bad.set(address(0), answers[i], false);
-            fulfilFails(
-                list(id), WORKER, i == 0 ? abi.encodeWithSelector(IJobMarket.InvalidProof.selector) : bytes("")
-            );
+            fulfilFails(list(id), WORKER, i == 0 ? abi.encodeWithSelector(IJobMarket.InvalidProof.selector) : bytes(""));
         }
         // Out of gas.
         bad.set(address(0), abi.encode(true), true);

@@ -16,17 +16,17 @@ contract LeaseTest is MarketTest {
 
     function testLocksPriceAndTakesBond() public {
         uint256 id = post();
-        cheats.warp(block.timestamp + 30 minutes);
+        cheats.warp(nowAt() + 30 minutes);
         equal(market.currentPrice(id), 150e18, "ramp");
         uint256 before = token.balanceOf(WORKER);
         cheats.expectEmit(address(market));
-        emit IJobMarket.Leased(id, WORKER, 150e18, uint40(block.timestamp + 10 minutes));
+        emit IJobMarket.Leased(id, WORKER, 150e18, uint40(nowAt() + 10 minutes));
         lease(id, WORKER);
         equal(before - token.balanceOf(WORKER), BOND, "bond");
         IJobMarket.Job memory j = market.job(id);
         check(j.payout == WORKER && j.price == 150e18 && j.held == BOND, "lease");
-        equal(j.leaseEnd, block.timestamp + 10 minutes, "end");
-        cheats.warp(block.timestamp + 20 minutes);
+        equal(j.leaseEnd, nowAt() + 10 minutes, "end");
+        cheats.warp(nowAt() + 20 minutes);
         equal(market.currentPrice(id), 150e18, "locked");
         balanced();
     }
@@ -36,15 +36,15 @@ contract LeaseTest is MarketTest {
         s.minPrice = uint128(1 + low % 1e26);
         s.maxPrice = uint128(s.minPrice + high % 1e26);
         s.rampStart = uint40(start % 3e9);
-        s.rampEnd = uint40(s.rampStart + length % 3e9);
+        s.rampEnd = uint40(s.rampStart + length % (1 << 24));
         s.bond = s.maxPrice;
         uint256 id = post(s);
-        cheats.warp(block.timestamp + time % 1 days);
+        cheats.warp(nowAt() + time % 1 days);
         uint256 price = market.currentPrice(id);
         check(price >= s.minPrice && price <= s.maxPrice, "range");
-        if (block.timestamp < s.rampStart) equal(price, s.minPrice, "before");
-        else if (block.timestamp >= s.rampEnd) equal(price, s.maxPrice, "after");
-        cheats.warp(block.timestamp + 1);
+        if (nowAt() < s.rampStart) equal(price, s.minPrice, "before");
+        else if (nowAt() >= s.rampEnd) equal(price, s.maxPrice, "after");
+        cheats.warp(nowAt() + 1);
         check(market.currentPrice(id) >= price, "falls");
     }
 
@@ -69,7 +69,7 @@ contract LeaseTest is MarketTest {
         uint256 id = post();
         uint256[] memory ids = new uint256[](2);
         (ids[0], ids[1]) = (id, id);
-        leaseFails(ids, abi.encodeWithSelector(IJobMarket.LeaseLive.selector, id, uint40(block.timestamp + 600)));
+        leaseFails(ids, abi.encodeWithSelector(IJobMarket.LeaseLive.selector, id, uint40(nowAt() + 600)));
     }
 
     function testEndsByTheDeadline() public {
@@ -87,7 +87,7 @@ contract LeaseTest is MarketTest {
     function testLostBondIsSplit() public {
         uint256 id = post();
         lease(id, WORKER);
-        cheats.warp(block.timestamp + 10 minutes);
+        cheats.warp(nowAt() + 10 minutes);
         cheats.expectEmit(address(market));
         emit IJobMarket.LeaseLost(id, WORKER, 10e18 + 1, 10e18);
         lease(id, OTHER);
@@ -97,7 +97,7 @@ contract LeaseTest is MarketTest {
         equal(market.unburned(), 10e18 + 1, "burned");
         equal(market.claimable(WORKER), 0, "nothing for the loser");
         balanced();
-        cheats.warp(block.timestamp + 10 minutes);
+        cheats.warp(nowAt() + 10 minutes);
         lease(id, OTHER);
         equal(market.job(id).rescue, 20e18, "adds up");
         balanced();

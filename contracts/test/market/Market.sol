@@ -2,18 +2,19 @@
 pragma solidity =0.8.37;
 
 import { AccessManager } from "@openzeppelin/contracts/access/manager/AccessManager.sol";
-import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
-import { IEmissionController } from "../../sol/economy/IEmissionController.sol";
+import { AssayVerifier } from "../../sol/AssayVerifier.sol";
 import { IJobMarket } from "../../sol/economy/IJobMarket.sol";
 import { IModelRegistry } from "../../sol/economy/IModelRegistry.sol";
-import { IVerifierRegistry } from "../../sol/economy/IVerifierRegistry.sol";
 import { JobMarket } from "../../sol/economy/JobMarket.sol";
 import { Base, Vm } from "../Base.sol";
 import { Emission, ExactVerifier, Models, Token, Verifiers } from "./Doubles.sol";
 
 /// @dev More of forge's cheat codes.
 interface Cheats is Vm {
+    function deployCode(string calldata artifact) external returns (address);
+    function deployCode(string calldata artifact, bytes calldata arguments) external returns (address);
     function expectEmit(address emitter) external;
+    function getBlockTimestamp() external view returns (uint256);
     function expectRevert(bytes4 selector) external;
     function prank(address sender) external;
     function snapshotGasLastCall(string calldata group, string calldata name) external returns (uint256);
@@ -75,16 +76,13 @@ abstract contract MarketTest is Base {
         }
     }
 
+    /// @dev By its artefact: with `new`, each test contract would contain the market, to be compiled once more.
     function deploy(address token_, address emission_) internal returns (JobMarket made) {
-        made = new JobMarket(
-            address(manager),
-            IERC20(token_),
-            IVerifierRegistry(address(verifiers)),
-            IModelRegistry(address(models)),
-            IEmissionController(emission_),
-            TREASURY,
-            PROTOCOL,
-            RATE
+        made = JobMarket(
+            cheats.deployCode(
+                "sol/economy/JobMarket.sol:JobMarket",
+                abi.encode(manager, token_, verifiers, models, emission_, TREASURY, PROTOCOL, RATE)
+            )
         );
         bytes4[] memory selectors = new bytes4[](1);
         selectors[0] = JobMarket.pause.selector;
@@ -98,8 +96,17 @@ abstract contract MarketTest is Base {
         manager.grantRole(2, GOVERNOR, 0);
     }
 
+    function realVerifier() internal returns (AssayVerifier) {
+        return AssayVerifier(cheats.deployCode("sol/AssayVerifier.sol:AssayVerifier", abi.encode(true)));
+    }
+
     function addVerifier(bytes32 id, bytes32 model, uint32 batch) internal {
         verifiers.add(id, Verifiers.Kept(true, address(verifier), KEY, model, batch, 2, 1, UNITS));
+    }
+
+    /// @dev The compiler takes block.timestamp for constant within a call, but `warp` changes it.
+    function nowAt() internal view returns (uint256) {
+        return cheats.getBlockTimestamp();
     }
 
     // Statements: everything about a job follows from its id.
@@ -162,9 +169,9 @@ abstract contract MarketTest is Base {
         s.inputCommitment = commitmentOf(market.jobs() + 1);
         s.minPrice = 100e18;
         s.maxPrice = 200e18;
-        s.rampStart = uint40(block.timestamp);
-        s.rampEnd = uint40(block.timestamp + 1 hours);
-        s.deadline = uint40(block.timestamp + 1 days);
+        s.rampStart = uint40(nowAt());
+        s.rampEnd = uint40(nowAt() + 1 hours);
+        s.deadline = uint40(nowAt() + 1 days);
         s.leaseSeconds = 10 minutes;
         s.bond = 20e18 + 1;
     }

@@ -72,7 +72,7 @@ contract RefundTest is MarketTest {
         uint256 id = post();
         cheats.warp(market.job(id).deadline - 1);
         lease(id, WORKER);
-        cheats.warp(block.timestamp + 1);
+        cheats.warp(nowAt() + 1);
         refund(id, OTHER);
         balanced();
     }
@@ -115,7 +115,7 @@ contract RefundTest is MarketTest {
 
     function testDifferenceAfterFulfilment() public {
         uint256 id = post();
-        cheats.warp(block.timestamp + 15 minutes);
+        cheats.warp(nowAt() + 15 minutes);
         fulfil(id, WORKER);
         refund(id, OTHER);
         equal(market.claimable(REQUESTER), PRICE - 125e18, "difference");
@@ -140,7 +140,7 @@ contract RefundTest is MarketTest {
 
     function testNothingLeft() public {
         uint256 id = post();
-        cheats.warp(block.timestamp + 2 hours);
+        cheats.warp(nowAt() + 2 hours);
         fulfil(id, WORKER);
         refundFails(id, REQUESTER, IJobMarket.NothingLeft.selector);
         refundFails(55, REQUESTER, IJobMarket.NotOpen.selector);
