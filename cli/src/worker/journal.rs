@@ -299,7 +299,7 @@ mod tests {
             let begun = j.begun();
             assert_eq!(begun.len(), 3);
             assert_eq!((begun[0].until, begun[0].attempts, begun[0].proof.is_some()), (Some(50), 1, false));
-            assert_eq!((begun[1].until, begun[1].proof.as_deref()), (Some(60), Some(&[9, 9][..])));
+            assert_eq!((begun[1].until, begun[1].proof.clone()), (Some(60), Some(vec![9, 9].into())));
             assert_eq!((begun[2].jobs.as_slice(), begun[2].until), (&[4][..], None));
             assert!((1..=4).all(|id| j.is_begun(id) && !j.is_over(id)) && j.is_over(5) && !j.is_begun(5));
         }
