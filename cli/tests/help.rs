@@ -34,6 +34,7 @@ fn help_of_every_command() {
         &["job", "refund"],
         &["job", "status"],
         &["worker"],
+        &["explorer"],
         &["doctor"],
         &["completions"],
     ];
@@ -67,7 +68,9 @@ fn mistakes_in_arguments_end_with_2() {
         &["job", "post", "m", "i", "--max-price", "-1"],
         &["job", "post", "m", "i", "--max-price", "1", "--deadline", "soon"],
         &["job", "lease", "0"],
+        &["explorer", "--port", "70000"],
         &["worker"],
+        &["explorer"],
         &["worker", "m", "--poll", "0"],
         &["chain", "up", "--embedded", "--rpc", "http://127.0.0.1:1"],
     ] {

@@ -25,7 +25,7 @@ function status(...children) {
 function trouble(e) {
     const what = e instanceof Unreachable ? "Node unreachable" : e instanceof Refused ? "Node refused" : "This page failed";
     show($("trouble"), e && h("div", { class: "alert bad" },
-        h("strong", null, `${what}: `), clip(String(e.message ?? e), 400),
+        h("strong", null, `${what}: `), clip(String(e.message ?? e).replace(/\.$/, ""), 400), ".",
         last ? ` What is shown is of block ${count(last.latest.number)}.` : "", " It is tried again every few seconds."));
 }
 

@@ -49,10 +49,12 @@ function link(uri) {
     try {
         url = new URL(uri);
     } catch {
-        return text;
+        return h("span", { class: "free" }, text);
     }
     const safe = ["http:", "https:", "ipfs:"].includes(url.protocol) && !url.username && !url.password;
-    return safe ? h("a", { href: url.href, rel: "noopener noreferrer nofollow", target: "_blank" }, text) : text;
+    return safe
+        ? h("a", { class: "free", href: url.href, rel: "noopener noreferrer nofollow", target: "_blank" }, text)
+        : h("span", { class: "free" }, text);
 }
 
 export function summary(snapshot) {
@@ -299,7 +301,7 @@ function roof(n) {
 
 /** Fees and rewards an epoch, as bars; `width` in pixels, so that text keeps its size. */
 function chart(snapshot, epochs, chosen, width) {
-    const [height, left, bottom, top] = [220, 56, 26, 10];
+    const [height, left, bottom, top] = [220, 64, 26, 10];
     const all = [...epochs];
     const most = all.reduce((m, [, e]) => [e.fees, e.rewarded].reduce((a, b) => (b > a ? b : a), m), 0n);
     const ceiling = roof(most > 0n ? most : 1n);
