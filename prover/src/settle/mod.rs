@@ -8,8 +8,8 @@ mod prove;
 
 pub use halo2::CircuitError;
 pub use key::{
-    Optimize, SettlementOptions, SettlementProver, check_key, choose_row_bits, load_settlement, needed_power, row_gas,
-    setup_settlement,
+    Optimize, SettlementOptions, SettlementProver, check_key, choose_row_bits, least_row_bits, load_settlement,
+    needed_power, row_gas, setup_settlement,
 };
 pub use prove::{Settled, settle};
 
