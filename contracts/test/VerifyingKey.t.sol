@@ -187,6 +187,8 @@ contract VerifyingKeyTest is Base {
         refusedWord(key, at_, x + COORDINATES, at_, "x not reduced");
         refusedWord(key, at_ + 1, y + COORDINATES, at_ + 1, "y not reduced");
         refusedWord(key, at_ + 1, addmod(y, 1, COORDINATES), at_, "off the curve");
+        // Rows of zeros have the commitment (0, 0), which is a point.
+        if (x == 0 && y == 0) return;
         refusedWord(key, at_ + 1, 0, at_, "y = 0");
         // x = 0 would need y^2 = 3, which has no root.
         refusedWord(key, at_, 0, at_, "x = 0");
@@ -225,11 +227,11 @@ contract VerifyingKeyTest is Base {
         Vector[] memory all = vectors();
         bytes memory key = all[which % all.length].key;
         at_ %= key.length;
+        uint256 points = 16 + 3 * word(key, 9);
         key[at_] ^= bytes1(uint8(1 << (bit % 8)));
         (bool ok,) = address(verifier).call(abi.encodeCall(IAssayVerifier.register, (key)));
         // Only the flag, the digest of the program and the public tensors can change without notice.
         uint256 changed = at_ / 32;
-        uint256 points = 16 + 3 * word(key, 9);
         if (changed != 1 && changed != 2 && (changed < 16 || changed >= points)) check(!ok, "refused");
     }
 }

@@ -27,24 +27,32 @@ interface IEmissionController {
     error OnlyMarket();
     error EpochNotOver(uint256 epoch);
     error PublicBudget(uint256 epoch, uint256 left);
+    /// @notice The given workers are not all workers of the epoch in rising order.
     error BadOrder();
+    /// @notice Of the constructor: 0 token's minter, 1 token's cap, 2 market, 3 kappa, 4 length, 5 start, 6 decay.
+    error BadParameter(uint256 index);
 
     /// @notice Called by the market for each settlement; the market owes the burning of `fee`.
     function record(address worker, uint256 fee, uint256 units) external;
 
     /// @notice Mints the rewards of epochs that are over to `worker`; anybody may call. Burns what the market owes first.
-    /// Epochs without a reward, or already rewarded, add nothing.
+    /// Epochs without a reward, or already rewarded, add nothing. If the token's cap leaves less room than that, it mints what
+    /// there is room for, in the given order, and the rest stays claimable. Reverts with `EpochNotOver`.
     function claim(address worker, uint256[] calldata epochs) external returns (uint256 amount);
 
-    /// @notice What `claim` would mint for an epoch that is over; the present epoch's current estimate otherwise.
+    /// @notice What a worker is owed for an epoch that is over and has not been paid; the present epoch's current estimate
+    /// otherwise. `claim` mints it if the token's cap leaves room.
     function reward(uint256 epoch, address worker) external view returns (uint256);
 
-    /// @notice Mints from the public pool of the present epoch. Restricted: the timelock, so by vote.
+    /// @notice Mints from the public pool of the present epoch; what an epoch does not release is never minted. Restricted: the
+    /// timelock, so by vote. Reverts with `PublicBudget`, or with the token's error if its cap leaves no room.
     function releasePublic(address to, uint256 amount) external;
 
     function currentEpoch() external view returns (uint256);
     function budget(uint256 epoch) external view returns (uint256);
     function publicBudget(uint256 epoch) external view returns (uint256);
+    /// @notice Reward of an epoch that has been minted to a worker.
+    function paidOf(uint256 epoch, address worker) external view returns (uint256);
     function feesOf(uint256 epoch, address worker) external view returns (uint256);
     function stats(uint256 epoch) external view returns (Stats memory);
 

@@ -5,9 +5,10 @@ pragma solidity =0.8.37;
 /// @notice Append-only. An entry is one key of one model in one verifier contract. Its id is
 ///   keccak256(abi.encode(verifier, codeHash, settlementId, modelId, srsHash)),
 /// so nothing behind an id can change. An entry ends for good, never by replacement: the guardian tombstones it, or anybody
-/// stops its verifier by proving the impossible claim.
+/// stops its verifier by proving the impossible claim. Whoever adds an entry has to know that the verifier's code is that of an
+/// honest verifier: a proxy would be pinned with its code, not with what stands behind it.
 interface IVerifierRegistry {
-    /// @notice Two slots are all that paying for a proof reads.
+    /// @notice What `entry` returns.
     struct Entry {
         address verifier;
         /// Inferences in one proof.
@@ -47,21 +48,28 @@ interface IVerifierRegistry {
     error NoKey(address verifier, bytes32 settlementId);
     /// @notice The key's public tensors are not one input and one output, or their sizes are no multiple of the batch.
     error PublicTensors();
+    /// @notice Batch, work or model id is zero.
     error BadEntry();
+    /// @notice The verifier has been stopped for these powers of tau, or its code is not what it was.
+    error SetupEnded(address verifier, bytes32 srsHash);
+    /// @notice The key has no last tensor of one value in a range that holds 0 and 1.
+    error BadCanary();
     error CanaryExists();
     error NoCanary();
+    /// @notice The last public value is not 1, or the proof is not valid.
     error NotImpossible();
 
-    /// @notice Adds an entry. Restricted: the timelock.
+    /// @notice Adds an entry. Restricted: the curator. Keys with development powers of tau are refused, with
+    /// `IAssayVerifier.DevelopmentSrs`, on every chain but the local one (31337).
     function add(address verifier, bytes32 settlementId, bytes32 modelId, uint32 batch, uint64 workUnits)
         external
         returns (bytes32 verifierId);
 
-    /// @notice Ends an entry for good. Restricted: the guardian.
+    /// @notice Ends an entry for good; one that has ended stays as it is. Restricted: the guardian.
     function tombstone(bytes32 verifierId) external;
 
     /// @notice Names the canary of a verifier and of the powers of tau of `settlementId`: a key of the canary graph, which has
-    /// one public output that is always 0, in a range that also holds 1. Once for each pair. Restricted: the timelock.
+    /// one public output that is always 0, in a range that also holds 1. Once for each pair. Restricted: the curator.
     function setCanary(address verifier, bytes32 settlementId) external;
 
     /// @notice Stops a verifier with a proof that the canary's output is 1, made for the context
@@ -69,13 +77,17 @@ interface IVerifierRegistry {
     /// @param publicValues The canary's public values; the last one must be 1.
     function stop(address verifier, bytes32 srsHash, bytes calldata publicValues, bytes calldata proof) external;
 
-    /// @notice Whether proofs for this id may release rewards.
+    /// @notice The canary of a verifier and powers of tau (0: none), and whether they have been stopped.
+    function canaryOf(address verifier, bytes32 srsHash) external view returns (bytes32 settlementId, bool stopped);
+
+    /// @notice Whether proofs for this id may release rewards: it was added, has no tombstone, its verifier was not stopped for
+    /// its powers of tau, and the verifier's code is what it was. False for an unknown id.
     function isActive(bytes32 verifierId) external view returns (bool);
 
     /// @notice The entry; reverts with `UnknownVerifier` if there is none.
     function entry(bytes32 verifierId) external view returns (Entry memory);
 
-    /// @notice What paying for a proof needs, in one cheap call.
+    /// @notice What paying for a proof needs, in one cheap call. All zero for an unknown id.
     function terms(bytes32 verifierId)
         external
         view

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity =0.8.37;
+
+import { IAssayVerifier } from "../IAssayVerifier.sol";
+import { IVerifierRegistry } from "./IVerifierRegistry.sol";
+
+/// @title What the registry reads from a verifying key (format: `VerifyingKey`).
+/// @notice The verifier has validated the points and ranges of its keys. Here the hash and the lengths are checked again, so
+/// that a verifier that did not cannot lead to reads beyond the key.
+library SettlementKey {
+    uint256 private constant WORD_FLAGS = 1;
+    uint256 private constant WORD_ROW_BITS = 6;
+    uint256 private constant WORD_MODEL_BITS = 8;
+    uint256 private constant WORD_TENSORS = 9;
+    uint256 private constant WORD_TAU = 12;
+    uint256 private constant WORD_RANGES = 16;
+    uint256 private constant MAX_TENSORS = 64;
+    uint256 private constant MAX_HIGH_BITS = 10;
+    uint256 private constant MAX_VALUES = 1 << 24;
+    /// @dev Commitments of two words each: nine fixed and permutation columns before the rows of the model.
+    uint256 private constant COLUMN_WORDS = 18;
+    /// @dev The chain id of local development chains.
+    uint256 private constant LOCAL_CHAIN = 31_337;
+
+    /// @notice Copies a key out of the contract that stores it. Reverts with `NoKey` if the verifier does not have it, and with
+    /// `DevelopmentSrs` if anybody could forge its proofs and this is no local chain.
+    function load(address verifier, bytes32 settlementId) internal view returns (bytes memory key) {
+        if (verifier.code.length == 0) revert IVerifierRegistry.NoKey(verifier, settlementId);
+        address data = IAssayVerifier(verifier).keyOf(settlementId);
+        uint256 size = data.code.length;
+        if (size <= 32 * WORD_RANGES) revert IVerifierRegistry.NoKey(verifier, settlementId);
+        key = new bytes(size - 1);
+        assembly ("memory-safe") {
+            extcodecopy(data, add(key, 0x20), 1, sub(size, 1))
+        }
+        if (keccak256(key) != settlementId || !_wellFormed(key)) {
+            revert IVerifierRegistry.NoKey(verifier, settlementId);
+        }
+        if (_word(key, WORD_FLAGS) != 0 && block.chainid != LOCAL_CHAIN) revert IAssayVerifier.DevelopmentSrs();
+    }
+
+    /// @notice Keccak of [tau]_2.
+    function srsHash(bytes memory key) internal pure returns (bytes32 hash) {
+        assembly ("memory-safe") {
+            hash := keccak256(add(key, add(0x20, shl(5, WORD_TAU))), 0x80)
+        }
+    }
+
+    /// @notice Keccak of the commitments to the rows of the model.
+    function weightCommitment(bytes memory key) internal pure returns (bytes32 hash) {
+        uint256 start = 32 * (WORD_RANGES + 3 * tensors(key) + COLUMN_WORDS);
+        assembly ("memory-safe") {
+            hash := keccak256(add(add(key, 0x20), start), sub(mload(key), start))
+        }
+    }
+
+    /// @notice Number of public tensors.
+    function tensors(bytes memory key) internal pure returns (uint256) {
+        return _word(key, WORD_TENSORS);
+    }
+
+    /// @notice A public tensor: number of values (1 to 2^24), lowest and highest value.
+    function tensor(bytes memory key, uint256 index) internal pure returns (uint256 count, int256 low, int256 high) {
+        uint256 start = WORD_RANGES + 3 * index;
+        return (_word(key, start), int256(_word(key, start + 1)), int256(_word(key, start + 2)));
+    }
+
+    function _wellFormed(bytes memory key) private pure returns (bool) {
+        uint256 count = tensors(key);
+        if (_word(key, 0) != 1 || count > MAX_TENSORS) return false;
+        uint256 rowBits = _word(key, WORD_ROW_BITS);
+        uint256 modelBits = _word(key, WORD_MODEL_BITS);
+        if (modelBits < rowBits || modelBits - rowBits > MAX_HIGH_BITS) return false;
+        uint256 rowWords = 2 << (modelBits - rowBits);
+        if (key.length != 32 * (WORD_RANGES + 3 * count + COLUMN_WORDS + rowWords)) return false;
+        for (uint256 i = 0; i < count; i++) {
+            (uint256 values,,) = tensor(key, i);
+            if (values == 0 || values > MAX_VALUES) return false;
+        }
+        return true;
+    }
+
+    /// @dev Within the key: `load` has checked its length against everything that is read.
+    function _word(bytes memory key, uint256 index) private pure returns (uint256 value) {
+        assembly ("memory-safe") {
+            value := mload(add(add(key, 0x20), shl(5, index)))
+        }
+    }
+}

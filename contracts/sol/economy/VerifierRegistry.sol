@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity =0.8.37;
+
+import { AccessManaged } from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
+import { IAssayVerifier } from "../IAssayVerifier.sol";
+import { IVerifierRegistry } from "./IVerifierRegistry.sol";
+import { SettlementKey } from "./SettlementKey.sol";
+
+/// @title The append-only list of verifiers.
+/// @notice `terms` reads two slots of the entry and two of its setup (a verifier with the powers of tau of one ceremony), and
+/// compares the verifier's code hash. The comparison costs one slot more: whoever pays for a proof calls the verifier anyway, so
+/// its account is warm then. It makes the promise that nothing behind an id can change independent of what a chain does with
+/// self-destruction and delegated accounts.
+/// @dev A verifier is called with STATICCALL only (all its functions used here are views), so it cannot reenter to any effect.
+contract VerifierRegistry is IVerifierRegistry, AccessManaged {
+    using SettlementKey for bytes;
+
+    /// @dev A verifier and the powers of tau of some of its keys.
+    struct Setup {
+        address verifier;
+        bool stopped;
+        bytes32 codeHash;
+        bytes32 srsHash;
+        bytes32 canary;
+    }
+
+    struct Record {
+        uint32 setup;
+        uint32 batch;
+        uint32 inputValues;
+        uint32 outputValues;
+        uint64 workUnits;
+        uint40 addedAt;
+        bool tombstoned;
+        bytes32 settlementId;
+        bytes32 modelId;
+        bytes32 weightCommitment;
+    }
+
+    bytes32 private constant IMPOSSIBLE = "assay.impossible";
+
+    Setup[] private _setups;
+    /// @dev By verifier and hash of powers: the index in `_setups`, plus one.
+    mapping(address verifier => mapping(bytes32 srsHash => uint256)) private _setupAt;
+    mapping(bytes32 verifierId => Record) private _records;
+    bytes32[] private _ids;
+
+    /// @param manager Authority over `add` and `setCanary` (curator) and `tombstone` (guardian).
+    constructor(address manager) AccessManaged(manager) { }
+
+    /// @inheritdoc IVerifierRegistry
+    function add(address verifier, bytes32 settlementId, bytes32 modelId, uint32 batch, uint64 workUnits)
+        external
+        restricted
+        returns (bytes32 verifierId)
+    {
+        if (batch == 0 || workUnits == 0 || modelId == 0) revert BadEntry();
+        bytes memory key = SettlementKey.load(verifier, settlementId);
+        if (key.tensors() != 2) revert PublicTensors();
+        (uint256 inputs,,) = key.tensor(0);
+        (uint256 outputs,,) = key.tensor(1);
+        if (inputs % batch != 0 || outputs % batch != 0) revert PublicTensors();
+
+        bytes32 srsHash = key.srsHash();
+        verifierId = keccak256(abi.encode(verifier, verifier.codehash, settlementId, modelId, srsHash));
+        if (_records[verifierId].addedAt != 0) revert AlreadyAdded(verifierId);
+        _records[verifierId] = Record({
+            setup: uint32(_setupFor(verifier, srsHash)),
+            batch: batch,
+            // At most 2^24.
+            inputValues: uint32(inputs / batch),
+            outputValues: uint32(outputs / batch),
+            workUnits: workUnits,
+            addedAt: uint40(block.timestamp),
+            tombstoned: false,
+            settlementId: settlementId,
+            modelId: modelId,
+            weightCommitment: key.weightCommitment()
+        });
+        _ids.push(verifierId);
+        emit Added(verifierId, modelId, verifier, settlementId, workUnits);
+    }
+
+    /// @inheritdoc IVerifierRegistry
+    function tombstone(bytes32 verifierId) external restricted {
+        Record storage record = _known(verifierId);
+        if (record.tombstoned) return;
+        record.tombstoned = true;
+        emit Tombstoned(verifierId);
+    }
+
+    /// @inheritdoc IVerifierRegistry
+    function setCanary(address verifier, bytes32 settlementId) external restricted {
+        bytes memory key = SettlementKey.load(verifier, settlementId);
+        uint256 tensors = key.tensors();
+        if (tensors == 0) revert BadCanary();
+        (uint256 values, int256 low, int256 high) = key.tensor(tensors - 1);
+        if (values != 1 || low > 0 || high < 1) revert BadCanary();
+        bytes32 srsHash = key.srsHash();
+        Setup storage setup = _setups[_setupFor(verifier, srsHash)];
+        if (setup.canary != 0) revert CanaryExists();
+        setup.canary = settlementId;
+        emit CanarySet(verifier, srsHash, settlementId);
+    }
+
+    /// @inheritdoc IVerifierRegistry
+    function stop(address verifier, bytes32 srsHash, bytes calldata publicValues, bytes calldata proof) external {
+        uint256 place = _setupAt[verifier][srsHash];
+        if (place == 0) revert NoCanary();
+        Setup storage setup = _setups[place - 1];
+        bytes32 canary = setup.canary;
+        if (canary == 0) revert NoCanary();
+        if (setup.stopped) revert SetupEnded(verifier, srsHash);
+        uint256 length = publicValues.length;
+        if (length < 8 || bytes8(publicValues[length - 8:]) != bytes8(uint64(1))) revert NotImpossible();
+        bytes32 context = IAssayVerifier(verifier).contextFor(address(this), IMPOSSIBLE, address(this));
+        if (!IAssayVerifier(verifier).verify(canary, publicValues, context, proof)) revert NotImpossible();
+        setup.stopped = true;
+        emit Stopped(verifier, srsHash, msg.sender);
+    }
+
+    /// @inheritdoc IVerifierRegistry
+    function isActive(bytes32 verifierId) external view returns (bool) {
+        Record storage record = _records[verifierId];
+        return record.addedAt != 0 && !record.tombstoned && _runs(_setups[record.setup]);
+    }
+
+    /// @inheritdoc IVerifierRegistry
+    function terms(bytes32 verifierId)
+        external
+        view
+        returns (
+            bool active,
+            address verifier,
+            bytes32 settlementId,
+            uint32 batch,
+            uint32 inputValues,
+            uint32 outputValues,
+            uint64 workUnits
+        )
+    {
+        Record storage record = _records[verifierId];
+        if (record.addedAt == 0) return (false, address(0), 0, 0, 0, 0, 0);
+        Setup storage setup = _setups[record.setup];
+        active = !record.tombstoned && _runs(setup);
+        verifier = setup.verifier;
+        settlementId = record.settlementId;
+        batch = record.batch;
+        inputValues = record.inputValues;
+        outputValues = record.outputValues;
+        workUnits = record.workUnits;
+    }
+
+    /// @inheritdoc IVerifierRegistry
+    function entry(bytes32 verifierId) external view returns (Entry memory) {
+        Record storage record = _known(verifierId);
+        Setup storage setup = _setups[record.setup];
+        return Entry({
+            verifier: setup.verifier,
+            batch: record.batch,
+            inputValues: record.inputValues,
+            outputValues: record.outputValues,
+            settlementId: record.settlementId,
+            modelId: record.modelId,
+            srsHash: setup.srsHash,
+            codeHash: setup.codeHash,
+            weightCommitment: record.weightCommitment,
+            workUnits: record.workUnits,
+            addedAt: record.addedAt
+        });
+    }
+
+    /// @inheritdoc IVerifierRegistry
+    function canaryOf(address verifier, bytes32 srsHash) external view returns (bytes32 settlementId, bool stopped) {
+        uint256 place = _setupAt[verifier][srsHash];
+        if (place == 0) return (0, false);
+        return (_setups[place - 1].canary, _setups[place - 1].stopped);
+    }
+
+    /// @inheritdoc IVerifierRegistry
+    function count() external view returns (uint256) {
+        return _ids.length;
+    }
+
+    /// @inheritdoc IVerifierRegistry
+    function idAt(uint256 index) external view returns (bytes32) {
+        return _ids[index];
+    }
+
+    /// @dev The index of a setup that has not ended; a new one if there is none.
+    function _setupFor(address verifier, bytes32 srsHash) private returns (uint256 index) {
+        uint256 place = _setupAt[verifier][srsHash];
+        if (place == 0) {
+            index = _setups.length;
+            _setupAt[verifier][srsHash] = index + 1;
+            _setups.push(Setup(verifier, false, verifier.codehash, srsHash, 0));
+        } else {
+            index = place - 1;
+            if (!_runs(_setups[index])) revert SetupEnded(verifier, srsHash);
+        }
+    }
+
+    function _runs(Setup storage setup) private view returns (bool) {
+        return !setup.stopped && setup.verifier.codehash == setup.codeHash;
+    }
+
+    function _known(bytes32 verifierId) private view returns (Record storage record) {
+        record = _records[verifierId];
+        if (record.addedAt == 0) revert UnknownVerifier(verifierId);
+    }
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity =0.8.37;
+
+import { AssayToken } from "../../sol/economy/AssayToken.sol";
+import { EmissionController } from "../../sol/economy/EmissionController.sol";
+import { IEmissionController } from "../../sol/economy/IEmissionController.sol";
+import { EconomyBase } from "./Cheats.sol";
+import { EmissionBase } from "./EmissionBase.sol";
+import { MockMarket } from "./MockMarket.sol";
+
+/// @dev Everything that anybody may do, in any order, and the vote's release. Holds all tokens that pay fees.
+contract EmissionHandler is EconomyBase {
+    uint256 public constant WORKERS = 4;
+
+    AssayToken private immutable token;
+    EmissionController private immutable emission;
+    MockMarket private immutable market;
+    address private immutable timelock;
+
+    /// @dev Fees paid and tokens burned by their holder.
+    uint256 public fees;
+    uint256 public burned;
+
+    constructor(AssayToken token_, EmissionController emission_, MockMarket market_, address timelock_) {
+        (token, emission, market, timelock) = (token_, emission_, market_, timelock_);
+        token.approve(address(market), type(uint256).max);
+    }
+
+    function worker(uint256 i) public pure returns (address) {
+        return address(uint160(0x3040 + (i % WORKERS)));
+    }
+
+    function settle(uint256 who, uint256 fee, uint64 units) external {
+        uint256 most = token.balanceOf(address(this)) / 10;
+        fee = bound(fee, 0, fee % 3 == 0 ? most : most / 1e6);
+        fees += fee;
+        market.settle(worker(who), fee, units);
+    }
+
+    function wait(uint256 time) external {
+        skip(bound(time, 1, 5 days));
+    }
+
+    function burnFees() external {
+        market.burnFees();
+    }
+
+    function burn(uint256 amount) external {
+        amount = bound(amount, 0, token.balanceOf(address(this)) / 100);
+        burned += amount;
+        token.burn(amount);
+    }
+
+    function claim(uint256 who, uint256 epoch) external {
+        uint256 current = emission.currentEpoch();
+        if (current > 0) emission.claim(worker(who), list(epoch % current));
+    }
+
+    function claimAllTwice(uint256 who) external {
+        uint256 current = emission.currentEpoch();
+        uint256[] memory epochs = new uint256[](2 * current);
+        for (uint256 i = 0; i < epochs.length; i++) {
+            epochs[i] = i % (current == 0 ? 1 : current);
+        }
+        emission.claim(worker(who), epochs);
+    }
+
+    function claimEarly(uint256 who, uint256 later) external {
+        uint256 epoch = emission.currentEpoch() + (later % 3);
+        bytes memory call_ = abi.encodeCall(emission.claim, (worker(who), list(epoch)));
+        fails(address(this), address(emission), call_, IEmissionController.EpochNotOver.selector, "early");
+    }
+
+    /// @dev The timelock asks for anything; what is refused is refused for a reason.
+    function release(uint256 amount) external {
+        uint256 epoch = emission.currentEpoch();
+        uint256 left = emission.publicBudget(epoch) - emission.stats(epoch).released;
+        uint256 room = token.cap() - token.totalSupply();
+        amount = bound(amount, 0, 2 * left);
+        cheats.prank(timelock);
+        (bool ok,) = address(emission).call(abi.encodeCall(emission.releasePublic, (address(this), amount)));
+        check(ok == (amount <= left && amount <= room), "released");
+    }
+}
+
+contract EmissionInvariantsTest is EmissionBase {
+    EmissionHandler private handler;
+
+    function setUp() external {
+        Config memory config = defaults();
+        // Tight, so that budgets and the cap bind.
+        config.cap = config.genesisAmount;
+        config.schedule.decay = 0.7e18;
+        start(config);
+        handler = new EmissionHandler(token, emission, market, address(system.timelock));
+        require(token.transfer(address(handler), config.genesisAmount));
+    }
+
+    function targetContracts() external view returns (address[] memory targets) {
+        targets = new address[](1);
+        targets[0] = address(handler);
+    }
+
+    /// @dev I2.
+    function invariantBounds() external view {
+        check(token.totalSupply() <= token.cap(), "I2: supply");
+        uint256 minted;
+        uint256 released;
+        uint256 budget = type(uint256).max;
+        for (uint256 epoch = 0; epoch <= emission.currentEpoch(); epoch++) {
+            boundsHold(epoch);
+            check(emission.budget(epoch) <= budget, "budgets rise");
+            budget = emission.budget(epoch);
+            minted += emission.stats(epoch).minted;
+            released += emission.stats(epoch).released;
+        }
+        uint256 feesBurned = handler.fees() - market.unburned();
+        check(minted * 10_000 <= feesBurned * emission.kappaBps(), "I2: minted before the fees were burned");
+        uint256 supply = defaults().genesisAmount + minted + released - feesBurned - handler.burned();
+        check(token.totalSupply() == supply, "minted by another way");
+        check(token.balanceOf(address(market)) == market.unburned(), "what the market owes is there");
+    }
+
+    function invariantStatistics() external view {
+        for (uint256 epoch = 0; epoch <= emission.currentEpoch(); epoch++) {
+            IEmissionController.Stats memory stats = emission.stats(epoch);
+            (uint256 fees, uint256 squares, uint256 largest, uint256 workers, uint256 paid) = (0, 0, 0, 0, 0);
+            for (uint256 i = 0; i < handler.WORKERS(); i++) {
+                uint256 own = emission.feesOf(epoch, handler.worker(i));
+                fees += own;
+                squares += own * own;
+                if (own > largest) largest = own;
+                if (own > 0) workers++;
+                paid += emission.paidOf(epoch, handler.worker(i));
+            }
+            check(fees == stats.fees && squares == stats.sumOfSquares, "fees, squares");
+            check(largest == stats.largest && workers == stats.workers && paid == stats.minted, "workers, minted");
+        }
+    }
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity =0.8.37;
+
+import { VerifierRegistry } from "../../sol/economy/VerifierRegistry.sol";
+import { Deployed } from "./Deployed.sol";
+import { MockVerifier } from "./MockVerifier.sol";
+
+/// @dev A deployed system, and keys in the format of `VerifyingKey` whose points mean nothing.
+abstract contract RegistryBase is Deployed {
+    struct Tensor {
+        uint256 count;
+        int256 low;
+        int256 high;
+    }
+
+    System internal system;
+    VerifierRegistry internal registry;
+    address internal curator;
+    address internal guardian;
+
+    function start() internal {
+        Config memory config = defaults();
+        // As the timelock: without a delay of its own.
+        system = deploy(config);
+        registry = system.verifiers;
+        curator = address(system.timelock);
+        guardian = config.guardian;
+    }
+
+    /// @param tau Makes the powers of tau.
+    /// @param seed Makes everything else.
+    function keyWith(Tensor[] memory tensors, uint256 tau, uint256 seed) internal pure returns (bytes memory key) {
+        uint256 commitments = 16 + 3 * tensors.length;
+        // Two rows of the model.
+        key = new bytes(32 * (commitments + 18 + 4));
+        uint256[10] memory head = [uint256(1), 0, seed, 12, 0, 11, 10, 11, 11, tensors.length];
+        for (uint256 i = 0; i < 10; i++) {
+            setWord(key, i, head[i]);
+        }
+        for (uint256 i = 10; i < key.length / 32; i++) {
+            setWord(key, i, uint256(keccak256(abi.encode(i >= 12 && i < 16 ? tau : seed, i))));
+        }
+        for (uint256 i = 0; i < tensors.length; i++) {
+            setWord(key, 16 + 3 * i, tensors[i].count);
+            setWord(key, 17 + 3 * i, uint256(tensors[i].low));
+            setWord(key, 18 + 3 * i, uint256(tensors[i].high));
+        }
+    }
+
+    function modelKey(uint256 inputs, uint256 outputs, uint256 tau, uint256 seed) internal pure returns (bytes memory) {
+        Tensor[] memory tensors = new Tensor[](2);
+        tensors[0] = Tensor(inputs, -128, 127);
+        tensors[1] = Tensor(outputs, -1000, 1000);
+        return keyWith(tensors, tau, seed);
+    }
+
+    function canaryKey(uint256 tau) internal pure returns (bytes memory) {
+        Tensor[] memory tensors = new Tensor[](1);
+        tensors[0] = Tensor(1, 0, 1);
+        return keyWith(tensors, tau, 999);
+    }
+
+    function srsOf(bytes memory key) internal pure returns (bytes32) {
+        return keccak256(abi.encode(word(key, 12), word(key, 13), word(key, 14), word(key, 15)));
+    }
+
+    function slice(bytes memory data, uint256 from, uint256 to) internal pure returns (bytes memory part) {
+        part = new bytes(to - from);
+        for (uint256 i = 0; i < part.length; i++) {
+            part[i] = data[from + i];
+        }
+    }
+
+    function add(address verifier, bytes32 settlementId, bytes32 modelId, uint32 batch) internal returns (bytes32) {
+        cheats.prank(curator);
+        return registry.add(verifier, settlementId, modelId, batch, 1_000_000);
+    }
+
+    function addCall(address verifier, bytes32 settlementId, uint32 batch) internal view returns (bytes memory) {
+        return abi.encodeCall(registry.add, (verifier, settlementId, "model", batch, 1_000_000));
+    }
+
+    /// @dev A statement that the canary's output is 1, which the verifier will accept.
+    function forge_(MockVerifier verifier, bytes32 canary) internal returns (bytes memory values, bytes memory proof) {
+        values = abi.encodePacked(uint64(1));
+        proof = "forged";
+        verifier.accept(canary, values, impossible(verifier), proof);
+    }
+
+    function impossible(MockVerifier verifier) internal view returns (bytes32) {
+        return verifier.contextFor(address(registry), "assay.impossible", address(registry));
+    }
+}
