@@ -25,7 +25,7 @@ use assay_verifier::{
         self,
         argument::SettledArgument,
         descriptor::{Descriptor, MAX_MODEL_ROW_BITS, MAX_ROW_BITS},
-        key::{SettlementKey, inference_digest, registration_descriptor, registration_digest, shape},
+        key::{SettlementKey, inference_digest, registration_descriptor, shape},
     },
 };
 

@@ -28,7 +28,7 @@ use assay_verifier::{
     Fr, G1Affine, G2Affine,
     channel::{Channel, Check, ProtocolError},
     core::Kind,
-    curve::Reader,
+    curve::{Reader, g1_to_bytes},
     keccak::{KeccakTranscript, digest_to_fr, keccak256},
     native::public_sum,
     opening::{combine_rows, verify as verify_opening},
@@ -98,7 +98,7 @@ pub struct Lab {
 /// Blinding factors of the model rows, by their documented derivation.
 pub fn model_blinds(secret: &[u8; 32], srs: &Srs, stack: &[i32], row_bits: usize) -> Vec<Fr> {
     let size = 1 << row_bits;
-    let plain = Cpu::default().commit_rows(&srs.g1_powers[..size], stack, size);
+    let plain = commit_rows(&srs.g1_powers[..size], stack, size);
     let bytes: Vec<u8> = plain.iter().flat_map(g1_to_bytes).collect();
     let seed = keccak256(&[b"assay/blind/v2", secret, &srs.hash, &keccak256(&[&bytes])]);
     let half = |row: usize, tag: u8| digest_to_fr(&keccak256(&[&seed, &(row as u64).to_be_bytes(), &[tag]]));
