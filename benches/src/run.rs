@@ -1,8 +1,8 @@
 //! One network, from ONNX file to verified proof, with a time for every step.
 
-use crate::settlement::settlement;
+use crate::settlement::{settlement, vector};
 use assay_circuits::{
-    Program,
+    Program, Tensor,
     model::Model,
     onnx::{CompileOptions, compile, load},
 };
@@ -78,15 +78,43 @@ pub(crate) fn timed<T>(f: impl FnOnce() -> T) -> (T, f64) {
     (out, start.elapsed().as_secs_f64())
 }
 
-/// Compiles, sets up, proves `repeats` times (reporting medians) and verifies the network `name` of a folder; with `settle`, also
-/// settles it and submits the proof on the embedded EVM.
-pub fn network(folder: &Path, name: &str, batch: usize, repeats: usize, settle: bool) -> Result<Value, Failure> {
+/// A network that is compiled, and its inputs.
+struct Loaded {
+    model: Model,
+    compile_seconds: f64,
+    inputs: Vec<Vec<Tensor>>,
+    /// Input values that were clamped.
+    saturated: usize,
+}
+
+fn prepare(folder: &Path, name: &str, batch: usize) -> Result<Loaded, Failure> {
     let (file, images, calibration) = source(folder, name)?;
     let float = load(file)?;
     let samples: Vec<_> = calibration.into_iter().map(|s| vec![s]).collect();
     let (model, compile_seconds) =
         timed(|| compile(&float, &CompileOptions::default(), Some(&samples), &mut |_, _, _| {}));
     let model: Model = model?;
+    let mut saturated = 0;
+    let mut inputs = Vec::with_capacity(batch);
+    // Fewer images than the batch has slots are proven again.
+    for image in images.iter().cycle().take(batch) {
+        let (quantized, clamped) = model.quantize_all(std::slice::from_ref(image))?;
+        saturated += clamped;
+        inputs.push(quantized);
+    }
+    Ok(Loaded { model, compile_seconds, inputs, saturated })
+}
+
+/// A golden vector of a network: see [`vector`].
+pub fn golden(folder: &Path, name: &str, batch: usize) -> Result<Value, Failure> {
+    let loaded = prepare(folder, name, batch)?;
+    vector(&loaded.model, &loaded.inputs)
+}
+
+/// Compiles, sets up, proves `repeats` times (reporting medians) and verifies the network `name` of a folder; with `settle`, also
+/// settles it and submits the proof on the embedded EVM.
+pub fn network(folder: &Path, name: &str, batch: usize, repeats: usize, settle: bool) -> Result<Value, Failure> {
+    let Loaded { model, compile_seconds, inputs, saturated } = prepare(folder, name, batch)?;
     let (srs, srs_seconds) = timed(|| {
         let program = Program::inference(&model.graph, batch, Default::default())?;
         let power = assay_prover::setup::choose_row_bits(&program);
@@ -99,14 +127,6 @@ pub fn network(folder: &Path, name: &str, batch: usize, repeats: usize, settle: 
     let key: ProvingKey = key?;
     let (checked, key_check_seconds) = timed(|| core::check_registration(&key.verifying));
     checked?;
-    let mut saturated = 0;
-    let mut inputs = Vec::with_capacity(batch);
-    // Fewer images than the batch has slots are proven again.
-    for image in images.iter().cycle().take(batch) {
-        let (quantized, clamped) = model.quantize_all(std::slice::from_ref(image))?;
-        saturated += clamped;
-        inputs.push(quantized);
-    }
     let (mut prove_seconds, mut verify_seconds, mut stage_seconds) = (vec![], vec![], BTreeMap::new());
     let mut proof_bytes = 0;
     for _ in 0..repeats.max(1) {

@@ -7,14 +7,44 @@ use assay_prover::{
     Recorder, Stage,
     device::Cpu,
     settle::{Optimize, SettlementOptions, check_key, choose_row_bits, needed_power, settle, setup_settlement},
-    srs::Srs,
+    srs::{DEVELOPMENT_SEED, Srs},
 };
-use assay_verifier::settle::key::{Context, SettledProof};
+use assay_verifier::{
+    core::hex,
+    settle::key::{Context, SettledProof},
+};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// What settling adds to the core.
 const ADDED: [&str; 3] = [Stage::Circuit.name(), Stage::Halo2.name(), Stage::Opening.name()];
+
+/// A settled proof of `inputs` for the contract's tests: key, public values, context and proof in hexadecimal. It is bound to
+/// chain 31337, consumer 0x1111.., job 0x2222.. and recipient 0x3333...
+pub fn vector(model: &Model, inputs: &[Vec<Tensor>]) -> Result<Value, Failure> {
+    let program = Program::inference(&model.graph, inputs.len(), Default::default())?;
+    let registration = Program::registration(&model.graph)?;
+    let options = SettlementOptions {
+        visibility: Default::default(),
+        batch: u32::try_from(inputs.len())?,
+        row_bits: None,
+        optimize: Optimize::Gas,
+        secret: [1; 32],
+    };
+    let row_bits = choose_row_bits(&program, &registration, options.optimize);
+    let srs = Srs::development(needed_power(&program, &registration, row_bits)?, DEVELOPMENT_SEED)?;
+    let prover = setup_settlement(&Cpu::default(), model, &srs, &options, &Recorder::default())?;
+    let context = Context { chain_id: 31337, consumer: [0x11; 20], job: [0x22; 32], recipient: [0x33; 20] };
+    let proof = settle(&Cpu::default(), &prover, inputs, context, &Recorder::default())?.proof;
+    prover.key.verify(&proof)?;
+    let field = |bytes: &[u8]| format!("0x{}", hex(bytes));
+    Ok(json!({
+        "key": field(&prover.key.descriptor.to_bytes()),
+        "publicValues": field(&proof.public),
+        "context": field(&proof.context.digest()),
+        "proof": field(&proof.argument),
+    }))
+}
 
 /// Settles `inputs` `repeats` times (reporting medians), checks each proof natively, and submits one on the embedded EVM.
 pub fn settlement(model: &Model, inputs: &[Vec<Tensor>], repeats: usize, optimize: Optimize) -> Result<Value, Failure> {
@@ -22,7 +52,7 @@ pub fn settlement(model: &Model, inputs: &[Vec<Tensor>], repeats: usize, optimiz
     let program = Program::inference(&model.graph, batch, Default::default())?;
     let registration = Program::registration(&model.graph)?;
     let row_bits = choose_row_bits(&program, &registration, optimize);
-    let srs = Srs::development(needed_power(&program, &registration, row_bits)?, 1)?;
+    let srs = Srs::development(needed_power(&program, &registration, row_bits)?, DEVELOPMENT_SEED)?;
     let device = Cpu::default();
     let options = SettlementOptions {
         visibility: Default::default(),

@@ -1,3 +1,5 @@
+//! `e2e --vectors DIR NAME[:BATCH] ...` writes golden vectors for the contract's tests instead.
+//!
 //! `e2e [--models DIR] [--out FILE] [--plot FILE] [--repeats N] [--core-only] [NAME[:BATCH] ...]`
 //!
 //! Without names: digits_cnn, mlp, lenet and cnn264k. resnet18 must be generated first (benches/models/README.md).
@@ -21,6 +23,7 @@ struct Arguments {
     repeats: usize,
     one: bool,
     core_only: bool,
+    vectors: Option<PathBuf>,
     names: Vec<String>,
 }
 
@@ -33,6 +36,7 @@ fn arguments() -> Result<Arguments, String> {
         repeats: 5,
         one: false,
         core_only: false,
+        vectors: None,
         names: vec![],
     };
     let mut args = std::env::args().skip(1);
@@ -44,6 +48,7 @@ fn arguments() -> Result<Arguments, String> {
             "--plot" => a.plot = value()?.into(),
             "--repeats" => a.repeats = value()?.parse().map_err(|_| "--repeats needs a number".to_owned())?,
             "--one" => a.one = true,
+            "--vectors" => a.vectors = Some(value()?.into()),
             "--core-only" => a.core_only = true,
             flag if flag.starts_with('-') => return Err(format!("unknown option {flag}")),
             _ => a.names.push(arg),
@@ -62,6 +67,17 @@ fn go() -> Result<(), run::Failure> {
         let name = a.names.first().ok_or("no name")?;
         let (name, batch) = name.split_once(':').unwrap_or((name, "1"));
         println!("{}", run::network(&a.models, name, batch.parse()?, a.repeats, !a.core_only)?);
+        return Ok(());
+    }
+    if let Some(folder) = &a.vectors {
+        std::fs::create_dir_all(folder)?;
+        for name in &a.names {
+            let (network, batch) = name.split_once(':').unwrap_or((name, "1"));
+            let vector = run::golden(&a.models, network, batch.parse()?)?;
+            let file = folder.join(format!("{}.json", name.replace(':', "_batch")));
+            std::fs::write(&file, format!("{}\n", serde_json::to_string_pretty(&vector)?))?;
+            eprintln!("wrote {}", file.display());
+        }
         return Ok(());
     }
     let mut lines = Vec::new();
