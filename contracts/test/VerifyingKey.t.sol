@@ -232,6 +232,8 @@ contract VerifyingKeyTest is Base {
         (bool ok,) = address(verifier).call(abi.encodeCall(IAssayVerifier.register, (key)));
         // Only the flag, the digest of the program and the public tensors can change without notice.
         uint256 changed = at_ / 32;
+        // And the length of the witness, as long as that of the model is the larger one.
+        if (changed == 7 && word(key, 7) <= word(key, 8)) return;
         if (changed != 1 && changed != 2 && (changed < 16 || changed >= points)) check(!ok, "refused");
     }
 }

@@ -68,7 +68,8 @@ interface IJobMarket {
     );
     event Leased(uint256 indexed jobId, address indexed payout, uint128 price, uint40 until);
     event LeaseLost(uint256 indexed jobId, address indexed payout, uint128 burned, uint128 toRescuer);
-    /// @notice `output` are the proven output values, 8 bytes each, big-endian two's complement.
+    /// @notice `toWorker` is all that was credited to `payout`: his part of the price, his bond, and what others lost.
+    /// `output` are the proven output values, 8 bytes each, big-endian two's complement.
     event Fulfilled(uint256 indexed jobId, address indexed payout, uint128 price, uint128 toWorker, bytes output);
     event Refunded(uint256 indexed jobId, address indexed requester, uint256 amount);
     event Withdrawn(address indexed account, uint256 amount);
@@ -92,6 +93,9 @@ interface IJobMarket {
     error InvalidProof();
     /// @notice The token moved another amount than it was asked to.
     error OddToken();
+    /// @notice Nobody could withdraw from this account: it is zero or the market itself.
+    error BadPayout();
+    error TooHigh(uint256 highest);
 
     /// @notice Posts a job and takes `maxPrice` and the work fee from the caller. With an `input` it must match the
     /// commitment, and workers can read it from the event; without one the requester sends salt and input to workers himself.
@@ -130,6 +134,12 @@ interface IJobMarket {
 
     /// @notice What a lease or a fulfilment now would lock or pay.
     function currentPrice(uint256 jobId) external view returns (uint128);
+
+    /// @notice What a job for this verifier would pay now on top of `maxPrice`.
+    function workFee(bytes32 verifierId) external view returns (uint128);
+
+    /// @notice For jobs posted now: the treasury's part of prices in 1/10000, and the fee for 10^9 multiply-adds.
+    function rates() external view returns (uint16 protocolBps, uint256 feePerBillionUnits);
 
     function job(uint256 jobId) external view returns (Job memory);
     function jobs() external view returns (uint256);

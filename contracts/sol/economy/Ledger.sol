@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity =0.8.37;
+
+import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import { SafeERC20 } from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import { ReentrancyGuardTransient } from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import { IJobMarket } from "./IJobMarket.sol";
+import { IModelRegistry } from "./IModelRegistry.sol";
+
+/// @notice What the market needs of the token beyond ERC-20: its holder can destroy it.
+interface IBurnable {
+    function burn(uint256 amount) external;
+}
+
+/// @title What the market owes, and to whom.
+/// @notice Everything is pulled: jobs only add to accounts here, so nobody's receiving address can stop a settlement. At all
+/// times the market's balance is escrow and bonds of jobs + `claimable` + `royalties` + `unburned` (tokens that somebody sends
+/// here unasked come on top and stay). Amounts are in the token's smallest unit, in 96 bits: the token's supply must stay
+/// below 2^96.
+abstract contract Ledger is IJobMarket, ReentrancyGuardTransient {
+    using SafeERC20 for IERC20;
+
+    /// @dev One slot that every settlement writes. The number of jobs keeps it from ever being zero, which is what makes
+    /// writing it cheap; for the same reason the treasury's share is here and not with the other accounts.
+    struct Pot {
+        uint96 unburned;
+        uint96 treasury;
+        uint64 jobs;
+    }
+
+    struct Royalties {
+        uint128 owner;
+        uint128 data;
+    }
+
+    IERC20 public immutable token;
+    IModelRegistry public immutable models;
+    /// @notice Gets the protocol's share of prices.
+    address public immutable treasury;
+
+    Pot internal _pot;
+    mapping(address account => uint256) private _claimable;
+    mapping(bytes32 offerId => Royalties) private _royalties;
+
+    constructor(IERC20 token_, IModelRegistry models_, address treasury_) {
+        token = token_;
+        models = models_;
+        treasury = treasury_;
+        _requirePayable(treasury_);
+    }
+
+    /// @inheritdoc IJobMarket
+    /// @dev Never pausable. Does nothing if nothing is owed. Raises `OddToken`.
+    function withdraw(address account) external nonReentrant returns (uint256 amount) {
+        amount = claimable(account);
+        if (amount == 0) return 0;
+        _claimable[account] = 0;
+        if (account == treasury) _pot.treasury = 0;
+        emit Withdrawn(account, amount);
+        uint256 before = token.balanceOf(address(this));
+        token.safeTransfer(account, amount);
+        _requireMoved(before - amount);
+    }
+
+    /// @inheritdoc IJobMarket
+    /// @dev Never pausable. Does nothing if nothing is owed.
+    function collectRoyalties(bytes32 offerId) external nonReentrant {
+        Royalties memory sums = _royalties[offerId];
+        if (sums.owner == 0 && sums.data == 0) return;
+        delete _royalties[offerId];
+        IModelRegistry.Offer memory offer = models.get(offerId);
+        _credit(offer.owner, sums.owner);
+        _credit(offer.dataRecipient, sums.data);
+    }
+
+    /// @inheritdoc IJobMarket
+    /// @dev Never pausable. Does nothing if there is nothing to burn. Raises `OddToken`.
+    function burnFees() external nonReentrant returns (uint256 amount) {
+        amount = _pot.unburned;
+        if (amount == 0) return 0;
+        _pot.unburned = 0;
+        emit FeesBurned(amount);
+        uint256 before = token.balanceOf(address(this));
+        IBurnable(address(token)).burn(amount);
+        _requireMoved(before - amount);
+    }
+
+    /// @inheritdoc IJobMarket
+    function claimable(address account) public view returns (uint256 amount) {
+        amount = _claimable[account];
+        if (account == treasury) amount += _pot.treasury;
+    }
+
+    /// @inheritdoc IJobMarket
+    function royalties(bytes32 offerId) external view returns (uint128 owner, uint128 data) {
+        Royalties storage sums = _royalties[offerId];
+        return (sums.owner, sums.data);
+    }
+
+    /// @inheritdoc IJobMarket
+    function unburned() external view returns (uint256) {
+        return _pot.unburned;
+    }
+
+    /// @dev Takes exactly `amount` from the caller. The last thing that its callers do.
+    function _take(uint256 amount) internal {
+        uint256 before = token.balanceOf(address(this));
+        token.safeTransferFrom(msg.sender, address(this), amount);
+        _requireMoved(before + amount);
+    }
+
+    function _credit(address account, uint256 amount) internal {
+        if (amount != 0) _claimable[account] += amount;
+    }
+
+    function _creditRoyalties(bytes32 offerId, uint256 owner, uint256 data) internal {
+        if (owner == 0 && data == 0) return;
+        Royalties memory sums = _royalties[offerId];
+        // Both fit: they are parts of prices below 2^96, of at most 2^32 jobs in a call.
+        sums.owner += uint128(owner);
+        sums.data += uint128(data);
+        _royalties[offerId] = sums;
+    }
+
+    /// @dev Accounts that the token cannot be sent to, or that would pay the market itself, would hold what they get forever.
+    function _requirePayable(address account) internal view {
+        if (account == address(0) || account == address(this)) revert BadPayout();
+    }
+
+    function _requireMoved(uint256 expected) private view {
+        if (token.balanceOf(address(this)) != expected) revert OddToken();
+    }
+}
