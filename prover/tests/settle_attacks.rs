@@ -264,6 +264,9 @@ fn with_inputs(side: &Side, made: &Made, change: impl Fn(&mut [Fr])) -> SettledA
     side.conclude(&made.committed, &filled, |point, gamma, _| side.combined(&made.committed, point, gamma))
 }
 
+/// What is done to the public inputs.
+type Change = (&'static str, fn(&mut [Fr]));
+
 fn evaluate(h: &[Fr], low: &[Fr]) -> Fr {
     h.iter().zip(eq_table(low)).map(|(h, e)| *h * e).sum()
 }
@@ -281,14 +284,14 @@ fn challenges_that_are_others() {
         let (h, _) = side.combined(&c.made.committed, &i[instance::POINT..], i[instance::GAMMA]);
         i[instance::VALUE] = evaluate(&h, &i[i.len() - side.row_bits()..]);
     };
-    let changes: [(&str, &dyn Fn(&mut [Fr])); 7] = [
-        ("gamma and zeta swapped", &|i| i.swap(instance::GAMMA, instance::ZETA)),
-        ("gamma zero: no mask, no model", &|i| i[instance::GAMMA] = Fr::ZERO),
-        ("gamma negated: its square is the same", &|i| i[instance::GAMMA] = -i[instance::GAMMA]),
-        ("another coordinate", &|i| *i.last_mut().unwrap() += Fr::ONE),
-        ("coordinates in another order", &|i| i[instance::POINT..].reverse()),
-        ("a coordinate that selects a row", &|i| i[instance::POINT] = Fr::ONE),
-        ("zeta zero: only the first public value counts", &|i| i[instance::ZETA] = Fr::ZERO),
+    let changes: [Change; 7] = [
+        ("gamma and zeta swapped", |i| i.swap(instance::GAMMA, instance::ZETA)),
+        ("gamma zero: no mask, no model", |i| i[instance::GAMMA] = Fr::ZERO),
+        ("gamma negated: its square is the same", |i| i[instance::GAMMA] = -i[instance::GAMMA]),
+        ("another coordinate", |i| *i.last_mut().unwrap() += Fr::ONE),
+        ("coordinates in another order", |i| i[instance::POINT..].reverse()),
+        ("a coordinate that selects a row", |i| i[instance::POINT] = Fr::ONE),
+        ("zeta zero: only the first public value counts", |i| i[instance::ZETA] = Fr::ZERO),
     ];
     for (what, change) in changes {
         let public = |i: &mut [Fr]| {
