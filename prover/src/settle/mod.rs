@@ -1,6 +1,7 @@
 //! Settling: a hiding run of the protocol, its verifier in a circuit, and the opening of the masked row
 //! (docs/protocol.md#settlement).
 
+pub mod canary;
 mod convert;
 pub mod halo2;
 mod key;

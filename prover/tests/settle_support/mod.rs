@@ -40,7 +40,6 @@ use assay_verifier::{
         descriptor::Descriptor,
         key::{Context, registration_descriptor},
         layout::Rows,
-        point,
         tape::instance,
     },
     transcript::Transcript as Sponge,
