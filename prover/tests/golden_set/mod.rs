@@ -50,7 +50,9 @@ pub fn cases() -> Vec<Case> {
         let model = model(graph, 5);
         let inputs = inputs(&model, batch, 9);
         let program = Program::inference(&model.graph, batch, visibility).unwrap();
-        let row_bits = row_bits.unwrap_or_else(|| choose_row_bits(&program, Default::default()));
+        let row_bits = row_bits.unwrap_or_else(|| {
+            choose_row_bits(&program, &Program::registration(&model.graph).unwrap(), Default::default())
+        });
         Case { name, model, inputs, visibility, row_bits }
     };
     let (toy, toy_inputs) = toy_model();
