@@ -60,8 +60,14 @@ pub(crate) enum Command {
     Verify(cmd::verify::VerifyArgs),
     /// Compile, set up, prove and verify in one go
     Run(cmd::run::RunArgs),
-    /// Deploy the verifier contract, register models, check proofs on chain
+    /// Start a chain with the whole market on it; deploy the verifier contract, register keys, check proofs on chain
     Chain(cmd::chain::ChainCommand),
+    /// Put a model on the market
+    Model(cmd::model::ModelCommand),
+    /// Post jobs, work on them, and get paid
+    Job(cmd::job::JobCommand),
+    /// Watch the market and work on its jobs until stopped
+    Worker(cmd::worker::WorkerArgs),
     /// Predict size, time and memory of a proof
     Estimate(cmd::estimate::EstimateArgs),
     /// Make, import or check powers of tau

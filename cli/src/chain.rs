@@ -135,14 +135,6 @@ impl Local {
         let (registered, submitted) = submitted?;
         Ok(OnChain { deployed: self.deployed, registered, submitted, seconds })
     }
-
-    /// Whether the contract accepts other public values with the same proof.
-    pub(crate) fn accepts(&mut self, prepared: &Prepared, public: &[u8], settled: &Settled) -> Outcome<bool> {
-        let key = prepared.prover.key.descriptor.to_bytes();
-        let id = self.verifier.register(&mut self.chain, &key)?.model_id;
-        let proof = &settled.proof;
-        Ok(self.verifier.verify(&mut self.chain, id, public, proof.context.digest(), &proof.argument)?)
-    }
 }
 
 /// Says what the contract did.

@@ -8,6 +8,7 @@ mod cache;
 mod chain;
 mod cmd;
 mod cost;
+mod economy;
 mod error;
 mod files;
 mod flow;
@@ -16,6 +17,7 @@ mod output;
 mod progress;
 mod settlement;
 mod srs;
+mod worker;
 
 use crate::{
     args::{Cli, Command},
@@ -118,6 +120,9 @@ fn run(app: &App, command: Command) -> Outcome<()> {
         Command::Verify(a) => cmd::verify::run(app, &a),
         Command::Run(a) => cmd::run::run(app, &a),
         Command::Chain(a) => cmd::chain::run(app, &a),
+        Command::Model(a) => cmd::model::run(app, &a),
+        Command::Job(a) => cmd::job::run(app, &a),
+        Command::Worker(a) => cmd::worker::run(app, &a),
         Command::Estimate(a) => cmd::estimate::run(app, &a),
         Command::Srs(a) => cmd::srs::run(app, &a),
         Command::Show(a) => cmd::show::run(app, &a),

@@ -150,10 +150,21 @@ pub(crate) fn prove(
     context: Context,
 ) -> Outcome<Settled> {
     let tensors = flow::quantize(app, model, samples)?;
+    prove_tensors(app, model, prover, &tensors, context)
+}
+
+/// As [`prove`], from integers.
+pub(crate) fn prove_tensors(
+    app: &App,
+    model: &Model,
+    prover: &SettlementProver,
+    tensors: &[Vec<Tensor>],
+    context: Context,
+) -> Outcome<Settled> {
     let progress = Progress::start(&app.output, "settle", 2.5);
     let watch = |stage: Stage| progress.stage(stage.name(), if stage == Stage::Halo2 { 2.0 } else { 0.05 });
     let recorder = Recorder::new(Some(&watch));
-    let settled = settle(&Cpu::default(), prover, &tensors, context, &recorder);
+    let settled = settle(&Cpu::default(), prover, tensors, context, &recorder);
     let stages = recorder.seconds();
     drop(progress);
     let settled = settled?;
@@ -167,7 +178,7 @@ pub(crate) fn prove(
     let total = |part: Vec<&(Stage, f64)>| part.iter().map(|(_, t)| t).sum::<f64>();
     Ok(Settled {
         bytes: settled.proof.to_bytes(),
-        outputs: by_sample(&model.outputs, &settled.outputs, samples.len())?,
+        outputs: by_sample(&model.outputs, &settled.outputs, tensors.len())?,
         proof: settled.proof,
         prove_seconds: total(before),
         settle_seconds: total(after),

@@ -40,4 +40,13 @@ fn demo_as_json() {
     assert!(v["report"]["top1"].as_f64().is_some_and(|x| x >= 0.99), "{v}");
     assert!(v["report"]["max_error"].as_f64().is_some_and(|x| x <= 0.01), "{v}");
     assert_eq!(v["report"]["generated"], false);
+    // The market: the worker is paid, the copied proof is not.
+    assert_eq!((v["theft_rejected"].as_bool(), v["accepted"].as_bool()), (Some(true), Some(true)));
+    assert_eq!((v["job_id"].as_u64(), &v["job_answer"]), (Some(1), &v["predictions"][0]));
+    let number = |name: &str| v[name].as_f64().unwrap_or_else(|| panic!("{name}: {v}"));
+    let gained = number("worker_balance_after") - number("worker_balance_before");
+    assert!((gained - number("payout") - number("reward")).abs() < 1e-9, "{v}");
+    assert!((number("payout") - 3.0 * 2.0 * 0.93).abs() < 1e-9, "{v}");
+    assert!((number("fees_burned") - 3.0 * number("work_fee")).abs() < 1e-12 && number("work_fee") > 0.0, "{v}");
+    assert!((number("reward") - number("fees_burned") / 2.0).abs() < 1e-12, "{v}");
 }

@@ -22,6 +22,18 @@ fn help_of_every_command() {
         &["srs", "import"],
         &["srs", "verify"],
         &["show"],
+        &["chain"],
+        &["chain", "up"],
+        &["model", "register"],
+        &["job"],
+        &["job", "post"],
+        &["job", "lease"],
+        &["job", "prove"],
+        &["job", "fulfil"],
+        &["job", "claim"],
+        &["job", "refund"],
+        &["job", "status"],
+        &["worker"],
         &["doctor"],
         &["completions"],
     ];
@@ -52,6 +64,12 @@ fn mistakes_in_arguments_end_with_2() {
         &["srs", "new", "--power", "40", "-o", "x"],
         &["setup", "m", "-o", "x", "--row-bits", "29"],
         &["prove", "m", "i", "-o", "x", "--key", "k", "--public-inputs"],
+        &["job", "post", "m", "i", "--max-price", "-1"],
+        &["job", "post", "m", "i", "--max-price", "1", "--deadline", "soon"],
+        &["job", "lease", "0"],
+        &["worker"],
+        &["worker", "m", "--poll", "0"],
+        &["chain", "up", "--embedded", "--rpc", "http://127.0.0.1:1"],
     ] {
         let ran = s.assay(args);
         assert_eq!(ran.code, 2, "{args:?}: {ran:#?}");

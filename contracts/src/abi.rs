@@ -1,5 +1,6 @@
 //! The interface of the contract: calls, events, errors, and what revert data says.
 
+use crate::economy::{self, abi::EconomyError};
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_sol_types::{SolInterface, SolValue};
 use std::fmt;
@@ -57,6 +58,8 @@ pub fn context(chain_id: u64, consumer: Address, job: B256, recipient: Address) 
 pub enum Revert {
     /// An error that the contract declares.
     Contract(Box<ContractError>),
+    /// An error that the contracts of the economy declare.
+    Economy(Box<EconomyError>),
     /// `Error(string)`: `require` or `revert` with a text. Control characters are replaced and the text is cut to
     /// [`MAX_TEXT`] characters: whoever wrote the contract chose it.
     Message(String),
@@ -93,6 +96,9 @@ impl Revert {
         if let Ok(e) = ContractError::abi_decode_validate(data) {
             return Self::Contract(Box::new(e));
         }
+        if let Ok(e) = EconomyError::abi_decode_validate(data) {
+            return Self::Economy(Box::new(e));
+        }
         match data.split_first_chunk::<4>() {
             Some((&ERROR, rest)) => {
                 if let Ok(text) = String::abi_decode_validate(rest) {
@@ -114,6 +120,7 @@ impl fmt::Display for Revert {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Contract(e) => contract_error(e, f),
+            Self::Economy(e) => economy::sentence(e, f),
             Self::Message(text) => write!(f, "\"{text}\""),
             Self::Panic(code) => write!(f, "Panic({code:#x}): {}", panic_meaning(*code)),
             Self::Unknown(data) if data.len() <= SHOWN => write!(f, "unknown error {data}"),

@@ -1,5 +1,4 @@
-//! A local `anvil` node for tests: the pinned one of `contracts/node_modules`, on a free port, stopped when it is
-//! dropped.
+//! A local `anvil` node: the pinned one of `contracts/node_modules` or another, stopped when it is dropped.
 
 use crate::{Error, Rpc, RpcOptions, Signer};
 use std::{
@@ -29,10 +28,18 @@ pub struct Anvil {
 
 impl Drop for Anvil {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // The guard ends the node when its standard input ends, and itself then.
+        drop(self.child.stdin.take());
         let _ = self.child.wait();
     }
 }
+
+/// Runs a command and ends it when standard input does: whatever becomes of this process, the node does not outlive it.
+const GUARD: &str = "exec 3<&0
+\"$@\" </dev/null 3<&- &
+node=$!
+(cat <&3 >/dev/null; kill \"$node\"; sleep 2; kill -9 \"$node\") >/dev/null 2>&1 &
+wait \"$node\"";
 
 impl Anvil {
     /// Starts a node of chain 31337 under the rules of Osaka, which mines every transaction at once. The toolchain is
@@ -52,7 +59,6 @@ impl Anvil {
     /// In words, for a test to fail with.
     pub fn start_with(arguments: &[&str]) -> Result<Self, String> {
         let folder = Path::new(CONTRACTS);
-        let run = folder.join("run");
         // Installed apart, so that the time it takes to start is bounded.
         let install = Command::new(folder.join("install"))
             .stdin(Stdio::null())
@@ -62,14 +68,25 @@ impl Anvil {
             let text = String::from_utf8_lossy(&install.stderr);
             return Err(format!("the contract toolchain cannot be installed ({}):\n{text}", install.status));
         }
-        let mut child = Command::new(&run)
-            .args(["anvil", "--port", "0", "--hardfork", "osaka", "--threads", "1"])
+        Self::launch(&folder.join("run"), &[&["anvil", "--port", "0"], arguments].concat())
+    }
+
+    /// Starts a program that is `anvil` or ends with becoming it. It stops when this is dropped, or this process ends.
+    ///
+    /// # Errors
+    ///
+    /// In words.
+    pub fn launch(program: &Path, arguments: &[&str]) -> Result<Self, String> {
+        let mut child = Command::new("sh")
+            .args(["-c", GUARD, "sh"])
+            .arg(program)
             .args(arguments)
-            .stdin(Stdio::null())
+            .args(["--hardfork", "osaka", "--threads", "1"])
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .map_err(|e| format!("{}: {e}", run.display()))?;
+            .map_err(|e| format!("{}: {e}", program.display()))?;
         let stdout = child.stdout.take();
         let stderr = child.stderr.take();
         let mut this = Self { child, url: String::new() };
@@ -90,13 +107,27 @@ impl Anvil {
                 Ok(this)
             }
             Err(e) => {
-                let _ = this.child.kill();
+                let dead = matches!(e, mpsc::RecvTimeoutError::Disconnected);
+                drop(this);
                 let mut text = String::new();
-                if let Some(mut stderr) = stderr {
-                    let _ = stderr.read_to_string(&mut text);
+                if let Some(stderr) = stderr {
+                    let _ = stderr.take(2_000).read_to_string(&mut text);
                 }
-                Err(format!("anvil does not start within {} s ({e}): {text}", PATIENCE.as_secs()))
+                let text = crate::abi::printable(text.trim());
+                Err(if dead {
+                    format!("anvil ended at once: {text}")
+                } else {
+                    format!("anvil does not start within {} s: {text}", PATIENCE.as_secs())
+                })
             }
+        }
+    }
+
+    /// Waits until the node ends by itself.
+    pub fn wait(&mut self) {
+        // Not `wait`: that would end standard input, and with it the node.
+        while matches!(self.child.try_wait(), Ok(None)) {
+            thread::sleep(Duration::from_millis(200));
         }
     }
 

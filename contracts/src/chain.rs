@@ -69,6 +69,53 @@ impl Receipt {
     }
 }
 
+/// A block, as far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Its number.
+    pub number: u64,
+    /// Its time, in seconds since 1970.
+    pub timestamp: u64,
+}
+
+/// Which events are asked for: those of one contract in a range of blocks, both ends included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter {
+    /// The contract.
+    pub address: Address,
+    /// The first block.
+    pub from: u64,
+    /// The last block.
+    pub to: u64,
+    /// What each topic must be; the first is the event's signature. None is anything.
+    pub topics: Vec<Option<B256>>,
+}
+
+impl Filter {
+    /// Whether a log is among those asked for, the blocks aside.
+    pub fn matches(&self, log: &Log) -> bool {
+        let topics = log.data.topics();
+        let fits = |(i, wanted): (usize, &Option<B256>)| wanted.is_none_or(|w| topics.get(i) == Some(&w));
+        log.address == self.address && self.topics.iter().enumerate().all(fits)
+    }
+}
+
+/// An event and where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The block.
+    pub block: u64,
+    /// The transaction.
+    pub transaction: B256,
+    /// Its position among all events of the block.
+    pub index: u64,
+    /// What was written.
+    pub log: Log,
+}
+
+/// Most events of one question.
+pub const MAX_EVENTS: usize = 1 << 17;
+
 /// Where contracts run. Every method blocks until it has its answer.
 pub trait Chain {
     /// EIP-155 chain identity.
@@ -123,6 +170,20 @@ pub trait Chain {
     ///
     /// What went wrong on the way.
     fn nonce(&mut self, account: Address) -> Result<u64, Error>;
+
+    /// The newest block.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong on the way.
+    fn head(&mut self) -> Result<Head, Error>;
+
+    /// Events in the order of the chain. A range that is too much for a node is asked for in parts.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooManyEvents`] for more than [`MAX_EVENTS`], or what went wrong on the way.
+    fn events(&mut self, filter: &Filter) -> Result<Vec<Event>, Error>;
 }
 
 /// Most gas a transaction may ask for since EIP-7825.

@@ -3,9 +3,9 @@
 use crate::{
     Error,
     abi::Revert,
-    chain::{Call, Chain, Receipt, TRANSACTION_GAS},
+    chain::{Call, Chain, Event, Filter, Head, MAX_EVENTS, Receipt, TRANSACTION_GAS},
 };
-use alloy_primitives::{Address, B256, Bytes, TxKind, U256, address, keccak256};
+use alloy_primitives::{Address, B256, Bytes, Log, TxKind, U256, address, keccak256};
 use revm::{
     Context, Database, DatabaseCommit, ExecuteEvm, MainBuilder, MainContext,
     bytecode::Bytecode,
@@ -35,6 +35,9 @@ pub struct Embedded {
     db: InMemoryDB,
     sender: Address,
     block: u64,
+    /// Time of the last block.
+    now: u64,
+    events: Vec<Event>,
 }
 
 impl Default for Embedded {
@@ -47,11 +50,28 @@ impl Embedded {
     /// The account transactions come from unless another is set: the first one of development tools.
     pub const ACCOUNT: Address = address!("f39Fd6e51aad88F6F4ce6aB8827279cffFb92266");
 
-    /// A chain with nothing on it but a funded [`ACCOUNT`](Self::ACCOUNT).
+    /// The accounts that have funds: the first ones of development tools.
+    pub const ACCOUNTS: [Address; 6] = [
+        Self::ACCOUNT,
+        address!("70997970C51812dc3A010C7d01b50e0d17dc79C8"),
+        address!("3C44CdDdB6a900fa2b585dd299e03d12FA4293BC"),
+        address!("90F79bf6EB2c4f870365E785982E1f101E93b906"),
+        address!("15d34AAf54267DB7D7c367839AAf71A00a2C6A65"),
+        address!("9965507D1a55bcC2695C58ba16FB37d819B0A4dc"),
+    ];
+
+    /// A chain with nothing on it but the funded [`ACCOUNTS`](Self::ACCOUNTS).
     pub fn new() -> Self {
         let mut db = InMemoryDB::default();
-        db.insert_account_info(Self::ACCOUNT, AccountInfo::from_balance(U256::from(FUNDS)));
-        Self { db, sender: Self::ACCOUNT, block: 0 }
+        for account in Self::ACCOUNTS {
+            db.insert_account_info(account, AccountInfo::from_balance(U256::from(FUNDS)));
+        }
+        Self { db, sender: Self::ACCOUNT, block: 0, now: GENESIS, events: Vec::new() }
+    }
+
+    /// Lets time pass: the next block comes this many seconds later than it would.
+    pub fn advance(&mut self, seconds: u64) {
+        self.now = self.now.saturating_add(seconds);
     }
 
     /// Sends what follows from another account. Gas is free, so it needs no funds.
@@ -77,7 +97,7 @@ impl Embedded {
         let number = self.block + 1;
         let block = BlockEnv {
             number: U256::from(number),
-            timestamp: U256::from(GENESIS + BLOCK_SECONDS * number),
+            timestamp: U256::from(self.now + BLOCK_SECONDS),
             gas_limit: BLOCK_GAS,
             ..BlockEnv::default()
         };
@@ -145,14 +165,17 @@ impl Chain for Embedded {
         }
         self.db.commit(state);
         self.block += 1;
+        self.now += BLOCK_SECONDS;
         let logs = if revert.is_none() { result.logs().to_vec() } else { Vec::new() };
-        Ok(Receipt {
-            hash: keccak256(self.block.to_be_bytes()),
-            gas_used: result.tx_gas_used(),
-            created: result.created_address(),
-            logs,
-            revert,
-        })
+        let hash = keccak256(self.block.to_be_bytes());
+        let event = |(index, log): (usize, &Log)| Event {
+            block: self.block,
+            transaction: hash,
+            index: index as u64,
+            log: log.clone(),
+        };
+        self.events.extend(logs.iter().enumerate().map(event));
+        Ok(Receipt { hash, gas_used: result.tx_gas_used(), created: result.created_address(), logs, revert })
     }
 
     fn call(&mut self, call: &Call) -> Result<Bytes, Error> {
@@ -183,5 +206,19 @@ impl Chain for Embedded {
 
     fn nonce(&mut self, account: Address) -> Result<u64, Error> {
         Ok(self.account(account).nonce)
+    }
+
+    fn head(&mut self) -> Result<Head, Error> {
+        Ok(Head { number: self.block, timestamp: self.now })
+    }
+
+    fn events(&mut self, filter: &Filter) -> Result<Vec<Event>, Error> {
+        let range = filter.from..=filter.to;
+        let found: Vec<Event> =
+            self.events.iter().filter(|e| range.contains(&e.block) && filter.matches(&e.log)).cloned().collect();
+        if found.len() > MAX_EVENTS {
+            return Err(Error::TooManyEvents { place: PLACE.to_owned(), limit: MAX_EVENTS });
+        }
+        Ok(found)
     }
 }

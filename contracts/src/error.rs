@@ -1,6 +1,9 @@
 //! Failures: what is wrong, where, and what to do about it.
 
-use crate::abi::{ContractError, Revert};
+use crate::{
+    abi::{ContractError, Revert},
+    economy::abi::EconomyError,
+};
 use alloy_primitives::{Address, B256, U256};
 use std::path::PathBuf;
 
@@ -209,6 +212,55 @@ pub enum Error {
         /// What it did.
         what: String,
     },
+    /// Another contract than a deployment says.
+    #[error(
+        "the contract at {address} on {place} is not the {name} of this version; the deployment file is of another \
+         version or another chain"
+    )]
+    OtherCode {
+        /// The contract that should be there.
+        name: &'static str,
+        /// The address.
+        address: Address,
+        /// The chain.
+        place: String,
+    },
+    /// A contract of the economy does not answer as its interface says.
+    #[error("{name} at {address} on {place} does not behave as declared: {what}; check the deployment file")]
+    NotAsDeclared {
+        /// The contract that should be there.
+        name: &'static str,
+        /// The address.
+        address: Address,
+        /// The chain.
+        place: String,
+        /// What it did.
+        what: String,
+    },
+    /// A deployment file of another form.
+    #[error("not a deployment file: {0}; `assay chain up` writes one")]
+    DeploymentFile(String),
+    /// A deployment on another chain.
+    #[error("the deployment is on chain {expected}, and {place} is chain {found}; use a node of chain {expected}")]
+    DeploymentChain {
+        /// Where it was looked for.
+        place: String,
+        /// Its chain.
+        expected: u64,
+        /// The chain there.
+        found: u64,
+    },
+    /// The account sent something else during a deployment.
+    #[error(
+        "account {account} on {place} sent other transactions during the deployment, so its contracts do not find each \
+         other; deploy again, with an account that does nothing else"
+    )]
+    NonceMoved {
+        /// Who deploys.
+        account: Address,
+        /// The chain.
+        place: String,
+    },
     /// No model under an identity.
     #[error("the contract at {address} on {place} has no model {model}; register its key first")]
     UnknownModel {
@@ -225,6 +277,14 @@ pub enum Error {
         /// Its length.
         bytes: usize,
         /// The longest.
+        limit: usize,
+    },
+    /// More events than are read at once.
+    #[error("{place} has more than {limit} events in the blocks asked for; ask for fewer blocks")]
+    TooManyEvents {
+        /// The chain.
+        place: String,
+        /// The limit.
         limit: usize,
     },
     /// Insecure powers of tau on a chain where something is at stake.
@@ -252,6 +312,34 @@ impl Error {
                 Some(e)
             }
             _ => None,
+        }
+    }
+
+    /// The error of a contract of the economy behind a call or transaction that reverted, if it is one they declare.
+    pub fn economy(&self) -> Option<&EconomyError> {
+        match self {
+            Self::Reverted { revert: Revert::Economy(e), .. } | Self::Failed { revert: Revert::Economy(e), .. } => {
+                Some(e)
+            }
+            _ => None,
+        }
+    }
+
+    /// Why a call or transaction reverted, if it did.
+    pub fn revert(&self) -> Option<&Revert> {
+        match self {
+            Self::Reverted { revert, .. } | Self::Failed { revert, .. } => Some(revert),
+            _ => None,
+        }
+    }
+
+    /// Whether the same may work a moment later, because of the network or a node and not of what was asked.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Timeout { .. } | Self::BadAnswer { .. } | Self::FeeTooHigh { .. } => true,
+            Self::Status { status, .. } => matches!(status, 408 | 429 | 500..=599),
+            Self::Refused { .. } | Self::Pending { .. } | Self::Unsure { .. } => true,
+            _ => false,
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod anvil;
 pub mod artifact;
 mod chain;
 mod client;
+pub mod economy;
 mod embedded;
 mod error;
 #[cfg(feature = "rpc")]
@@ -24,7 +25,10 @@ mod signer;
 
 pub use abi::{Revert, context};
 pub use alloy_primitives::{Address, B256, Bytes, Log, U256};
-pub use chain::{Call, Chain, Receipt, calldata_floor, calldata_gas, guard_development, is_local};
+pub use alloy_sol_types as sol_types;
+pub use chain::{
+    Call, Chain, Event, Filter, Head, MAX_EVENTS, Receipt, calldata_floor, calldata_gas, guard_development, is_local,
+};
 pub use client::{Measured, Registered, Sent, Submitted, Verifier, is_development};
 pub use embedded::Embedded;
 pub use error::Error;

@@ -21,6 +21,8 @@ pub(crate) struct ChainCommand {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    /// Start a local node and deploy the whole market on it, with tokens for the first accounts
+    Up(Box<super::up::Up>),
     /// Deploy the verifier contract
     Deploy(Deploy),
     /// Store a settlement key with the contract, once for each model and batch size
@@ -79,6 +81,7 @@ struct Gas {
 
 pub(crate) fn run(app: &App, args: &ChainCommand) -> Outcome<()> {
     match &args.action {
+        Action::Up(a) => super::up::run(app, a),
         Action::Deploy(a) => deploy(app, a),
         Action::Register(a) => register(app, a),
         Action::Verify(a) => verify(app, a),

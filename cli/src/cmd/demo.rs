@@ -1,10 +1,11 @@
-//! `assay demo`: real test images, a real network, a proof, and a forgery that fails.
+//! `assay demo`: real test images, a real network, a proof, a forgery that fails, and a market that pays.
 
 use crate::{
     App,
     args::{KeyArgs, QuantArgs, SettleArgs, ShapeArgs},
     art,
-    chain::{self, Local},
+    chain::merge,
+    economy::story::Story,
     error::{Failure, Outcome},
     flow, input,
     output::{bytes, count, peak_memory_bytes, seconds},
@@ -107,24 +108,30 @@ pub(crate) fn run(app: &App, args: &DemoArgs) -> Outcome<()> {
     };
     o.say(format!("forgery one answer changed in the proof: rejected ({rejected})"));
     o.say("");
-    let mut local = Local::deploy()?;
-    let settlement =
-        settlement::prepare(app, &model, inputs.len(), &ShapeArgs::default(), None, &SettleArgs::default())?;
-    let settled = settlement::prove(app, &model, &settlement.prover, &inputs, local.context([0; 32]))?;
+    // The market splits public values into jobs, so here the images are public; weights stay hidden.
+    let shape = ShapeArgs { public_inputs: true, ..ShapeArgs::default() };
+    let settlement = settlement::prepare(app, &model, inputs.len(), &shape, None, &SettleArgs::default())?;
+    let tensors = flow::quantize(app, &model, &inputs)?;
+    let mut story = Story::begin(&model, &settlement, &tensors)?;
+    let settled = settlement::prove_tensors(app, &model, &settlement.prover, &tensors, story.context())?;
     let mut other = settled.proof.public.clone();
     if let Some(v) = other.last_mut() {
         *v ^= 1;
     }
-    if local.accepts(&settlement, &other, &settled)? {
+    if story.accepts(&other, &settled)? {
         return Err(Failure::new("internal error: the contract accepted a forged answer"));
     }
-    let on_chain = local.submit(&settlement, &settled)?;
+    let told = story.end(&settled)?;
+    let answer = flow::argmax(&told.answer(&model)?);
     settlement::say(app, &settlement, &settled);
-    chain::say(app, &on_chain);
     o.say("forgery one answer changed in the calldata: rejected by the contract");
+    told.say(app, answer);
     o.say("");
     o.say("What this is not: the powers of tau are DEVELOPMENT ones, whose secret is public: real settlements use a");
-    o.say("ceremony's. The core proof above is NOT hiding; the settled one hides images and weights. See the README.");
+    o.say(
+        "ceremony's. The core proof above is NOT hiding; the settled one hides the weights, and could hide the images.",
+    );
+    o.say("The market is a development system on a chain of its own, gone when this ends. See the README.");
 
     let mut result = flow::proven_json(&model, &prepared, &proven)?;
     result["compile_seconds"] = json!(compile_seconds);
@@ -133,7 +140,8 @@ pub(crate) fn run(app: &App, args: &DemoArgs) -> Outcome<()> {
     result["labels"] = json!(truth);
     result["forgery_rejected"] = json!(true);
     result["report"] = flow::report_json(&model);
-    chain::settled_json(&mut result, &settlement, &settled, &on_chain);
+    merge(&mut result, settlement::json(&settlement, &settled));
+    merge(&mut result, told.json(answer));
     o.result(result);
     Ok(())
 }

@@ -11,6 +11,8 @@ use std::{
 pub(crate) struct Sandbox {
     pub(crate) dir: PathBuf,
     cache: PathBuf,
+    /// Private key of the account that sends.
+    pub(crate) key: Option<&'static str>,
 }
 
 /// What a run left behind.
@@ -28,7 +30,7 @@ impl Sandbox {
         let dir = tmp.join(format!("{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(&dir).unwrap();
-        Self { dir, cache: tmp.join("cache") }
+        Self { dir, cache: tmp.join("cache"), key: None }
     }
 
     /// The same with an empty cache.
@@ -54,17 +56,26 @@ impl Sandbox {
         std::fs::read(self.path(name)).unwrap()
     }
 
-    /// Runs `assay` in the folder. Whatever happens, it must not show a panic, and must end with code 0, 1 or 2.
-    pub(crate) fn assay(&self, args: &[&str]) -> Ran {
-        let out = Command::new(env!("CARGO_BIN_EXE_assay"))
+    /// `assay` with arguments, in the folder.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_assay"));
+        command
             .args(args)
             .current_dir(&self.dir)
             .env("ASSAY_CACHE", &self.cache)
             .env("RUST_BACKTRACE", "1")
             .env_remove("NO_COLOR")
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
+            .env_remove("ASSAY_PRIVATE_KEY")
+            .stdin(Stdio::null());
+        if let Some(key) = self.key {
+            command.env("ASSAY_PRIVATE_KEY", key);
+        }
+        command
+    }
+
+    /// Runs `assay` in the folder. Whatever happens, it must not show a panic, and must end with code 0, 1 or 2.
+    pub(crate) fn assay(&self, args: &[&str]) -> Ran {
+        let out = self.command(args).output().unwrap();
         let clean = |b: Vec<u8>| String::from_utf8(b).unwrap().replace(&self.dir.display().to_string(), "[DIR]");
         let ran = Ran { code: out.status.code().unwrap_or(-1), stdout: clean(out.stdout), stderr: clean(out.stderr) };
         for text in [&ran.stdout, &ran.stderr] {
@@ -160,4 +171,43 @@ pub(crate) fn npy(shape: &str, values: &[f32]) -> Vec<u8> {
     out.extend(header.as_bytes());
     values.iter().for_each(|v| out.extend(v.to_le_bytes()));
     out
+}
+
+/// Private keys of the first accounts of development chains: public knowledge.
+pub(crate) const KEYS: [&str; 4] = [
+    "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80",
+    "59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d",
+    "5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a",
+    "7c852118294e51e653712a81e05800f419141751be58f605c371e15141b007a6",
+];
+
+/// A node with the whole market on it, and a sandbox whose account may do everything there, with a compiled `model`.
+pub(crate) struct MarketOf {
+    pub(crate) s: Sandbox,
+    pub(crate) node: assay_contracts::anvil::Anvil,
+}
+
+impl MarketOf {
+    pub(crate) fn new(name: &str) -> Self {
+        let node = assay_contracts::anvil::Anvil::start().unwrap_or_else(|e| panic!("{e}"));
+        let mut s = Sandbox::new(name);
+        s.key = Some(KEYS[0]);
+        let fixed = ["--weight-bits", "8", "--activation-bits", "8"];
+        s.ok(&[&["compile", &mlp(), "--calibrate", &digits(), "-o", "model"], &fixed[..]].concat());
+        let v = s.json(&["chain", "up", "--rpc", node.url()]);
+        assert_eq!((v["development"].as_bool(), v["chain_id"].as_u64()), (Some(true), Some(31337)));
+        Self { s, node }
+    }
+
+    /// Runs with the node's address; the last JSON line.
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
+        self.s.json(&[args, &["--rpc", self.node.url()]].concat())
+    }
+
+    /// A client of the node, and where the contracts are.
+    pub(crate) fn client(&self) -> (assay_contracts::Rpc, assay_contracts::economy::Deployment) {
+        let text = String::from_utf8(self.s.read("assay-deployment.json")).unwrap();
+        let at = assay_contracts::economy::Deployment::from_json(&text).unwrap();
+        (self.node.connect().unwrap(), at)
+    }
 }

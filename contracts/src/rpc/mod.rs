@@ -1,13 +1,14 @@
 //! A JSON-RPC node.
 
 mod endpoint;
+mod events;
 mod http;
 mod wire;
 
 use crate::{
     Error, Signer,
     abi::{Revert, printable},
-    chain::{Call, Chain, Receipt, TRANSACTION_GAS},
+    chain::{Call, Chain, Event, Filter, Head, Receipt, TRANSACTION_GAS},
 };
 use alloy_consensus::{SignableTransaction, TxEip1559, TxLegacy, transaction::RlpEcdsaEncodableTx};
 use alloy_json_rpc::{ErrorPayload, RpcError, RpcRecv, RpcSend};
@@ -21,7 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::runtime::{Builder, Handle, Runtime};
-use wire::{FeeHistory, NodeReceipt, Request};
+use wire::{FeeHistory, NodeBlock, NodeReceipt, Request};
 
 /// How a node is talked to.
 #[derive(Clone)]
@@ -405,5 +406,15 @@ impl Chain for Rpc {
     fn nonce(&mut self, account: Address) -> Result<u64, Error> {
         let nonce: U256 = self.ask("eth_getTransactionCount", (account, "latest"))?;
         u64::try_from(nonce).map_err(|_| self.bad("its transaction count is out of all proportion"))
+    }
+
+    fn head(&mut self) -> Result<Head, Error> {
+        let block: NodeBlock = self.ask("eth_getBlockByNumber", ("latest", false))?;
+        let small = |n: U256| u64::try_from(n).map_err(|_| self.bad("its newest block is out of all proportion"));
+        Ok(Head { number: small(block.number)?, timestamp: small(block.timestamp)? })
+    }
+
+    fn events(&mut self, filter: &Filter) -> Result<Vec<Event>, Error> {
+        events::events(self, filter)
     }
 }

@@ -50,3 +50,33 @@ impl From<NodeLog> for Log {
         Self { address: log.address, data: LogData::new_unchecked(log.topics, log.data) }
     }
 }
+
+/// A block.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct NodeBlock {
+    pub(super) number: U256,
+    pub(super) timestamp: U256,
+}
+
+/// Which events are asked for.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LogsRequest {
+    pub(super) address: Address,
+    pub(super) from_block: U256,
+    pub(super) to_block: U256,
+    pub(super) topics: Vec<Option<B256>>,
+}
+
+/// An event with its place.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct NodeEvent {
+    pub(super) block_number: U256,
+    pub(super) transaction_hash: B256,
+    pub(super) log_index: U256,
+    #[serde(default)]
+    pub(super) removed: bool,
+    #[serde(flatten)]
+    pub(super) log: NodeLog,
+}

@@ -1,0 +1,184 @@
+//! Where the contracts of a system are, as a file that others can use and check.
+
+use super::{
+    Emission, Market, Models, Registry, Token,
+    abi::{AssayGovernor, AssayToken, EmissionController, JobMarket, ModelRegistry, VerifierRegistry},
+    artifacts::Name,
+    contract::Contract,
+    parameters::Parameters,
+};
+use crate::{Error, Verifier, chain::Chain};
+use alloy_primitives::Address;
+use serde::{Deserialize, Serialize};
+
+/// The format's name.
+pub(super) const FORMAT: &str = "assay.deployment.v1";
+/// The usual file name.
+pub const FILE: &str = "assay-deployment.json";
+/// Longest file, in bytes.
+pub const MAX_BYTES: usize = 1 << 16;
+
+/// The addresses of the contracts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct Addresses {
+    pub verifier: Address,
+    pub manager: Address,
+    pub registry: Address,
+    pub models: Address,
+    pub token: Address,
+    pub emission: Address,
+    pub market: Address,
+    pub timelock: Address,
+    pub governor: Address,
+}
+
+impl Addresses {
+    /// Each contract with its address, in the order of creation.
+    pub fn all(&self) -> [(Name, Address); 9] {
+        [
+            (Name::AssayVerifier, self.verifier),
+            (Name::AccessManager, self.manager),
+            (Name::VerifierRegistry, self.registry),
+            (Name::ModelRegistry, self.models),
+            (Name::AssayToken, self.token),
+            (Name::EmissionController, self.emission),
+            (Name::JobMarket, self.market),
+            (Name::TimelockController, self.timelock),
+            (Name::AssayGovernor, self.governor),
+        ]
+    }
+}
+
+/// A deployed system.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Deployment {
+    /// [`FORMAT`].
+    pub format: String,
+    /// EIP-155 id of the chain.
+    pub chain_id: u64,
+    /// The last block before it: no event of it is older.
+    pub block: u64,
+    /// Who deployed it.
+    pub deployer: Address,
+    /// The contracts.
+    pub contracts: Addresses,
+    /// How they were set up.
+    pub parameters: Parameters,
+}
+
+impl Deployment {
+    /// The file's text, the same for the same deployment.
+    ///
+    /// # Panics
+    ///
+    /// Never: all of it can be written as JSON.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("plain fields") + "\n"
+    }
+
+    /// Reads a file. What it says is not believed before [`check`](Self::check).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::DeploymentFile`].
+    pub fn from_json(text: &str) -> Result<Self, Error> {
+        let bad = |what: String| Error::DeploymentFile(crate::abi::printable(&what));
+        if text.len() > MAX_BYTES {
+            return Err(bad(format!("more than {MAX_BYTES} bytes")));
+        }
+        let this: Self = serde_json::from_str(text).map_err(|e| bad(e.to_string()))?;
+        if this.format != FORMAT {
+            return Err(bad(format!("format '{}', and this program reads '{FORMAT}'", this.format)));
+        }
+        Ok(this)
+    }
+
+    /// Checks that a chain has these contracts: their code, what the constructors filled in apart, and that they refer to
+    /// each other as they should.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::DeploymentChain`], [`Error::NoContract`], [`Error::OtherCode`], [`Error::NotAsDeclared`], or what the chain
+    /// says.
+    pub fn check(&self, chain: &mut dyn Chain) -> Result<(), Error> {
+        if chain.chain_id() != self.chain_id {
+            let place = chain.place().to_owned();
+            return Err(Error::DeploymentChain { place, expected: self.chain_id, found: chain.chain_id() });
+        }
+        for (name, address) in self.contracts.all() {
+            let code = chain.code(address)?;
+            if code.is_empty() {
+                return Err(Error::NoContract { address, place: chain.place().to_owned() });
+            }
+            if !name.is_code(&code) {
+                return Err(Error::OtherCode { name: name.as_str(), address, place: chain.place().to_owned() });
+            }
+        }
+        self.check_references(chain)
+    }
+
+    /// Code is checked without what constructors filled in: these are the addresses among it.
+    fn check_references(&self, chain: &mut dyn Chain) -> Result<(), Error> {
+        let a = &self.contracts;
+        let refers = |of: Contract, what: &str, found: Address, expected: Address, chain: &dyn Chain| {
+            let text = format!("its {what} is {found}, not {expected}");
+            if found == expected { Ok(()) } else { Err(of.unexpected(chain, &text)) }
+        };
+        macro_rules! check {
+            ($of:expr, $call:expr, $what:literal, $expected:expr) => {
+                let found = $of.ask(chain, &$call)?;
+                refers($of, $what, found, $expected, chain)?;
+            };
+        }
+        let (market, token) = (self.market().contract(), self.token().contract());
+        check!(market, JobMarket::tokenCall {}, "token", a.token);
+        check!(market, JobMarket::verifiersCall {}, "verifier registry", a.registry);
+        check!(market, JobMarket::modelsCall {}, "model registry", a.models);
+        check!(market, JobMarket::emissionCall {}, "emission controller", a.emission);
+        check!(market, JobMarket::authorityCall {}, "authority", a.manager);
+        check!(token, AssayToken::minterCall {}, "minter", a.emission);
+        let emission = self.emission().contract();
+        check!(emission, EmissionController::tokenCall {}, "token", a.token);
+        check!(emission, EmissionController::marketCall {}, "market", a.market);
+        check!(emission, EmissionController::authorityCall {}, "authority", a.manager);
+        check!(self.registry().contract(), VerifierRegistry::authorityCall {}, "authority", a.manager);
+        check!(self.models().contract(), ModelRegistry::verifiersCall {}, "verifier registry", a.registry);
+        let governor = Contract { address: a.governor, name: Name::AssayGovernor.as_str() };
+        check!(governor, AssayGovernor::tokenCall {}, "token", a.token);
+        check!(governor, AssayGovernor::timelockCall {}, "timelock", a.timelock);
+        Ok(())
+    }
+
+    /// The contract that checks proofs.
+    pub const fn verifier(&self) -> Verifier {
+        Verifier::at_unchecked(self.contracts.verifier)
+    }
+
+    /// The registry of verifiers.
+    pub const fn registry(&self) -> Registry {
+        Registry::at(self.contracts.registry)
+    }
+
+    /// The registry of models.
+    pub const fn models(&self) -> Models {
+        Models::at(self.contracts.models)
+    }
+
+    /// The token.
+    pub const fn token(&self) -> Token {
+        Token::at(self.contracts.token)
+    }
+
+    /// The emission controller.
+    pub const fn emission(&self) -> Emission {
+        Emission::at(self.contracts.emission)
+    }
+
+    /// The market.
+    pub const fn market(&self) -> Market {
+        Market::at(self.contracts.market)
+    }
+}

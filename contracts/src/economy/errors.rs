@@ -1,0 +1,151 @@
+//! What the errors of the economy's contracts mean, each as one sentence.
+
+use super::{
+    abi::{Economy, EconomyError},
+    amount,
+};
+use std::fmt;
+
+/// The fields of a job's specification, in the order that `BadSpec` numbers them, with what each must be.
+const FIELDS: [&str; 10] = [
+    "the verifier: it has no public input or output",
+    "the offer",
+    "the input commitment: zero",
+    "the lowest price: zero, or above the highest",
+    "the highest price: too large",
+    "the start of the price's rise",
+    "the end of the price's rise: before its start",
+    "the deadline: over already, or more than 90 days away",
+    "the lease: shorter than a minute or longer than 7 days",
+    "the bond: less than a twentieth of the highest price, or more than all of it",
+];
+
+/// An error as it is declared, and what it means.
+pub(crate) fn sentence(e: &EconomyError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    use Economy::EconomyErrors as E;
+    match e {
+        E::BadSpec(e) => {
+            let field = usize::try_from(e.field).ok().and_then(|i| FIELDS.get(i)).copied().unwrap_or("a field");
+            write!(f, "BadSpec({}): wrong in the job is {field}", e.field)
+        }
+        E::VerifierEnded(e) => {
+            write!(
+                f,
+                "VerifierEnded({}): this verifier pays for no more proofs; its open jobs can be refunded",
+                e.verifierId
+            )
+        }
+        E::WrongOffer(_) => {
+            f.write_str("WrongOffer(): the offer is for another model, or jobs of a batch have different offers")
+        }
+        E::NotOpen(e) => write!(f, "NotOpen({}): there is no such job, or it is fulfilled or closed", e.jobId),
+        E::LeaseLive(e) => {
+            write!(f, "LeaseLive({}, {}): a worker has a lease on job {0} until that time", e.jobId, e.until)
+        }
+        E::DeadlineOver(e) => write!(f, "DeadlineOver({}): the deadline of job {0} is over", e.jobId),
+        E::TooEarly(e) => {
+            write!(f, "TooEarly({}): before the deadline of job {0} only its requester can ask for a refund", e.jobId)
+        }
+        E::NothingLeft(e) => write!(f, "NothingLeft({}): nothing of job {0} is left for its requester", e.jobId),
+        E::WrongPayout(e) => {
+            write!(f, "WrongPayout({}, {}): job {0} is leased, and pays {1} and nobody else", e.jobId, e.expected)
+        }
+        E::WrongBatch(e) => write!(f, "WrongBatch({}): a proof of this verifier is for {0} jobs", e.expected),
+        E::WrongVerifier(e) => write!(f, "WrongVerifier({}): job {0} is for another verifier", e.jobId),
+        E::WrongInput(e) => write!(f, "WrongInput({}): the input and its salt are not those of job {0}", e.jobId),
+        E::BadOrder(_) => f.write_str("BadOrder(): ids must rise strictly, with zeros only at the end"),
+        E::OddToken(_) => f.write_str("OddToken(): the token moved another amount than it was asked to"),
+        E::BadPayout(_) => f.write_str("BadPayout(): nobody could withdraw from this account"),
+        E::TooHigh(e) => write!(f, "TooHigh({}): that is the highest allowed", e.highest),
+        E::AlreadyAdded(e) => write!(f, "AlreadyAdded({}): the verifier has its entry", e.verifierId),
+        E::UnknownVerifier(e) => {
+            write!(f, "UnknownVerifier({}): there is no such verifier, or it has ended", e.verifierId)
+        }
+        E::NoKey(e) => write!(
+            f,
+            "NoKey({}, {}): register the settlement key with the verifier contract first",
+            e.verifier, e.settlementId
+        ),
+        E::PublicTensors(_) => {
+            f.write_str("PublicTensors(): the key must show one input and one output of the model, for its batch")
+        }
+        E::BadEntry(_) => f.write_str("BadEntry(): batch, work or model id is zero"),
+        E::SetupEnded(e) => {
+            write!(f, "SetupEnded({}, {}): this verifier was stopped for these powers of tau", e.verifier, e.srsHash)
+        }
+        E::BadCanary(_) => f.write_str("BadCanary(): the key's last tensor is not one value in a range with 0 and 1"),
+        E::CanaryExists(_) => f.write_str("CanaryExists(): this verifier has its canary"),
+        E::NoCanary(_) => f.write_str("NoCanary(): this verifier has no canary"),
+        E::NotImpossible(_) => f.write_str("NotImpossible(): the impossible was not proven"),
+        E::UnknownOffer(e) => write!(f, "UnknownOffer({}): there is no such offer", e.offerId),
+        E::AlreadyOffered(e) => write!(f, "AlreadyOffered({}): this offer was made already", e.offerId),
+        E::BadRoyalty(_) => {
+            f.write_str("BadRoyalty(): royalties take at most half of the price, and a part for data needs a recipient")
+        }
+        E::OnlyMarket(_) => f.write_str("OnlyMarket(): only the market may do that"),
+        E::EpochNotOver(e) => write!(f, "EpochNotOver({}): rewards are paid when the epoch is over", e.epoch),
+        E::PublicBudget(e) => {
+            write!(
+                f,
+                "PublicBudget({}, {}): the public pool of epoch {0} has {} left",
+                e.epoch,
+                e.left,
+                amount::tokens(e.left)
+            )
+        }
+        E::BadParameter(e) => write!(f, "BadParameter({}): argument {0} of the deployment is not allowed", e.index),
+        E::OnlyMinter(_) => f.write_str("OnlyMinter(): only the emission controller makes tokens"),
+        E::ZeroMinter(_) => f.write_str("ZeroMinter(): the token needs a minter"),
+        E::ERC20InsufficientBalance(e) => write!(
+            f,
+            "ERC20InsufficientBalance: {} has {} and needs {}",
+            e.sender,
+            amount::tokens(e.balance),
+            amount::tokens(e.needed)
+        ),
+        E::ERC20InsufficientAllowance(e) => write!(
+            f,
+            "ERC20InsufficientAllowance: {} may take {} and needs {}; approve more",
+            e.spender,
+            amount::tokens(e.allowance),
+            amount::tokens(e.needed)
+        ),
+        E::ERC20InvalidReceiver(e) => write!(f, "ERC20InvalidReceiver({}): tokens cannot go there", e.receiver),
+        E::ERC20ExceededCap(e) => {
+            write!(
+                f,
+                "ERC20ExceededCap: the supply would be {}, and is at most {}",
+                amount::tokens(e.increasedSupply),
+                amount::tokens(e.cap)
+            )
+        }
+        E::SafeERC20FailedOperation(e) => write!(f, "SafeERC20FailedOperation({}): the token refused", e.token),
+        E::EnforcedPause(_) => {
+            f.write_str("EnforcedPause(): posting and leasing are paused; fulfilling, refunds and withdrawals are not")
+        }
+        E::ReentrancyGuardReentrantCall(_) => f.write_str("ReentrancyGuardReentrantCall()"),
+        E::SafeCastOverflowedUintDowncast(e) => {
+            write!(f, "SafeCastOverflowedUintDowncast({}, {}): the amount is too large", e.bits, e.value)
+        }
+        E::AccessManagedUnauthorized(e) => {
+            write!(f, "AccessManagedUnauthorized({}): this account has no right to do that; a vote can", e.caller)
+        }
+        E::AccessManagedRequiredDelay(e) => write!(
+            f,
+            "AccessManagedRequiredDelay({}, {}): this account must schedule that {} seconds before",
+            e.caller, e.delay, e.delay
+        ),
+        E::AccessManagerUnauthorizedAccount(e) => {
+            write!(f, "AccessManagerUnauthorizedAccount({}, {}): it lacks this role", e.msgsender, e.roleId)
+        }
+        E::AccessManagerUnauthorizedCall(e) => {
+            write!(
+                f,
+                "AccessManagerUnauthorizedCall({}, {}, {}): it has no right to do that",
+                e.caller, e.target, e.selector
+            )
+        }
+        E::AccessManagerNotReady(e) => write!(f, "AccessManagerNotReady({}): its delay is not over", e.operationId),
+        E::AccessManagerNotScheduled(e) => write!(f, "AccessManagerNotScheduled({}): schedule it first", e.operationId),
+    }
+}
