@@ -68,6 +68,8 @@ pub(crate) enum Command {
     Job(cmd::job::JobCommand),
     /// Watch the market and work on its jobs until stopped
     Worker(cmd::worker::WorkerArgs),
+    /// Serve a page on this machine that shows models, jobs, proofs and payouts of a deployment
+    Explorer(cmd::explorer::ExplorerArgs),
     /// Predict size, time and memory of a proof
     Estimate(cmd::estimate::EstimateArgs),
     /// Make, import or check powers of tau

@@ -10,6 +10,7 @@ mod cmd;
 mod cost;
 mod economy;
 mod error;
+mod explorer;
 mod files;
 mod flow;
 mod input;
@@ -123,6 +124,7 @@ fn run(app: &App, command: Command) -> Outcome<()> {
         Command::Model(a) => cmd::model::run(app, &a),
         Command::Job(a) => cmd::job::run(app, &a),
         Command::Worker(a) => cmd::worker::run(app, &a),
+        Command::Explorer(a) => cmd::explorer::run(app, &a),
         Command::Estimate(a) => cmd::estimate::run(app, &a),
         Command::Srs(a) => cmd::srs::run(app, &a),
         Command::Show(a) => cmd::show::run(app, &a),

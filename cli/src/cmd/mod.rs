@@ -6,6 +6,7 @@ pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod estimate;
+pub(crate) mod explorer;
 pub(crate) mod inspect;
 pub(crate) mod job;
 pub(crate) mod model;

@@ -46,7 +46,7 @@ impl Http {
         Ok(Self { client, endpoint, timeout })
     }
 
-    async fn request(self, packet: RequestPacket) -> Result<ResponsePacket, Error> {
+    pub(super) async fn request(self, packet: RequestPacket) -> Result<ResponsePacket, Error> {
         let id = packet.as_single().map(|r| r.id().clone());
         let body = packet.serialize().map_err(|e| self.bad(format!("the request cannot be written: {e}")))?;
         let mut response = self

@@ -3,7 +3,10 @@
 mod endpoint;
 mod events;
 mod http;
+mod relay;
 mod wire;
+
+pub use relay::{BlockTag, LogFilter, Never, Question, Relay, ViewCall};
 
 use crate::{
     Error, Signer,
