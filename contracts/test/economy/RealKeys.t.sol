@@ -60,6 +60,8 @@ contract RealKeysTest is RegistryBase {
     function testModelsAreNoCanaries() external {
         Vector[] memory all = vectors();
         for (uint256 i = 0; i < all.length; i++) {
+            // This one is the canary.
+            if (keccak256(bytes(all[i].name)) == keccak256("impossible")) continue;
             bytes32 settlementId = verifier.register(all[i].key);
             bytes memory call_ = abi.encodeCall(registry.setCanary, (address(verifier), settlementId));
             fails(curator, address(registry), call_, IVerifierRegistry.BadCanary.selector, all[i].name);
