@@ -6,3 +6,5 @@
 pub mod plot;
 #[cfg(feature = "e2e")]
 pub mod run;
+#[cfg(feature = "e2e")]
+pub mod settlement;

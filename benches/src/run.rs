@@ -1,24 +1,31 @@
 //! One network, from ONNX file to verified proof, with a time for every step.
 
+use crate::settlement::{settlement, vector};
 use assay_circuits::{
-    Program,
+    Program, Tensor,
     model::Model,
     onnx::{CompileOptions, compile, load},
 };
-use assay_prover::{ProvingKey, Recorder, SetupOptions, device::Cpu, prove, setup, srs::Srs};
+use assay_prover::{ProvingKey, Recorder, SetupOptions, device::Cpu, prove, settle::Optimize, setup, srs::Srs};
 use assay_verifier::{core, meter, protocol::Mode, security::security};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, fs::File, io::BufReader, path::Path, time::Instant};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::BufReader,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 /// Any error, as text: a benchmark has nobody to match on it.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// The samples of `<name>_calibration.npz`, array `x`.
-fn calibration(path: &Path, len: usize) -> Result<Vec<Vec<Vec<f32>>>, Failure> {
+/// An array of an npz file, cut into samples.
+fn samples(path: &Path, array: &str, len: usize) -> Result<Vec<Vec<f32>>, Failure> {
     let mut npz = npyz::npz::NpzArchive::new(BufReader::new(File::open(path)?))?;
-    let array = npz.by_name("x")?.ok_or("no array 'x'")?;
+    let array = npz.by_name(array)?.ok_or_else(|| format!("no array '{array}' in {}", path.display()))?;
     let values: Vec<f32> = array.into_vec()?;
-    Ok(values.chunks_exact(len).map(|c| vec![c.to_vec()]).collect())
+    Ok(values.chunks_exact(len.max(1)).map(<[f32]>::to_vec).collect())
 }
 
 /// The first sample of `<name>_input.json`.
@@ -28,6 +35,27 @@ fn input(path: &Path) -> Result<Vec<f32>, Failure> {
     row.iter().map(|v| v.as_f64().map(|v| v as f32).ok_or_else(|| "a value that is no number".into())).collect()
 }
 
+/// Pixels of an image of the digits.
+const DIGIT: usize = 64;
+
+/// ONNX file, inputs and calibration samples of a network: of the demo (`digits_*`), of the folder, or generated there.
+fn source(folder: &Path, name: &str) -> Result<(PathBuf, Vec<Vec<f32>>, Vec<Vec<f32>>), Failure> {
+    if name.starts_with("digits_") {
+        let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cli/assets");
+        let data = assets.join("digits_test.npz");
+        return Ok((
+            assets.join(format!("{name}.onnx")),
+            samples(&data, "x", DIGIT)?,
+            samples(&data, "calibration", DIGIT)?,
+        ));
+    }
+    let here = folder.join(format!("{name}.onnx")).exists();
+    let folder = if here { folder.to_path_buf() } else { folder.join("generated") };
+    let x = input(&folder.join(format!("{name}_input.json")))?;
+    let calibration = samples(&folder.join(format!("{name}_calibration.npz")), "x", x.len())?;
+    Ok((folder.join(format!("{name}.onnx")), vec![x], calibration))
+}
+
 /// Largest resident size of this process so far, in bytes.
 pub fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
@@ -35,29 +63,58 @@ pub fn peak_memory() -> Option<u64> {
     line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-fn stages(recorder: &Recorder<'_>) -> BTreeMap<&'static str, f64> {
+pub(crate) fn stages(recorder: &Recorder<'_>) -> BTreeMap<&'static str, f64> {
     recorder.seconds().into_iter().map(|(s, x)| (s.name(), x)).collect()
 }
 
-fn timed<T>(f: impl FnOnce() -> T) -> (T, f64) {
+pub(crate) fn timed<T>(f: impl FnOnce() -> T) -> (T, f64) {
     let start = Instant::now();
     let out = f();
     (out, start.elapsed().as_secs_f64())
 }
 
-/// Compiles, sets up, proves `repeats` times (reporting medians) and verifies the network `name` of a folder.
-pub fn network(folder: &Path, name: &str, batch: usize, repeats: usize) -> Result<Value, Failure> {
-    let float = load(folder.join(format!("{name}.onnx")))?;
-    let x = input(&folder.join(format!("{name}_input.json")))?;
-    let samples = calibration(&folder.join(format!("{name}_calibration.npz")), x.len())?;
+/// A network that is compiled, and its inputs.
+struct Loaded {
+    model: Model,
+    compile_seconds: f64,
+    inputs: Vec<Vec<Tensor>>,
+    /// Input values that were clamped.
+    saturated: usize,
+}
+
+fn prepare(folder: &Path, name: &str, batch: usize) -> Result<Loaded, Failure> {
+    let (file, images, calibration) = source(folder, name)?;
+    let float = load(file)?;
+    let samples: Vec<_> = calibration.into_iter().map(|s| vec![s]).collect();
     let (model, compile_seconds) =
         timed(|| compile(&float, &CompileOptions::default(), Some(&samples), &mut |_, _, _| {}));
     let model: Model = model?;
+    let mut saturated = 0;
+    let mut inputs = Vec::with_capacity(batch);
+    // Fewer images than the batch has slots are proven again.
+    for image in images.iter().cycle().take(batch) {
+        let (quantized, clamped) = model.quantize_all(std::slice::from_ref(image))?;
+        saturated += clamped;
+        inputs.push(quantized);
+    }
+    Ok(Loaded { model, compile_seconds, inputs, saturated })
+}
+
+/// A golden vector of a network: see [`vector`].
+pub fn golden(folder: &Path, name: &str, batch: usize) -> Result<Value, Failure> {
+    let loaded = prepare(folder, name, batch)?;
+    vector(&loaded.model, &loaded.inputs)
+}
+
+/// Compiles, sets up, proves `repeats` times (reporting medians) and verifies the network `name` of a folder; with `settle`, also
+/// settles it and submits the proof on the embedded EVM.
+pub fn network(folder: &Path, name: &str, batch: usize, repeats: usize, settle: bool) -> Result<Value, Failure> {
+    let Loaded { model, compile_seconds, inputs, saturated } = prepare(folder, name, batch)?;
     let (srs, srs_seconds) = timed(|| {
         let program = Program::inference(&model.graph, batch, Default::default())?;
         let power = assay_prover::setup::choose_row_bits(&program);
@@ -70,8 +127,6 @@ pub fn network(folder: &Path, name: &str, batch: usize, repeats: usize) -> Resul
     let key: ProvingKey = key?;
     let (checked, key_check_seconds) = timed(|| core::check_registration(&key.verifying));
     checked?;
-    let (quantized, saturated) = model.quantize_all(&[x])?;
-    let inputs = vec![quantized; batch];
     let (mut prove_seconds, mut verify_seconds, mut stage_seconds) = (vec![], vec![], BTreeMap::new());
     let mut proof_bytes = 0;
     for _ in 0..repeats.max(1) {
@@ -91,6 +146,9 @@ pub fn network(folder: &Path, name: &str, batch: usize, repeats: usize) -> Resul
         verified?;
         verify_seconds.push(seconds);
     }
+    let core_peak = peak_memory();
+    // Large networks settle too, but not on a machine of this size in a benchmark's time.
+    let settled = if settle { Some(settlement(&model, &inputs, repeats, Optimize::Gas)?) } else { None };
     let program = key.verifying.program(batch)?;
     let (cost, _) = meter::measure(&program, key.verifying.row_bits, Mode::Core)?;
     let stage_seconds: BTreeMap<_, _> = stage_seconds.into_iter().map(|(k, v)| (k, median(v))).collect();
@@ -116,7 +174,9 @@ pub fn network(folder: &Path, name: &str, batch: usize, repeats: usize) -> Resul
         "verify_seconds": median(verify_seconds),
         "proof_bytes": proof_bytes,
         "key_bytes": key.verifying.to_bytes()?.len(),
-        "peak_memory_bytes": peak_memory(),
+        "peak_memory_bytes": core_peak,
+        "settled_peak_memory_bytes": settled.as_ref().and_then(|_| peak_memory()),
+        "settled": settled,
         "row_bits": key.verifying.row_bits,
         "witness_rows": cost.witness_rows,
         "model_rows": cost.model_rows,

@@ -7,6 +7,7 @@
 //!
 //! This crate knows no transcript, no curve and no device. With the feature `onnx` it also imports ONNX files.
 
+pub mod canary;
 pub mod canonical;
 pub mod error;
 pub mod eval;

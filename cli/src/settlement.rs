@@ -80,8 +80,9 @@ pub(crate) fn prepare(
     let visibility = shape.visibility();
     let program = Program::inference(&model.graph, batch, visibility)?;
     let optimize = args.optimize.into();
-    let row_bits = shape.row_bits.map_or_else(|| choose_row_bits(&program, optimize), usize::from);
-    let power = needed_power(&program, &Program::registration(&model.graph)?, row_bits)?;
+    let registration = Program::registration(&model.graph)?;
+    let row_bits = shape.row_bits.map_or_else(|| choose_row_bits(&program, &registration, optimize), usize::from);
+    let power = needed_power(&program, &registration, row_bits)?;
     let srs = srs::choose(app, srs_file, power)?;
     flow::warn_insecure(app, srs.insecure_dev);
     let options = SettlementOptions {
@@ -258,16 +259,18 @@ pub(crate) fn check(app: &App, key: &SettlementKey, proof: &SettledProof, srs_fi
         if app.cache.get(&entry, &app.output).is_some() {
             return Ok(());
         }
-        let program = key.program()?;
-        let power = needed_power(&program, &Program::registration(&key.graph)?, key.descriptor.row_bits)?;
-        let srs = srs::of_key(app, &key.srs(), srs_file, power)?;
-        let progress = Progress::start(&app.output, "check key", 2.0);
-        progress.stage("recomputing the circuits of the key", 2.0);
-        check_key(key, &srs).map_err(|e| {
+        let invalid = |e: String| {
             Failure::new(format!("the settlement key is not valid: {e}"))
                 .help("its circuit, weights or tables are not what it says: no proof under it means anything")
                 .invalid()
-        })?;
+        };
+        // What is cheap comes before powers of tau are looked for, or made, for a key that may be nonsense.
+        key.check().map_err(|e| invalid(e.to_string()))?;
+        let power = u32::try_from(key.power()).unwrap_or(u32::MAX);
+        let srs = srs::of_key(app, &key.srs(), srs_file, power)?;
+        let progress = Progress::start(&app.output, "check key", 2.0);
+        progress.stage("recomputing the circuits of the key", 2.0);
+        check_key(key, &srs).map_err(|e| invalid(e.to_string()))?;
         app.cache.put(&entry, b"checked");
         Ok::<_, Failure>(())
     });

@@ -99,3 +99,18 @@ fn mistakes_are_explained() {
     run(&["job", "post", "model", &data, "--max-price", "1", "--lease", "5s"], &["BadSpec(8)", "a minute"]);
     assert_eq!(m.json(&["job", "status"])["count"], 0);
 }
+
+#[test]
+fn the_embedded_system_shows_what_it_costs() {
+    let s = common::Sandbox::new("embedded-up");
+    let v = s.json(&["chain", "up", "--embedded"]);
+    let contracts = v["contracts"].as_object().unwrap();
+    assert_eq!(contracts.len(), 9);
+    for (name, c) in contracts {
+        let (gas, bytes) = (c["gas"].as_u64().unwrap(), c["bytes"].as_u64().unwrap());
+        assert!(gas > 100_000 && (1_000..=24_576).contains(&bytes), "{name}: {c}");
+    }
+    assert!(v["rpc"].is_null() && !s.path("assay-deployment.json").exists());
+    let standard = s.json(&["chain", "up", "--embedded", "--standard"]);
+    assert_eq!((v["development"].as_bool(), standard["development"].as_bool()), (Some(true), Some(false)));
+}

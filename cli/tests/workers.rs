@@ -162,3 +162,29 @@ fn one_worker_does_fifty_jobs_in_batches() {
     let balance = at.token().balance(&mut chain, Embedded::ACCOUNTS[1]).unwrap();
     assert_eq!(balance, amount::whole(10_000) + part * U256::from(JOBS));
 }
+
+#[test]
+fn a_payment_before_a_crash_is_noticed_and_not_repeated() {
+    let m = MarketOf::new("paid-before-crash");
+    m.json(&["model", "register", "model"]);
+    let data = digits();
+    m.json(&["job", "post", "model", &data, "--max-price", "2", "--min-price", "2"]);
+    let result = Running::start(&m, 1, &["--once"]).wait_for("result");
+    assert_eq!(result["jobs_paid"], 1);
+    // As if it had been killed after the market paid, and before it could note that.
+    let journal = String::from_utf8(m.s.read("journal-1")).unwrap();
+    let (before, paid) = journal.trim_end().rsplit_once('\n').unwrap();
+    assert!(paid.contains("\"paid\"") && before.contains("\"proven\""), "{journal}");
+    m.s.write("journal-1", format!("{before}\n"));
+    let again = Running::start(&m, 1, &["--once"]);
+    let noticed = again.wait_for("paid");
+    assert!(noticed["gas"].is_null() && noticed["to_worker"] == "2060000000000000000", "{noticed}");
+    assert_eq!(again.wait_for("result")["jobs_paid"], 1);
+    // A third start has nothing to do: the journal says that it is over.
+    assert!(String::from_utf8(m.s.read("journal-1")).unwrap().contains("\"paid\""));
+    let (mut chain, at) = m.client();
+    assert_eq!(events::<JobMarket::Leased>(&mut chain, at.contracts.market).len(), 1);
+    assert_eq!(events::<JobMarket::Fulfilled>(&mut chain, at.contracts.market).len(), 1);
+    let balance = at.token().balance(&mut chain, Embedded::ACCOUNTS[1]).unwrap();
+    assert_eq!(balance, amount::whole(10_000) + U256::from(1_860_000_000_000_000_000_u128));
+}

@@ -1,6 +1,8 @@
 //! The contract itself, on the embedded EVM and on a real node: registration, golden vectors, and what must be refused.
 
 mod support;
+#[path = "support/vectors.rs"]
+mod vector_files;
 
 use assay_contracts::{
     Address, B256, Bytes, Call, Chain, Embedded, Error, Revert, Verifier,
@@ -8,44 +10,8 @@ use assay_contracts::{
     anvil::Anvil,
     artifact, calldata_floor, context, is_development,
 };
-use std::{collections::BTreeSet, fs, path::Path};
-
-/// One file of `contracts/test/vectors`.
-struct Vector {
-    name: String,
-    key: Vec<u8>,
-    public_values: Vec<u8>,
-    context: [u8; 32],
-    proof: Vec<u8>,
-}
-
-fn vectors() -> Vec<Vector> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("test/vectors");
-    let mut paths: Vec<_> = fs::read_dir(&folder)
-        .expect("the vectors")
-        .map(|e| e.expect("a file").path())
-        .filter(|p| p.extension().is_some_and(|e| e == "json"))
-        .collect();
-    paths.sort();
-    assert!(!paths.is_empty(), "no vectors in {}", folder.display());
-    paths.iter().map(|p| vector(p)).collect()
-}
-
-fn vector(path: &Path) -> Vector {
-    let text = fs::read_to_string(path).expect("a readable file");
-    let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-    let field = |name: &str| {
-        let text = json[name].as_str().unwrap_or_else(|| panic!("{} has no {name}", path.display()));
-        text.parse::<Bytes>().expect("hexadecimal").to_vec()
-    };
-    Vector {
-        name: path.file_stem().expect("a name").to_string_lossy().into_owned(),
-        key: field("key"),
-        public_values: field("publicValues"),
-        context: field("context").try_into().expect("32 bytes"),
-        proof: field("proof"),
-    }
-}
+use std::collections::BTreeSet;
+use vector_files::{Vector, vector_again, vectors};
 
 /// What the vectors of real models are bound to.
 const CONSUMER: Address = Address::repeat_byte(0x11);
@@ -299,10 +265,6 @@ fn every_word_of_a_proof_matters() {
         }
     }
     assert_eq!(v.verify(&mut chain, verifier, id), Ok(true));
-}
-
-fn vector_again(name: &str) -> Vector {
-    vector(&Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("test/vectors/{name}.json")))
 }
 
 fn verify_data(v: &Vector, id: B256) -> Vec<u8> {

@@ -5,7 +5,15 @@ use assay_circuits::{
     model::{Model, QuantReport, TensorSpec},
     ops::Contraction,
 };
-use assay_prover::{Recorder, SetupOptions, device::Cpu, prove, setup, srs::Srs};
+use assay_prover::{
+    Recorder, SetupOptions,
+    device::Cpu,
+    prove,
+    settle::{canary::setup_canary, settle},
+    setup,
+    srs::Srs,
+};
+use assay_verifier::settle::key::Context;
 use std::{error::Error, fs, path::Path};
 
 fn model() -> Result<Model, Box<dyn Error>> {
@@ -38,12 +46,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     let file = model.to_bytes()?;
     let payload = file.get(18..file.len() - 32).unwrap_or_default().to_vec();
     let graph = [vec![1], model.graph.to_bytes()?].concat();
+    let settling = setup_canary(&Cpu::default(), &Srs::development(12, 1)?, &recorder)?;
+    let input = vec![vec![Tensor::new(vec![1, 2], vec![7, -8])?]];
+    let context = Context { chain_id: 1, consumer: [2; 20], job: [3; 32], recipient: [4; 20] };
+    let settled = settle(&Cpu::default(), &settling, &input, context, &recorder)?.proof;
+    let settlement_key = settling.key.to_bytes()?;
+    let both = [&u32::try_from(settlement_key.len())?.to_be_bytes()[..], &settlement_key, &settled.to_bytes()].concat();
     let seeds = [
         ("proof", proof.to_bytes()),
         ("key", key.verifying.to_bytes()?),
         ("graph", graph),
         ("model", payload),
         ("srs", powers),
+        ("settlement_key", settlement_key),
+        ("settled_proof", both),
     ];
     for (target, bytes) in seeds {
         let folder = Path::new("corpus").join(target);

@@ -1,53 +1,106 @@
 //! Writes the golden vectors that native check, circuit and contract are tested on: `cargo run -p assay-prover --example
-//! vectors -- FOLDER`. Blinding is random, so every run gives others; the committed ones are as good as any.
+//! vectors`. Blinding is random, so every run gives others; the committed ones are as good as any.
 
+#[path = "../tests/golden_set/mod.rs"]
+mod golden_set;
+#[path = "../tests/settle_forge/mod.rs"]
+mod settle_forge;
+#[path = "../tests/settle_support/mod.rs"]
+mod settle_support;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-use assay_circuits::Visibility;
+use ark_ff::{AdditiveGroup, Field};
+use assay_circuits::canary;
 use assay_prover::{
     Recorder,
     device::Cpu,
-    settle::{Optimize, SettlementOptions, settle, setup_settlement},
-    srs::{DEVELOPMENT_SEED, Srs},
+    settle::canary::{JOB, setup_canary},
+    srs::DEVELOPMENT_SEED,
 };
-use assay_verifier::{core::hex, settle::key::Context};
-use support::{cnn, inputs, mlp, model};
+use assay_verifier::{
+    Fr,
+    keccak::digest_to_fr,
+    settle::{argument::SettledArgument, check::public_bytes, key::Context},
+};
+use golden_set::{Vector, cases, folder, json, srs, text};
+use settle_support::{Committed, Lab, Side, Talk, listen};
+use std::{collections::BTreeSet, fs};
+
+fn vector(name: &str, case: &str, side: &Side, c: &Committed, talk: &Talk, argument: &SettledArgument) -> Vector {
+    let statement = digest_to_fr(&c.digest);
+    let heard = listen(&side.program, side.row_bits(), statement, &talk.messages, &c.claim.public);
+    let broken = heard.equations.iter().filter(|(_, v)| *v != Fr::ZERO).map(|(check, _)| format!("{check:?}"));
+    Vector {
+        name: name.to_owned(),
+        case: case.to_owned(),
+        key: side.descriptor.to_bytes(),
+        public_values: public_bytes(&c.claim.public),
+        context: c.claim.context,
+        proof: argument.to_bytes(),
+        messages: talk.messages.clone(),
+        broken: broken.collect::<BTreeSet<_>>().into_iter().collect(),
+    }
+}
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let folder = std::env::args().nth(1).ok_or("usage: vectors FOLDER")?;
-    let srs = Srs::development(15, DEVELOPMENT_SEED)?;
-    let open = Visibility { inputs: true, weights: true, outputs: true };
-    let shown = Visibility { inputs: true, ..Visibility::default() };
-    let cases = [
-        ("mlp", mlp(), 1, None, Visibility::default()),
-        ("mlp_batch", mlp(), 3, None, shown),
-        ("mlp_short_rows", mlp(), 1, Some(7), open),
-        ("cnn", cnn(), 1, Some(13), Visibility::default()),
-    ];
-    for (name, graph, batch, row_bits, visibility) in cases {
-        let model = model(graph, 5);
-        let options = SettlementOptions { visibility, batch, row_bits, optimize: Optimize::Gas, secret: [7; 32] };
-        let recorder = Recorder::default();
-        let prover = setup_settlement(&Cpu::default(), &model, &srs, &options, &recorder)?;
-        let context = Context { chain_id: 31337, consumer: [0x11; 20], job: [0x22; 32], recipient: [0x33; 20] };
-        let inputs = inputs(&model, batch as usize, 9);
-        let settled = settle(&Cpu::default(), &prover, &inputs, context, &recorder)?;
-        prover.key.verify(&settled.proof)?;
-        let d = &prover.key.descriptor;
-        eprintln!(
-            "{name}: k {} row bits {} witness {} model {}",
-            d.circuit.k, d.row_bits, d.witness_bits, d.model_bits
-        );
-        let p = &settled.proof;
-        let field = |name: &str, bytes: &[u8]| format!("  \"{name}\": \"0x{}\"", hex(bytes));
-        let lines = [
-            field("key", &d.to_bytes()),
-            field("publicValues", &p.public),
-            field("context", &p.context.digest()),
-            field("proof", &p.argument),
-        ];
-        std::fs::write(format!("{folder}/{name}.json"), format!("{{\n{}\n}}\n", lines.join(",\n")))?;
+    let srs = srs();
+    let context = Context { chain_id: 31337, consumer: [0x11; 20], job: [0x22; 32], recipient: [0x33; 20] }.digest();
+    fs::create_dir_all(folder(true))?;
+    for case in cases() {
+        let (name, batch) = (case.name, case.batch());
+        let lab = Lab::new(case.model, srs.clone(), batch, case.row_bits, case.visibility);
+        let side = &lab.inference;
+        let mut claim = lab.claim(&case.inputs);
+        claim.context = context;
+        let made = side.prove(claim.clone());
+        side.check(&claim, &made.argument)?;
+        vector(name, name, side, &made.committed, &made.talk, &made.argument).write(&folder(false));
+        eprintln!("{name}");
+        if name != "toy" {
+            continue;
+        }
+        // A prover that does not do as it should: everything after the lie is made as an honest prover would.
+        let lie = |name: &str, committed: &Committed, messages: Vec<Fr>| {
+            let talk = side.fill(committed, messages);
+            let made = side.finish(committed.clone(), talk);
+            assert!(side.check(&committed.claim, &made.argument).is_err(), "{name}");
+            vector(name, "toy", side, committed, &made.talk, &made.argument).write(&folder(true));
+            eprintln!("{name}");
+        };
+        for (name, at) in [("root", 1), ("layer", 20), ("contraction", 60), ("reduction", made.talk.messages.len() - 2)]
+        {
+            let mut messages = made.talk.messages.clone();
+            messages[at] += Fr::ONE;
+            lie(&format!("message_{name}"), &made.committed, messages);
+        }
+        // A public value that is not what the witness gives.
+        let mut other = claim.clone();
+        other.public[0][0] += 1;
+        let committed = side.commit(other);
+        lie("public_value", &committed, side.messages(&committed));
+        // Then a last message that makes the circuit's equations hold: the opening does not.
+        lie("false_opening", &committed, side.lie(&committed, side.messages(&committed)));
+        // Committed values that no table has.
+        let mut other = claim.clone();
+        let at = other.witness.stack.iter().position(|v| *v != 0).unwrap_or(0);
+        other.witness.stack[at] += 1 << 20;
+        let committed = side.commit(other);
+        lie("witness", &committed, side.messages(&committed));
     }
+
+    // The impossible claim, by somebody who knows tau.
+    let key = setup_canary(&Cpu::default(), &srs, &Recorder::default())?.key;
+    let context = Context { chain_id: 31337, consumer: [0x11; 20], job: JOB, recipient: [0x11; 20] }.digest();
+    let public = [vec![canary::IMPOSSIBLE]];
+    let forged =
+        settle_forge::forge(&key.descriptor, &public, &context, settle_forge::development_tau(DEVELOPMENT_SEED));
+    let fields = [
+        ("key", text(&key.descriptor.to_bytes())),
+        ("publicValues", text(&public_bytes(&public))),
+        ("context", text(&context)),
+        ("proof", text(&forged.to_bytes())),
+    ];
+    fs::write(folder(false).join("impossible.json"), json(&fields))?;
     Ok(())
 }

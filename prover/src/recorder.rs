@@ -46,7 +46,7 @@ impl Stage {
     ];
 
     /// A short name.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Evaluate => "evaluate",
             Self::Witness => "witness",

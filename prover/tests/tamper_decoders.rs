@@ -5,14 +5,20 @@ mod support;
 
 use ark_bn254::{Fq, G1Affine, G2Affine};
 use ark_ec::AffineRepr;
-use assay_circuits::{Graph, Program, Visibility, canonical, model::Model};
-use assay_prover::srs::{Srs, import_ptau};
+use assay_circuits::{Graph, Program, Tensor, Visibility, canonical, model::Model};
+use assay_prover::{
+    Recorder,
+    device::Cpu,
+    settle::{canary::setup_canary, settle},
+    srs::{Srs, import_ptau},
+};
 use assay_verifier::{
     CoreProof, VerifyingKey,
     core::{check_registration, verify},
     opening::VerifierSrs,
+    settle::key::{Context, SettledProof, SettlementKey},
 };
-use std::io::Cursor;
+use std::{io::Cursor, sync::OnceLock};
 use support::{Lcg, forge::Forge, model, toy_key};
 
 /// A random change of a file.
@@ -88,6 +94,75 @@ fn keys() {
         Err(_) => false,
     });
     assert!(accepted > 20, "{accepted}");
+}
+
+/// The smallest settlement key, with a proof.
+fn settled() -> &'static (SettlementKey, SettledProof) {
+    static SETTLED: OnceLock<(SettlementKey, SettledProof)> = OnceLock::new();
+    SETTLED.get_or_init(|| {
+        let (device, recorder) = (Cpu::default(), Recorder::default());
+        let prover = setup_canary(&device, &Srs::development(12, 7).unwrap(), &recorder).unwrap();
+        let input = vec![vec![Tensor::new(vec![1, 2], vec![7, -8]).unwrap()]];
+        let context = Context { chain_id: 1, consumer: [2; 20], job: [3; 32], recipient: [4; 20] };
+        let proof = settle(&device, &prover, &input, context, &recorder).unwrap().proof;
+        (prover.key, proof)
+    })
+}
+
+/// Decodes a settlement key and checks it: whatever is accepted is the key itself.
+fn settlement_key(bytes: &[u8]) -> bool {
+    let Ok(k) = SettlementKey::from_bytes(bytes) else { return false };
+    assert_eq!(k.to_bytes().unwrap(), bytes);
+    let _ = k.program();
+    assert_eq!(k.check().is_ok(), k == settled().0);
+    true
+}
+
+fn settled_proof(bytes: &[u8]) -> bool {
+    let Ok(p) = SettledProof::from_bytes(bytes) else { return false };
+    assert_eq!(p.to_bytes(), bytes);
+    let (key, proof) = settled();
+    assert_eq!(key.verify(&p).is_ok(), p == *proof);
+    true
+}
+
+#[test]
+fn settlement_keys() {
+    let bytes = settled().0.to_bytes().unwrap();
+    let accepted = hammer(&bytes, 1500, settlement_key);
+    assert!(accepted > 20, "{accepted}");
+}
+
+#[test]
+fn settled_proofs() {
+    let accepted = hammer(&settled().1.to_bytes(), 1500, settled_proof);
+    assert!(accepted > 20, "{accepted}");
+}
+
+/// Every byte of the parts that are not points or numbers, and every seventh of the rest.
+#[test]
+fn flipped_bytes_of_settled_files() {
+    let (key, proof) = settled();
+    let flip = |bytes: &[u8], head: usize, decode: &dyn Fn(&[u8]) -> bool| {
+        let mut decoded = 0;
+        for at in (0..head).chain((head..bytes.len()).step_by(7)) {
+            let mut changed = bytes.to_vec();
+            changed[at] ^= 1 << (at % 8);
+            // `decode` compares what a check says with whether the file is the true one.
+            decoded += usize::from(decode(&changed));
+        }
+        assert!(decoded > 0);
+        for end in (0..bytes.len()).step_by(11) {
+            assert!(!decode(&bytes[..end]), "cut after {end} bytes");
+        }
+        assert!(!decode(&[bytes, &[0]].concat()));
+        assert!(decode(bytes));
+    };
+    let bytes = key.to_bytes().unwrap();
+    let words = bytes.len() - key.descriptor.to_bytes().len() - key.registration.to_bytes().len() - 9 * 64;
+    flip(&bytes, words, &settlement_key);
+    let bytes = proof.to_bytes();
+    flip(&bytes, bytes.len() - proof.argument.len(), &settled_proof);
 }
 
 #[test]

@@ -1,6 +1,8 @@
-//! `e2e [--models DIR] [--out FILE] [--plot FILE] [--repeats N] [NAME[:BATCH] ...]`
+//! `e2e --vectors DIR NAME[:BATCH] ...` writes golden vectors for the contract's tests instead.
 //!
-//! Without names: mlp, lenet and cnn264k. resnet18 must be generated first (benches/models/README.md).
+//! `e2e [--models DIR] [--out FILE] [--plot FILE] [--repeats N] [--core-only] [NAME[:BATCH] ...]`
+//!
+//! Without names: digits_cnn, mlp, lenet and cnn264k. resnet18 must be generated first (benches/models/README.md).
 
 use assay_benches::{plot, run};
 use std::{
@@ -20,6 +22,8 @@ struct Arguments {
     plot: PathBuf,
     repeats: usize,
     one: bool,
+    core_only: bool,
+    vectors: Option<PathBuf>,
     names: Vec<String>,
 }
 
@@ -31,6 +35,8 @@ fn arguments() -> Result<Arguments, String> {
         plot: folder.join("results/local/e2e.svg"),
         repeats: 5,
         one: false,
+        core_only: false,
+        vectors: None,
         names: vec![],
     };
     let mut args = std::env::args().skip(1);
@@ -42,12 +48,14 @@ fn arguments() -> Result<Arguments, String> {
             "--plot" => a.plot = value()?.into(),
             "--repeats" => a.repeats = value()?.parse().map_err(|_| "--repeats needs a number".to_owned())?,
             "--one" => a.one = true,
+            "--vectors" => a.vectors = Some(value()?.into()),
+            "--core-only" => a.core_only = true,
             flag if flag.starts_with('-') => return Err(format!("unknown option {flag}")),
             _ => a.names.push(arg),
         }
     }
     if a.names.is_empty() {
-        a.names = ["mlp", "lenet", "cnn264k"].map(str::to_owned).to_vec();
+        a.names = ["digits_cnn", "mlp", "lenet", "cnn264k"].map(str::to_owned).to_vec();
     }
     Ok(a)
 }
@@ -58,9 +66,18 @@ fn go() -> Result<(), run::Failure> {
         // A child: one network, its line on standard output.
         let name = a.names.first().ok_or("no name")?;
         let (name, batch) = name.split_once(':').unwrap_or((name, "1"));
-        let generated = a.models.join("generated");
-        let folder = if a.models.join(format!("{name}.onnx")).exists() { &a.models } else { &generated };
-        println!("{}", run::network(folder, name, batch.parse()?, a.repeats)?);
+        println!("{}", run::network(&a.models, name, batch.parse()?, a.repeats, !a.core_only)?);
+        return Ok(());
+    }
+    if let Some(folder) = &a.vectors {
+        std::fs::create_dir_all(folder)?;
+        for name in &a.names {
+            let (network, batch) = name.split_once(':').unwrap_or((name, "1"));
+            let vector = run::golden(&a.models, network, batch.parse()?)?;
+            let file = folder.join(format!("{}.json", name.replace(':', "_batch")));
+            std::fs::write(&file, format!("{}\n", serde_json::to_string_pretty(&vector)?))?;
+            eprintln!("wrote {}", file.display());
+        }
         return Ok(());
     }
     let mut lines = Vec::new();
@@ -69,6 +86,7 @@ fn go() -> Result<(), run::Failure> {
             .arg("--one")
             .arg("--models")
             .arg(&a.models)
+            .args(a.core_only.then_some("--core-only"))
             .args(["--repeats", &a.repeats.to_string(), name])
             .output()?;
         if !output.status.success() {

@@ -188,6 +188,8 @@ fn settlement_key(app: &App, path: &Path, size: u64, nodes: bool) -> Outcome<()>
         d.row_bits
     ));
     o.answer(format!("circuit 2^{} rows; registration 2^{} rows", d.circuit.k, k.registration_circuit.k));
+    let level = k.level()?;
+    o.answer(format!("level   {level:.0} bits, that of the curve (docs/protocol.md, settled-soundness)"));
     say_srs(app, &k.srs());
     o.answer("circuits, weights' range and tables are recomputed by `assay verify`, not here");
     if nodes {
@@ -206,6 +208,7 @@ fn settlement_key(app: &App, path: &Path, size: u64, nodes: bool) -> Outcome<()>
         "witness_rows": d.witness_rows(),
         "model_rows": d.model_rows.len(),
         "circuit_k": d.circuit.k,
+        "security_bits": level,
         "srs_hash": hex(&k.srs().srs_hash),
         "insecure_srs": d.insecure_dev,
     }));

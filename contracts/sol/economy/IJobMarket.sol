@@ -99,9 +99,12 @@ interface IJobMarket {
 
     /// @notice Posts a job and takes `maxPrice` and the work fee from the caller. With an `input` it must match the
     /// commitment, and workers can read it from the event; without one the requester sends salt and input to workers himself.
+    /// The work fee is that of the moment: who allows `maxPrice + workFee` cannot be charged more.
     function post(Spec calldata spec, bytes32 salt, bytes calldata input) external returns (uint256 jobId);
 
     /// @notice Takes leases on jobs, and their bonds from the caller; `payout` is who will be paid and gets the bonds back.
+    /// @dev A lease that is mined late may be cut short by the deadline, and until a block is final a number may come to mean
+    /// another job. So lease final jobs, let the call expire, and allow the market no more than the bonds.
     function lease(uint256[] calldata jobIds, address payout) external;
 
     /// @notice Pays for proven jobs. As many ids as the verifier's batch; ids rise strictly, zeros at the end are slots of the

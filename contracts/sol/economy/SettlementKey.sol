@@ -22,6 +22,10 @@ library SettlementKey {
     /// @dev The chain id of local development chains.
     uint256 private constant LOCAL_CHAIN = 31_337;
 
+    /// @dev `srsHash` of the development powers that the tools make. A key's flag is only what its maker says, and whoever sets a
+    /// trap does not say it. A ceremony cannot come out there.
+    bytes32 private constant DEVELOPMENT_SRS = 0x3f39b4d15b92fe17218f68ba8e93798f3df26a7cff85dfc4c07472e3be15a71a;
+
     /// @notice Copies a key out of the contract that stores it. Reverts with `NoKey` if the verifier does not have it, and with
     /// `DevelopmentSrs` if anybody could forge its proofs and this is no local chain.
     function load(address verifier, bytes32 settlementId) internal view returns (bytes memory key) {
@@ -36,7 +40,9 @@ library SettlementKey {
         if (keccak256(key) != settlementId || !_wellFormed(key)) {
             revert IVerifierRegistry.NoKey(verifier, settlementId);
         }
-        if (_word(key, WORD_FLAGS) != 0 && block.chainid != LOCAL_CHAIN) revert IAssayVerifier.DevelopmentSrs();
+        if (block.chainid != LOCAL_CHAIN && (_word(key, WORD_FLAGS) != 0 || srsHash(key) == DEVELOPMENT_SRS)) {
+            revert IAssayVerifier.DevelopmentSrs();
+        }
     }
 
     /// @notice Keccak of [tau]_2.

@@ -55,7 +55,7 @@ impl Addresses {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Deployment {
-    /// [`FORMAT`].
+    /// `assay.deployment.v1`.
     pub format: String,
     /// EIP-155 id of the chain.
     pub chain_id: u64,

@@ -166,6 +166,59 @@ contract GovernanceTest is EmissionBase {
         check(forVotes == 5_000_000e18, "counted once");
     }
 
+    /// @dev Votes count as they are at the end of a second that is over. Tokens that are there within one second only, as with a
+    /// loan that is paid back in the same transaction or block, neither propose nor vote.
+    function testLoansDoNotVote() external {
+        uint256 id = propose(address(emission), release(1));
+        address borrower = address(0xB0);
+        cheats.prank(borrower);
+        token.delegate(borrower);
+        cheats.warp(governor.proposalSnapshot(id));
+        require(token.transfer(borrower, 50_000_000e18));
+        bytes memory call_ = abi.encodeCall(governor.propose, (targets, values, calls, "with a loan"));
+        fails(borrower, address(governor), call_, IGovernor.GovernorInsufficientProposerVotes.selector, "proposed");
+        bytes4 state = IGovernor.GovernorUnexpectedProposalState.selector;
+        fails(borrower, address(governor), abi.encodeCall(governor.castVote, (id, 1)), state, "voted at the snapshot");
+        cheats.prank(borrower);
+        require(token.transfer(address(this), 50_000_000e18));
+        skip(1);
+        // A loan after the snapshot is no use either.
+        require(token.transfer(borrower, 50_000_000e18));
+        vote(borrower, id, 1);
+        (, uint256 forVotes,) = governor.proposalVotes(id);
+        check(forVotes == 0, "a loan voted");
+    }
+
+    /// @dev What was voted happens: from the start of the vote nobody can cancel it, not even who proposed it. (Before, only he
+    /// can.) There is no veto; the delay is there to leave.
+    function testNobodyCancelsAVote() external {
+        uint256 id = propose(address(emission), release(1));
+        bytes memory cancel = abi.encodeCall(governor.cancel, (targets, values, calls, keccak256(bytes(WHY))));
+        bytes4 unable = IGovernor.GovernorUnableToCancel.selector;
+        address[5] memory all = [BOB, deployer, defaults().guardian, defaults().curator, address(timelock)];
+        for (uint256 i = 0; i < all.length; i++) {
+            fails(all[i], address(governor), cancel, unable, "cancelled before the vote");
+        }
+        skip(1 days + 1);
+        vote(ALICE, id, 1);
+        fails(ALICE, address(governor), cancel, unable, "cancelled during the vote");
+        skip(5 days + 1);
+        queue();
+        bytes32 operation = timelock.hashOperationBatch(
+            targets, values, calls, 0, bytes20(address(governor)) ^ keccak256(bytes(WHY))
+        );
+        check(timelock.isOperationPending(operation), "queued");
+        bytes memory direct = abi.encodeCall(timelock.cancel, (operation));
+        bytes4 missing = IAccessControl.AccessControlUnauthorizedAccount.selector;
+        all[0] = ALICE;
+        for (uint256 i = 0; i < all.length; i++) {
+            fails(all[i], address(governor), cancel, unable, "cancelled in the queue");
+            fails(all[i], address(timelock), direct, missing, "cancelled in the timelock");
+        }
+        skip(2 days);
+        execute();
+    }
+
     function testLateQuorumExtends() external {
         uint256 id = propose(address(emission), release(1));
         skip(1 days + 1);

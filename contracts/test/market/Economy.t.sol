@@ -189,6 +189,37 @@ contract MarketEconomyTest is RegistryBase {
         check(wealth() + lost * 500e18 + market.workFee(one) / 2 <= before, "I13: lost bonds come back");
     }
 
+    /// I13 when the rate of the fee changes between post and fulfilment, and when these are in different epochs: what comes back
+    /// follows what was burned, whatever the rate is by then.
+    function testSelfDealingAcrossRatesAndEpochs(uint256[4] calldata rates, uint8 order, bool epochBetween) public {
+        uint256 before = wealth();
+        uint256[] memory ids = new uint256[](4);
+        uint256 fees;
+        uint256 start_ = emission.currentEpoch();
+        // The last second of an epoch, in which half of the jobs are fulfilled.
+        if (epochBetween) cheats.warp(emission.epochStart() + (start_ + 1) * emission.epochLength() - 1);
+        for (uint256 i = 0; i < 4; i++) {
+            setRate(1 + rates[i] % market.MAX_FEE_RATE());
+            fees += market.workFee(one);
+            ids[i] = post(one, DEALER, 1_000e18);
+        }
+        for (uint256 i = 0; i < 4; i++) {
+            uint256 at_ = (i + order) % 4;
+            setRate(1 + rates[at_] % market.MAX_FEE_RATE());
+            if (epochBetween && i == 2) skip(1);
+            fulfil(list(ids[at_]), DEALER);
+        }
+        nextEpoch();
+        emission.claim(DEALER, list(start_));
+        if (epochBetween) emission.claim(DEALER, list(start_ + 1));
+        check(wealth() + fees / 2 <= before, "I13: paying oneself pays");
+    }
+
+    function setRate(uint256 rate) private {
+        cheats.prank(curator);
+        market.setFeeRate(rate);
+    }
+
     /// I12: the same work as one worker or as several.
     function testSplitting(uint8 count, uint128 price) public {
         price = uint128(bound(price, 1, 1_000e18));

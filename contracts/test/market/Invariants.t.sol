@@ -28,7 +28,7 @@ contract MarketInvariants is Base {
 
     /// @dev What happens often in life is here more than once.
     function targetSelectors() external view returns (FuzzSelector[] memory targets) {
-        bytes4[] memory moves = new bytes4[](18);
+        bytes4[] memory moves = new bytes4[](21);
         for (uint256 i = 0; i < 3; i++) {
             moves[i] = Handler.doPost.selector;
             moves[3 + i] = Handler.doLease.selector;
@@ -43,6 +43,9 @@ contract MarketInvariants is Base {
         moves[15] = Handler.doRates.selector;
         moves[16] = Handler.doWait.selector;
         moves[17] = Handler.doRefund.selector;
+        moves[18] = Handler.doWait.selector;
+        moves[19] = Handler.doWait.selector;
+        moves[20] = Handler.doLease.selector;
         targets = new FuzzSelector[](1);
         targets[0] = FuzzSelector(address(_handler), moves);
     }

@@ -19,8 +19,8 @@ use halo2_axiom::{
     circuit::{Layouter, SimpleFloorPlanner, Value},
     halo2curves::bn256::{self, Bn256},
     plonk::{
-        Advice, Circuit, Column, ConstraintSystem, Error, Expression, Fixed, Instance, ProvingKey, VirtualCells,
-        create_proof_from_advice, keygen_pk, keygen_vk,
+        Advice, Circuit, Column, ConstraintSystem, Error, Expression, Fixed, Instance, ProvingKey, VerifyingKey,
+        VirtualCells, create_proof_from_advice, keygen_pk, keygen_vk,
     },
     poly::{
         Rotation,
@@ -259,6 +259,24 @@ fn params(srs: &Srs, k: u32) -> Result<ParamsKZG<Bn256>, CircuitError> {
     Ok(any.from_parts(k, monomial, Some(lagrange), point_g2(&srs.g2), point_g2(&srs.tau_g2)))
 }
 
+/// What the verifier needs to know of a circuit, without a proving key.
+///
+/// # Errors
+/// Too few powers of tau.
+pub fn circuit_key(srs: &Srs, rows: &Rows) -> Result<CircuitKey, CircuitError> {
+    let params = params(srs, rows.k())?;
+    Ok(words(&keygen_vk(&params, &SettlementCircuit(rows))?, rows.k()))
+}
+
+fn words(vk: &VerifyingKey<bn256::G1Affine>, k: u32) -> CircuitKey {
+    let get = |list: &[bn256::G1Affine], i: usize| list.get(i).map(point_back).unwrap_or_default();
+    CircuitKey {
+        k: usize::try_from(k).unwrap_or(0),
+        fixed: std::array::from_fn(|i| get(vk.fixed_commitments(), i)),
+        permutation: std::array::from_fn(|i| get(vk.permutation().commitments(), i)),
+    }
+}
+
 impl CircuitProver {
     /// Keys of a circuit: a function of its rows and of the powers of tau.
     ///
@@ -275,14 +293,7 @@ impl CircuitProver {
 
     /// What the verifier needs of the keys.
     pub fn circuit_key(&self) -> CircuitKey {
-        let vk = self.key.get_vk();
-        let get = |list: &[bn256::G1Affine], i: usize| list.get(i).map(point_back).unwrap_or_default();
-        let k = usize::try_from(self.params.k()).unwrap_or(0);
-        CircuitKey {
-            k,
-            fixed: std::array::from_fn(|i| get(vk.fixed_commitments(), i)),
-            permutation: std::array::from_fn(|i| get(vk.permutation().commitments(), i)),
-        }
+        words(self.key.get_vk(), self.params.k())
     }
 
     /// Proves that the rows satisfy the circuit. The transcript starts from the statement's digest.

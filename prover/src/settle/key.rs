@@ -2,7 +2,7 @@
 
 use super::{
     SettleFailure,
-    halo2::CircuitProver,
+    halo2::{CircuitProver, circuit_key},
     prove::{Statement, argue},
 };
 use crate::{
@@ -18,13 +18,14 @@ use ark_ff::AdditiveGroup;
 use assay_circuits::{Graph, Op, Program, Tensor, Visibility, eval::Values, model::Model};
 use assay_verifier::{
     Fr, G1Affine,
+    curve::g1_to_bytes,
     keccak::{digest_to_fr, keccak256},
     opening::fold_count,
     settle::{
         self,
         argument::SettledArgument,
-        descriptor::{Descriptor, MAX_ROW_BITS},
-        key::{SettlementKey, inference_digest, registration_descriptor, registration_digest, shape},
+        descriptor::{Descriptor, MAX_MODEL_ROW_BITS, MAX_ROW_BITS},
+        key::{SettlementKey, inference_digest, registration_descriptor, shape},
     },
 };
 
@@ -39,7 +40,7 @@ pub enum Optimize {
 }
 
 /// What the maker of a settlement key chooses.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SettlementOptions {
     /// What proofs show.
     pub visibility: Visibility,
@@ -55,7 +56,6 @@ pub struct SettlementOptions {
 }
 
 /// Everything that settling needs: weights and blinding factors in the clear. Not for sharing.
-#[derive(Debug)]
 pub struct SettlementProver {
     /// The public part.
     pub key: SettlementKey,
@@ -71,6 +71,25 @@ pub struct SettlementProver {
     pub(super) circuit: CircuitProver,
 }
 
+// Both hold secrets, which must not end in a log.
+impl core::fmt::Debug for SettlementOptions {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { visibility, batch, row_bits, optimize, secret: _ } = self;
+        f.debug_struct("SettlementOptions")
+            .field("visibility", visibility)
+            .field("batch", batch)
+            .field("row_bits", row_bits)
+            .field("optimize", optimize)
+            .finish_non_exhaustive()
+    }
+}
+
+impl core::fmt::Debug for SettlementProver {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("SettlementProver").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
 /// Gas of a point in the contract's multi-scalar multiplication, and of its calldata; of a scalar of the opening.
 const POINT_GAS: u64 = 6_700;
 const SENT_POINT_GAS: u64 = POINT_GAS + 1_024;
@@ -84,17 +103,22 @@ pub fn row_gas(program: &Program, row_bits: usize) -> u64 {
         + fold_count(row_bits) as u64 * (SENT_POINT_GAS + 3 * SCALAR_GAS)
 }
 
+/// The shortest rows, in index bits, with which the contract can store the key and the registration can be checked.
+pub fn least_row_bits(program: &Program, registration: &Program) -> usize {
+    let witness = program.witness_bits.max(registration.witness_bits).saturating_sub(MAX_ROW_BITS);
+    let model = program.model_bits.max(registration.model_bits).saturating_sub(MAX_MODEL_ROW_BITS);
+    witness.max(model)
+}
+
 /// The row length that the cost model prefers, in index bits: the least gas that rows of at most 2^18 values allow, or rows
 /// whose opening takes no more time than the circuit, with as few of them as that allows.
-pub fn choose_row_bits(program: &Program, optimize: Optimize) -> usize {
-    let longest = program.witness_bits.max(program.model_bits);
-    let fits = |m: &usize| longest.saturating_sub(*m) <= MAX_ROW_BITS;
+pub fn choose_row_bits(program: &Program, registration: &Program, optimize: Optimize) -> usize {
+    let least = least_row_bits(program, registration).max(4);
     let limit = match optimize {
         Optimize::Gas => 18,
         Optimize::Time => 14,
     };
-    let least = (4..=limit).filter(fits).min_by_key(|m| row_gas(program, *m));
-    least.unwrap_or_else(|| longest.saturating_sub(MAX_ROW_BITS).max(4))
+    (least..=limit).min_by_key(|m| row_gas(program, *m)).unwrap_or(least)
 }
 
 /// log2 of the powers of tau that a settlement key needs.
@@ -107,14 +131,15 @@ pub fn needed_power(program: &Program, registration: &Program, row_bits: usize) 
     Ok(k.max(u32::try_from(row_bits).unwrap_or(u32::MAX).saturating_add(1)))
 }
 
-/// The blinding factors of the model rows: a function of the secret, the model and the row length, so that two models never
-/// share one.
-fn model_blinds(secret: &[u8; 32], model: &Model, row_bits: usize, rows: usize) -> Result<Vec<Fr>, SettleFailure> {
-    let id = model.model_id()?;
-    let seed = keccak256(&[b"assay/blind/v1", secret, &id, &(row_bits as u64).to_be_bytes()]);
+/// The blinding factors of the model rows: a function of the secret, the powers of tau and the rows themselves. Two different
+/// rows, or one row under two sets of powers, never share a factor: their difference would show whether a guess of the
+/// weights is right (docs/protocol.md#settlement-keys).
+fn model_blinds(secret: &[u8; 32], srs_hash: &[u8; 32], rows: &[G1Affine]) -> Vec<Fr> {
+    let plain: Vec<u8> = rows.iter().flat_map(g1_to_bytes).collect();
+    let seed = keccak256(&[b"assay/blind/v2", secret, srs_hash, &keccak256(&[&plain])]);
     let half = |row: usize, tag: u8| digest_to_fr(&keccak256(&[&seed, &(row as u64).to_be_bytes(), &[tag]]));
     // The sum of two digests, each nearly uniform mod r.
-    Ok((0..rows).map(|i| half(i, 0) * Fr::from(1u128 << 127) + half(i, 1)).collect())
+    (0..rows.len()).map(|i| half(i, 0) * Fr::from(1u128 << 127) + half(i, 1)).collect()
 }
 
 /// Adds multiples of the blinder to row commitments.
@@ -143,10 +168,13 @@ fn commit(
 ) -> Result<Committed, SettleFailure> {
     let batch = usize::try_from(options.batch).unwrap_or(usize::MAX);
     let program = Program::inference(&model.graph, batch, options.visibility)?;
-    let row_bits = options.row_bits.unwrap_or_else(|| choose_row_bits(&program, options.optimize));
-    let longest = program.witness_bits.max(program.model_bits);
-    if longest > row_bits + MAX_ROW_BITS {
-        return Err(SettleFailure::TooManyRows { row_bits, least: longest - MAX_ROW_BITS });
+    let row_bits = match options.row_bits {
+        Some(m) => m,
+        None => choose_row_bits(&program, &Program::registration(&model.graph)?, options.optimize),
+    };
+    let least = least_row_bits(&program, &Program::registration(&model.graph)?);
+    if row_bits < least {
+        return Err(SettleFailure::TooManyRows { row_bits, least });
     }
     let size = 1usize << row_bits;
     let (Some(bases), Some(blinder)) = (srs.g1_powers.get(..size), srs.g1_powers.get(size)) else {
@@ -158,7 +186,7 @@ fn commit(
     let blinds = if options.visibility.weights {
         vec![Fr::ZERO; rows.len()]
     } else {
-        model_blinds(&options.secret, model, row_bits, rows.len())?
+        model_blinds(&options.secret, &srs.hash, &rows)
     };
     let rows = blinded(&rows, &blinds, blinder);
     Ok(Committed { program, row_bits, stack, blinds, rows, bases: bases.to_vec(), blinder: *blinder })
@@ -295,6 +323,8 @@ fn register(
 /// # Errors
 /// The first claim that is false; too few powers of tau.
 pub fn check_key(key: &SettlementKey, srs: &Srs) -> Result<(), SettleFailure> {
+    // Cheap, and it bounds what follows.
+    key.check().map_err(SettleFailure::Settlement)?;
     let d = &key.descriptor;
     let wrong = |what| Err(SettleFailure::Key(what));
     if d.tau_g2 != srs.tau_g2 || d.insecure_dev != srs.insecure_dev {
@@ -306,17 +336,14 @@ pub fn check_key(key: &SettlementKey, srs: &Srs) -> Result<(), SettleFailure> {
         Some(p) if *p != d.blinder => return wrong("its blinder is no power of tau"),
         Some(_) => {}
     }
-    let registration: &Graph = &key.graph;
-    for (program, circuit) in
-        [(key.program()?, &d.circuit), (Program::registration(registration)?, &key.registration_circuit)]
+    let graph: &Graph = &key.graph;
+    for (program, circuit) in [(key.program()?, &d.circuit), (Program::registration(graph)?, &key.registration_circuit)]
     {
         let rows = settle::circuit(&program, d.row_bits, None)?;
-        if CircuitProver::new(srs, &rows)?.circuit_key() != *circuit {
+        // The size first: a key for a huge domain is not made for a claim that is already false.
+        if usize::try_from(rows.k()) != Ok(circuit.k) || circuit_key(srs, &rows)? != *circuit {
             return wrong("its circuit is not that of its graph");
         }
     }
-    if registration_descriptor(&key.graph, d, &key.registration_circuit)?.program != registration_digest(&key.graph)? {
-        return wrong("its registration is that of another graph");
-    }
-    key.check().map_err(SettleFailure::Settlement)
+    Ok(())
 }

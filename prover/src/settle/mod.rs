@@ -1,6 +1,7 @@
 //! Settling: a hiding run of the protocol, its verifier in a circuit, and the opening of the masked row
 //! (docs/protocol.md#settlement).
 
+pub mod canary;
 mod convert;
 pub mod halo2;
 mod key;
@@ -8,8 +9,8 @@ mod prove;
 
 pub use halo2::CircuitError;
 pub use key::{
-    Optimize, SettlementOptions, SettlementProver, check_key, choose_row_bits, load_settlement, needed_power, row_gas,
-    setup_settlement,
+    Optimize, SettlementOptions, SettlementProver, check_key, choose_row_bits, least_row_bits, load_settlement,
+    needed_power, row_gas, setup_settlement,
 };
 pub use prove::{Settled, settle};
 

@@ -28,7 +28,7 @@ use assay_verifier::{
     Fr, G1Affine, G2Affine,
     channel::{Channel, Check, ProtocolError},
     core::Kind,
-    curve::Reader,
+    curve::{Reader, g1_to_bytes},
     keccak::{KeccakTranscript, digest_to_fr, keccak256},
     native::public_sum,
     opening::{combine_rows, verify as verify_opening},
@@ -40,7 +40,6 @@ use assay_verifier::{
         descriptor::Descriptor,
         key::{Context, registration_descriptor},
         layout::Rows,
-        point,
         tape::instance,
     },
     transcript::Transcript as Sponge,
@@ -96,10 +95,13 @@ pub struct Lab {
 }
 
 /// Blinding factors of the model rows, by their documented derivation.
-pub fn model_blinds(secret: &[u8; 32], model: &Model, row_bits: usize, rows: usize) -> Vec<Fr> {
-    let seed = keccak256(&[b"assay/blind/v1", secret, &model.model_id().unwrap(), &(row_bits as u64).to_be_bytes()]);
+pub fn model_blinds(secret: &[u8; 32], srs: &Srs, stack: &[i32], row_bits: usize) -> Vec<Fr> {
+    let size = 1 << row_bits;
+    let plain = commit_rows(&srs.g1_powers[..size], stack, size);
+    let bytes: Vec<u8> = plain.iter().flat_map(g1_to_bytes).collect();
+    let seed = keccak256(&[b"assay/blind/v2", secret, &srs.hash, &keccak256(&[&bytes])]);
     let half = |row: usize, tag: u8| digest_to_fr(&keccak256(&[&seed, &(row as u64).to_be_bytes(), &[tag]]));
-    (0..rows).map(|i| half(i, 0) * Fr::from(1u128 << 127) + half(i, 1)).collect()
+    (0..plain.len()).map(|i| half(i, 0) * Fr::from(1u128 << 127) + half(i, 1)).collect()
 }
 
 impl Side {
@@ -128,7 +130,7 @@ impl Lab {
         let blinds = if visibility.weights {
             vec![Fr::ZERO; rows]
         } else {
-            model_blinds(&options.secret, &model, row_bits, rows)
+            model_blinds(&options.secret, &srs, &stack, row_bits)
         };
         let registration =
             registration_descriptor(&model.graph, &descriptor, &prover.key.registration_circuit).unwrap();

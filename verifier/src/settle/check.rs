@@ -2,7 +2,7 @@
 
 use super::{
     argument::{Halo2Proof, SettledArgument},
-    descriptor::Descriptor,
+    descriptor::{Descriptor, rows},
     gates::{RESERVED, Row, gates},
 };
 use crate::{
@@ -144,6 +144,7 @@ pub fn check(
         if expected == got { Ok(()) } else { Err(SettleError::Count { what, expected, got }) }
     };
     count("witness rows", descriptor.witness_rows(), argument.rows.len())?;
+    count("model rows", rows(descriptor.model_bits, descriptor.row_bits), descriptor.model_rows.len())?;
     count("coordinates", descriptor.rounds(), argument.point.len())?;
     count("public tensors", descriptor.public.len(), public.len())?;
     for (range, values) in descriptor.public.iter().zip(public) {

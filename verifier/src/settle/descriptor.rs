@@ -17,6 +17,8 @@ pub const VERSION: u64 = 1;
 pub const MAX_BITS: usize = 28;
 /// Most rows of one stack, as a power of two: every row is a multiplication on chain.
 pub const MAX_ROW_BITS: usize = 10;
+/// Most rows of a model, as a power of two: more of them do not fit into the code of a contract, which holds the words.
+pub const MAX_MODEL_ROW_BITS: usize = 8;
 /// Most public tensors.
 pub const MAX_PUBLIC: usize = 64;
 /// Most public values of a tensor.
@@ -183,7 +185,7 @@ impl Descriptor {
         let row_bits = small(r, "row length", MAX_BITS)?;
         let limit = row_bits.saturating_add(MAX_ROW_BITS);
         let witness_bits = small(r, "witness stack", limit)?;
-        let model_bits = small(r, "model stack", limit)?;
+        let model_bits = small(r, "model stack", row_bits.saturating_add(MAX_MODEL_ROW_BITS))?;
         let count = small(r, "number of public tensors", MAX_PUBLIC)?;
         if witness_bits < row_bits || model_bits < row_bits {
             return Err(unexpected("stack shorter than a row"));

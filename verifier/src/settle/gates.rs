@@ -12,7 +12,7 @@
 //! | continue | 1 | 1 | 0 | next `a0` is `a0 + c0 a3 a4 + c1 a3 + c2 + a5` |
 //! | last | -1 | 1 | 0 | `a5 = a0 + c0 a3 a4 + c1 a3 + c2`, next `a0` is 0 |
 //!
-//! The degree is 5. Full rounds have degree 4, double partial rounds 5: the S-box is split by committing the square.
+//! The degree is 5, selectors included: the S-box is split by committing the square.
 
 use crate::{Fr, transcript::Permutation};
 use assay_circuits::Ring;

@@ -10,7 +10,7 @@
 use super::{
     argument::{ArgumentError, SettledArgument},
     check::{SettleError, check, public_bytes, public_from_bytes},
-    descriptor::{CircuitKey, Descriptor, PublicRange},
+    descriptor::{CircuitKey, Descriptor, MAX_MODEL_ROW_BITS, MAX_ROW_BITS, PublicRange},
 };
 use crate::{
     curve::{CodecError, Reader, g1_to_bytes},
@@ -19,6 +19,7 @@ use crate::{
     opening::VerifierSrs,
     proof::{MAGIC as PROOF_MAGIC, VERSION as PROOF_VERSION, count_bytes},
     protocol::padded_bits,
+    security::settled_level,
 };
 use assay_circuits::{Graph, GraphError, Program, Tensor, Visibility, canonical, model::TensorSpec};
 
@@ -198,6 +199,10 @@ pub fn registration_descriptor(
 ) -> Result<Descriptor, GraphError> {
     let program = Program::registration(graph)?;
     let (witness_bits, model_bits, public) = shape(&program, inference.row_bits)?;
+    let most = |bits: usize| inference.row_bits.saturating_add(bits);
+    if witness_bits > most(MAX_ROW_BITS) || model_bits > most(MAX_MODEL_ROW_BITS) {
+        return Err(GraphError::Parameter("rows too short for the registration".into()));
+    }
     Ok(Descriptor {
         program: registration_digest(graph)?,
         circuit: circuit.clone(),
@@ -217,6 +222,24 @@ impl SettlementKey {
     /// The layout of the proofs.
     pub fn program(&self) -> Result<Program, GraphError> {
         Program::inference(&self.graph, usize::try_from(self.batch).unwrap_or(usize::MAX), self.visibility)
+    }
+
+    /// log2 of the powers of tau that recomputing the key takes, by its own words.
+    pub fn power(&self) -> usize {
+        // The blinder is the power behind a row.
+        self.descriptor.circuit.k.max(self.registration_circuit.k).max(self.descriptor.row_bits.saturating_add(1))
+    }
+
+    /// The security level of proofs under this key, in bits (docs/protocol.md#settled-soundness): that of the inference or of
+    /// the registration, whichever is lower.
+    ///
+    /// # Errors
+    /// A graph that cannot be laid out.
+    pub fn level(&self) -> Result<f64, GraphError> {
+        let row_bits = self.descriptor.row_bits;
+        let inference = settled_level(&self.program()?, row_bits, self.descriptor.circuit.k);
+        let registration = settled_level(&Program::registration(&self.graph)?, row_bits, self.registration_circuit.k);
+        Ok(inference.bits.min(registration.bits))
     }
 
     /// The verifier's part of the powers of tau.
