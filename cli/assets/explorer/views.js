@@ -256,7 +256,7 @@ export function jobDetail(snapshot, n) {
                 ", rising from ", time(job.rampStart), " to ", time(job.rampEnd)],
             ["Deadline", time(job.deadline), " (", when(job.deadline, now), ")"],
             ["Lease", leased ? [Number(job.leaseEnd) > now && job.status === 1n ? "held by " : "last held by ",
-                whole(job.payout), ", ends ", time(job.leaseEnd)] : job.status === 1n ? `none so far; one would last ${span(job.leaseSeconds)}` : "none"],
+                whole(job.payout), ", until ", time(job.leaseEnd)] : job.status === 1n ? `none so far; one would last ${span(job.leaseSeconds)}` : "none"],
             ["Bond", amount(snapshot, job.bond), unit, " for a lease; held now: ", amount(snapshot, job.held)],
             job.rescue > 0n && ["For a rescuer", amount(snapshot, job.rescue), unit],
             done && ["Paid to", whole(done.payout)],
