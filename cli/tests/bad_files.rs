@@ -35,8 +35,8 @@ fn proofs() {
     }
     s.fails(2, &["verify", ".", "--key", "key"], &["is a directory"]);
     s.fails(2, &["verify", "nowhere", "--key", "key"], &["no such file"]);
-    s.fails(2, &["verify", "key", "--key", "key"], &["is a verifying key; expected a proof", "assay prove"]);
-    s.fails(2, &["verify", "proof", "--key", "proof"], &["is a proof; expected a verifying key", "assay setup"]);
+    s.fails(2, &["verify", "key", "--key", "key"], &["is a verifying key; expected a core proof", "assay prove"]);
+    s.fails(2, &["verify", "proof", "--key", "proof"], &["is a core proof; expected a verifying key", "assay setup"]);
     let huge = std::fs::File::create(s.path("huge")).unwrap();
     std::io::Write::write_all(&mut &huge, b"ASSAYPRF").unwrap();
     huge.set_len(1 << 40).unwrap();
@@ -122,7 +122,7 @@ fn models() {
         s.assay(&["inspect", "bad.onnx"]);
     }
     assert!(!s.path("k").exists() && !s.path("p").exists());
-    s.fails(2, &["setup", "proof", "-o", "k"], &["is a proof; expected a model"]);
+    s.fails(2, &["setup", "proof", "-o", "k"], &["is a core proof; expected a model"]);
     s.fails(2, &["compile", "model", "-o", "m"], &["expected an ONNX model"]);
     s.fails(2, &["compile", ".", "-o", "m"], &["is a directory"]);
     s.fails(2, &["compile", "nowhere.onnx", "-o", "m"], &["no such file"]);
@@ -169,7 +169,7 @@ fn inputs() {
             "not a .npy file",
         ),
         ("zip", b"PK\x03\x04 and no directory".to_vec(), "not a .npz file"),
-        ("a proof", s.read("proof"), "it is a proof; expected numbers"),
+        ("a proof", s.read("proof"), "it is a core proof; expected numbers"),
     ];
     for (name, bytes, word) in cases {
         s.write("bad", &bytes);
