@@ -38,22 +38,27 @@ fn input(path: &Path) -> Result<Vec<f32>, Failure> {
 /// Pixels of an image of the digits.
 const DIGIT: usize = 64;
 
-/// ONNX file, inputs and calibration samples of a network: of the demo (`digits_*`), of the folder, or generated there.
-fn source(folder: &Path, name: &str) -> Result<(PathBuf, Vec<Vec<f32>>, Vec<Vec<f32>>), Failure> {
+/// A network as it is found.
+struct Source {
+    onnx: PathBuf,
+    inputs: Vec<Vec<f32>>,
+    calibration: Vec<Vec<f32>>,
+}
+
+/// A network of the demo (`digits_*`), of the folder, or generated there.
+fn source(folder: &Path, name: &str) -> Result<Source, Failure> {
     if name.starts_with("digits_") {
         let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cli/assets");
         let data = assets.join("digits_test.npz");
-        return Ok((
-            assets.join(format!("{name}.onnx")),
-            samples(&data, "x", DIGIT)?,
-            samples(&data, "calibration", DIGIT)?,
-        ));
+        let inputs = samples(&data, "x", DIGIT)?;
+        let calibration = samples(&data, "calibration", DIGIT)?;
+        return Ok(Source { onnx: assets.join(format!("{name}.onnx")), inputs, calibration });
     }
     let here = folder.join(format!("{name}.onnx")).exists();
     let folder = if here { folder.to_path_buf() } else { folder.join("generated") };
     let x = input(&folder.join(format!("{name}_input.json")))?;
     let calibration = samples(&folder.join(format!("{name}_calibration.npz")), "x", x.len())?;
-    Ok((folder.join(format!("{name}.onnx")), vec![x], calibration))
+    Ok(Source { onnx: folder.join(format!("{name}.onnx")), inputs: vec![x], calibration })
 }
 
 /// Largest resident size of this process so far, in bytes.
@@ -88,8 +93,8 @@ struct Loaded {
 }
 
 fn prepare(folder: &Path, name: &str, batch: usize) -> Result<Loaded, Failure> {
-    let (file, images, calibration) = source(folder, name)?;
-    let float = load(file)?;
+    let Source { onnx, inputs: images, calibration } = source(folder, name)?;
+    let float = load(onnx)?;
     let samples: Vec<_> = calibration.into_iter().map(|s| vec![s]).collect();
     let (model, compile_seconds) =
         timed(|| compile(&float, &CompileOptions::default(), Some(&samples), &mut |_, _, _| {}));
