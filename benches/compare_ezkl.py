@@ -1,6 +1,6 @@
 """Times EZKL on a network of benches/models, as its tutorial runs it: one JSON line.
 
-    python benches/ezkl.py mlp [--repeats N]
+    python benches/compare_ezkl.py mlp [--repeats N]
 
 Needs the versions in benches/requirements.txt. The model's batch axis is fixed to 1, settings are calibrated for resources on the
 input itself, and powers of tau are made locally: a setup that is as favourable to EZKL as its defaults allow.
