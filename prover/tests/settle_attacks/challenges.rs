@@ -1,12 +1,17 @@
 //! Challenges and points that are not those of the transcript.
 
-use super::court::{FALSE_CIRCUIT, FALSE_OPENING, Judges, before_opening, court, evaluate, points};
-use super::settle_support::{Claim, Halves, Made, Side, mock};
+use super::{
+    court::{FALSE_CIRCUIT, FALSE_OPENING, Judges, before_opening, court, evaluate},
+    settle_support::{Claim, Halves, Made, Side, mock},
+};
 use ark_ec::{AffineRepr, CurveGroup};
 use ark_ff::{AdditiveGroup, Field};
-use assay_verifier::opening::pairing_terms;
-use assay_verifier::settle::{argument::SettledArgument, tape::instance};
-use assay_verifier::{Fr, G1Affine, keccak::KeccakTranscript};
+use assay_verifier::{
+    Fr, G1Affine,
+    keccak::KeccakTranscript,
+    opening::pairing_terms,
+    settle::{argument::SettledArgument, tape::instance},
+};
 
 /// A proof made again after public inputs of the circuit were changed; the opening is made for the changed ones.
 fn with_inputs(side: &Side, made: &Made, change: impl Fn(&mut [Fr])) -> SettledArgument {

@@ -1,7 +1,9 @@
 //! Commitments that are others, in another order, or not there.
 
-use super::court::{FALSE_OPENING, Judges, court, points, scalars};
-use super::settle_support::{Halves, mock};
+use super::{
+    court::{FALSE_OPENING, Judges, court, points, scalars},
+    settle_support::{Halves, mock},
+};
 use ark_ec::{AffineRepr, CurveGroup};
 use ark_ff::{BigInteger, Field, PrimeField};
 use assay_circuits::ring::eq_table;

@@ -3,8 +3,7 @@
 use super::court::{Judges, court, points, scalars};
 use ark_ec::AffineRepr;
 use ark_ff::{AdditiveGroup, Field};
-use assay_verifier::settle::argument::SettledArgument;
-use assay_verifier::{Fr, G1Affine};
+use assay_verifier::{Fr, G1Affine, settle::argument::SettledArgument};
 
 /// Parts of two proofs in all combinations.
 #[test]

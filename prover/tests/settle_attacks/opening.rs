@@ -1,15 +1,23 @@
 //! Openings of something longer, or blinded by something else.
 
-use super::court::{Judges, before_opening, court, evaluate, points};
-use super::settle_support::{Made, mock, random};
+use super::{
+    court::{Judges, before_opening, court, evaluate},
+    settle_support::{Made, mock, random},
+};
 use ark_ec::CurveGroup;
 use ark_ff::{AdditiveGroup, Field};
 use assay_circuits::ring::eq_table;
 use assay_prover::msm::msm;
-use assay_verifier::opening::folds::{fold_points, fold_weights};
-use assay_verifier::opening::{OpeningProof, schedule};
-use assay_verifier::settle::argument::SettledArgument;
-use assay_verifier::{Fr, G1Affine, keccak::KeccakTranscript};
+use assay_verifier::{
+    Fr, G1Affine,
+    keccak::KeccakTranscript,
+    opening::{
+        OpeningProof,
+        folds::{fold_points, fold_weights},
+        schedule,
+    },
+    settle::argument::SettledArgument,
+};
 
 /// The opening of a polynomial of any length, by the documented protocol, whether the claim is true or not.
 fn open_any(bases: &[G1Affine], h: &[Fr], low: &[Fr], transcript: &mut KeccakTranscript) -> (OpeningProof, Vec<Fr>) {

@@ -1,10 +1,15 @@
 //! Proofs of something else.
 
-use super::court::{FALSE_CIRCUIT, FALSE_OPENING, Judges, court};
-use super::golden_set::toy_model;
-use super::settle_support::{Claim, Committed, Halves, Lab, Talk, mock};
+use super::{
+    court::{FALSE_CIRCUIT, FALSE_OPENING, Judges, court},
+    golden_set::toy_model,
+    settle_support::{Claim, Committed, Halves, Lab, Talk, mock},
+};
 use assay_circuits::Visibility;
-use assay_verifier::settle::{check::check, check::public_bytes, tape::instance};
+use assay_verifier::settle::{
+    check::{check, public_bytes},
+    tape::instance,
+};
 
 #[test]
 fn false_public_values() {
