@@ -114,7 +114,9 @@ fn load_proto(proto: &mut ModelProto) -> Result<FloatModel, ImportError> {
         Some((n, help)) => {
             Err(ImportError::Unsupported { node: n.name.clone(), op: n.op.clone(), help: help.to_owned() })
         }
-        None => guarded("tract's analysis of the model", || type_model(proto)),
+        None => {
+            super::audit::check(proto).and_then(|()| guarded("tract's analysis of the model", || type_model(proto)))
+        }
     };
     let constants = proto.graph.iter().flat_map(|g| &g.initializer);
     let parameters = constants
@@ -128,7 +130,8 @@ fn type_model(proto: &ModelProto) -> Result<TypedModel, ImportError> {
     // Declared shapes of inner tensors and outputs may be symbolic or wrong; tract infers them from the inputs.
     let framework = onnx().with_ignore_value_info(true);
     let fail = |stage: &'static str| move |e: TractError| ImportError::engine(stage, &e);
-    let model = framework.model_for_proto_model(proto).map_err(fail("parsing the model"))?;
+    let mut model = framework.model_for_proto_model(proto).map_err(fail("parsing the model"))?;
+    super::fold::analyse(&mut model)?;
     let typed = model.into_typed().map_err(fail("inferring types and shapes"))?;
     // Simplification only saves work, and some valid models make tract's rewriting fail: they are used as they are.
     let simplified = guarded("simplifying the model", || {
