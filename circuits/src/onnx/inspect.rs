@@ -64,6 +64,13 @@ pub fn inspect(model: &FloatModel) -> Inspection {
             helps.insert(n.name.clone(), help.to_owned());
         }
     }
+    match &model.refused {
+        Some(ImportError::Unsupported { node, help, .. }) => {
+            helps.entry(node.clone()).or_insert_with(|| help.clone());
+        }
+        Some(e) => problem = Some(e.clone()),
+        None => {}
+    }
     match &model.typed {
         Ok(typed) => {
             for node in typed.nodes() {

@@ -40,7 +40,7 @@ pub struct SourceNode {
 pub struct FloatModel {
     pub(crate) typed: Result<TypedModel, ImportError>,
     /// The first node that is known to be impossible, if there is one.
-    refused: Option<ImportError>,
+    pub(crate) refused: Option<ImportError>,
     /// Shapes of tensors by the names of their nodes, as far as they follow, where the model as a whole has no types.
     pub(crate) shapes: HashMap<String, Vec<usize>>,
     /// Nodes in the file's order.
@@ -138,6 +138,7 @@ fn load_proto(proto: &mut ModelProto, options: &LoadOptions) -> Result<FloatMode
         let help = blocked(n)?.to_owned();
         Some(ImportError::Unsupported { node: n.name.clone(), op: n.op.clone(), help })
     });
+    let refused = refused.or_else(|| super::audit::check(proto).err());
     let typed = guarded("analysing the model", || type_model(proto));
     let shapes = if typed.is_err() { known_shapes(proto) } else { HashMap::new() };
     let constants = proto.graph.iter().flat_map(|g| &g.initializer);
@@ -152,7 +153,8 @@ fn type_model(proto: &ModelProto) -> Result<TypedModel, ImportError> {
     // Declared shapes of inner tensors and outputs may be symbolic or wrong; tract infers them from the inputs.
     let framework = onnx().with_ignore_value_info(true);
     let fail = |stage: &'static str| move |e: TractError| ImportError::engine(stage, &e);
-    let model = framework.model_for_proto_model(proto).map_err(fail("parsing the model"))?;
+    let mut model = framework.model_for_proto_model(proto).map_err(fail("parsing the model"))?;
+    super::fold::analyse(&mut model)?;
     let typed = model.into_typed().map_err(fail("inferring types and shapes"))?;
     // Simplification only saves work, and some valid models make tract's rewriting fail: they are used as they are.
     let simplified = guarded("simplifying the model", || {

@@ -4,10 +4,12 @@
 //! [`compile()`] runs it on calibration samples, chooses power-of-two scales, and lowers every operator to the integer graph
 //! (one file per operator family, `ops`). [`inspect()`] lists what a file needs without quantizing it.
 
+mod audit;
 mod calibrate;
 mod compile;
 pub mod error;
 mod expr;
+mod fold;
 pub mod inspect;
 pub mod load;
 mod lower;

@@ -1,5 +1,6 @@
 //! Import of ONNX files: every operator against onnxruntime, random models against tract, accuracy, hostile files.
 
+mod bounds;
 mod extra;
 mod hostile;
 mod models;
