@@ -193,7 +193,7 @@ impl From<SrsError> for Failure {
                 "powers of tau are files made by `assay srs new` or `assay srs import`; a ceremony's .ptau is imported first",
             ),
             SrsError::Version { .. } => Some(OTHER_VERSION),
-            SrsError::NotConsecutive | SrsError::Degenerate(_) | SrsError::Generator(_) => {
+            SrsError::NotConsecutive | SrsError::Degenerate(_) | SrsError::Generator(_) | SrsError::NoSecret { .. } => {
                 Some("do not use this file: proofs under it could be forged")
             }
             _ => Some(DAMAGED),
