@@ -16,10 +16,11 @@ mod lower;
 mod ops;
 mod report;
 mod requantize;
+mod softmax;
 mod tables;
 mod walk;
 
 pub use compile::{CompileOptions, Samples, compile};
 pub use error::ImportError;
 pub use inspect::{Inspection, NodeInfo, inspect};
-pub use load::{FloatModel, SourceNode, load, load_bytes};
+pub use load::{FloatModel, LoadOptions, SourceNode, load, load_bytes, load_with};

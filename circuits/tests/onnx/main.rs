@@ -6,5 +6,6 @@ mod hostile;
 mod models;
 mod proto;
 mod random;
+mod softmax;
 mod support;
 mod zoo;
