@@ -1,5 +1,8 @@
 //! Commands and the options that several of them share.
 
+#[cfg(test)]
+mod tests;
+
 use crate::{
     cmd,
     error::{Failure, Outcome},
