@@ -39,7 +39,9 @@ fn every_command_line_that_is_shown_parses() {
     Cli::command().debug_assert();
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     let mut seen = 0;
-    for file in ["README.md", "docs/cli.md", "docs/measured.md", "docs/economy.md", "docs/protocol.md", "docs/ARCHITECTURE.md"] {
+    for file in
+        ["README.md", "docs/cli.md", "docs/measured.md", "docs/economy.md", "docs/protocol.md", "docs/ARCHITECTURE.md"]
+    {
         let text = std::fs::read_to_string(format!("{root}/{file}")).unwrap();
         for line in commands(&text) {
             // A name with a list of options or choices is no command line; what stands for any command is none either.
@@ -64,7 +66,10 @@ fn every_command_line_that_is_shown_parses() {
 
 #[test]
 fn a_command_line_that_does_not_exist_is_noticed() {
-    assert_eq!(commands("text `assay show x` and\n```sh\nassay prove a b  # c\nls\n```\n"), ["assay show x", "assay prove a b  # c"]);
+    assert_eq!(
+        commands("text `assay show x` and\n```sh\nassay prove a b  # c\nls\n```\n"),
+        ["assay show x", "assay prove a b  # c"]
+    );
     assert_eq!(words("assay srs import F --power K # c"), ["assay", "srs", "import", "F", "--power", "1"]);
     assert!(Cli::try_parse_from(words("assay prove model input --no-such-flag")).is_err());
 }

@@ -26,7 +26,7 @@ const MASK_ENTRY: f64 = 8e-6;
 const ROW_BYTES: f64 = 6_500.0;
 /// Gas of a transaction before anything is done.
 const TRANSACTION_GAS: u64 = 21_000;
-/// A yes takes this much less than a no: the contract then does not ask whether gas ran out. `cli/tests/estimate.rs` compares with real proofs.
+/// A yes takes this much less than a no: the contract then does not ask whether gas ran out. `cli/tests/front/bench.rs` compares with real proofs.
 const ACCEPTED: i64 = -22;
 
 /// What settling costs.

@@ -1,8 +1,13 @@
-//! The front door: measuring and predicting, JSON and exit codes of every command, and what people see.
+//! The command line without a market: one binary, as each takes seconds to link.
 
+mod bad_files;
 mod bench;
 #[path = "../common/mod.rs"]
 mod common;
+mod demo;
+mod flow;
+mod help;
 mod messages;
+mod srs;
 mod verbs;
 mod whole;

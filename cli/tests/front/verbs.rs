@@ -68,7 +68,7 @@ fn every_command_speaks_json() {
         ("show", vec![&data], 2),
         ("doctor", vec![], 0),
         ("completions", vec!["bash"], 0),
-        // Its run is a test of its own (`demo.rs`).
+        // Its run is a test of its own (`demo`).
         ("demo", vec!["--images", "0"], 2),
     ];
     let mut seen = BTreeSet::new();
