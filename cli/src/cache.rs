@@ -36,6 +36,11 @@ impl Cache {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn at(dir: PathBuf) -> Self {
+        Self { dir: Some(dir) }
+    }
+
     /// Where an entry is or would be.
     pub(crate) fn path(&self, name: &str) -> Option<PathBuf> {
         self.dir.as_ref().map(|d| d.join(name))

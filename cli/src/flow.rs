@@ -205,7 +205,7 @@ pub(crate) fn prepare(app: &App, model: &Model, args: &KeyArgs, use_cache: bool)
 }
 
 fn set_up(app: &App, model: &Model, srs: &Srs, visibility: Visibility, row_bits: usize) -> Outcome<ProvingKey> {
-    let predicted = cost::estimate(&model.graph, 1, visibility, Some(row_bits))?;
+    let predicted = cost::estimate(&app.machine(), &model.graph, 1, visibility, Some(row_bits))?;
     let progress = Progress::start(&app.output, "setup", predicted.setup_seconds);
     let watch = |stage: Stage| progress.stage(stage.name(), predicted.setup_seconds / 3.0);
     let options = SetupOptions { visibility, row_bits: Some(row_bits) };
@@ -285,8 +285,13 @@ pub(crate) fn warn_saturations(app: &App, saturations: &[Saturation]) {
 /// Quantizes, proves, and checks the proof as a verifier would.
 pub(crate) fn prove(app: &App, model: &Model, key: &ProvingKey, samples: &Samples) -> Outcome<Proven> {
     let tensors = quantize(app, model, samples)?;
-    let predicted =
-        cost::estimate(&model.graph, samples.len(), key.verifying.visibility, Some(key.verifying.row_bits))?;
+    let predicted = cost::estimate(
+        &app.machine(),
+        &model.graph,
+        samples.len(),
+        key.verifying.visibility,
+        Some(key.verifying.row_bits),
+    )?;
     let progress = Progress::start(&app.output, "prove", predicted.prove_seconds());
     let watch = |stage: Stage| progress.stage(stage.name(), predicted.of(stage));
     let recorder = Recorder::new(Some(&watch));

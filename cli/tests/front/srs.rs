@@ -1,9 +1,7 @@
 //! Powers of tau: made, imported, checked and refused.
 
-mod common;
-
+use super::common::{Sandbox, digits, digits_proof, mlp};
 use assay_prover::srs::Srs;
-use common::{Sandbox, digits, digits_proof, mlp};
 
 /// A ceremony file of 2^power points. Points beyond those that are read are left out of section 3's content only in
 /// meaning: they are zero bytes.
