@@ -4,10 +4,12 @@
 
 mod args;
 mod art;
+mod bench;
 mod cache;
 mod chain;
 mod cmd;
 mod cost;
+mod demo_data;
 mod economy;
 mod error;
 mod explorer;
@@ -35,11 +37,18 @@ pub(crate) struct App {
     pub(crate) cache: Cache,
 }
 
+impl App {
+    /// How fast this machine is with the threads at hand.
+    pub(crate) fn machine(&self) -> cost::Machine {
+        cost::Machine::load(self, rayon::current_num_threads())
+    }
+}
+
 /// Where and why the program broke, for the one line that the user sees.
 static PANIC: Mutex<Option<String>> = Mutex::new(None);
 
 /// Stack of the thread that does the work: graphs are walked recursively here and there.
-const STACK_BYTES: usize = 256 << 20;
+pub(crate) const STACK_BYTES: usize = 256 << 20;
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|info| {
@@ -76,13 +85,15 @@ fn main() -> ExitCode {
         Ok(Ok(exit)) => exit,
         Ok(Err(_)) => {
             let text = PANIC.lock().ok().and_then(|mut p| p.take()).unwrap_or_default();
-            let f = Failure::new(format!("internal error: {text}"))
-                .help("this is a bug in assay: please report it with the command and the file that led here");
+            let f = Failure::new(text).bug();
             Output::new(json, quiet).failure(&f);
             f.exit
         }
         Err(e) => {
-            Output::new(json, quiet).failure(&Failure::new(format!("cannot start a thread: {e}")));
+            Output::new(json, quiet).failure(
+                &Failure::new(format!("cannot start a thread: {e}"))
+                    .help("free memory, or raise the limit on processes (ulimit -u)"),
+            );
             Exit::CouldNotCheck
         }
     };
@@ -103,11 +114,14 @@ fn usage(e: &clap::Error) -> ExitCode {
 }
 
 fn setup_threads(threads: Option<u16>) -> Outcome<()> {
+    // Commands take the device without asking again.
+    assay_prover::device::Cpu::selected()
+        .map_err(|e| Failure::new(e.to_string()).help("unset ASSAY_CPU, or set it to auto, portable or avx512"))?;
     let Some(n) = threads else { return Ok(()) };
     rayon::ThreadPoolBuilder::new()
         .num_threads(usize::from(n))
         .build_global()
-        .map_err(|e| Failure::new(format!("cannot start {n} threads: {e}")))
+        .map_err(|e| Failure::new(format!("cannot start {n} threads: {e}")).help("choose fewer: --threads N"))
 }
 
 fn run(app: &App, command: Command) -> Outcome<()> {
@@ -125,6 +139,7 @@ fn run(app: &App, command: Command) -> Outcome<()> {
         Command::Job(a) => cmd::job::run(app, &a),
         Command::Worker(a) => cmd::worker::run(app, &a),
         Command::Explorer(a) => cmd::explorer::run(app, &a),
+        Command::Bench(a) => cmd::bench::run(app, &a),
         Command::Estimate(a) => cmd::estimate::run(app, &a),
         Command::Srs(a) => cmd::srs::run(app, &a),
         Command::Show(a) => cmd::show::run(app, &a),

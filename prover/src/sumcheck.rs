@@ -1,18 +1,16 @@
 //! Proving a sum of products of two multilinear polynomials, of different lengths (docs/protocol.md#sumcheck).
 
 use crate::{
-    device::Device,
-    lookup::{element, half_power},
+    device::{AxisMatrix, Device, Functional, LeadingRounds},
+    lookup::half_power,
     transcript::ProverTranscript,
 };
 use ark_ff::AdditiveGroup;
 use assay_verifier::Fr;
 
-/// `scale * sum_x left(x) right(x)`, where `left` may start as integers.
-pub(crate) struct Product<'a> {
-    integers: Option<&'a [i32]>,
-    left: Vec<Fr>,
-    right: Vec<Fr>,
+/// `scale * sum_x left(x) right(x)`.
+pub(crate) struct Product<'a, 'b, D: Device> {
+    sides: Sides<'a, 'b, D>,
     /// The value of this product's share of the sum.
     sum: Fr,
     /// Weight of the product, with `2^-missing` for the leading variables that it has not got.
@@ -21,47 +19,94 @@ pub(crate) struct Product<'a> {
     round: [Fr; 2],
 }
 
-impl<'a> Product<'a> {
+/// Both factors.
+enum Sides<'a, 'b, D: Device> {
+    Elements([D::Elements; 2]),
+    /// Integers and a functional, none of which is expanded until its leading variables are bound.
+    Leading {
+        integers: &'a D::Integers<'b>,
+        functional: &'a Functional,
+        rounds: LeadingRounds,
+        point: Vec<Fr>,
+        variables: usize,
+    },
+}
+
+/// Leading variables that are bound before a functional of `bits` variables is expanded: each halves the memory, and
+/// doubles the products.
+fn leading(bits: usize) -> usize {
+    bits.saturating_sub(12).clamp(1, 3).min(bits)
+}
+
+impl<'a, 'b, D: Device> Product<'a, 'b, D> {
     /// A product of field elements with weight `coefficient`, whose weighted sum is `sum`.
     pub(crate) fn elements(
-        device: &dyn Device,
-        [left, right]: [Vec<Fr>; 2],
+        device: &D,
+        [left, right]: [D::Elements; 2],
         coefficient: Fr,
         sum: Fr,
         missing: usize,
     ) -> Self {
         let round = device.product_round(&left, &right);
-        Self { integers: None, left, right, sum, scale: coefficient * half_power(missing), missing, round }
+        Self { sides: Sides::Elements([left, right]), sum, scale: coefficient * half_power(missing), missing, round }
     }
 
-    /// A product of integers and field elements, with weight one.
-    pub(crate) fn integers(device: &dyn Device, integers: &'a [i32], right: Vec<Fr>, sum: Fr, missing: usize) -> Self {
-        let round = device.product_round_i32(integers, &right);
-        Self { integers: Some(integers), left: vec![], right, sum, scale: half_power(missing), missing, round }
+    /// A functional of integers, with weight one.
+    pub(crate) fn integers(
+        device: &D,
+        integers: &'a D::Integers<'b>,
+        functional: &'a Functional,
+        missing: usize,
+    ) -> Self {
+        let variables = leading(functional.bits);
+        let rounds = LeadingRounds::new(device.functional_products(integers, functional, variables));
+        let (sum, round) = (rounds.total(), rounds.round());
+        let sides = Sides::Leading { integers, functional, rounds, point: vec![], variables };
+        let mut product = Self { sides, sum, scale: half_power(missing), missing, round };
+        product.expand(device);
+        product
     }
 
-    fn bind(&mut self, device: &dyn Device, r: Fr) {
-        match self.integers.take() {
-            Some(v) => {
-                self.left = device.bind_i32(v, r);
-                device.bind(&mut self.right, r);
-                self.round = device.product_round(&self.left, &self.right);
+    /// Expands both factors once their leading variables are bound.
+    fn expand(&mut self, device: &D) {
+        let Sides::Leading { integers, functional, point, variables, .. } = &self.sides else { return };
+        if point.len() < *variables {
+            return;
+        }
+        let weights = AxisMatrix::dense_row(&device.download(&device.eq_table(point)));
+        let left = device.axis_map_i32(integers, 1, 1 << (functional.bits - *variables), &weights);
+        let right = device.functional_bind(functional, point);
+        self.round = device.product_round(&left, &right);
+        self.sides = Sides::Elements([left, right]);
+    }
+
+    fn bind(&mut self, device: &D, r: Fr) {
+        match &mut self.sides {
+            Sides::Elements([left, right]) => self.round = device.product_bind_round(left, right, r),
+            Sides::Leading { rounds, point, .. } => {
+                rounds.bind(r);
+                self.round = rounds.round();
+                point.push(r);
+                self.expand(device);
             }
-            None => self.round = device.product_bind_round(&mut self.left, &mut self.right, r),
+        }
+    }
+
+    fn side(&self, device: &D, side: usize) -> Fr {
+        match &self.sides {
+            Sides::Elements(sides) => device.first(&sides[side]),
+            Sides::Leading { .. } => unreachable!("every variable is bound"),
         }
     }
 
     /// The value of `left` once every variable is bound.
-    pub(crate) fn left(&self) -> Fr {
-        match self.integers {
-            Some(v) => v.first().map_or(Fr::ZERO, |v| element(*v)),
-            None => self.left.first().copied().unwrap_or(Fr::ZERO),
-        }
+    pub(crate) fn left(&self, device: &D) -> Fr {
+        self.side(device, 0)
     }
 
     /// The value of `right` once every variable is bound.
-    pub(crate) fn right(&self) -> Fr {
-        self.right.first().copied().unwrap_or(Fr::ZERO)
+    pub(crate) fn right(&self, device: &D) -> Fr {
+        self.side(device, 1)
     }
 
     /// The weighted sum.
@@ -71,10 +116,10 @@ impl<'a> Product<'a> {
 }
 
 /// Runs all `rounds` rounds and returns the point. A product counts as constant until its own variables come up.
-pub(crate) fn prove(
-    device: &dyn Device,
+pub(crate) fn prove<D: Device>(
+    device: &D,
     rounds: usize,
-    products: &mut [Product<'_>],
+    products: &mut [Product<'_, '_, D>],
     transcript: &mut ProverTranscript,
 ) -> Vec<Fr> {
     let mut point = Vec::with_capacity(rounds);

@@ -51,7 +51,7 @@ pub(crate) fn run(app: &App, args: &RunArgs) -> Outcome<()> {
     }
     let compiled = flow::load_model(app, &args.model, &args.quant, args.key.shape.private_outputs)?;
     let model = compiled.model;
-    let samples = flow::read_samples(&model, &args.input, args.batch)?;
+    let samples = flow::read_samples(app, &model, &args.input, args.batch)?;
     o.say(format!("model   {}", hex(&model.model_id()?)));
     if let Some(s) = compiled.seconds {
         flow::report_lines(&model).iter().for_each(|l| o.say(l));
@@ -62,7 +62,7 @@ pub(crate) fn run(app: &App, args: &RunArgs) -> Outcome<()> {
     }
     let prepared = flow::prepare(app, &model, &args.key, !args.fresh)?;
     let proven = flow::prove(app, &model, &prepared.key, &samples)?;
-    let checked = flow::check(&prepared.key.verifying, &proven.proof)?;
+    let checked = flow::check(app, &prepared.key.verifying, &proven.proof)?;
     if let Some(path) = &args.output {
         files::write(path, &proven.bytes)?;
     }

@@ -1,9 +1,12 @@
 //! The fast device for general-purpose cores: delayed reductions, in-place binds, and all threads of the current pool.
 
+use super::arena::zeroed;
 use super::dispatch::{self, Vector};
+use super::fractions::{FractionKernels, FractionLayer, Tree};
 use super::kernels::Quarters;
+use super::leaves::rearrange;
 use super::split::{for_each, reduce};
-use super::{AxisMatrix, Device, FractionLayer, axis};
+use super::{AxisMatrix, Device, Functional, Leaves, axis, linear};
 use crate::msm;
 use ark_bn254::{Fr, G1Affine};
 use ark_ff::{AdditiveGroup, Field};
@@ -25,6 +28,20 @@ impl Cpu {
         Self { vector: None }
     }
 
+    /// The device that `ASSAY_CPU` names: `auto` (or nothing) for the fastest, `portable` or `avx512` for one kind of
+    /// kernel, so that a whole test suite can run with each.
+    ///
+    /// # Errors
+    /// A name that is none of these, or instructions that this machine lacks.
+    pub fn selected() -> Result<Self, CpuError> {
+        match std::env::var_os(VARIABLE).as_deref().map(std::ffi::OsStr::to_string_lossy).as_deref() {
+            None | Some("" | "auto") => Ok(Self::new()),
+            Some("portable") => Ok(Self::portable()),
+            Some("avx512") => Vector::detect().map(|v| Self { vector: Some(v) }).ok_or(CpuError::Missing),
+            Some(other) => Err(CpuError::Unknown { got: other.to_owned() }),
+        }
+    }
+
     /// Which kernels this device runs, for people.
     pub fn kernels(&self) -> &'static str {
         if self.vector.is_some() { "AVX-512 IFMA" } else { "portable" }
@@ -32,30 +49,48 @@ impl Cpu {
 
     /// An eq table with one more variable, the most significant.
     fn grow(&self, from: &[Fr], r: &Fr) -> Vec<Fr> {
-        let mut table = vec![Fr::ZERO; 2 * from.len()];
+        let mut table = zeroed(2 * from.len());
         let (lo, hi) = table.split_at_mut(from.len());
         for_each((from, [lo, hi]), &|(from, [lo, hi])| dispatch::eq_grow_into(self.vector, from, lo, hi, r));
         table
     }
 
-    fn bind_out(&self, lo: &[Fr], hi: &[Fr], r: &Fr) -> Vec<Fr> {
-        let mut out = vec![Fr::ZERO; lo.len()];
-        for_each(([lo, hi], &mut out[..]), &|([lo, hi], out)| dispatch::bind_into(self.vector, lo, hi, out, r));
-        out
-    }
-
     fn bind_integers(&self, [lo, hi]: [&[i32]; 2], r: &Fr) -> Vec<Fr> {
-        let mut out = vec![Fr::ZERO; lo.len()];
+        let mut out = zeroed(lo.len());
         for_each(([lo, hi], &mut out[..]), &|([lo, hi], out)| dispatch::bind_i32(self.vector, lo, hi, out, r));
         out
     }
 }
 
+/// Names the kernels of [`Cpu::default`].
+const VARIABLE: &str = "ASSAY_CPU";
+
+/// Why [`Cpu::selected`] gives no device.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CpuError {
+    /// No kernels have this name.
+    #[error("ASSAY_CPU is \"{got}\"; expected auto, portable or avx512")]
+    Unknown {
+        /// What the variable holds.
+        got: String,
+    },
+    /// The machine has no AVX-512 IFMA.
+    #[error("ASSAY_CPU is \"avx512\", but this machine has no AVX-512 IFMA")]
+    Missing,
+}
+
 impl Default for Cpu {
+    /// [`Cpu::selected`].
+    ///
+    /// # Panics
+    /// Where that fails: a test suite that was asked to run with other kernels must not pass with these.
     fn default() -> Self {
-        Self::new()
+        Self::selected().unwrap_or_else(|e| panic!("{e}"))
     }
 }
+
+/// Fractions of a layer that is passed over at once: they stay in the first-level cache.
+const BETWEEN: usize = 128;
 
 fn add_pairs(a: [Fr; 2], b: [Fr; 2]) -> [Fr; 2] {
     [a[0] + b[0], a[1] + b[1]]
@@ -88,20 +123,45 @@ fn halve(a: &mut Vec<Fr>) {
 }
 
 impl Device for Cpu {
+    type Elements = Vec<Fr>;
+    type Integers<'a> = &'a [i32];
+    type Points<'a> = &'a [G1Affine];
+    type Tree = Tree;
+
     fn name(&self) -> &'static str {
         "cpu"
     }
 
-    fn commit_rows(&self, bases: &[G1Affine], values: &[i32], row_len: usize) -> Vec<G1Affine> {
+    fn integers<'a>(&self, values: &'a [i32]) -> &'a [i32] {
+        values
+    }
+
+    fn points<'a>(&self, points: &'a [G1Affine]) -> &'a [G1Affine] {
+        points
+    }
+
+    fn elements(&self, values: Vec<Fr>) -> Vec<Fr> {
+        values
+    }
+
+    fn download(&self, values: &Vec<Fr>) -> Vec<Fr> {
+        values.clone()
+    }
+
+    fn first(&self, values: &Vec<Fr>) -> Fr {
+        values[0]
+    }
+
+    fn commit_rows(&self, bases: &&[G1Affine], values: &&[i32], row_len: usize) -> Vec<G1Affine> {
         msm::commit_rows(bases, values, row_len)
     }
 
-    fn msm(&self, bases: &[G1Affine], scalars: &[Fr]) -> G1Affine {
+    fn msm(&self, bases: &&[G1Affine], scalars: &Vec<Fr>) -> G1Affine {
         msm::msm(bases, scalars).into()
     }
 
     fn eq_table(&self, point: &[Fr]) -> Vec<Fr> {
-        let mut table = vec![Fr::ZERO; 1 << point.len()];
+        let mut table = zeroed(1 << point.len());
         table[0] = Fr::ONE;
         let mut len = 1;
         for r in point.iter().rev() {
@@ -125,15 +185,15 @@ impl Device for Cpu {
         tables
     }
 
-    fn axis_map_i32(&self, data: &[i32], outer: usize, inner: usize, m: &AxisMatrix) -> Vec<Fr> {
+    fn axis_map_i32(&self, data: &&[i32], outer: usize, inner: usize, m: &AxisMatrix) -> Vec<Fr> {
         axis::map_i32(self.vector, data, outer, inner, m)
     }
 
-    fn axis_map_fr(&self, data: &[Fr], outer: usize, inner: usize, m: &AxisMatrix) -> Vec<Fr> {
+    fn axis_map_fr(&self, data: &Vec<Fr>, outer: usize, inner: usize, m: &AxisMatrix) -> Vec<Fr> {
         axis::map_fr(self.vector, data, outer, inner, m)
     }
 
-    fn product_round(&self, a: &[Fr], b: &[Fr]) -> [Fr; 2] {
+    fn product_round(&self, a: &Vec<Fr>, b: &Vec<Fr>) -> [Fr; 2] {
         assert_eq!(a.len(), b.len(), "the two factors");
         if a.len() == 1 {
             return [Fr::ZERO; 2];
@@ -141,7 +201,7 @@ impl Device for Cpu {
         reduce((halves(a), halves(b)), &|(a, b)| dispatch::product_round(self.vector, a, b), &add_pairs)
     }
 
-    fn product_round_i32(&self, a: &[i32], b: &[Fr]) -> [Fr; 2] {
+    fn product_round_i32(&self, a: &&[i32], b: &Vec<Fr>) -> [Fr; 2] {
         assert_eq!(a.len(), b.len(), "the two factors");
         if a.len() == 1 {
             return [Fr::ZERO; 2];
@@ -157,7 +217,7 @@ impl Device for Cpu {
         a.truncate(half);
     }
 
-    fn bind_i32(&self, a: &[i32], r: Fr) -> Vec<Fr> {
+    fn bind_i32(&self, a: &&[i32], r: Fr) -> Vec<Fr> {
         self.bind_integers(halves(a), &r)
     }
 
@@ -175,8 +235,65 @@ impl Device for Cpu {
         h
     }
 
+    fn rearrange(&self, data: &Vec<Fr>, source: &[usize], target: &[usize], len: usize) -> Vec<Fr> {
+        rearrange(data, source, target, len)
+    }
+
+    fn add_assign(&self, a: &mut Vec<Fr>, b: &Vec<Fr>) {
+        assert_eq!(a.len(), b.len(), "the two summands");
+        for_each((&mut a[..], &b[..]), &|(a, b): (&mut [Fr], &[Fr])| a.iter_mut().zip(b).for_each(|(a, b)| *a += b));
+    }
+
+    fn inner_product(&self, a: &Vec<Fr>, b: &Vec<Fr>) -> Fr {
+        assert_eq!(a.len(), b.len(), "the two factors");
+        let head = a.len() / 8 * 8;
+        let ((a, a_tail), (b, b_tail)) = (a.split_at(head), b.split_at(head));
+        let total = reduce((a, b), &|(a, b)| dispatch::dot(self.vector, a, b), &|a, b| a + b);
+        total + dispatch::dot(None, a_tail, b_tail)
+    }
+
+    fn inner_product_i32(&self, a: &&[i32], b: &Vec<Fr>) -> Fr {
+        assert_eq!(a.len(), b.len(), "the two factors");
+        // The kernel reads `x + 2^31`.
+        let piece = |vector, a: &[i32], b: &[Fr]| {
+            let mut out = [-(b.iter().sum::<Fr>() * Fr::from(1u64 << 31))];
+            dispatch::axis_dots_i32(vector, b, a, a.len(), &mut out);
+            out[0]
+        };
+        let head = a.len() / 8 * 8;
+        let ((a, a_tail), (b, b_tail)) = (a.split_at(head), b.split_at(head));
+        let total = reduce((a, b), &|(a, b)| piece(self.vector, a, b), &|a, b| a + b);
+        total + piece(None, a_tail, b_tail)
+    }
+
+    fn functional_products(&self, f: &&[i32], omega: &Functional, leading: usize) -> Vec<Fr> {
+        linear::products(self.vector, f, omega, leading)
+    }
+
+    fn functional_bind(&self, omega: &Functional, point: &[Fr]) -> Vec<Fr> {
+        linear::bind(self.vector, omega, &self.eq_table(point))
+    }
+
+    fn fraction_tree(&self, leaves: &Leaves<'_>) -> Tree {
+        Tree::new(self, leaves)
+    }
+
+    fn fraction_children(&self, tree: &Tree) -> [Fr; 4] {
+        tree.children()
+    }
+
+    fn fraction_descend(&self, tree: &mut Tree, eq: &Vec<Fr>, lambda: Fr) -> [Fr; 2] {
+        tree.descend(self, eq, lambda)
+    }
+
+    fn fraction_bind_round(&self, tree: &mut Tree, r: Fr, eq: Option<&Vec<Fr>>, lambda: Fr) -> [Fr; 2] {
+        tree.bind_round(self, r, eq.map(Vec::as_slice), lambda)
+    }
+}
+
+impl FractionKernels for Cpu {
     fn fingerprints(&self, keys: &[i32], values: &[i32], alpha_minus_tag: Fr, beta: Fr) -> Vec<Fr> {
-        let mut out = vec![Fr::ZERO; keys.len()];
+        let mut out = zeroed(keys.len());
         // A tail that is shorter than a vector goes by itself.
         let (head, tail) = out.split_at_mut(keys.len() / 8 * 8);
         let (head_keys, tail_keys) = keys.split_at(head.len());
@@ -201,7 +318,7 @@ impl Device for Cpu {
     fn fraction_layer(&self, p: &[Fr], q: &[Fr]) -> (Vec<Fr>, Vec<Fr>) {
         assert_eq!(p.len(), q.len(), "numerators and denominators");
         let (p, q) = (halves(p), halves(q));
-        let (mut p_out, mut q_out) = (vec![Fr::ZERO; p[0].len()], vec![Fr::ZERO; p[0].len()]);
+        let (mut p_out, mut q_out) = (zeroed(p[0].len()), zeroed(p[0].len()));
         for_each((p, q, [&mut p_out[..], &mut q_out[..]]), &|(p, q, out)| {
             dispatch::fraction_layer(self.vector, p, q, out);
         });
@@ -211,16 +328,39 @@ impl Device for Cpu {
     fn fraction_layer_i32(&self, p: &[i32], q: &[Fr]) -> (Vec<Fr>, Vec<Fr>) {
         assert_eq!(p.len(), q.len(), "numerators and denominators");
         let (p, q) = (halves(p), halves(q));
-        let (mut p_out, mut q_out) = (vec![Fr::ZERO; p[0].len()], vec![Fr::ZERO; p[0].len()]);
+        let (mut p_out, mut q_out) = (zeroed(p[0].len()), zeroed(p[0].len()));
         for_each((p, q, [&mut p_out[..], &mut q_out[..]]), &|(p, q, out)| {
             dispatch::fraction_layer_i32(self.vector, p, q, out);
         });
         (p_out, q_out)
     }
 
+    fn fraction_layers_i32(&self, p: &[i32], q: &[Fr]) -> (Vec<Fr>, Vec<Fr>) {
+        assert_eq!(p.len(), q.len(), "numerators and denominators");
+        let (p, q) = (halves(p).map(halves), halves(q).map(halves));
+        let len = q[0][0].len();
+        let (mut p_out, mut q_out) = (zeroed(len), zeroed(len));
+        // Child k of an upper fraction is the sum of quarters k and k + 2.
+        let work = (p, q, [&mut p_out[..], &mut q_out[..]]);
+        for_each(work, &|([[p0, p1], [p2, p3]], [[q0, q1], [q2, q3]], [p_out, q_out])| {
+            let mut between = [const { [Fr::ZERO; BETWEEN] }; 4];
+            for start in (0..q_out.len()).step_by(BETWEEN) {
+                let end = (start + BETWEEN).min(q_out.len());
+                let [a, b, c, d] = between.each_mut().map(|array| &mut array[..end - start]);
+                let at = start..end;
+                let [even, odd] = [([p0, p2], [q0, q2]), ([p1, p3], [q1, q3])]
+                    .map(|(p, q)| (p.map(|p: &[i32]| &p[at.clone()]), q.map(|q: &[Fr]| &q[at.clone()])));
+                dispatch::fraction_layer_i32(self.vector, even.0, even.1, [&mut *a, &mut *b]);
+                dispatch::fraction_layer_i32(self.vector, odd.0, odd.1, [&mut *c, &mut *d]);
+                let out = [&mut p_out[at.clone()], &mut q_out[at]];
+                dispatch::fraction_layer(self.vector, [&*a, &*c], [&*b, &*d], out);
+            }
+        });
+        (p_out, q_out)
+    }
+
     fn fraction_round(&self, layer: &FractionLayer, eq: &[Fr], lambda: Fr) -> [Fr; 2] {
-        let arrays = [&layer.p0, &layer.p1, &layer.q0, &layer.q1];
-        assert!(arrays.iter().all(|array| array.len() == layer.len()), "arrays of a fraction layer");
+        let arrays = layer.arrays();
         if layer.len() == 1 {
             return [Fr::ZERO; 2];
         }
@@ -241,36 +381,43 @@ impl Device for Cpu {
         reduce(work, &|(p, q, eq)| dispatch::fraction_round_i32(self.vector, p, q, eq, &lambda), &add_pairs)
     }
 
-    fn fraction_bind(&self, layer: &mut FractionLayer, r: Fr) {
-        for array in [&mut layer.p0, &mut layer.p1, &mut layer.q0, &mut layer.q1] {
-            self.bind(array, r);
-        }
-    }
-
     fn fraction_bind_i32(&self, p: &[i32], q: &[Fr], r: Fr) -> FractionLayer {
         assert_eq!(p.len(), q.len(), "numerators and denominators");
-        let ([p0, p1], [q0, q1]) = (halves(p).map(halves), halves(q).map(halves));
-        FractionLayer {
-            p0: self.bind_integers(p0, &r),
-            p1: self.bind_integers(p1, &r),
-            q0: self.bind_out(q0[0], q0[1], &r),
-            q1: self.bind_out(q1[0], q1[1], &r),
+        let quarter = p.len() / 4;
+        check_length(2 * quarter);
+        let (mut p_out, mut q_out) = (zeroed(2 * quarter), zeroed(2 * quarter));
+        for (child, out) in halves(p).map(halves).into_iter().zip(p_out.chunks_mut(quarter)) {
+            for_each((child, out), &|([lo, hi], out)| dispatch::bind_i32(self.vector, lo, hi, out, &r));
         }
+        for (child, out) in halves(q).map(halves).into_iter().zip(q_out.chunks_mut(quarter)) {
+            for_each((child, out), &|([lo, hi], out)| dispatch::bind_into(self.vector, lo, hi, out, &r));
+        }
+        FractionLayer::split(p_out, q_out)
     }
 
-    fn fraction_bind_round(&self, layer: &mut FractionLayer, r: Fr, eq: &[Fr], lambda: Fr) -> [Fr; 2] {
+    fn layer_bind_round(&self, layer: &mut FractionLayer, r: Fr, eq: &[Fr], lambda: Fr) -> [Fr; 2] {
         if layer.len() == 2 {
             self.fraction_bind(layer, r);
             return [Fr::ZERO; 2];
         }
         assert_eq!(eq.len(), layer.len() / 4, "eq table of a fraction round");
-        let FractionLayer { p0, p1, q0, q1 } = layer;
-        let mut arrays = [p0, p1, q0, q1];
-        assert!(arrays.iter().all(|array| array.len() == 4 * eq.len()), "arrays of a fraction layer");
-        let work = (arrays.each_mut().map(|array| quarters(array)), eq);
+        let work = (layer.arrays_mut().map(quarters), eq);
         let g =
             reduce(work, &|(layer, eq)| dispatch::fraction_bind_round(self.vector, layer, &r, eq, &lambda), &add_pairs);
-        arrays.into_iter().for_each(halve);
+        layer.halve();
         g
+    }
+}
+
+impl Cpu {
+    /// Binds the first variable of all four arrays to `r`, in place.
+    pub(super) fn fraction_bind(&self, layer: &mut FractionLayer, r: Fr) {
+        check_length(layer.len());
+        let half = layer.len() / 2;
+        for array in layer.arrays_mut() {
+            let (lo, hi) = array.split_at_mut(half);
+            for_each((lo, &*hi), &|(lo, hi)| dispatch::bind(self.vector, lo, hi, &r));
+        }
+        layer.halve();
     }
 }

@@ -18,6 +18,7 @@ use ark_ff::AdditiveGroup;
 use assay_circuits::{Graph, Op, Program, Tensor, Visibility, eval::Values, model::Model};
 use assay_verifier::{
     Fr, G1Affine,
+    channel::ProtocolError,
     curve::g1_to_bytes,
     keccak::{digest_to_fr, keccak256},
     opening::fold_count,
@@ -161,7 +162,7 @@ struct Committed {
 }
 
 fn commit(
-    device: &dyn Device,
+    device: &impl Device,
     model: &Model,
     srs: &Srs,
     options: &SettlementOptions,
@@ -183,7 +184,8 @@ fn commit(
     };
     let mut stack = recorder.run(Stage::Witness, || model_stack(&program, &model.weights))?;
     pad_to_row(&mut stack, program.model_bits, row_bits);
-    let rows = recorder.run(Stage::Commit, || device.commit_rows(bases, &stack, size));
+    let rows =
+        recorder.run(Stage::Commit, || device.commit_rows(&device.points(bases), &device.integers(&stack), size));
     let blinds = if options.visibility.weights {
         vec![Fr::ZERO; rows.len()]
     } else {
@@ -198,7 +200,7 @@ fn commit(
 /// # Errors
 /// A graph that cannot be laid out, too few powers of tau.
 pub fn setup_settlement(
-    device: &dyn Device,
+    device: &impl Device,
     model: &Model,
     srs: &Srs,
     options: &SettlementOptions,
@@ -248,7 +250,7 @@ pub fn setup_settlement(
 /// # Errors
 /// A key of another model, secret or shape, or under other powers of tau.
 pub fn load_settlement(
-    device: &dyn Device,
+    device: &impl Device,
     model: &Model,
     srs: &Srs,
     options: &SettlementOptions,
@@ -296,7 +298,7 @@ impl SettlementProver {
 
 /// Proves, without revealing them, that weights are in range and tables are the graph's.
 fn register(
-    device: &dyn Device,
+    device: &impl Device,
     model: &Model,
     descriptor: &Descriptor,
     stack: &[i32],
@@ -340,9 +342,12 @@ pub fn check_key(key: &SettlementKey, srs: &Srs) -> Result<(), SettleFailure> {
     let graph: &Graph = &key.graph;
     for (program, circuit) in [(key.program()?, &d.circuit), (Program::registration(graph)?, &key.registration_circuit)]
     {
-        let rows = settle::circuit(&program, d.row_bits, None)?;
-        // The size first: a key for a huge domain is not made for a claim that is already false.
-        if usize::try_from(rows.k()) != Ok(circuit.k) || circuit_key(srs, &rows)? != *circuit {
+        // The size first: nothing is recorded beyond what is claimed, and no key is made for a claim that is already false.
+        let rows = match settle::circuit_of_size(&program, d.row_bits, circuit.k) {
+            Err(ProtocolError::CircuitSize { .. }) => return wrong("its circuit is not that of its graph"),
+            other => other?,
+        };
+        if circuit_key(srs, &rows)? != *circuit {
             return wrong("its circuit is not that of its graph");
         }
     }
