@@ -30,12 +30,12 @@ pub(crate) fn run(app: &App, args: &Lease) -> Outcome<()> {
     let market = system.at.market();
     let mut bonds = U256::ZERO;
     for id in &args.ids {
-        bonds += U256::from(market.job(system.chain.as_mut(), *id).map_err(explained)?.bond);
+        bonds += U256::from(system.job(*id)?.bond);
     }
     let (token, at) = (system.at.token(), market.address());
     token.ensure_allowance(system.chain.as_mut(), at, bonds, bonds).map_err(explained)?;
     let (until, done) = market.lease(system.chain.as_mut(), &args.ids, payout).map_err(explained)?;
-    let now = system.chain.head()?.timestamp;
+    let now = system.moment()?.now;
     let price = market.job(system.chain.as_mut(), args.ids.first().copied().unwrap_or(0))?.price;
     o.answer(format!("leased   {} for {}", list(&args.ids), units::span(until.saturating_sub(now))));
     o.say(format!("price    {} locked", units::shown(U256::from(price))));
