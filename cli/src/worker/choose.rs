@@ -130,13 +130,35 @@ impl Worker<'_> {
             return drop("its verifier has ended".to_owned());
         }
         let left = needed(&station.pace, self.moment.interval, self.proof_bytes(posted.spec.verifierId));
-        if self.moment.head.number < posted.block.saturating_add(self.depth) {
-            return Ok(Verdict::Wait(now + 1));
+        // First what the posting alone says: jobs by the thousand must not cost a question each.
+        let deadline = posted.spec.deadline.to::<u64>();
+        if now >= deadline {
+            return Ok(Verdict::Drop(None));
+        }
+        let lease = u64::from(posted.spec.leaseSeconds);
+        if lease < left {
+            let (has, needs) = (units::span(lease), units::span(left));
+            return drop(format!("its leases are {has}, and {needs} are needed"));
+        }
+        // The lease itself takes time to be included, and all of it must be there then.
+        let total = left.saturating_add(INCLUSION * self.moment.interval);
+        if deadline - now < total {
+            return drop(format!("{} are left, and {} are needed", units::span(deadline - now), units::span(total)));
+        }
+        let least = self.args.min_price.max(1);
+        if posted.spec.maxPrice < least {
+            return drop(format!("it pays {} at most", units::shown(U256::from(posted.spec.maxPrice))));
         }
         if let Some(most) = self.args.max_bond
             && posted.spec.bond > most
         {
             return drop(format!("it asks for a bond of {}", units::shown(U256::from(posted.spec.bond))));
+        }
+        if !posted.is_public() && self.secrets.open(posted.spec.inputCommitment).is_none() {
+            return drop("its input is private, and no --private-input file has it".to_owned());
+        }
+        if self.moment.head.number < posted.block.saturating_add(self.depth) {
+            return Ok(Verdict::Wait(now + 1));
         }
         let market = self.system.at.market();
         let job = match market.job(self.system.chain.as_mut(), id) {
@@ -149,8 +171,8 @@ impl Worker<'_> {
         if job.inputCommitment != posted.spec.inputCommitment || job.verifierId != posted.spec.verifierId {
             return Ok(Verdict::Wait(now + LATER));
         }
-        let (lease_end, deadline) = (job.leaseEnd.to::<u64>(), job.deadline.to::<u64>());
-        if job.status != Status::Open || now >= deadline {
+        let lease_end = job.leaseEnd.to::<u64>();
+        if job.status != Status::Open {
             return Ok(Verdict::Drop(None));
         }
         if now < lease_end {
@@ -161,7 +183,6 @@ impl Worker<'_> {
         }
         let parts = self.parts_of(&job)?;
         let cost = self.cost_in_tokens()?;
-        let least = self.args.min_price.max(1);
         let worth = |price: u128| net(price, parts, cost);
         let price = market.current_price(self.system.chain.as_mut(), id)?;
         if worth(price) < least {
@@ -174,17 +195,8 @@ impl Worker<'_> {
             };
             return Ok(Verdict::Wait(now + wait.clamp(1, if lease_end > 0 { 60 } else { u64::MAX })));
         }
-        // The lease itself takes time to be included, and all of it must be there then.
-        let lease = u64::from(job.leaseSeconds);
-        let remaining = deadline - now;
-        let total = left.saturating_add(INCLUSION * self.moment.interval);
-        if lease < left || remaining < total {
-            let has = if lease < left { lease } else { remaining };
-            let needs = if lease < left { left } else { total };
-            return drop(format!("{} are left, and {} are needed", units::span(has), units::span(needs)));
-        }
         let Some(secret) = self.secret(id, posted.block, job.inputCommitment)? else {
-            return drop("its input is private, and no --private-input file has it".to_owned());
+            return drop("the input that was posted is not the one it is a commitment to".to_owned());
         };
         match self.bench.of(job.verifierId).map(|s| s.served.tensors(&secret.input)) {
             Some(Ok(_)) => Ok(Verdict::Take(Box::new(job))),

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 /// How often the registry is looked at.
-const EVERY: Duration = Duration::from_secs(20);
+const EVERY: Duration = Duration::from_secs(8);
 
 /// A verifier with its prover and its pace.
 pub(super) struct Station {
