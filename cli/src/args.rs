@@ -5,7 +5,10 @@ use crate::{
     error::{Failure, Outcome},
     settlement::parse_hex,
 };
-use assay_circuits::{Visibility, onnx::CompileOptions};
+use assay_circuits::{
+    Visibility,
+    onnx::{CompileOptions, LoadOptions},
+};
 use assay_prover::settle::Optimize;
 use assay_verifier::settle::key::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -82,6 +85,25 @@ pub(crate) enum Command {
     Completions(cmd::completions::CompletionsArgs),
 }
 
+/// How to read an ONNX file.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "ONNX")]
+pub(crate) struct ReadArgs {
+    /// Leave out a Softmax or LogSoftmax at the end: what is proven are the logits that go into it
+    #[arg(long)]
+    pub(crate) drop_softmax: bool,
+}
+
+impl ReadArgs {
+    pub(crate) fn options(&self) -> LoadOptions {
+        LoadOptions { drop_softmax: self.drop_softmax }
+    }
+
+    fn is_used(&self) -> bool {
+        self.drop_softmax
+    }
+}
+
 /// How to quantize.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Quantization")]
@@ -98,6 +120,8 @@ pub(crate) struct QuantArgs {
     /// Width of a remainder's limb, 4 to 16 [default: the cheapest]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(4..=16))]
     pub(crate) limb_bits: Option<u32>,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
 }
 
 impl QuantArgs {
@@ -117,6 +141,7 @@ impl QuantArgs {
             || self.weight_bits.is_some()
             || self.activation_bits.is_some()
             || self.limb_bits.is_some()
+            || self.read.is_used()
     }
 }
 
@@ -212,8 +237,10 @@ impl ContextArgs {
     pub(crate) fn context(&self) -> Outcome<Context> {
         fn bytes<const N: usize>(text: Option<&String>, flag: &str) -> Outcome<[u8; N]> {
             let Some(text) = text else { return Ok([0; N]) };
-            parse_hex(text)
-                .ok_or_else(|| Failure::new(format!("{flag} must be {N} bytes in hexadecimal, got '{text}'")))
+            parse_hex(text).ok_or_else(|| {
+                Failure::new(format!("{flag} must be {N} bytes in hexadecimal, got '{text}'"))
+                    .help(format!("write 0x and {} hexadecimal digits", 2 * N))
+            })
         }
         Ok(Context {
             chain_id: self.chain_id,

@@ -24,7 +24,7 @@ use assay_verifier::{
     },
     transcript::Permutation,
 };
-use halo2_axiom::dev::{FailureLocation, VerifyFailure};
+use halo2_proofs::dev::{FailureLocation, VerifyFailure};
 use settle_support::{
     Claim, Halves, Lab, Made, inference_claim, listen, mock, padded_model, padded_witness, random, registration_claim,
     speak,

@@ -3,7 +3,7 @@
 use super::error::ImportError;
 use std::{
     cell::Cell,
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     io::Read,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
@@ -12,6 +12,7 @@ use std::{
 use tract_onnx::{
     pb::{GraphProto, ModelProto, TensorProto, tensor_shape_proto::dimension::Value as Dim, type_proto},
     prelude::*,
+    tract_hir::infer::{InferenceFact, InferenceOp},
 };
 
 /// Largest ONNX file, in bytes (the limit of protobuf itself).
@@ -38,6 +39,10 @@ pub struct SourceNode {
 #[derive(Clone, Debug)]
 pub struct FloatModel {
     pub(crate) typed: Result<TypedModel, ImportError>,
+    /// The first node that is known to be impossible, if there is one.
+    pub(crate) refused: Option<ImportError>,
+    /// Shapes of tensors by the names of their nodes, as far as they follow, where the model as a whole has no types.
+    pub(crate) shapes: HashMap<String, Vec<usize>>,
     /// Nodes in the file's order.
     pub nodes: Vec<SourceNode>,
     /// Names and shapes of the inputs, batch 1.
@@ -50,12 +55,27 @@ pub struct FloatModel {
     pub notes: Vec<String>,
 }
 
+/// What is done to a file while it is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// Leave out a Softmax or LogSoftmax that is the last operator: the output is then its input, and a note says so.
+    pub drop_softmax: bool,
+}
+
+/// Reads an ONNX file as it is.
+///
+/// # Errors
+/// Those of [`load_with()`].
+pub fn load(path: impl AsRef<Path>) -> Result<FloatModel, ImportError> {
+    load_with(path, &LoadOptions::default())
+}
+
 /// Reads an ONNX file.
 ///
 /// # Errors
 /// A file that cannot be read, is too large, or is no ONNX model with usable shapes. An operator that tract or the
 /// compiler does not know is reported by [`super::compile()`], so that [`super::inspect()`] can still list the model.
-pub fn load(path: impl AsRef<Path>) -> Result<FloatModel, ImportError> {
+pub fn load_with(path: impl AsRef<Path>, options: &LoadOptions) -> Result<FloatModel, ImportError> {
     let path = path.as_ref();
     let read = |e: std::io::Error| ImportError::Read { path: path.display().to_string(), reason: e.to_string() };
     let meta = std::fs::metadata(path).map_err(read)?;
@@ -67,11 +87,15 @@ pub fn load(path: impl AsRef<Path>) -> Result<FloatModel, ImportError> {
     }
     let mut bytes = Vec::new();
     std::fs::File::open(path).map_err(read)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(read)?;
-    load_bytes(&bytes)
+    read_bytes(&bytes, options)
 }
 
 /// Reads an ONNX model from memory; errors as [`load()`].
 pub fn load_bytes(bytes: &[u8]) -> Result<FloatModel, ImportError> {
+    read_bytes(bytes, &LoadOptions::default())
+}
+
+fn read_bytes(bytes: &[u8], options: &LoadOptions) -> Result<FloatModel, ImportError> {
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(ImportError::TooLarge { got: bytes.len() as u64, limit: MAX_FILE_BYTES });
     }
@@ -81,10 +105,10 @@ pub fn load_bytes(bytes: &[u8]) -> Result<FloatModel, ImportError> {
     let mut proto = guarded("reading the ONNX protobuf", || {
         onnx().proto_model_for_read(&mut &*bytes).map_err(|e| malformed(&format!("{e:#}")))
     })?;
-    load_proto(&mut proto)
+    load_proto(&mut proto, options)
 }
 
-fn load_proto(proto: &mut ModelProto) -> Result<FloatModel, ImportError> {
+fn load_proto(proto: &mut ModelProto, options: &LoadOptions) -> Result<FloatModel, ImportError> {
     let graph = proto.graph.as_mut().ok_or_else(|| malformed("it holds no graph"))?;
     if !proto.functions.is_empty() {
         return Err(malformed("it defines functions of its own; inline them (onnx.inliner.inline_local_functions)"));
@@ -93,7 +117,7 @@ fn load_proto(proto: &mut ModelProto) -> Result<FloatModel, ImportError> {
         return Err(malformed("it names no operator set; the file may be cut short"));
     }
     check_graph(graph, 0)?;
-    let mut notes = Vec::new();
+    let mut notes = if options.drop_softmax { super::softmax::drop_last(graph) } else { Vec::new() };
     let inputs = fix_shapes(graph, &mut notes)?;
     let nodes = list_nodes(graph, &inputs);
     let outputs: Vec<String> = graph.output.iter().map(|o| o.name.clone()).collect();
@@ -110,25 +134,27 @@ fn load_proto(proto: &mut ModelProto) -> Result<FloatModel, ImportError> {
     if let Some(o) = outputs.iter().find(|o| !known.contains(o.as_str())) {
         return Err(malformed(&format!("nothing computes the output '{o}'")));
     }
-    let typed = match nodes.iter().find_map(|n| blocked(n).map(|help| (n, help))) {
-        Some((n, help)) => {
-            Err(ImportError::Unsupported { node: n.name.clone(), op: n.op.clone(), help: help.to_owned() })
-        }
-        None => guarded("tract's analysis of the model", || type_model(proto)),
-    };
+    let refused = nodes.iter().find_map(|n| {
+        let help = blocked(n)?.to_owned();
+        Some(ImportError::Unsupported { node: n.name.clone(), op: n.op.clone(), help })
+    });
+    let refused = refused.or_else(|| super::audit::check(proto).err());
+    let typed = guarded("analysing the model", || type_model(proto));
+    let shapes = if typed.is_err() { known_shapes(proto) } else { HashMap::new() };
     let constants = proto.graph.iter().flat_map(|g| &g.initializer);
     let parameters = constants
         .filter(|t| matches!(t.data_type, 1 | 10 | 11))
         .map(|t| volume(t.dims.iter().copied()).unwrap_or(0))
         .sum();
-    Ok(FloatModel { typed, nodes, inputs, outputs, parameters, notes })
+    Ok(FloatModel { typed, refused, shapes, nodes, inputs, outputs, parameters, notes })
 }
 
 fn type_model(proto: &ModelProto) -> Result<TypedModel, ImportError> {
     // Declared shapes of inner tensors and outputs may be symbolic or wrong; tract infers them from the inputs.
     let framework = onnx().with_ignore_value_info(true);
     let fail = |stage: &'static str| move |e: TractError| ImportError::engine(stage, &e);
-    let model = framework.model_for_proto_model(proto).map_err(fail("parsing the model"))?;
+    let mut model = framework.model_for_proto_model(proto).map_err(fail("parsing the model"))?;
+    super::fold::analyse(&mut model)?;
     let typed = model.into_typed().map_err(fail("inferring types and shapes"))?;
     // Simplification only saves work, and some valid models make tract's rewriting fail: they are used as they are.
     let simplified = guarded("simplifying the model", || {
@@ -149,6 +175,22 @@ fn type_model(proto: &ModelProto) -> Result<TypedModel, ImportError> {
         }
     }
     Ok(typed)
+}
+
+/// Shapes that follow from the inputs' in a model that has no types as a whole; for people, and for nothing else.
+fn known_shapes(proto: &ModelProto) -> HashMap<String, Vec<usize>> {
+    let partial = guarded("analysing the model", || {
+        let fail = |e: TractError| ImportError::engine("analysing the model", &e);
+        let mut model = onnx().with_ignore_value_info(true).model_for_proto_model(proto).map_err(fail)?;
+        // It stops where nothing follows any more, which is no reason to forget what did.
+        let _ = model.analyse(true);
+        let shape = |n: &Node<InferenceFact, Box<dyn InferenceOp>>| {
+            let dims = n.outputs.first()?.fact.shape.as_concrete_finite().ok()??;
+            Some((n.name.clone(), dims.to_vec()))
+        };
+        Ok(model.nodes().iter().filter_map(shape).collect())
+    });
+    partial.unwrap_or_default()
 }
 
 fn malformed(reason: &str) -> ImportError {
@@ -321,7 +363,8 @@ pub(crate) fn blocked(node: &SourceNode) -> Option<&'static str> {
     }
     Some(match node.op.as_str() {
         "Softmax" | "LogSoftmax" | "Hardmax" => {
-            "as the last layer it can be left out: the logits have the same order; inside a model it cannot be proven yet"
+            "as the last layer it can be left out: --drop-softmax proves what goes into it, which has the same order; inside of a \
+             model it cannot be proven yet"
         }
         "GRU" | "LSTM" | "RNN" | "Scan" | "Loop" | "If" => {
             "recurrence and control flow cannot be proven; unroll the steps when exporting"
@@ -374,14 +417,17 @@ pub(crate) fn guarded<T>(stage: &'static str, f: impl FnOnce() -> Result<T, Impo
             .cloned()
             .or_else(|| payload.downcast_ref::<&str>().map(|s| (*s).to_owned()))
             .unwrap_or_default();
-        Err(ImportError::engine(stage, &format!("the model breaks an assumption of tract: {text}")))
+        Err(ImportError::engine(stage, &format!("the model contradicts itself: {text}")))
     })
 }
 
 impl FloatModel {
     /// The tract model, or why there is none.
     pub(crate) fn typed(&self) -> Result<&TypedModel, ImportError> {
-        self.typed.as_ref().map_err(Clone::clone)
+        match &self.refused {
+            Some(e) => Err(e.clone()),
+            None => self.typed.as_ref().map_err(Clone::clone),
+        }
     }
 
     /// Name and operator of the node of the file from which a tract node comes.

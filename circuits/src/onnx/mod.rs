@@ -4,20 +4,23 @@
 //! [`compile()`] runs it on calibration samples, chooses power-of-two scales, and lowers every operator to the integer graph
 //! (one file per operator family, `ops`). [`inspect()`] lists what a file needs without quantizing it.
 
+mod audit;
 mod calibrate;
 mod compile;
 pub mod error;
 mod expr;
+mod fold;
 pub mod inspect;
 pub mod load;
 mod lower;
 mod ops;
 mod report;
 mod requantize;
+mod softmax;
 mod tables;
 mod walk;
 
 pub use compile::{CompileOptions, Samples, compile};
 pub use error::ImportError;
 pub use inspect::{Inspection, NodeInfo, inspect};
-pub use load::{FloatModel, SourceNode, load, load_bytes};
+pub use load::{FloatModel, LoadOptions, SourceNode, load, load_bytes, load_with};

@@ -6,6 +6,7 @@ use super::{
     lower::{Lazy, Lowering, Result, Root, fit_exponent, to_int},
     tables::Function,
 };
+use crate::{ops::lookup::MAX_SHIFT, table::MAX_TABLE_BITS};
 
 /// Room above the calibrated maximum.
 const HEADROOM: f64 = 1.03;
@@ -115,17 +116,25 @@ fn commit_general(c: &mut Lowering<'_>, l: &Lazy) -> Result<Root> {
     let bits = c.widths.activation;
     let key_bits = (bits + 2).clamp(8, 14);
     let scale = l.root.scale;
-    let (mut lo, mut hi) = l.root.range;
+    // Neither an uncalibrated nor a calibrated range can pass the worst case.
+    let worst = c.g.node(l.root.node).range;
+    let worst = (worst.lo as f64 * scale, worst.hi as f64 * scale);
+    let (mut lo, mut hi) = (l.root.range.0.clamp(worst.0, worst.1), l.root.range.1.clamp(worst.0, worst.1));
     if hi - lo < scale {
         // Constant throughout calibration: the worst case is all there is to go by.
-        let worst = c.g.node(l.root.node).range;
-        (lo, hi) = (lo.min(worst.lo as f64 * scale), hi.max(worst.hi as f64 * scale));
+        (lo, hi) = (lo.min(worst.0), hi.max(worst.1));
     }
     let pad = 0.05 * (hi - lo);
     let (lo, hi) = (lo - if lo < 0.0 { pad } else { 0.0 }, hi + pad);
-    let shift = (((hi - lo) / scale).log2() - f64::from(key_bits)).ceil().clamp(0.0, 40.0);
+    let shift = (((hi - lo) / scale).log2() - f64::from(key_bits)).ceil().clamp(0.0, f64::from(MAX_SHIFT));
     let unit = scale * shift.exp2();
     let (k_lo, k_hi) = (to_int((lo / unit).floor())?, to_int((hi / unit).ceil())?);
+    if k_hi.saturating_sub(k_lo) >= 1 << MAX_TABLE_BITS {
+        let keys = k_hi.saturating_sub(k_lo);
+        return Err(ImportError::unsupported(format!(
+            "a table of {keys} keys, for values of {lo:e} to {hi:e} in units of {unit:e}; rescale the model"
+        )));
+    }
     let base = shareable(k_lo, k_hi.max(k_lo + 1));
     let sample: Vec<f32> = (base.0..=base.1).map(|k| (k as f64 * unit) as f32).collect();
     let values = l.expr.eval(&sample)?;

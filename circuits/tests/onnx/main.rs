@@ -1,9 +1,11 @@
 //! Import of ONNX files: every operator against onnxruntime, random models against tract, accuracy, hostile files.
 
+mod bounds;
 mod extra;
 mod hostile;
 mod models;
 mod proto;
 mod random;
+mod softmax;
 mod support;
 mod zoo;

@@ -75,7 +75,8 @@ pub(crate) fn check_new(path: &Path) -> Outcome<()> {
 /// that opens a job that was paid for.
 pub(crate) fn write(path: &Path, inputs: Vec<Secret>) -> Outcome<()> {
     let file = File { format: FORMAT.to_owned(), inputs };
-    let text = serde_json::to_vec_pretty(&file).map_err(|e| Failure::new(format!("'{}': {e}", path.display())))?;
+    let text =
+        serde_json::to_vec_pretty(&file).map_err(|e| Failure::new(format!("'{}': {e}", path.display())).bug())?;
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -85,7 +86,8 @@ pub(crate) fn write(path: &Path, inputs: Vec<Secret>) -> Outcome<()> {
     }
     let unwritable = |e: std::io::Error| match e.kind() {
         ErrorKind::AlreadyExists => is_there(path),
-        _ => Failure::new(format!("cannot write '{}': {e}", path.display())),
+        _ => Failure::new(format!("cannot write '{}': {e}", path.display()))
+            .help("name a file in a folder that you may write to, with --private-input"),
     };
     let mut out = options.open(path).map_err(unwritable)?;
     out.write_all(&text).and_then(|()| out.sync_all()).map_err(unwritable)

@@ -97,7 +97,10 @@ impl Worker<'_> {
         for job in &begun.jobs {
             match self.secret(job.id, job.block, job.commitment)? {
                 Some(secret) => salts.push(secret.salt),
-                None => return Ok(Err(Failure::new(format!("the salt of job {} is not known", job.id)))),
+                None => {
+                    return Ok(Err(Failure::new(format!("the salt of job {} is not known", job.id))
+                        .help("if the input is private, pass the requester's file with --private-input")));
+                }
             }
         }
         Ok(Ok((slots, salts, proof)))

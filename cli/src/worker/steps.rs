@@ -20,6 +20,9 @@ use assay_contracts::{
 use serde_json::json;
 use std::time::{Duration, Instant};
 
+const NOT_SERVED: &str = "the verifier is not served any more";
+const NOT_SERVED_HELP: &str = "start the worker again with that model";
+
 /// What became of a job that was begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
@@ -297,11 +300,13 @@ impl Worker<'_> {
                     .help("if it is private, pass the requester's file with --private-input")));
             };
             let Some(station) = self.bench.of(begun.verifier) else {
-                return Ok(Err(Failure::new("the verifier is not served any more")));
+                return Ok(Err(Failure::new(NOT_SERVED).help(NOT_SERVED_HELP)));
             };
             match station.served.tensors(&secret.input) {
                 Ok(tensors) => inputs.push(tensors),
-                Err(e) => return Ok(Err(Failure::new(e))),
+                Err(e) => {
+                    return Ok(Err(Failure::new(e).help("the job asks for something that this model does not take")));
+                }
             }
         }
         Ok(Ok(inputs))
@@ -311,8 +316,7 @@ impl Worker<'_> {
     fn prove(&mut self, begun: &Begun, inputs: &[Vec<Tensor>]) -> Result<(Bytes, f64), Failure> {
         let start = Instant::now();
         let market = (self.system.at.chain_id, self.system.at.contracts.market);
-        let station =
-            self.bench.of(begun.verifier).ok_or_else(|| Failure::new("the verifier is not served any more"))?;
+        let station = self.bench.of(begun.verifier).ok_or_else(|| Failure::new(NOT_SERVED).help(NOT_SERVED_HELP))?;
         let slots = slots(&begun.ids(), station.served.batch())?;
         let settled = station.served.prove(self.app, inputs, &slots, market, self.payout)?;
         let took = start.elapsed().as_secs_f64();

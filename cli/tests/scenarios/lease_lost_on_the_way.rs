@@ -14,12 +14,10 @@ fn a_forgotten_lease_cannot_be_taken_later() {
     w.post(&[]);
     let kept: Arc<Mutex<Option<String>>> = Arc::default();
     let raw = kept.clone();
-    let mut lost = false;
     w.proxy.rule(move |a| {
         if a.sends::<JobMarket::leaseCall>() {
             // The first form is kept back; none of the others arrives.
             raw.lock().unwrap().get_or_insert_with(|| a.params[0].as_str().unwrap().to_owned());
-            lost = true;
             return Fault::DropRequest;
         }
         Fault::None

@@ -3,7 +3,7 @@
 use ark_ec::AffineRepr;
 use ark_ff::{BigInt, PrimeField as _};
 use assay_verifier::{Fr, G1Affine, G2Affine};
-use halo2_axiom::halo2curves::{
+use halo2_proofs::halo2curves::{
     bn256::{self, Fq2},
     ff::PrimeField as _,
     group::prime::PrimeCurveAffine,

@@ -15,7 +15,7 @@ use assay_verifier::{
     },
     transcript::Permutation,
 };
-use halo2_axiom::{
+use halo2_proofs::{
     circuit::{Layouter, SimpleFloorPlanner, Value},
     halo2curves::bn256::{self, Bn256},
     plonk::{

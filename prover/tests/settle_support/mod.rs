@@ -44,7 +44,7 @@ use assay_verifier::{
     },
     transcript::Transcript as Sponge,
 };
-use halo2_axiom::{
+use halo2_proofs::{
     dev::{MockProver, VerifyFailure},
     halo2curves::{
         bn256::{self, Bn256, Fq2},

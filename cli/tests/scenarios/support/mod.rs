@@ -8,18 +8,13 @@ use crate::common::{KEYS, Sandbox, digits, mlp};
 use assay_contracts::{
     Address, Chain, Embedded, Filter, Rpc, RpcOptions, Signer, U256,
     anvil::Anvil,
-    economy::{Deployment, Job, Status, abi::JobMarket},
+    economy::{Deployment, Job, abi::JobMarket},
     sol_types::SolEvent,
 };
 use proxy::{Fault, Proxy, ask};
 use running::Running;
 use serde_json::{Value, json};
-use std::{
-    path::PathBuf,
-    sync::OnceLock,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, sync::OnceLock, time::Duration};
 
 /// How long anything may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
@@ -140,16 +135,6 @@ impl World {
 
     pub(crate) fn job(&self, id: u64) -> Job {
         self.at.market().job(&mut self.client(0), id).unwrap()
-    }
-
-    /// Waits until the market has paid for a job.
-    pub(crate) fn wait_paid(&self, id: u64) {
-        let mut chain = self.client(0);
-        let start = Instant::now();
-        while self.at.market().job(&mut chain, id).unwrap().status != Status::Fulfilled {
-            assert!(start.elapsed() < PATIENCE, "job {id} is not done");
-            thread::sleep(Duration::from_millis(200));
-        }
     }
 
     /// Events of one kind since the deployment.

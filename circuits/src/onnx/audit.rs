@@ -1,0 +1,166 @@
+//! Attributes that tract would pass over in silence: an operator may only say what is known to be honoured.
+//!
+//! tract reads the attributes that it knows and does not look at others, so a model that relies on another one would be
+//! compiled into something else. Every operator therefore has a list of the attributes that are honoured here; one that is
+//! not on the list is refused by name, and so is a value that is known to be passed over.
+
+use super::error::ImportError;
+use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto};
+
+/// Domains whose operators tract knows. The empty one is the ONNX standard.
+const DOMAINS: [&str; 4] = ["", "ai.onnx", "ai.onnx.ml", "com.microsoft"];
+
+/// Operators with the attributes that are honoured.
+const HONOURED: &[(&str, &[&str])] = &[
+    ("ArgMax", &["axis", "keepdims", "select_last_index"]),
+    ("ArgMin", &["axis", "keepdims", "select_last_index"]),
+    ("Attention", &["is_causal", "kv_num_heads", "q_num_heads", "scale", "softcap", "qk_matmul_output_mode"]),
+    ("AveragePool", &["auto_pad", "ceil_mode", "count_include_pad", "dilations", "kernel_shape", "pads", "strides"]),
+    ("BatchNormalization", &["epsilon", "momentum", "spatial"]),
+    ("BitShift", &["direction"]),
+    ("BlackmanWindow", &["output_datatype", "periodic"]),
+    ("Cast", &["to", "saturate", "round_mode"]),
+    ("CastLike", &["saturate", "round_mode"]),
+    ("Celu", &["alpha"]),
+    ("Clip", &["max", "min"]),
+    ("Concat", &["axis"]),
+    ("Constant", &["value", "value_float", "value_floats", "value_int", "value_ints"]),
+    ("ConstantOfShape", &["value"]),
+    ("Conv", &["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"]),
+    (
+        "ConvTranspose",
+        &["auto_pad", "dilations", "group", "kernel_shape", "output_padding", "output_shape", "pads", "strides"],
+    ),
+    ("CumSum", &["exclusive", "reverse"]),
+    ("DFT", &["axis", "inverse", "onesided"]),
+    ("DepthToSpace", &["blocksize", "mode"]),
+    ("Dropout", &["ratio", "seed"]),
+    ("Einsum", &["equation"]),
+    ("Elu", &["alpha"]),
+    ("EyeLike", &["dtype", "k"]),
+    ("Flatten", &["axis"]),
+    ("Gather", &["axis"]),
+    ("GatherElements", &["axis"]),
+    ("GatherND", &["batch_dims"]),
+    ("Gelu", &["approximate"]),
+    ("Gemm", &["alpha", "beta", "transA", "transB"]),
+    ("GlobalLpPool", &["p"]),
+    ("GridSample", &["align_corners", "mode", "padding_mode"]),
+    ("GroupNormalization", &["epsilon", "num_groups", "stash_type"]),
+    ("HammingWindow", &["output_datatype", "periodic"]),
+    ("HannWindow", &["output_datatype", "periodic"]),
+    ("HardSigmoid", &["alpha", "beta"]),
+    ("Hardmax", &["axis"]),
+    ("If", &["else_branch", "then_branch"]),
+    ("InstanceNormalization", &["epsilon"]),
+    ("IsInf", &["detect_negative", "detect_positive"]),
+    ("LRN", &["alpha", "beta", "bias", "size"]),
+    ("LayerNormalization", &["axis", "epsilon", "stash_type"]),
+    ("LeakyRelu", &["alpha"]),
+    ("LogSoftmax", &["axis"]),
+    ("LpNormalization", &["axis", "p"]),
+    ("LpPool", &["auto_pad", "ceil_mode", "dilations", "kernel_shape", "p", "pads", "strides"]),
+    ("MaxPool", &["auto_pad", "ceil_mode", "dilations", "kernel_shape", "pads", "storage_order", "strides"]),
+    ("MeanVarianceNormalization", &["axes"]),
+    ("Mod", &["fmod"]),
+    ("OneHot", &["axis"]),
+    ("Pad", &["mode", "pads", "value"]),
+    ("QuickGelu", &["alpha"]),
+    ("RMSNormalization", &["axis", "epsilon", "stash_type"]),
+    ("ReduceL1", &["axes", "keepdims", "noop_with_empty_axes"]),
+    ("ReduceL2", &["axes", "keepdims", "noop_with_empty_axes"]),
+    ("ReduceLogSum", &["axes", "keepdims", "noop_with_empty_axes"]),
+    ("ReduceLogSumExp", &["axes", "keepdims", "noop_with_empty_axes"]),
+    ("ReduceMax", &["axes", "keepdims", "noop_with_empty_axes"]),
+    ("ReduceMean", &["axes", "keepdims", "noop_with_empty_axes"]),
+    ("ReduceMin", &["axes", "keepdims", "noop_with_empty_axes"]),
+    ("ReduceProd", &["axes", "keepdims", "noop_with_empty_axes"]),
+    ("ReduceSum", &["axes", "keepdims", "noop_with_empty_axes"]),
+    ("ReduceSumSquare", &["axes", "keepdims", "noop_with_empty_axes"]),
+    ("Reshape", &["allowzero"]),
+    (
+        "Resize",
+        &[
+            "antialias",
+            "axes",
+            "coordinate_transformation_mode",
+            "cubic_coeff_a",
+            "exclude_outside",
+            "extrapolation_value",
+            "keep_aspect_ratio_policy",
+            "mode",
+            "nearest_mode",
+        ],
+    ),
+    ("RotaryEmbedding", &["interleaved", "num_heads", "rotary_embedding_dim"]),
+    ("Scatter", &["axis"]),
+    ("ScatterElements", &["axis", "reduction"]),
+    ("ScatterND", &["reduction"]),
+    ("Selu", &["alpha", "gamma"]),
+    ("Shape", &["end", "start"]),
+    ("Shrink", &["bias", "lambd"]),
+    ("SimplifiedLayerNormalization", &["axis", "epsilon", "stash_type"]),
+    ("Slice", &["axes", "ends", "starts"]),
+    ("Softmax", &["axis"]),
+    ("SpaceToDepth", &["blocksize", "mode"]),
+    ("Split", &["axis", "num_outputs", "split"]),
+    ("Squeeze", &["axes"]),
+    ("Swish", &["alpha"]),
+    ("ThresholdedRelu", &["alpha"]),
+    ("TopK", &["axis", "k", "largest", "sorted"]),
+    ("Transpose", &["perm"]),
+    ("Trilu", &["upper"]),
+    ("Unsqueeze", &["axes"]),
+];
+
+/// Checks every node of a model, and of its subgraphs.
+///
+/// # Errors
+/// The first attribute that would not be honoured, with the node's name.
+pub(crate) fn check(proto: &ModelProto) -> Result<(), ImportError> {
+    proto.graph.as_ref().map_or(Ok(()), check_graph)
+}
+
+fn check_graph(graph: &GraphProto) -> Result<(), ImportError> {
+    for node in &graph.node {
+        check_node(node).map_err(|help| {
+            let name =
+                if node.name.is_empty() { node.output.first().cloned().unwrap_or_default() } else { node.name.clone() };
+            ImportError::Unsupported { node: name, op: node.op_type.clone(), help }
+        })?;
+        for a in &node.attribute {
+            a.g.iter().chain(&a.graphs).try_for_each(check_graph)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_node(node: &NodeProto) -> Result<(), String> {
+    if !DOMAINS.contains(&node.domain.as_str()) {
+        return Err(format!("it is of the domain '{}', whose operators are not known here", node.domain));
+    }
+    let honoured = HONOURED.iter().find(|(op, _)| *op == node.op_type).map_or(&[] as &[&str], |h| h.1);
+    let vendor = node.domain == "com.microsoft" && honoured.is_empty();
+    for a in &node.attribute {
+        if !vendor && !honoured.contains(&a.name.as_str()) {
+            return Err(format!("its attribute '{}' would not be honoured; export the model without it", a.name));
+        }
+        if let Some(why) = passed_over(node, a) {
+            return Err(format!("its attribute '{}' {why}", a.name));
+        }
+    }
+    Ok(())
+}
+
+/// Values of known attributes that are passed over.
+fn passed_over(node: &NodeProto, a: &AttributeProto) -> Option<&'static str> {
+    match (node.op_type.as_str(), a.name.as_str()) {
+        ("Swish", "alpha") if a.f != 1.0 => Some("must be 1"),
+        ("SpaceToDepth", "mode") if a.s != b"DCR" => Some("must be DCR"),
+        ("MaxPool", "storage_order") if a.i != 0 => Some("must be 0"),
+        ("LayerNormalization" | "SimplifiedLayerNormalization", "stash_type") if a.i != 1 => {
+            Some("must be 1 (float32)")
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,126 @@
+//! Which lookups and public values a graph asks for (docs/protocol.md#lookups).
+
+use super::{Content, KeyTerm, LookupMode, PublicTensor, Segment, Source, Visibility, builder::Builder, lookup_mode};
+use crate::{
+    error::GraphError,
+    graph::{NodeId, TensorRole},
+    interval::Interval,
+    ops::Op,
+};
+
+impl Builder {
+    pub(super) fn registration(&mut self) -> Result<(), GraphError> {
+        for i in 0..self.program.graph.nodes().len() {
+            if let Op::Weight(op) = self.program.graph.node(NodeId(i)).op.clone() {
+                self.range_check(NodeId(i), op.bits);
+            }
+        }
+        let tables = self
+            .program
+            .tensors
+            .iter()
+            .enumerate()
+            .filter(|(_, t)| matches!(t.content, Content::TableValues(_) | Content::SideValues { .. }));
+        let range = Interval::new(i128::from(i32::MIN), i128::from(i32::MAX));
+        self.program.public =
+            tables.map(|(i, t)| PublicTensor { source: Source::Tensor(i), shape: t.shape.clone(), range }).collect();
+        Ok(())
+    }
+
+    pub(super) fn inference(&mut self, visibility: Visibility) -> Result<(), GraphError> {
+        for i in 0..self.program.graph.nodes().len() {
+            let id = NodeId(i);
+            match self.program.graph.node(id).op.clone() {
+                Op::Input(op) => {
+                    let shape = self.program.graph.node(id).shape.clone();
+                    let t = self.tensor(Content::Node(id), TensorRole::Witness, shape);
+                    self.program.node_tensor[i] = Some(t);
+                    self.range_check(id, op.bits);
+                }
+                Op::Lookup(_) => self.lookup(id)?,
+                _ => {}
+            }
+        }
+        let graph = &self.program.graph;
+        let mut public = Vec::new();
+        if visibility.inputs {
+            public.extend(graph.inputs().iter().copied());
+        }
+        if visibility.outputs {
+            public.extend(graph.outputs().iter().copied());
+        }
+        self.program.public = public
+            .into_iter()
+            .map(|node| {
+                let n = graph.node(node);
+                PublicTensor { source: Source::Node(node), shape: n.shape.clone(), range: n.range }
+            })
+            .collect();
+        for o in graph.outputs() {
+            let n = graph.node(*o);
+            if !visibility.outputs && self.program.node_tensor[o.0].is_none() {
+                return Err(GraphError::Parameter(
+                    "a private output must be committed: compile the model with a private output".to_owned(),
+                )
+                .at(&n.name, n.op.name()));
+            }
+        }
+        Ok(())
+    }
+
+    fn lookup(&mut self, id: NodeId) -> Result<(), GraphError> {
+        let node = self.program.graph.node(id).clone();
+        let Op::Lookup(op) = &node.op else { return Ok(()) };
+        let table = op.table(self.program.graph.tables())?.clone();
+        let source = node.inputs[0];
+        let shape = node.shape.clone();
+        let value = self.tensor(Content::Node(id), TensorRole::Witness, shape.clone());
+        self.program.node_tensor[id.0] = Some(value);
+        // t = (in + half - rem) / 2^shift
+        let down = -(op.shift as i32);
+        let mut key = vec![KeyTerm { source: Source::Node(source), coefficient: 1, exponent: down }];
+        let key_constant = if op.shift == 0 { (0, 0) } else { (1, -1) };
+        let mut low = 0;
+        while low < op.shift {
+            let bits = self.program.graph.limb_bits().min(op.shift - low);
+            let limb = self.tensor(Content::Remainder { node: id, low, bits }, TensorRole::Witness, shape.clone());
+            key.push(KeyTerm { source: Source::Tensor(limb), coefficient: -1, exponent: low as i32 + down });
+            let block = self.range_block(bits);
+            self.segment(Segment {
+                node: id,
+                shape: shape.clone(),
+                key: vec![KeyTerm { source: Source::Tensor(limb), coefficient: 1, exponent: 0 }],
+                key_constant: (0, 0),
+                value: None,
+                block,
+                side: None,
+                leaf: 0,
+            });
+            low += bits;
+        }
+        let values = self.table_values.get(&op.table.0).copied().unwrap_or(0);
+        let (block, side) = match lookup_mode(&self.program.graph, id)? {
+            LookupMode::Plain => (self.table_block(op.table, &table, values, false), None),
+            LookupMode::Clamped { high } => {
+                let k = table.key_bits() as i32;
+                let hi = self.tensor(Content::High(id), TensorRole::Witness, shape.clone());
+                let side = self.tensor(Content::Side(id), TensorRole::Witness, shape.clone());
+                let side_block = self.side_block(high)?;
+                self.segment(Segment {
+                    node: id,
+                    shape: shape.clone(),
+                    key: vec![KeyTerm { source: Source::Tensor(hi), coefficient: 1, exponent: 0 }],
+                    key_constant: (0, 0),
+                    value: Some(side),
+                    block: side_block,
+                    side: None,
+                    leaf: 0,
+                });
+                key.push(KeyTerm { source: Source::Tensor(hi), coefficient: -1, exponent: k });
+                (self.table_block(op.table, &table, values, true), Some(side))
+            }
+        };
+        self.segment(Segment { node: id, shape, key, key_constant, value: Some(value), block, side, leaf: 0 });
+        Ok(())
+    }
+}

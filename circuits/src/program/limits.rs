@@ -1,0 +1,119 @@
+//! What a verifier's memory and time are bounded by; graphs may come from anybody (docs/protocol.md#limits).
+
+use super::{Content, Program, Source};
+use crate::{
+    error::GraphError,
+    functional::Functional,
+    graph::TensorRole,
+    ops::{Op, contraction::Side},
+    pullback::{Term, pull_back_within, spend},
+    ring::Ring,
+};
+
+/// Largest supported size of a stack or of the fraction tree, in index bits.
+pub const MAX_STACK_BITS: usize = 30;
+
+/// Most weights of all functionals of a layout, and most entries of all rows of its contractions: what a verifier's
+/// memory and time are proportional to.
+pub const MAX_WEIGHTS: u64 = 1 << 25;
+
+/// Most rows of all table blocks, and most entries of all tables of the model.
+pub const MAX_TABLE_ROWS: usize = 1 << 23;
+
+impl Program {
+    /// Carries a symbolic claim through the whole graph, so that a graph through which claims cannot be carried, or not
+    /// with reasonable work, is rejected before any commitment is made.
+    pub(super) fn rehearse(&self) -> Result<(), GraphError> {
+        let ones = |shape: &[usize]| Functional::from_axes(shape.iter().map(|d| vec![Unit; *d]).collect::<Vec<_>>());
+        let mut terms = Vec::new();
+        for s in &self.segments {
+            for k in &s.key {
+                if let Source::Node(node) = k.source {
+                    terms.push(Term { node, coefficient: Unit, functional: ones(&self.graph.node(node).shape) });
+                }
+            }
+        }
+        for p in &self.public {
+            if let Source::Node(node) = p.source {
+                terms.push(Term { node, coefficient: Unit, functional: ones(&p.shape) });
+            }
+        }
+        let mut budget = MAX_WEIGHTS;
+        let pulled = pull_back_within(&self.graph, terms, &mut budget)?;
+        for t in &pulled.bilinear {
+            let node = self.graph.node(t.node);
+            let Op::Contraction(c) = &node.op else { continue };
+            spend(&mut budget, c.row_entries())?;
+            for (side, input) in [(Side::Lhs, 0), (Side::Rhs, 1)] {
+                let operand = node.inputs[input];
+                let shape = &self.graph.node(operand).shape;
+                let rows = c.rows(side, shape, &t.functional).map_err(|e| e.at(&node.name, node.op.name()))?;
+                let functional = c.operand_functional(&rows, &vec![Unit; c.rounds()]);
+                let term = Term { node: operand, coefficient: Unit, functional };
+                pull_back_within(&self.graph, vec![term], &mut budget)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Program {
+    /// Bounds what a verifier allocates for a layout; graphs may come from anybody.
+    pub(super) fn check_size(&self) -> Result<(), GraphError> {
+        let tables =
+            self.tensors.iter().filter(|t| !matches!(t.content, Content::Node(_)) && t.role == TensorRole::Model);
+        let entries: usize = tables.map(|t| 1usize << t.bits()).sum();
+        let rows = self.table_rows().max(entries);
+        if rows > MAX_TABLE_ROWS {
+            return Err(GraphError::Parameter(format!("{rows} table rows; at most {MAX_TABLE_ROWS}")));
+        }
+        let mut budget = MAX_WEIGHTS;
+        for s in &self.segments {
+            // One functional per summand of the key, and those of the value and the side.
+            let terms = s.key.len() as u64 + 2;
+            spend(&mut budget, terms.saturating_mul(s.shape.iter().map(|d| *d as u64).sum()))?;
+        }
+        for t in &self.public {
+            spend(&mut budget, t.shape.iter().map(|d| *d as u64).sum())?;
+        }
+        Ok(())
+    }
+}
+
+/// The ring with one element: claims about it only have a shape.
+#[derive(Clone, Copy, Debug)]
+struct Unit;
+
+impl core::ops::Add for Unit {
+    type Output = Self;
+    fn add(self, _: Self) -> Self {
+        self
+    }
+}
+impl core::ops::Sub for Unit {
+    type Output = Self;
+    fn sub(self, _: Self) -> Self {
+        self
+    }
+}
+impl core::ops::Mul for Unit {
+    type Output = Self;
+    fn mul(self, _: Self) -> Self {
+        self
+    }
+}
+impl Ring for Unit {
+    fn from_i128(_: i128) -> Self {
+        Self
+    }
+    fn pow2(_: i32) -> Self {
+        Self
+    }
+}
+
+pub(super) fn size(bits: usize) -> Result<usize, GraphError> {
+    if bits > MAX_STACK_BITS {
+        return Err(GraphError::Parameter(format!("2^{bits} values; at most 2^{MAX_STACK_BITS} are supported")));
+    }
+    Ok(1 << bits)
+}

@@ -1,0 +1,111 @@
+//! The layout of a graph for the protocol: committed tensors and their places, lookups, tables, public values.
+//!
+//! Everything here is derived from the graph alone, the same way by prover and verifier (docs/protocol.md#layout).
+//!
+//! | file | what |
+//! |---|---|
+//! | `types` | the parts of a layout |
+//! | `builder` | tensors, blocks and segments as they come, and their places |
+//! | `claims` | which lookups and public values a graph asks for |
+//! | `limits` | what a verifier's memory and time are bounded by |
+
+mod builder;
+mod claims;
+mod limits;
+mod types;
+
+pub use limits::{MAX_STACK_BITS, MAX_TABLE_ROWS, MAX_WEIGHTS};
+pub use types::{
+    BlockValues, CommittedTensor, Content, KeyTerm, LookupMode, PublicTensor, Segment, Source, TableBlock, Visibility,
+    lookup_mode, side_of,
+};
+
+use crate::{
+    error::GraphError,
+    graph::{Graph, TensorRole},
+};
+use builder::Builder;
+
+/// The complete layout.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// The graph, with its batch axis.
+    pub graph: Graph,
+    /// Number of inferences.
+    pub batch: usize,
+    /// Committed tensors of both stacks.
+    pub tensors: Vec<CommittedTensor>,
+    /// For each node its committed tensor, if it has one.
+    pub node_tensor: Vec<Option<usize>>,
+    /// Table blocks.
+    pub blocks: Vec<TableBlock>,
+    /// Lookups.
+    pub segments: Vec<Segment>,
+    /// Public values: inputs, then outputs.
+    pub public: Vec<PublicTensor>,
+    /// Index bits of the fraction tree's leaves.
+    pub leaf_bits: usize,
+    /// Index bits of the witness stack.
+    pub witness_bits: usize,
+    /// Index bits of the model stack.
+    pub model_bits: usize,
+}
+
+impl Program {
+    /// Lays out `batch` inferences of a graph.
+    pub fn inference(graph: &Graph, batch: usize, visibility: Visibility) -> Result<Self, GraphError> {
+        let mut b = Builder::new(graph.batched(batch)?, batch)?;
+        b.inference(visibility)?;
+        let p = b.finish()?;
+        p.rehearse()?;
+        Ok(p)
+    }
+
+    /// Lays out the registration of a model: every weight is in its range, and the committed tables are the graph's.
+    pub fn registration(graph: &Graph) -> Result<Self, GraphError> {
+        let mut b = Builder::new(graph.batched(1)?, 1)?;
+        b.registration()?;
+        b.finish()
+    }
+
+    /// The entries of a committed tensor that the graph determines: a table's values.
+    pub fn table_contents(&self, tensor: &CommittedTensor) -> Option<Vec<i64>> {
+        match &tensor.content {
+            Content::TableValues(id) => {
+                self.graph.tables().get(id.0).map(|t| t.values.iter().map(|v| i64::from(*v)).collect())
+            }
+            Content::SideValues { key_min } => {
+                let len: usize = tensor.shape.iter().product();
+                Some((*key_min..).take(len).map(|h| i64::from(side_of(h))).collect())
+            }
+            _ => None,
+        }
+    }
+
+    /// The public values of a registration: the contents of all committed tables.
+    pub fn registration_public(&self) -> Vec<Vec<i64>> {
+        let tensor = |p: &PublicTensor| match p.source {
+            Source::Tensor(i) => self.tensors.get(i),
+            Source::Node(_) => None,
+        };
+        self.public.iter().map(|p| tensor(p).and_then(|t| self.table_contents(t)).unwrap_or_default()).collect()
+    }
+
+    /// Number of lookups (without padding).
+    pub fn lookups(&self) -> usize {
+        self.segments.iter().map(|s| s.shape.iter().product::<usize>()).sum()
+    }
+
+    /// Number of table rows.
+    pub fn table_rows(&self) -> usize {
+        self.blocks.iter().map(|b| 1usize << b.bits).sum()
+    }
+
+    /// Index bits of a stack.
+    pub fn stack_bits(&self, role: TensorRole) -> usize {
+        match role {
+            TensorRole::Witness => self.witness_bits,
+            TensorRole::Model => self.model_bits,
+        }
+    }
+}

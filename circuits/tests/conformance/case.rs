@@ -1,0 +1,117 @@
+//! One node test: compile, run the integer interpreter, compare with the expected outputs.
+
+use super::tensor::{Values, read};
+use assay_circuits::onnx::{CompileOptions, ImportError, compile, load_bytes};
+use prost::Message;
+use std::path::Path;
+use tract_onnx::pb::{ModelProto, TensorProto, type_proto};
+
+/// What became of a case.
+#[derive(Clone, Debug)]
+pub(crate) enum Verdict {
+    /// Every output is right.
+    Right,
+    /// The importer says that it cannot, and why.
+    Refused(String),
+    /// An output is wrong.
+    Wrong(String),
+}
+
+/// Largest error of a float output, relative to its largest magnitude.
+const TOLERANCE: f64 = 0.01;
+
+/// Runs a case as it is; where that is refused, once more with the integer and boolean inputs (shapes, axes, indices) as
+/// constants, the way exporters write them.
+pub(crate) fn run(folder: &Path) -> Verdict {
+    let bytes = std::fs::read(folder.join("model.onnx")).expect("the model can be read");
+    let Ok(proto) = ModelProto::decode(&*bytes) else { return Verdict::Refused("unreadable protobuf".to_owned()) };
+    let Some(graph) = &proto.graph else { return Verdict::Refused("no graph".to_owned()) };
+    let tensors = graph.input.iter().chain(&graph.output).all(|v| {
+        let value = v.r#type.as_ref().and_then(|t| t.value.as_ref());
+        matches!(value, Some(type_proto::Value::TensorType(t)) if t.elem_type != 8)
+    });
+    if !tensors {
+        return Verdict::Refused("an input or output is no tensor of numbers".to_owned());
+    }
+    let set = folder.join("test_data_set_0");
+    let file = |kind: &str, i: usize| -> Option<TensorProto> {
+        TensorProto::decode(&*std::fs::read(set.join(format!("{kind}_{i}.pb"))).ok()?).ok()
+    };
+    let mut inputs: Vec<(String, TensorProto)> = Vec::new();
+    for (i, v) in graph.input.iter().enumerate() {
+        let Some(t) = file("input", i) else { continue };
+        inputs.push((v.name.clone(), t));
+    }
+    let mut expected = Vec::new();
+    for (i, v) in graph.output.iter().enumerate() {
+        let Some(values) = file("output", i).as_ref().and_then(read) else {
+            return Verdict::Refused("an expected output of a type without numbers".to_owned());
+        };
+        expected.push((v.name.clone(), values));
+    }
+    let first = attempt(&bytes, &inputs, &expected);
+    let baked: Vec<&(String, TensorProto)> =
+        inputs.iter().filter(|(_, t)| matches!(t.data_type, 2..=7 | 9 | 12 | 13)).collect();
+    if !matches!(first, Verdict::Refused(_)) || baked.is_empty() || baked.len() == inputs.len() {
+        return first;
+    }
+    let mut proto = proto.clone();
+    if let Some(graph) = proto.graph.as_mut() {
+        graph.input.retain(|v| !baked.iter().any(|(n, _)| *n == v.name));
+        graph.initializer.extend(baked.iter().map(|(n, t)| TensorProto { name: n.clone(), ..t.clone() }));
+    }
+    let rest: Vec<_> = inputs.iter().filter(|(n, _)| !baked.iter().any(|(b, _)| b == n)).cloned().collect();
+    attempt(&proto.encode_to_vec(), &rest, &expected)
+}
+
+fn attempt(bytes: &[u8], inputs: &[(String, TensorProto)], expected: &[(String, Values)]) -> Verdict {
+    match outputs(bytes, inputs) {
+        Ok(got) => compare(&got, expected),
+        Err(why) => Verdict::Refused(why),
+    }
+}
+
+type Named = (String, Vec<usize>, Vec<f32>);
+
+fn outputs(bytes: &[u8], inputs: &[(String, TensorProto)]) -> Result<Vec<Named>, String> {
+    let text = |e: ImportError| e.to_string().replace('\n', " ").chars().take(220).collect::<String>();
+    let float = load_bytes(bytes).map_err(text)?;
+    let mut sample = Vec::new();
+    for (name, _) in &float.inputs {
+        let t = inputs.iter().find(|(n, _)| n == name).ok_or(format!("no value for the input '{name}'"))?;
+        let values = read(&t.1).ok_or("an input of a type without numbers")?;
+        sample.push(values.data.iter().map(|v| *v as f32).collect::<Vec<f32>>());
+    }
+    let options = CompileOptions { weight_bits: Some(16), activation_bits: Some(14), ..CompileOptions::default() };
+    let model = compile(&float, &options, Some(&[sample.clone()]), &mut |_, _, _| ()).map_err(text)?;
+    if model.report.max_error() > TOLERANCE {
+        return Err("too inaccurate: the report itself says so".to_owned());
+    }
+    let (quantized, _) = model.quantize_all(&sample).map_err(|e| e.to_string())?;
+    let values = model.eval(&quantized).map_err(|e| e.to_string())?;
+    let mut out = Vec::new();
+    for (spec, t) in model.outputs.iter().zip(values.outputs(&model.graph)) {
+        out.push((spec.name.clone(), spec.shape.clone(), spec.dequantize(&t).map_err(|e| e.to_string())?));
+    }
+    Ok(out)
+}
+
+fn compare(got: &[Named], expected: &[(String, Values)]) -> Verdict {
+    for (name, e) in expected.iter().filter(|(n, _)| !n.is_empty()) {
+        let Some((_, shape, values)) = got.iter().find(|(n, _, _)| n == name) else {
+            return Verdict::Wrong(format!("there is no output '{name}'"));
+        };
+        if *shape != e.shape {
+            return Verdict::Wrong(format!("'{name}' has shape {shape:?}, expected {:?}", e.shape));
+        }
+        let top = e.data.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+        let allowed = if e.exact { 0.0 } else { TOLERANCE * top + 1e-6 };
+        for (i, (g, e)) in values.iter().zip(&e.data).enumerate() {
+            let error = (f64::from(*g) - e).abs();
+            if error.is_nan() || error > allowed {
+                return Verdict::Wrong(format!("'{name}' at {i} is {g}, expected {e} (largest {top})"));
+            }
+        }
+    }
+    Verdict::Right
+}

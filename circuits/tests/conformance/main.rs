@@ -1,0 +1,89 @@
+//! The ONNX project's own node tests against the integer interpreter: every case is right or refused by name, none wrong.
+//!
+//! `install` beside this file fetches the cases. A case is compiled with its own inputs as calibration data, at 14 bits;
+//! its expected outputs are the oracle. `refused.txt` lists the refused cases with the reason; with
+//! `ASSAY_CONFORMANCE=update` in the environment the test rewrites it. `ASSAY_CONFORMANCE_CASES` runs cases whose names
+//! contain the given text, and prints them all.
+
+mod case;
+mod tensor;
+
+use case::Verdict;
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+/// Fewest cases that must be right: a floor against silent losses.
+const FLOOR: usize = 520;
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/conformance")
+}
+
+#[test]
+fn no_node_test_is_wrong() {
+    let node = folder().join("node");
+    if !node.join(".version").exists() {
+        assert!(
+            std::env::var_os("ASSAY_REQUIRE_CONFORMANCE").is_none(),
+            "circuits/tests/conformance/install has not been run"
+        );
+        eprintln!("SKIPPED: the ONNX node tests are not installed; run circuits/tests/conformance/install");
+        return;
+    }
+    let filter = std::env::var("ASSAY_CONFORMANCE_CASES").ok();
+    let mut cases: Vec<PathBuf> = std::fs::read_dir(&node)
+        .expect("the folder can be listed")
+        .filter_map(|e| Some(e.ok()?.path()))
+        .filter(|p| p.join("model.onnx").exists())
+        .filter(|p| filter.as_ref().is_none_or(|f| p.to_string_lossy().contains(f.as_str())))
+        .collect();
+    cases.sort();
+    let next = AtomicUsize::new(0);
+    let verdicts: Mutex<BTreeMap<String, Verdict>> = Mutex::default();
+    std::thread::scope(|s| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
+            s.spawn(|| {
+                while let Some(path) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+                    let verdict = case::run(path);
+                    verdicts.lock().expect("no thread has panicked").insert(name, verdict);
+                }
+            });
+        }
+    });
+    let verdicts = verdicts.into_inner().expect("no thread has panicked");
+    let mut refused = String::new();
+    let mut wrong = Vec::new();
+    let mut right = 0;
+    for (name, v) in &verdicts {
+        match v {
+            Verdict::Right => right += 1,
+            Verdict::Refused(why) => refused.push_str(&format!("{name}: {why}\n")),
+            Verdict::Wrong(why) => wrong.push(format!("{name}: {why}")),
+        }
+    }
+    let count = refused.lines().count();
+    println!("ONNX node tests: right / refused / wrong = {right} / {count} / {}", wrong.len());
+    let list = folder().join("refused.txt");
+    if filter.is_some() {
+        verdicts.iter().for_each(|(n, v)| println!("{n}: {v:?}"));
+    } else if std::env::var("ASSAY_CONFORMANCE").is_ok_and(|v| v == "update") {
+        std::fs::write(&list, &refused).expect("the list can be written");
+    }
+    assert!(wrong.is_empty(), "wrong answers:\n{}", wrong.join("\n"));
+    if filter.is_none() {
+        let known = std::fs::read_to_string(&list).unwrap_or_default();
+        let names = |t: &str| t.lines().filter_map(|l| Some(l.split_once(':')?.0.to_owned())).collect::<Vec<_>>();
+        let (known, now) = (names(&known), names(&refused));
+        let lost: Vec<_> = now.iter().filter(|n| !known.contains(n)).collect();
+        let won: Vec<_> = known.iter().filter(|n| !now.contains(n)).collect();
+        assert!(lost.is_empty() && won.is_empty(), "refused.txt differs; newly refused {lost:?}, now right {won:?}");
+        assert!(right >= FLOOR, "{right} cases are right");
+    }
+}

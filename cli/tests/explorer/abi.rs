@@ -1,0 +1,102 @@
+//! What the page's scripts take for granted about the contracts.
+
+use super::stub::sol::{
+    IEmissionController as Emission, IJobMarket as Market, IModelRegistry as Models, IToken as Token, IVerifier,
+    IVerifierRegistry as Verifiers,
+};
+use alloy_primitives::keccak256;
+use alloy_sol_types::{SolCall, SolInterface, SolStruct, SolType};
+use std::{collections::BTreeMap, io::Write, process::Command};
+
+#[test]
+fn constants_are_the_hashes_of_signatures_of_the_contracts() {
+    let text = include_str!("../../assets/explorer/abi.js");
+    let (functions, events) = text.split_once("export const EVENTS").expect("two lists");
+    // Each entry starts with its signature and goes on with its hash as the next string.
+    let entries = |text: &str| -> Vec<(String, String, String)> {
+        let strings: Vec<&str> = text.split('"').skip(1).step_by(2).collect();
+        let starts = strings
+            .iter()
+            .enumerate()
+            .filter(|(_, s)| s.ends_with(')') && s.starts_with(|c: char| c.is_ascii_alphabetic()));
+        starts.map(|(i, s)| ((*s).to_owned(), strings[i + 1].to_owned(), strings[i + 2].to_owned())).collect()
+    };
+    let known = |selector: [u8; 4]| {
+        [
+            Market::IJobMarketCalls::selectors().collect::<Vec<_>>(),
+            Emission::IEmissionControllerCalls::selectors().collect(),
+            Models::IModelRegistryCalls::selectors().collect(),
+            Verifiers::IVerifierRegistryCalls::selectors().collect(),
+            Token::ITokenCalls::selectors().collect(),
+            IVerifier::IVerifierCalls::selectors().collect(),
+        ]
+        .concat()
+        .contains(&selector)
+    };
+    fn results<C: SolCall>() -> (&'static str, String) {
+        (C::SIGNATURE, <C::ReturnTuple<'static> as SolType>::SOL_NAME.to_owned())
+    }
+    // A structure's type lists its fields as "Name(type name,...)".
+    fn fields<C: SolCall, S: SolStruct>() -> (&'static str, String) {
+        let text = S::eip712_encode_type();
+        let (_, fields) = text.trim_end_matches(')').split_once('(').unwrap();
+        let types: Vec<&str> = fields.split(',').map(|f| f.split(' ').next().unwrap()).collect();
+        (C::SIGNATURE, format!("(({}))", types.join(",")))
+    }
+    let results = BTreeMap::from([
+        results::<IVerifier::acceptsDevelopmentSrsCall>(),
+        results::<Token::totalSupplyCall>(),
+        results::<Token::capCall>(),
+        results::<Token::symbolCall>(),
+        results::<Token::decimalsCall>(),
+        results::<Verifiers::isActiveCall>(),
+        fields::<Verifiers::entryCall, Verifiers::Entry>(),
+        fields::<Market::jobCall, Market::Job>(),
+        results::<Market::jobsCall>(),
+        results::<Market::currentPriceCall>(),
+        results::<Market::unburnedCall>(),
+        results::<Emission::currentEpochCall>(),
+        results::<Emission::budgetCall>(),
+        results::<Emission::publicBudgetCall>(),
+        fields::<Emission::statsCall, Emission::Stats>(),
+    ]);
+    let functions = entries(functions);
+    assert_eq!(functions.len(), results.len());
+    for (signature, selector, result) in functions {
+        let hash = keccak256(&signature);
+        assert_eq!(selector, alloy_primitives::hex::encode_prefixed(&hash[..4]), "{signature}");
+        assert!(known([hash[0], hash[1], hash[2], hash[3]]), "no contract has {signature}");
+        assert_eq!(result, results[signature.as_str()], "{signature}");
+    }
+    let events = entries(events.split_once("export const TRANSFER").expect("an end").0);
+    let selectors = [
+        Market::IJobMarketEvents::SELECTORS,
+        Emission::IEmissionControllerEvents::SELECTORS,
+        Models::IModelRegistryEvents::SELECTORS,
+        Verifiers::IVerifierRegistryEvents::SELECTORS,
+        Token::ITokenEvents::SELECTORS,
+    ]
+    .concat();
+    assert_eq!(events.len(), 13);
+    for (signature, topic, _) in events {
+        let hash = keccak256(&signature);
+        assert_eq!(topic, hash.to_string(), "{signature}");
+        assert!(selectors.contains(&hash.0), "no contract has {signature}");
+    }
+}
+
+#[test]
+fn the_scripts_compute_and_decode_as_they_should() {
+    let Ok(out) = Command::new("node")
+        .args(["--test", "tests/explorer/units.mjs"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+    else {
+        let _ = writeln!(
+            std::io::stderr(),
+            "\nSKIPPED: the page's scripts are tested with node, which is not on the path\n"
+        );
+        return;
+    };
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
+}
