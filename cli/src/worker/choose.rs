@@ -25,10 +25,10 @@ pub(super) struct Batch {
     pub(super) verifier: B256,
     pub(super) jobs: Vec<Identity>,
     pub(super) bonds: U256,
+    /// The bond of each job.
+    pub(super) max_bonds: BTreeMap<u64, u128>,
     /// The first deadline among them.
     pub(super) deadline: u64,
-    /// The lease of the shortest one, in seconds.
-    pub(super) lease_seconds: u64,
     /// With a lease: there are tokens for the bonds.
     pub(super) leased: bool,
 }
@@ -69,8 +69,8 @@ impl Worker<'_> {
                         verifier: job.verifierId,
                         jobs: Vec::new(),
                         bonds: U256::ZERO,
+                        max_bonds: BTreeMap::new(),
                         deadline: u64::MAX,
-                        lease_seconds: u64::MAX,
                         leased: true,
                     });
                     let bond = U256::from(job.bond);
@@ -82,8 +82,8 @@ impl Worker<'_> {
                     }
                     batch.leased &= affordable;
                     batch.bonds += bond;
+                    batch.max_bonds.insert(id, job.bond);
                     batch.deadline = batch.deadline.min(job.deadline.to());
-                    batch.lease_seconds = batch.lease_seconds.min(u64::from(job.leaseSeconds));
                     batch.jobs.push(Identity {
                         id,
                         block: posted.block,
@@ -184,16 +184,12 @@ impl Worker<'_> {
         let parts = self.parts_of(&job)?;
         let cost = self.cost_in_tokens()?;
         let worth = |price: u128| net(price, parts, cost);
-        let price = market.current_price(self.system.chain.as_mut(), id)?;
-        if worth(price) < least {
-            // A job that was leased before may be worth no more, or rise again: the contract says, from time to time.
-            let ramp = (job.rampStart.to::<u64>(), job.rampEnd.to::<u64>());
-            let wait = until_worth(ramp, (job.minPrice, job.maxPrice), now, least, worth);
-            let Some(wait) = wait.filter(|w| now.saturating_add(*w) < deadline) else {
-                let most = units::shown(U256::from(worth(job.maxPrice)));
-                return drop(format!("it leaves {most} at most"));
-            };
-            return Ok(Verdict::Wait(now + wait.clamp(1, if lease_end > 0 { 60 } else { u64::MAX })));
+        // By the time of the next block: what the contract says of the newest one may be a price of long ago.
+        let ramp = (job.rampStart.to::<u64>(), job.rampEnd.to::<u64>());
+        match until_worth(ramp, (job.minPrice, job.maxPrice), now, least, worth) {
+            Some(0) => {}
+            Some(wait) if now.saturating_add(wait) < deadline => return Ok(Verdict::Wait(now + wait)),
+            _ => return drop(format!("it leaves {} at most", units::shown(U256::from(worth(job.maxPrice))))),
         }
         let Some(secret) = self.secret(id, posted.block, job.inputCommitment)? else {
             return drop("the input that was posted is not the one it is a commitment to".to_owned());

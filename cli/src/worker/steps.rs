@@ -80,7 +80,10 @@ impl Worker<'_> {
         let limit = Duration::from_secs(slack - interval).min(Duration::from_secs(self.args.receipt_timeout) / 2);
         let market = self.system.at.market();
         self.system.chain.withdraw_after(Some(limit));
-        let answer = market.lease(self.system.chain.as_mut(), ids, self.payout);
+        let bonds: Vec<u128> = ids.iter().map(|id| batch.max_bonds.get(id).copied().unwrap_or(0)).collect();
+        // The bonds and the end that were looked at: what the numbers stand for may have changed since.
+        let least = now.saturating_add(left);
+        let answer = market.lease(self.system.chain.as_mut(), ids, self.payout, &bonds, least);
         self.system.chain.withdraw_after(None);
         match answer {
             Ok((until, done)) => {

@@ -22,7 +22,7 @@ fn a_lease_is_not_given_when_it_is_too_late_for_the_proof() {
         },
     ));
     w.post(&["--deadline", "35s", "--bond", "2"]);
-    let mut worker = w.worker(1, &["--raise-after", "3s", "--receipt-timeout", "30s"]);
+    let mut worker = w.worker(1, &["--raise-after", "3s", "--receipt-timeout", "16s"]);
     worker.wait_for("started");
     // The withdrawal is in the node's pool in place of the lease.
     let sent = |n: usize| {
@@ -41,7 +41,7 @@ fn a_lease_is_not_given_when_it_is_too_late_for_the_proof() {
         sent(n);
         last = w.proxy.seen(|a| a.is("eth_sendRawTransaction")).pop().unwrap();
     }
-    w.node("evm_mine", &json!([]));
+    w.pass(20);
     w.node("evm_setAutomine", &json!([true]));
     let refused = worker.wait_for("not_leased");
     assert!(refused["reason"].as_str().unwrap().contains("withdrawn"), "{refused}");

@@ -45,6 +45,8 @@ fn three_workers_in_bad_weather() {
         w.stop_node();
         thread::sleep(Duration::from_secs(1));
         w.start_node();
+        // What was there before a restart cannot be reorganised.
+        w.mine(3, 1);
     }
     until(&w, jobs);
     // Payments become final when blocks are on top of them; what a reorganisation took is paid by then.

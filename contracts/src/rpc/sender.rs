@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 
 /// Gas of a transaction that does nothing.
 const NOTHING_GAS: u64 = 21_000;
-/// How often the nonce must be found used, without a receipt, before it is believed: a node may be behind another.
-const MISSES: u32 = 4;
+/// How often the nonce must be found used, or out of reach, without a receipt, before it is believed: a node may be behind another.
+const MISSES: u32 = 3;
 /// How long until a transaction whose sending was not answered is sent once more.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -173,8 +173,10 @@ impl Rpc {
         let withdraw = self.withdraw_after;
         loop {
             // Asked first: whatever is included after this answer, a receipt below is of the same nonce.
-            let used = flight.used
-                || (wait >= LAST_WAIT && self.count(flight.account, "latest").is_ok_and(|n| n > flight.nonce));
+            let count = (wait >= LAST_WAIT).then(|| self.count(flight.account, "latest").ok()).flatten();
+            // A reorganisation may have taken an earlier transaction away: behind the gap this one would wait for ever.
+            let gap = self.options.sole_sender && count.is_some_and(|n| n < flight.nonce);
+            let used = flight.used || gap || count.is_some_and(|n| n > flight.nonce);
             let mut last = None;
             for hash in flight.hashes.iter().rev() {
                 match self.ask::<_, Option<NodeReceipt>>("eth_getTransactionReceipt", (*hash,)) {
