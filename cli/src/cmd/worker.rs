@@ -28,11 +28,14 @@ pub(crate) struct WorkerArgs {
     pub(crate) poll: f64,
     /// Take no job that leaves less, in tokens: without what goes to owner, data and treasury, and without the gas if
     /// --ether-price says what it is worth
-    #[arg(long, value_name = "TOKENS", value_parser = units::tokens, default_value = "0")]
-    pub(crate) min_price: u128,
-    /// What an ether is worth in tokens, to count gas
-    #[arg(long, value_name = "TOKENS", value_parser = units::tokens, default_value = "0")]
-    pub(crate) ether_price: u128,
+    #[arg(long, value_name = "TOKENS", value_parser = units::tokens)]
+    pub(crate) min_price: Option<u128>,
+    /// What an ether is worth in tokens, to count gas. This or --min-price must be said where gas costs something
+    #[arg(long, value_name = "TOKENS", value_parser = units::tokens)]
+    pub(crate) ether_price: Option<u128>,
+    /// Most to pay for gas, in gwei: a proof waits while it is dearer, and a lease may end meanwhile
+    #[arg(long, value_name = "GWEI", default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) max_gas_price: u64,
     /// Withdraw when the market owes so much [default: after each payment, or with --ether-price when it is twenty times the
     /// gas]
     #[arg(long, value_name = "TOKENS", value_parser = units::tokens)]

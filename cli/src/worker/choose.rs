@@ -145,7 +145,7 @@ impl Worker<'_> {
         if deadline - now < total {
             return drop(format!("{} are left, and {} are needed", units::span(deadline - now), units::span(total)));
         }
-        let least = self.args.min_price.max(1);
+        let least = self.args.min_price.unwrap_or(0).max(1);
         if posted.spec.maxPrice < least {
             return drop(format!("it pays {} at most", units::shown(U256::from(posted.spec.maxPrice))));
         }
@@ -229,11 +229,9 @@ impl Worker<'_> {
 
     /// What the gas of one job costs in tokens; 0 if nobody said what ether is worth.
     fn cost_in_tokens(&mut self) -> Result<u128, Trouble> {
-        if self.args.ether_price == 0 {
-            return Ok(0);
-        }
+        let Some(ether) = self.args.ether_price else { return Ok(0) };
         let price = self.system.chain.gas_price()?;
-        Ok(in_tokens(self.gas.of(1), price, self.args.ether_price))
+        Ok(in_tokens(self.gas.of(1), price, ether))
     }
 
     pub(super) fn batch_of(&self, verifier: B256) -> usize {

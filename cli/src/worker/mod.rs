@@ -147,7 +147,9 @@ impl<'a> Worker<'a> {
             o.raise_after = Duration::from_secs(args.raise_after);
             o.receipt_timeout = Duration::from_secs(args.receipt_timeout);
             o.sole_sender = true;
+            o.max_fee_per_gas = u128::from(args.max_gas_price) * 1_000_000_000;
         })?;
+        policy::check_terms(is_local(system.at.chain_id), args.min_price, args.ether_price)?;
         let sender = system.sender()?;
         let payout = args.payout.unwrap_or(sender);
         let secrets = Secrets::read(&args.private_input)?;

@@ -1,6 +1,10 @@
 //! What is worth taking: time, price and luck, as functions of numbers alone.
 
-use crate::{cost, economy::work::Served, error::Outcome};
+use crate::{
+    cost,
+    economy::work::Served,
+    error::{Failure, Outcome},
+};
 use assay_circuits::Visibility;
 use assay_contracts::U256;
 use std::collections::VecDeque;
@@ -107,6 +111,17 @@ impl Gas {
     }
 }
 
+/// Where gas costs something, a worker must know what a job has to leave: jobs that pay a millionth of a token each, posted by
+/// the hundred, would have it burn its ether.
+pub(super) fn check_terms(local: bool, min_price: Option<u128>, ether_price: Option<u128>) -> Outcome<()> {
+    if local || min_price.is_some_and(|p| p > 0) || ether_price.is_some_and(|p| p > 0) {
+        return Ok(());
+    }
+    Err(Failure::new("gas costs something on this chain, and nothing says which jobs are worth it").help(
+        "pass what an ether is worth in tokens, --ether-price TOKENS, or the least that a job must leave, --min-price TOKENS",
+    ))
+}
+
 /// What gas costs in tokens: units of 10^-18 tokens for `gas`, at a price in wei per gas and of an ether in such units.
 pub(super) fn in_tokens(gas: u64, wei_per_gas: u128, ether: u128) -> u128 {
     let wei = U256::from(gas) * U256::from(wei_per_gas);
@@ -188,6 +203,19 @@ mod tests {
         assert_eq!(net(10_000, 700, 9_400), 0);
         assert_eq!(in_tokens(1_000_000, 10_000_000_000, 2_000 * 10u128.pow(18)), 20 * 10u128.pow(18));
         assert_eq!(in_tokens(u64::MAX, u128::MAX, u128::MAX), u128::MAX);
+    }
+
+    #[test]
+    fn dust_needs_terms() {
+        for (local, min, ether, fine) in [
+            (true, None, None, true),
+            (false, None, None, false),
+            (false, Some(0), Some(0), false),
+            (false, Some(1), None, true),
+            (false, None, Some(1), true),
+        ] {
+            assert_eq!(check_terms(local, min, ether).is_ok(), fine, "{local} {min:?} {ether:?}");
+        }
     }
 
     #[test]

@@ -81,7 +81,7 @@ impl Worker<'_> {
             return Ok(false);
         }
         let price = self.system.chain.gas_price()?;
-        let cost = in_tokens(WITHDRAW_GAS, price, self.args.ether_price);
+        let cost = in_tokens(WITHDRAW_GAS, price, self.args.ether_price.unwrap_or(0));
         let least = if end { cost } else { self.args.withdraw_at.unwrap_or(cost.saturating_mul(WORTH)) };
         Ok(owed >= U256::from(least))
     }
