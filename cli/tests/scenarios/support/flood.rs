@@ -7,6 +7,7 @@ use assay_contracts::{
     sol_types::SolEvent,
 };
 use serde_json::json;
+use std::{thread, time::Duration};
 
 /// Writes the events of so many jobs that were posted for a verifier and are over, so many to a block.
 pub(crate) fn post_old(w: &World, verifier: B256, blocks: u64, each: u64) {
@@ -39,7 +40,21 @@ pub(crate) fn post_old(w: &World, verifier: B256, blocks: u64, each: u64) {
         let data = [first.to_be_bytes::<32>().to_vec(), event.encode_data()].concat();
         let call = json!({ "from": w.at.deployer.to_string(), "to": market, "data": Bytes::from(data).to_string(),
                            "gas": "0x77359400" });
-        w.node("eth_sendTransaction", &json!([call]));
+        let hash = w.node("eth_sendTransaction", &json!([call]));
+        // The code must be there until it has run.
+        let receipt = loop {
+            let receipt = w.node("eth_getTransactionReceipt", &json!([hash]));
+            if !receipt.is_null() {
+                break receipt;
+            }
+            thread::sleep(Duration::from_millis(10));
+        };
+        assert_eq!(
+            receipt["logs"].as_array().map(Vec::len),
+            Some(usize::try_from(each).unwrap()),
+            "{}",
+            receipt["status"]
+        );
     }
     w.node("anvil_setCode", &json!([market, code]));
 }
