@@ -56,6 +56,7 @@ impl Worker<'_> {
         ids.rotate_left(start);
         let mut groups: BTreeMap<(B256, B256), Batch> = BTreeMap::new();
         let purse = self.purse()?;
+        let mut unleased = None;
         for id in ids {
             let Some(card) = self.board.cards.get(&id) else { continue };
             if card.not_before > now || self.journal.is_begun(id) {
@@ -74,23 +75,31 @@ impl Worker<'_> {
                         leased: true,
                     });
                     let bond = U256::from(job.bond);
-                    let affordable = batch.bonds + bond <= purse;
-                    if !affordable && (self.args.leases_only || !batch.jobs.is_empty()) {
+                    let deadline = job.deadline.to::<u64>();
+                    let identity = Identity { id, block: posted.block, commitment: job.inputCommitment, deadline };
+                    if batch.bonds + bond > purse {
                         self.say_short(batch.bonds + bond, purse);
                         self.board.defer(id, now + LATER);
+                        // Jobs whose bonds can be paid come first.
+                        if !self.args.leases_only && bond > purse && unleased.is_none() {
+                            let (bonds, max_bonds) = (U256::ZERO, BTreeMap::new());
+                            let verifier = job.verifierId;
+                            unleased = Some(Batch {
+                                verifier,
+                                jobs: vec![identity],
+                                bonds,
+                                max_bonds,
+                                deadline,
+                                leased: false,
+                            });
+                        }
                         continue;
                     }
-                    batch.leased &= affordable;
                     batch.bonds += bond;
                     batch.max_bonds.insert(id, job.bond);
-                    batch.deadline = batch.deadline.min(job.deadline.to());
-                    batch.jobs.push(Identity {
-                        id,
-                        block: posted.block,
-                        commitment: job.inputCommitment,
-                        deadline: job.deadline.to(),
-                    });
-                    if !affordable || batch.jobs.len() >= self.batch_of(job.verifierId).min(limit) {
+                    batch.deadline = batch.deadline.min(deadline);
+                    batch.jobs.push(identity);
+                    if batch.jobs.len() >= self.batch_of(job.verifierId).min(limit) {
                         self.board.filling.remove(&key);
                         return Ok(groups.remove(&key));
                     }
@@ -111,11 +120,11 @@ impl Worker<'_> {
             let single = groups.get(key).is_some_and(|b| self.batch_of(b.verifier) == 1);
             single || self.board.filling.entry(**key).or_insert_with(Instant::now).elapsed() >= patience
         });
-        let ripe = ripe.copied();
-        Ok(ripe.and_then(|key| {
+        let ripe = ripe.copied().and_then(|key| {
             self.board.filling.remove(&key);
             groups.remove(&key)
-        }))
+        });
+        Ok(ripe.or(unleased.filter(|_| groups.is_empty())))
     }
 
     /// Whether a job can and should be taken.

@@ -15,7 +15,7 @@ impl Worker<'_> {
         let ids = begun.ids();
         self.look()?;
         if !self.fates(begun)?.iter().all(|f| *f == Fate::Paid) {
-            self.journal.write(Step::Vanished { jobs: ids.clone() })?;
+            self.note(Step::Vanished { jobs: ids.clone() });
             self.counts.paid = self.counts.paid.saturating_sub(ids.len() as u64);
             self.counts.batches = self.counts.batches.saturating_sub(1);
             let earned = self.earned.remove(&ids).unwrap_or_default();
@@ -29,7 +29,7 @@ impl Worker<'_> {
         if self.moment.head.number < block || over < self.confirmations {
             return Ok(false);
         }
-        self.journal.write(Step::Final { jobs: ids.clone() })?;
+        self.note(Step::Final { jobs: ids.clone() });
         self.earned.remove(&ids);
         if self.confirmations > 0 {
             let text = format!("the payment of {} has {over} blocks on top of it", names(&ids));

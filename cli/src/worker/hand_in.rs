@@ -141,7 +141,7 @@ impl Worker<'_> {
         // A block that cannot be asked for counts as in time: this decides on warnings alone.
         let time = self.system.chain.block(block).ok().flatten().map_or(0, |b| b.timestamp);
         let late = begun.until.is_some_and(|until| time >= until) && done.is_some();
-        self.journal.write(Step::Paid { jobs: ids.clone(), transaction, block, late })?;
+        self.note(Step::Paid { jobs: ids.clone(), transaction, block, late });
         let total: U256 = paid.iter().map(|p| U256::from(p.to_worker)).sum();
         self.counts.paid += ids.len() as u64;
         self.counts.batches += 1;

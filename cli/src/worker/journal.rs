@@ -55,6 +55,10 @@ pub(crate) struct Journal {
     /// Held for the lock, which the journal itself cannot carry: it is replaced.
     _lock: File,
     state: State,
+    /// Bytes of the file that are whole lines.
+    length: u64,
+    /// Lines of steps that were taken and could not be written.
+    unwritten: Vec<u8>,
 }
 
 impl Journal {
@@ -71,15 +75,46 @@ impl Journal {
         files::write(path, &text)?;
         let file = OpenOptions::new().append(true).open(path).map_err(|e| unwritable(path, &e))?;
         sync_folder(path);
-        Ok(Self { path: path.to_owned(), file, _lock: lock, state })
+        let length = text.len() as u64;
+        Ok(Self { path: path.to_owned(), file, _lock: lock, state, length, unwritten: Vec::new() })
     }
 
-    /// Writes a step; when this returns, a crash will not lose it.
+    /// Writes a step; when this returns, a crash will not lose it. On failure the step is not taken.
     pub(crate) fn write(&mut self, step: Step) -> Outcome<()> {
-        let text = line(&step)?;
-        self.file.write_all(&text).and_then(|()| self.file.sync_data()).map_err(|e| unwritable(&self.path, &e))?;
+        self.flush()?;
+        self.unwritten = line(&step)?;
+        if let Err(f) = self.flush() {
+            self.unwritten.clear();
+            return Err(f);
+        }
         self.state.apply(step);
         Ok(())
+    }
+
+    /// Writes a step that is taken in any case: what cannot be written now is written before the next one.
+    pub(crate) fn note(&mut self, step: Step) -> Outcome<()> {
+        self.unwritten.extend(line(&step)?);
+        self.state.apply(step);
+        self.flush()
+    }
+
+    fn flush(&mut self) -> Outcome<()> {
+        if self.unwritten.is_empty() {
+            return Ok(());
+        }
+        let done = self.file.write_all(&self.unwritten).and_then(|()| self.file.sync_data());
+        match done {
+            Ok(()) => {
+                self.length += self.unwritten.len() as u64;
+                self.unwritten.clear();
+                Ok(())
+            }
+            Err(e) => {
+                // A part of a line with others behind it could not be read.
+                let _ = self.file.set_len(self.length);
+                Err(unwritable(&self.path, &e))
+            }
+        }
     }
 
     /// What all steps together say.
@@ -288,6 +323,25 @@ mod tests {
         assert!(j.of(&[1]).unwrap().is_in_hand());
         j.write(Step::Paid { jobs: vec![1], transaction: None, block: 9, late: false }).unwrap();
         assert_eq!(j.state().failures, 0);
+    }
+
+    #[test]
+    fn what_a_full_disk_does_not_take_is_written_later() {
+        let folder = Folder::new("full");
+        let mut j = folder.open().unwrap();
+        j.write(begin(&[1])).unwrap();
+        let good = j.file.try_clone().unwrap();
+        // Nothing can be written to a file that was opened to be read.
+        j.file = File::open(folder.0.join("j")).unwrap();
+        assert!(j.note(Step::Proven { jobs: vec![1], proof: vec![7].into() }).is_err());
+        assert!(j.of(&[1]).unwrap().is_in_hand());
+        // Nothing new begins.
+        assert!(j.write(begin(&[2])).is_err() && !j.is_begun(2));
+        j.file = good;
+        j.write(begin(&[3])).unwrap();
+        drop(j);
+        let j = folder.open().unwrap();
+        assert!(j.of(&[1]).unwrap().is_in_hand() && !j.is_begun(2) && j.is_begun(3));
     }
 
     #[test]

@@ -330,7 +330,7 @@ fn place(system: &mut System, payout: Address) -> Outcome<Place> {
     })
 }
 
-/// What was begun, and when it is looked at again.
+/// Something that is done now and then.
 #[derive(Debug)]
 pub(super) struct Timer(Option<Instant>);
 

@@ -9,7 +9,7 @@ use crate::{
     flow,
 };
 use assay_circuits::model::Model;
-use assay_contracts::{B256, is_development};
+use assay_contracts::{B256, Error, is_development};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
@@ -85,27 +85,29 @@ impl Bench {
     }
 
     /// Makes provers for entries that were not seen before; gives why the last one could not be made.
-    fn add(&mut self, app: &App, args: &WorkerArgs, system: &mut System) -> Outcome<Option<Failure>> {
+    fn add(&mut self, app: &App, args: &WorkerArgs, system: &mut System) -> Result<Option<Failure>, Error> {
         let registry = system.at.registry();
+        let count = registry.count(system.chain.as_mut())?;
         let entries = registry.entries(system.chain.as_mut())?;
-        self.count = registry.count(system.chain.as_mut())?;
         let mut why = None;
         for (id, entry) in entries {
-            if !self.seen.insert(id) {
+            if self.seen.contains(&id) {
                 continue;
             }
+            let active = registry.is_active(system.chain.as_mut(), id)?;
+            self.seen.insert(id);
             let Some((path, _, model)) = self.models.iter().find(|(_, m, _)| entry.modelId.0 == *m) else { continue };
-            if !registry.is_active(system.chain.as_mut(), id)? {
+            if !active {
                 continue;
             }
             let made = Served::new(app, model, id, entry, &args.key).and_then(|served| {
+                let development = is_development(&served.prepared.prover.key.descriptor.to_bytes());
+                args.economy.chain.guard(system.chain.as_ref(), development)?;
                 let pace = Pace::of(&served)?;
                 Ok(Station { served, pace, active: true })
             });
             match made {
                 Ok(station) => {
-                    let development = is_development(&station.served.prepared.prover.key.descriptor.to_bytes());
-                    args.economy.chain.guard(system.chain.as_ref(), development)?;
                     app.output.event("serving", station.described());
                     self.stations.push(station);
                 }
@@ -115,6 +117,8 @@ impl Bench {
                 }
             }
         }
+        // Behind all of it: what could not be asked is asked again.
+        self.count = count;
         Ok(why)
     }
 

@@ -87,7 +87,7 @@ impl Worker<'_> {
         self.system.chain.withdraw_after(None);
         match answer {
             Ok((until, done)) => {
-                self.journal.write(Step::Leased { jobs: ids.to_vec(), until })?;
+                self.note(Step::Leased { jobs: ids.to_vec(), until });
                 self.gas.leased(done.gas_used, ids.len());
                 let left = until.saturating_sub(now);
                 self.log(
@@ -196,7 +196,8 @@ impl Worker<'_> {
     /// given up the transaction's number is used for one that does nothing, so that it cannot take the lease later.
     fn settle_doubt(&mut self, begun: &Begun) -> Result<(), Trouble> {
         let ids = begun.ids();
-        if begun.nonce.is_some_and(|n| self.system.chain.nonce(self.sender).is_ok_and(|now| now <= n)) {
+        let next = self.system.chain.nonce(self.sender)?;
+        if begun.nonce.is_some_and(|n| next <= n) {
             let nothing = Call { gas_limit: Some(21_000), ..Call::new(self.sender, Bytes::new()) };
             self.system.chain.send(&nothing)?;
         }
@@ -238,6 +239,7 @@ impl Worker<'_> {
                 Ok(job) if job.inputCommitment != identity.commitment || job.verifierId != begun.verifier => {
                     Fate::Changed
                 }
+                Ok(job) if job.status == Status::Closed && job.payout == self.payout => self.closed(identity)?,
                 Ok(job) => self.fate(&job),
                 Err(e) if e.revert().is_some() && self.moment.now < identity.deadline => Fate::Unknown,
                 Err(e) if e.revert().is_some() => Fate::Over,
@@ -246,6 +248,14 @@ impl Worker<'_> {
             fates.push(fate);
         }
         Ok(fates)
+    }
+
+    /// A job that its requester closed: after it was paid, or because it never was. The market's events tell.
+    fn closed(&mut self, identity: &Identity) -> Result<Fate, Trouble> {
+        let head = self.moment.head.number;
+        let (market, chain) = (self.system.at.market(), self.system.chain.as_mut());
+        let paid = market.payments(chain, Some(identity.id), identity.block.min(head), head)?;
+        Ok(if paid.iter().any(|p| p.payout == self.payout) { Fate::Paid } else { Fate::Over })
     }
 
     fn fate(&self, job: &Job) -> Fate {
@@ -272,12 +282,12 @@ impl Worker<'_> {
             }
             // Asked before the attempt is counted: a node in trouble is no failure of this machine.
             let inputs = self.inputs(&begun)?;
-            self.journal.write(Step::Proving { jobs: ids.to_vec(), attempt })?;
+            self.note(Step::Proving { jobs: ids.to_vec(), attempt });
             self.log("proving", &names(ids), json!({ "job_ids": ids, "attempt": attempt }));
             match inputs.and_then(|inputs| self.prove(&begun, &inputs)) {
                 Ok((proof, took)) => {
-                    self.journal.write(Step::Proven { jobs: ids.to_vec(), proof })?;
-                    self.journal.write(Step::Measured { verifier: begun.verifier, seconds: took })?;
+                    self.note(Step::Proven { jobs: ids.to_vec(), proof });
+                    self.note(Step::Measured { verifier: begun.verifier, seconds: took });
                     self.log(
                         "proven",
                         &format!("{} in {}", names(ids), seconds(took)),
@@ -329,8 +339,16 @@ impl Worker<'_> {
         Ok((settled.bytes.into(), took))
     }
 
+    /// Writes a step of work that has begun. A disk that is full does not stop it, since that would cost a bond: what cannot
+    /// be written is known until the end of this process, and nothing new begins before it is.
+    pub(super) fn note(&mut self, step: Step) {
+        if let Err(f) = self.journal.note(step) {
+            self.app.output.warn(format!("{f}; what is begun is finished, and nothing new begins"));
+        }
+    }
+
     pub(super) fn give_up(&mut self, ids: &[u64], reason: &str, failure: bool) -> Result<(), Trouble> {
-        self.journal.write(Step::GaveUp { jobs: ids.to_vec(), reason: reason.to_owned(), failure })?;
+        self.note(Step::GaveUp { jobs: ids.to_vec(), reason: reason.to_owned(), failure });
         self.counts.given_up += ids.len() as u64;
         self.counts.batches += 1;
         let fields = json!({ "job_ids": ids, "reason": reason, "failure": failure });

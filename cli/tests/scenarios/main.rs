@@ -19,6 +19,7 @@ mod lease_reorged;
 mod many_old_jobs;
 mod node_restarts;
 mod out_of_ether;
+mod payment_closed;
 mod payment_reorged;
 mod same_addresses_new_chain;
 mod soak;
