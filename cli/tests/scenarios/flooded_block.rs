@@ -5,8 +5,8 @@ use crate::support::{World, flood::post_old};
 
 #[test]
 fn a_block_that_cannot_be_read_is_passed_over() {
-    let w = World::with("flooded-block", &["--disable-block-gas-limit"]);
-    post_old(&w, w.verifier(), 1, 6_000);
+    let w = World::without_cap("flooded-block");
+    post_old(&w, w.verifier(), 1, 5_000);
     let job = w.post(&[]);
     let mut worker = w.worker(1, &["--once"]);
     let passed = worker.wait_for("passed_over");

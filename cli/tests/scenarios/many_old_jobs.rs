@@ -4,7 +4,7 @@ use crate::support::{World, flood::post_old};
 
 #[test]
 fn a_worker_starts_on_a_market_with_a_long_history() {
-    let w = World::with("many-old-jobs", &["--disable-block-gas-limit"]);
+    let w = World::new("many-old-jobs");
     post_old(&w, w.verifier(), 66, 2_000);
     w.pass(9 * 86_400);
     w.mine(10, 12);

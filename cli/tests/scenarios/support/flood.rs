@@ -1,13 +1,16 @@
 //! Postings by the thousand: in place of the market, for a moment, code that writes events like its own.
 
-use super::World;
+use super::{PATIENCE, World};
 use assay_contracts::{
     B256, Bytes, U256,
     economy::{Spec, abi::JobMarket, time},
     sol_types::SolEvent,
 };
 use serde_json::json;
-use std::{thread, time::Duration};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 /// Writes the events of so many jobs that were posted for a verifier and are over, so many to a block.
 pub(crate) fn post_old(w: &World, verifier: B256, blocks: u64, each: u64) {
@@ -39,10 +42,12 @@ pub(crate) fn post_old(w: &World, verifier: B256, blocks: u64, each: u64) {
         let first = U256::from((1u64 << 40) + block * each);
         let data = [first.to_be_bytes::<32>().to_vec(), event.encode_data()].concat();
         let call = json!({ "from": w.at.deployer.to_string(), "to": market, "data": Bytes::from(data).to_string(),
-                           "gas": "0x77359400" });
+                           "gas": "0x1c00000" });
         let hash = w.node("eth_sendTransaction", &json!([call]));
         // The code must be there until it has run.
+        let start = Instant::now();
         let receipt = loop {
+            assert!(start.elapsed() < PATIENCE, "the flood does not fit into a block");
             let receipt = w.node("eth_getTransactionReceipt", &json!([hash]));
             if !receipt.is_null() {
                 break receipt;

@@ -59,17 +59,21 @@ pub(crate) struct World {
     node: Option<Anvil>,
     pub(crate) proxy: Proxy,
     pub(crate) at: Deployment,
-    more: Vec<String>,
+    rules: &'static [&'static str],
     restarts: usize,
 }
 
 impl World {
     pub(crate) fn new(name: &str) -> Self {
+        Self::with(name, &RULES)
+    }
+
+    /// A node that lets a transaction fill a block.
+    pub(crate) fn without_cap(name: &str) -> Self {
         Self::with(name, &[])
     }
 
-    /// With more arguments for the node.
-    pub(crate) fn with(name: &str, more: &[&str]) -> Self {
+    fn with(name: &str, rules: &'static [&'static str]) -> Self {
         let template = template();
         let mut s = Sandbox::new(name);
         s.key = Some(KEYS[0]);
@@ -77,10 +81,9 @@ impl World {
             s.write(file, template.s.read(file));
         }
         let at = Deployment::from_json(&String::from_utf8(s.read("assay-deployment.json")).unwrap()).unwrap();
-        let more: Vec<String> = more.iter().map(|a| (*a).to_owned()).collect();
-        let node = start(&template.state, &more);
+        let node = start(&template.state, rules);
         let proxy = Proxy::new(node.url());
-        Self { s, node: Some(node), proxy, at, more, restarts: 0 }
+        Self { s, node: Some(node), proxy, at, rules, restarts: 0 }
     }
 
     /// The node's own address, past the one that lies.
@@ -103,7 +106,7 @@ impl World {
 
     /// Starts it again, at another port behind the same address.
     pub(crate) fn start_node(&mut self) {
-        let node = start(&self.s.path(&format!("state-{}.json", self.restarts)), &self.more);
+        let node = start(&self.s.path(&format!("state-{}.json", self.restarts)), self.rules);
         self.proxy.upstream(node.url());
         self.node = Some(node);
     }
@@ -184,14 +187,9 @@ impl World {
     }
 }
 
-fn start(state: &std::path::Path, more: &[String]) -> Anvil {
-    // What floods a chain needs more gas than a transaction may have.
-    let floods = more.iter().any(|a| a == "--disable-block-gas-limit");
-    let mut arguments = if floods { Vec::new() } else { RULES.to_vec() };
+fn start(state: &Path, rules: &[&str]) -> Anvil {
     let state = state.display().to_string();
-    arguments.extend(["--load-state", &state]);
-    arguments.extend(more.iter().map(String::as_str));
-    Anvil::start_with(&arguments).unwrap_or_else(|e| panic!("{e}"))
+    Anvil::start_with(&[rules, &["--load-state", &state]].concat()).unwrap_or_else(|e| panic!("{e}"))
 }
 
 /// The price of [`World::post`] without what owner and treasury get, in units of 10^-18 tokens.
