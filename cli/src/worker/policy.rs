@@ -1,7 +1,7 @@
 //! What is worth taking: time, price and luck, as functions of numbers alone.
 
 use crate::{
-    cost,
+    App, cost,
     economy::work::Served,
     error::{Failure, Outcome},
 };
@@ -41,9 +41,15 @@ impl Pace {
     }
 
     /// The estimate of `assay estimate`, and the settlement's rows.
-    pub(super) fn of(served: &Served) -> Outcome<Self> {
+    pub(super) fn of(app: &App, served: &Served) -> Outcome<Self> {
         let descriptor = &served.prepared.prover.key.descriptor;
-        let core = cost::estimate(&served.model.graph, served.batch(), visibility(), Some(descriptor.row_bits))?;
+        let core = cost::estimate(
+            &app.machine(),
+            &served.model.graph,
+            served.batch(),
+            visibility(),
+            Some(descriptor.row_bits),
+        )?;
         let settle = (descriptor.circuit.k as f64).exp2() * SETTLE_ROW;
         let plain = if has_vectors() { 1.0 } else { PLAIN };
         Ok(Self::estimated((core.prove_seconds() + settle) * plain))

@@ -103,7 +103,7 @@ impl Bench {
             let made = Served::new(app, model, id, entry, &args.key).and_then(|served| {
                 let development = is_development(&served.prepared.prover.key.descriptor.to_bytes());
                 args.economy.chain.guard(system.chain.as_ref(), development)?;
-                let pace = Pace::of(&served)?;
+                let pace = Pace::of(app, &served)?;
                 Ok(Station { served, pace, active: true })
             });
             match made {

@@ -14,7 +14,11 @@ use assay_contracts::{
 use proxy::{Fault, Proxy, ask};
 use running::Running;
 use serde_json::{Value, json};
-use std::{path::PathBuf, sync::OnceLock, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::OnceLock,
+    time::Duration,
+};
 
 /// How long anything may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
