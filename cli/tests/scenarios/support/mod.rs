@@ -1,6 +1,5 @@
 //! A market on a real node behind a node that lies about it, and real workers.
 
-pub(crate) mod flood;
 pub(crate) mod proxy;
 pub(crate) mod running;
 
@@ -70,11 +69,6 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(name: &str) -> Self {
         Self::with(name, &RULES)
-    }
-
-    /// A node that lets a transaction fill a block.
-    pub(crate) fn without_cap(name: &str) -> Self {
-        Self::with(name, &[])
     }
 
     fn with(name: &str, rules: &'static [&'static str]) -> Self {
