@@ -6,20 +6,29 @@
 
 mod audit;
 mod calibrate;
+mod check;
 mod compile;
+mod convert;
 pub mod error;
 mod expr;
+mod external;
 mod fold;
+mod guard;
 pub mod inspect;
 pub mod load;
 mod lower;
+mod nodes;
 mod ops;
+mod prune;
 mod report;
 mod requantize;
+mod shapes;
 mod tables;
 mod walk;
 
 pub use compile::{CompileOptions, Samples, compile};
 pub use error::ImportError;
 pub use inspect::{Inspection, NodeInfo, inspect};
-pub use load::{FloatModel, SourceNode, load, load_bytes};
+pub use load::{FloatModel, load, load_bytes, load_bytes_with, load_with};
+pub use nodes::SourceNode;
+pub use shapes::LoadOptions;

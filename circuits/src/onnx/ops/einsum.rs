@@ -205,8 +205,14 @@ pub(crate) fn floats(t: &Tensor) -> Result<Vec<f64>> {
 
 /// A constant as a weight of the given width and a power-of-two scale.
 pub(crate) fn quantize(c: &mut Lowering<'_>, values: &[f64], shape: &[usize], suffix: &str, bits: u32) -> Result<Root> {
-    let limit = f64::from((1u32 << (bits - 1)) - 1);
     let max = values.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+    // Whole numbers stay whole.
+    let bits = if max < f64::from(1 << 19) && values.iter().all(|v| v.fract() == 0.0) {
+        bits.max((max.max(1.0).log2().floor() as u32 + 2).min(20))
+    } else {
+        bits
+    };
+    let limit = f64::from((1u32 << (bits - 1)) - 1);
     let scale = f64::from(fit_exponent(max, limit + 0.49)).exp2();
     let data = values.iter().map(|v| (v * scale).round().clamp(-limit, limit) as i64).collect();
     let node = c.weight(suffix, shape, bits, data)?;
@@ -241,9 +247,19 @@ pub(crate) fn add_constant(
     let limit = f64::from((1u32 << (BIAS_BITS - 1)) - 1);
     let down = (max / scale / limit).log2().ceil().clamp(0.0, 40.0);
     let unit = scale * down.exp2();
-    let data = values.iter().map(|v| (v / unit).round().clamp(-limit, limit) as i64).collect();
+    let coarse: Vec<f64> = values.iter().map(|v| (v / unit).round().clamp(-limit, limit)).collect();
     let target = c.shape(id);
-    let bias = c.weight("bias", shape, BIAS_BITS, data)?;
+    // Values far below the largest one (beside a mask of -1e9, say) would round to nothing: the rest is a second constant.
+    let rest: Vec<f64> = values.iter().zip(&coarse).map(|(v, q)| ((v - q * unit) / scale).round()).collect();
+    let lost = values.iter().zip(&rest).any(|(v, r)| r.abs() * scale > 1e-2 * v.abs());
+    let bias = c.weight("bias", shape, BIAS_BITS, coarse.iter().map(|v| *v as i64).collect())?;
     let bias = c.broadcast(bias, &target)?;
-    Ok((c.linear(&[(id, 1 << up), (bias, down.exp2() as i64)], 0)?, scale))
+    let mut terms = vec![(id, 1 << up), (bias, down.exp2() as i64)];
+    if down > 0.0 && lost {
+        let small = (rest.iter().fold(0.0f64, |m, v| m.max(v.abs())) / limit).log2().ceil().clamp(0.0, 40.0).exp2();
+        let fine = rest.iter().map(|v| (v / small).round().clamp(-limit, limit) as i64).collect();
+        let fine = c.weight("bias_rest", shape, BIAS_BITS, fine)?;
+        terms.push((c.broadcast(fine, &target)?, small as i64));
+    }
+    Ok((c.linear(&terms, 0)?, scale))
 }
