@@ -8,7 +8,7 @@ use super::{
     external, fold,
     guard::guarded,
     nodes::{SourceNode, blocked, list_nodes},
-    prune,
+    prune, rewrite,
     shapes::{self, LoadOptions},
 };
 use std::{collections::HashSet, io::Read, path::Path};
@@ -92,6 +92,7 @@ fn decode(bytes: &[u8]) -> Result<ModelProto, ImportError> {
 }
 
 fn load_proto(proto: &mut ModelProto, options: &LoadOptions) -> Result<FloatModel, ImportError> {
+    let opset = rewrite::opset(proto);
     let graph = proto.graph.as_mut().ok_or_else(|| malformed("it holds no graph"))?;
     if !proto.functions.is_empty() {
         return Err(malformed("it defines functions of its own; inline them (onnx.inliner.inline_local_functions)"));
@@ -113,7 +114,7 @@ fn load_proto(proto: &mut ModelProto, options: &LoadOptions) -> Result<FloatMode
     prune::unique_names(graph);
     let inputs = shapes::fix(graph, options, &mut notes)?;
     let integral = inputs.iter().map(|(name, _)| shapes::is_integral(graph, name)).collect();
-    let nodes = list_nodes(graph, &inputs);
+    let nodes = list_nodes(graph, &inputs, opset);
     drop_constant_outputs(graph, &nodes, &inputs, &mut notes);
     let outputs: Vec<String> = graph.output.iter().map(|o| o.name.clone()).collect();
     if inputs.is_empty() || outputs.is_empty() {
@@ -133,7 +134,12 @@ fn load_proto(proto: &mut ModelProto, options: &LoadOptions) -> Result<FloatMode
         Some((n, help)) => {
             Err(ImportError::Unsupported { node: n.name.clone(), op: n.op.clone(), help: help.to_owned() })
         }
-        None => audit::check(proto).and_then(|()| guarded("tract's analysis of the model", || type_model(proto))),
+        None => audit::check(proto).and_then(|()| {
+            guarded("tract's analysis of the model", || {
+                rewrite::expand(proto)?;
+                type_model(proto)
+            })
+        }),
     };
     let constants = proto.graph.iter().flat_map(|g| &g.initializer);
     let parameters = constants.filter(|t| t.data_type == 1).map(|t| volume(t.dims.iter().copied()).unwrap_or(0)).sum();

@@ -22,6 +22,7 @@ mod ops;
 mod prune;
 mod report;
 mod requantize;
+mod rewrite;
 mod shapes;
 mod tables;
 mod walk;

@@ -19,7 +19,7 @@ pub struct SourceNode {
 }
 
 /// Lists all nodes in the file's order.
-pub(crate) fn list_nodes(graph: &GraphProto, inputs: &[(String, Vec<usize>)]) -> Vec<SourceNode> {
+pub(crate) fn list_nodes(graph: &GraphProto, inputs: &[(String, Vec<usize>)], opset: i64) -> Vec<SourceNode> {
     let mut dynamic: HashSet<&str> = inputs.iter().map(|(n, _)| n.as_str()).collect();
     let mut out = Vec::with_capacity(graph.node.len());
     let register = tract_onnx::onnx().op_register.0;
@@ -40,7 +40,7 @@ pub(crate) fn list_nodes(graph: &GraphProto, inputs: &[(String, Vec<usize>)]) ->
             op: n.op_type.clone(),
             outputs: n.output.clone(),
             dynamic: is_dynamic,
-            known: register.contains_key(&n.op_type),
+            known: register.contains_key(&n.op_type) || super::rewrite::knows(n, opset),
         });
     }
     out
@@ -55,21 +55,13 @@ pub(crate) fn blocked(node: &SourceNode) -> Option<&'static str> {
         return None;
     }
     Some(match node.op.as_str() {
-        "Softmax" | "LogSoftmax" | "Hardmax" => {
-            "as the last layer it can be left out: the logits have the same order; inside a model it cannot be proven yet"
-        }
         "GRU" | "LSTM" | "RNN" | "Scan" | "Loop" | "If" => {
             "recurrence and control flow cannot be proven; unroll the steps when exporting"
         }
-        "TopK" | "ArgMax" | "ArgMin" | "NonZero" | "NonMaxSuppression" | "Unique" | "Compress" => {
+        "TopK" | "NonZero" | "NonMaxSuppression" | "Unique" | "Compress" => {
             "its result depends on the order of the data; leave it to the program that reads the model's output"
         }
-        "Resize" | "Upsample" | "GridSample" | "RoiAlign" | "ConvTranspose" | "MaxUnpool" => {
-            "resampling is not supported; use Conv and pooling"
-        }
-        "GatherElements" | "GatherND" | "Scatter" | "ScatterElements" | "ScatterND" | "OneHot" => {
-            "indexing by data is not supported; use Slice, Concat, or Gather with constant positions"
-        }
+        "GridSample" | "RoiAlign" | "MaxUnpool" => "resampling is not supported; use Conv and pooling",
         "QuantizeLinear"
         | "DequantizeLinear"
         | "DynamicQuantizeLinear"

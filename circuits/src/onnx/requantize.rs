@@ -135,6 +135,10 @@ fn commit_general(c: &mut Lowering<'_>, l: &Lazy) -> Result<Root> {
     let pad = 0.05 * (hi - lo);
     let (mut lo, mut hi) = (lo - if lo < 0.0 { pad } else { 0.0 }, hi + pad);
     let exact_root = c.exact.contains(&l.root.node);
+    if !exact_root {
+        let tolerance = (l.range.1 - l.range.0) * (-f64::from(bits) - 1.0).exp2();
+        (lo, hi) = (settled(&l.expr, lo, hi, tolerance)?, settled(&l.expr, hi, lo, tolerance)?);
+    }
     let fraction = -scale.log2();
     let shift = if exact_root {
         // Keys are the integers themselves, all of them where a table can hold them.
@@ -200,4 +204,24 @@ fn commit_general(c: &mut Lowering<'_>, l: &Lazy) -> Result<Root> {
 /// A tensor of booleans: what is not 0 or 1 is clamped.
 pub(crate) fn boolean(c: &mut Lowering<'_>, node: crate::graph::NodeId) -> Result<crate::graph::NodeId> {
     relu_exact(c, node, 1)
+}
+
+/// The point nearest to zero (or to `other`, on the same side of zero) up to which the function, coming from `end`, has not
+/// moved: a sigmoid of a masked value is zero long before -1e9, and keys out there would only make the others coarse.
+fn settled(expr: &std::rc::Rc<super::expr::Expr>, end: f64, other: f64, tolerance: f64) -> Result<f64> {
+    let anchor = if end * other < 0.0 { 0.0 } else { other };
+    let at = |k: i32| anchor + (end - anchor) * f64::from(-k).exp2();
+    let points: Vec<f32> = (0..48).map(|k| at(k) as f32).collect();
+    let values = expr.eval(&points)?;
+    let flat = |v: &f32| f64::from((*v - values[0]).abs()) <= tolerance;
+    let mut k = values.iter().take_while(|v| flat(v)).count().saturating_sub(1) as i32;
+    while k > 0 {
+        // What lies between must be flat as well.
+        let between: Vec<f32> = (0..=64).map(|i| (end + (at(k) - end) * f64::from(i) / 64.0) as f32).collect();
+        if expr.eval(&between)?.iter().all(flat) {
+            break;
+        }
+        k -= 1;
+    }
+    Ok(at(k))
 }
