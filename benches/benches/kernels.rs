@@ -5,7 +5,7 @@
 use ark_bn254::{Fr, G1Affine};
 use ark_ff::{Field, Zero};
 use assay_prover::{
-    device::{AxisMatrix, Cpu, Device, FractionLayer},
+    device::{AxisMatrix, Cpu, Device, LeafRun, Leaves, Numerators},
     msm, opening,
     srs::Srs,
 };
@@ -55,7 +55,7 @@ fn multiply_accumulate(c: &mut Criterion) {
             let matrix = AxisMatrix::dense_row(&elements(1 << 8, 1));
             let outer = data.len() / matrix.len / inner;
             group.bench_function(format!("dense row, inner {inner}"), |b| {
-                b.iter(|| device.axis_map_i32(black_box(&data), outer, inner, &matrix));
+                b.iter(|| device.axis_map_i32(&device.integers(black_box(&data)), outer, inner, &matrix));
             });
         }
         group.finish();
@@ -70,7 +70,9 @@ fn sumcheck_rounds(c: &mut Criterion) {
         let mut group = c.benchmark_group(format!("sumcheck/{name}"));
         group.throughput(Throughput::Elements(1 << ELEMENTS_LOG));
         group.bench_function("round", |bench| bench.iter(|| device.product_round(black_box(&a), &b)));
-        group.bench_function("round, integers", |bench| bench.iter(|| device.product_round_i32(black_box(&small), &b)));
+        group.bench_function("round, integers", |bench| {
+            bench.iter(|| device.product_round_i32(&device.integers(black_box(&small)), &b))
+        });
         group.bench_function("bind and round", |bench| {
             bench.iter_batched_ref(
                 || (a.clone(), b.clone()),
@@ -83,52 +85,41 @@ fn sumcheck_rounds(c: &mut Criterion) {
 }
 
 /// A whole fraction tree over lookups, with its layer sumchecks; all challenges are equal, which costs the same.
-fn fraction_tree(device: &impl Device, keys: &[i32], values: &[i32], numerators: &[i32], r: Fr) -> Fr {
-    let q = device.fingerprints(keys, values, r, r);
-    let mut layers = vec![device.fraction_layer_i32(numerators, &q)];
-    while let Some((p, q)) = layers.last().filter(|(p, _)| p.len() > 2) {
-        let next = device.fraction_layer(p, q);
-        layers.push(next);
-    }
+fn fraction_tree(device: &impl Device, leaves: &Leaves<'_>, r: Fr) -> Fr {
+    let mut tree = device.fraction_tree(leaves);
     let mut total = Fr::zero();
-    for (p, q) in layers.into_iter().rev() {
-        let layer = FractionLayer::split(p, q);
-        total += layer_rounds(device, layer, r);
+    for k in 1..leaves.bits {
+        let suffixes = device.eq_suffixes(&vec![r; k]);
+        let mut rest = suffixes.iter();
+        if let Some(first) = rest.next() {
+            total += device.fraction_descend(&mut tree, first, r)[0];
+        }
+        for _ in 0..k {
+            total += device.fraction_bind_round(&mut tree, r, rest.next(), r)[0];
+        }
     }
-    let variables = keys.len().ilog2() as usize - 1;
-    let suffixes = device.eq_suffixes(&vec![r; variables]);
-    total += device.fraction_round_i32(numerators, &q, &suffixes[0], r)[0];
-    total + layer_rounds(device, device.fraction_bind_i32(numerators, &q, r), r)
-}
-
-fn layer_rounds(device: &impl Device, mut layer: FractionLayer, r: Fr) -> Fr {
-    let variables = layer.len().ilog2() as usize;
-    let suffixes = device.eq_suffixes(&vec![r; variables]);
-    let Some(first) = suffixes.first() else {
-        return layer.p0[0];
-    };
-    let mut total = device.fraction_round(&layer, first, r)[0];
-    for eq in suffixes.iter().skip(1).map(Vec::as_slice).chain([&[][..]]) {
-        total += device.fraction_bind_round(&mut layer, r, eq, r)[0];
-    }
-    total
+    total + device.fraction_children(&tree)[0]
 }
 
 fn lookups(c: &mut Criterion) {
-    let leaves = 1 << ELEMENTS_LOG;
-    let (keys, values) = (integers(leaves, 16), integers(leaves, 8));
-    let numerators = vec![1; leaves];
+    let bits = ELEMENTS_LOG;
+    let (keys, values) = (integers(1 << bits, 16), integers(1 << bits, 8));
     let r = elements(1, 5)[0];
+    let run = LeafRun {
+        leaf: 0,
+        shape: vec![1 << bits].into(),
+        keys: keys.as_slice().into(),
+        values: values.as_slice().into(),
+        sides: &[],
+        tag: 1,
+        numerators: Numerators::Ones,
+    };
+    let leaves = Leaves { bits, alpha: r, beta: r, runs: vec![run] };
     for (name, device) in devices() {
-        let q = device.fingerprints(&keys, &values, r, r);
         let mut group = c.benchmark_group(format!("lookup/{name}"));
-        group.throughput(Throughput::Elements(leaves as u64));
-        group.bench_function("fingerprints", |b| b.iter(|| device.fingerprints(black_box(&keys), &values, r, r)));
-        group.bench_function("leaf layer", |b| b.iter(|| device.fraction_layer_i32(black_box(&numerators), &q)));
-        group.bench_function("inner layer", |b| b.iter(|| device.fraction_layer(black_box(&q), &q)));
-        group.bench_function("whole tree", |b| {
-            b.iter(|| fraction_tree(&device, black_box(&keys), &values, &numerators, r));
-        });
+        group.throughput(Throughput::Elements(1 << bits));
+        group.bench_function("sums", |b| b.iter(|| device.fraction_tree(black_box(&leaves))));
+        group.bench_function("whole tree", |b| b.iter(|| fraction_tree(&device, black_box(&leaves), r)));
         group.finish();
     }
 }

@@ -1,49 +1,19 @@
 //! Pulling a claim back changes nothing: `<op(x), w> = <x, pullback(w)> + constant`, for every operator and for the random
 //! weights of rank-one and joint functionals; and a contraction's rows give `<out, w> = sum_x A(x) B(x)`.
 
+mod support;
+
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field};
 use assay_circuits::{
-    Factor, Functional, GraphBuilder, NodeId, Op, Ring, Tensor,
+    GraphBuilder, NodeId, Op, Ring, Tensor,
     eval::eval,
     ops::{AxisExpr, AxisScale, Concat, Contraction, Reshape, Transpose, Window, contraction::Side},
     pullback::{Term, pull_back},
     ring::index_bits,
 };
 use proptest::prelude::*;
-
-struct Rng(u64);
-
-impl Rng {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        self.0 >> 33
-    }
-
-    fn field(&mut self) -> Fr {
-        Fr::from(self.next()) * Fr::from(self.next()) + Fr::from(self.next())
-    }
-
-    fn tensor(&mut self, shape: &[usize]) -> Tensor {
-        let n = shape.iter().product();
-        Tensor::new(shape.to_vec(), (0..n).map(|_| (self.next() % 128) as i64 - 64).collect()).unwrap()
-    }
-
-    fn weights(&mut self, n: usize) -> Vec<Fr> {
-        (0..n).map(|_| self.field()).collect()
-    }
-
-    /// One factor per axis, or with `joint` one over the first and last axis.
-    fn functional(&mut self, shape: &[usize], joint: bool) -> Functional<Fr> {
-        let last = shape.len().wrapping_sub(1);
-        if !joint || shape.len() < 2 {
-            return Functional::from_axes(shape.iter().map(|d| self.weights(*d)).collect());
-        }
-        let mut factors = vec![Factor::dense(vec![last, 0], self.weights(shape[0] * shape[last]))];
-        factors.extend((1..last).map(|a| Factor::dense(vec![a], self.weights(shape[a]))));
-        Functional { factors }
-    }
-}
+use support::Rng;
 
 /// Checks the identity for a graph whose inputs are the committed tensors.
 fn check(g: GraphBuilder, inputs: Vec<NodeId>, out: NodeId, seed: u64, joint: bool) {
@@ -99,15 +69,6 @@ fn unary(shape: &[usize], ops: Vec<Op>, seed: u64, joint: bool) {
     check(g, vec![x], h, seed, joint);
 }
 
-fn permutation(seed: u64) -> Vec<usize> {
-    let mut rng = Rng(seed);
-    let mut p = vec![0, 1, 2];
-    for i in (1..3).rev() {
-        p.swap(i, rng.next() as usize % (i + 1));
-    }
-    p
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
@@ -125,7 +86,7 @@ proptest! {
     ) {
         let window = || Op::Window(Window { axis, len, stride, kernel, dilation, offset });
         unary(&d, vec![window()], seed, joint);
-        unary(&d, vec![Op::Transpose(Transpose { permutation: permutation(seed) })], seed, joint);
+        unary(&d, vec![Op::Transpose(Transpose { permutation: Rng(seed).permutation(3) })], seed, joint);
         let factors: Vec<i64> = (0..d[axis] as i64).map(|i| 3 * i - 4).collect();
         unary(&d, vec![Op::AxisScale(AxisScale { axis, factors })], seed, joint);
         let total = d.iter().product::<usize>();
@@ -134,12 +95,12 @@ proptest! {
             // A view of a view, through factors that span axes.
             let chain = vec![
                 window(),
-                Op::Transpose(Transpose { permutation: permutation(seed) }),
+                Op::Transpose(Transpose { permutation: Rng(seed).permutation(3) }),
             ];
             unary(&d, chain, seed, joint);
         }
         let flat = vec![
-            Op::Transpose(Transpose { permutation: permutation(seed) }),
+            Op::Transpose(Transpose { permutation: Rng(seed).permutation(3) }),
             Op::Reshape(Reshape { shape: vec![total] }),
             Op::Window(Window::slice(0, 0, 1, total.div_ceil(2))),
         ];

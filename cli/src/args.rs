@@ -5,7 +5,10 @@ use crate::{
     error::{Failure, Outcome},
     settlement::parse_hex,
 };
-use assay_circuits::{Visibility, onnx::CompileOptions};
+use assay_circuits::{
+    Visibility,
+    onnx::{CompileOptions, LoadOptions},
+};
 use assay_prover::settle::Optimize;
 use assay_verifier::settle::key::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -82,6 +85,44 @@ pub(crate) enum Command {
     Completions(cmd::completions::CompletionsArgs),
 }
 
+/// How to read an ONNX file.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "ONNX")]
+pub(crate) struct ReadArgs {
+    /// Leave out a Softmax or LogSoftmax at the end: what is proven are the logits that go into it
+    #[arg(long)]
+    pub(crate) drop_softmax: bool,
+
+    /// Extent of a symbolic axis: `height=320`, or `x:2=320` for axis 2 of input x where it has no name
+    #[arg(long = "dim", value_name = "NAME=NUMBER", value_parser = dim)]
+    pub(crate) dims: Vec<(String, usize)>,
+
+    /// A symbolic leading axis that counts independent samples although its name does not say so
+    #[arg(long = "batch-axis", value_name = "NAME")]
+    pub(crate) batch: Vec<String>,
+}
+
+/// Reads `name=number`.
+fn dim(text: &str) -> Result<(String, usize), String> {
+    let wrong = || format!("'{text}' is not of the form NAME=NUMBER, as in height=320");
+    let (name, number) = text.rsplit_once('=').ok_or_else(wrong)?;
+    let number: usize = number.trim().parse().map_err(|_| wrong())?;
+    if name.trim().is_empty() || number == 0 {
+        return Err(wrong());
+    }
+    Ok((name.trim().to_owned(), number))
+}
+
+impl ReadArgs {
+    pub(crate) fn options(&self) -> LoadOptions {
+        LoadOptions { dims: self.dims.clone(), batch: self.batch.clone(), drop_softmax: self.drop_softmax }
+    }
+
+    fn is_used(&self) -> bool {
+        self.drop_softmax || !self.dims.is_empty() || !self.batch.is_empty()
+    }
+}
+
 /// How to quantize.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Quantization")]
@@ -98,6 +139,8 @@ pub(crate) struct QuantArgs {
     /// Width of a remainder's limb, 4 to 16 [default: the cheapest]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(4..=16))]
     pub(crate) limb_bits: Option<u32>,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
 }
 
 impl QuantArgs {
@@ -117,6 +160,7 @@ impl QuantArgs {
             || self.weight_bits.is_some()
             || self.activation_bits.is_some()
             || self.limb_bits.is_some()
+            || self.read.is_used()
     }
 }
 
@@ -212,8 +256,10 @@ impl ContextArgs {
     pub(crate) fn context(&self) -> Outcome<Context> {
         fn bytes<const N: usize>(text: Option<&String>, flag: &str) -> Outcome<[u8; N]> {
             let Some(text) = text else { return Ok([0; N]) };
-            parse_hex(text)
-                .ok_or_else(|| Failure::new(format!("{flag} must be {N} bytes in hexadecimal, got '{text}'")))
+            parse_hex(text).ok_or_else(|| {
+                Failure::new(format!("{flag} must be {N} bytes in hexadecimal, got '{text}'"))
+                    .help(format!("write 0x and {} hexadecimal digits", 2 * N))
+            })
         }
         Ok(Context {
             chain_id: self.chain_id,

@@ -61,12 +61,6 @@ impl ChainArgs {
     }
 }
 
-impl From<assay_contracts::Error> for Failure {
-    fn from(e: assay_contracts::Error) -> Self {
-        Self::new(e)
-    }
-}
-
 /// An address in hexadecimal.
 pub(crate) fn address(text: &str) -> Result<Address, String> {
     parse_hex::<20>(text)

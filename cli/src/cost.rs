@@ -93,7 +93,7 @@ pub(crate) fn estimate(
     let one = Program::inference(graph, 1, visibility)?;
     let row_bits = row_bits.unwrap_or_else(|| choose_row_bits(&one));
     let program = if batch == 1 { one } else { Program::inference(graph, batch, visibility)? };
-    let (meter, _) = measure(&program, row_bits, Mode::Core).map_err(crate::error::Failure::new)?;
+    let (meter, _) = measure(&program, row_bits, Mode::Core)?;
     let leaves = 1usize << program.leaf_bits;
     let witness_entries = 1usize << program.witness_bits;
     let model_entries = 1usize << program.model_bits;

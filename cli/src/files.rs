@@ -18,7 +18,17 @@ pub(crate) enum Kind {
     SettledProof,
     Srs,
     Ptau,
-    /// None of ours: perhaps ONNX, which has no magic bytes.
+    /// Begins as ONNX files do: they have no magic bytes, but their first field is the version of the format.
+    Onnx,
+    /// A JSON text.
+    Json,
+    /// An array of NumPy's.
+    Npy,
+    /// A ZIP archive, as NumPy's `.npz` files are.
+    Npz,
+    /// Nothing at all.
+    Empty,
+    /// None of these; perhaps an unusual ONNX file.
     Other,
 }
 
@@ -33,8 +43,18 @@ impl Kind {
             Some(b"ASSAYSKY") => Self::SettlementKey,
             Some(b"ASSAYSRS") => Self::Srs,
             _ if bytes.starts_with(b"ptau") => Self::Ptau,
+            _ if bytes.starts_with(b"\x93NUMPY") => Self::Npy,
+            _ if bytes.starts_with(b"PK") => Self::Npz,
+            _ if bytes.is_empty() => Self::Empty,
+            _ if matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'[')) => Self::Json,
+            _ if matches!(bytes, [0x08, version, ..] if *version < 0x20) => Self::Onnx,
             _ => Self::Other,
         }
+    }
+
+    /// Whether the ONNX reader is to have a look.
+    pub(crate) fn may_be_onnx(self) -> bool {
+        matches!(self, Self::Onnx | Self::Other | Self::Empty)
     }
 
     pub(crate) fn name(self) -> &'static str {
@@ -46,6 +66,11 @@ impl Kind {
             Self::SettledProof => "a settled proof",
             Self::Srs => "powers of tau",
             Self::Ptau => "a .ptau ceremony file",
+            Self::Onnx => "an ONNX model",
+            Self::Json => "JSON",
+            Self::Npy => "a NumPy array",
+            Self::Npz => "a ZIP or .npz archive",
+            Self::Empty => "empty",
             Self::Other => "no file of Assay's",
         }
     }
@@ -61,7 +86,10 @@ impl Kind {
                 "make one: assay srs new --power K -o FILE, or assay srs import CEREMONY.ptau --power K -o FILE"
             }
             Self::Ptau => "ceremony files are published with the perpetual powers of tau",
-            Self::Other => "",
+            Self::Onnx => "export one: torch.onnx.export(model.eval(), example, \"model.onnx\")",
+            Self::Json | Self::Npy | Self::Npz | Self::Empty | Self::Other => {
+                "see `assay --help` for what takes such a file"
+            }
         }
     }
 }
@@ -87,25 +115,32 @@ fn reason(e: &std::io::Error) -> String {
 }
 
 pub(crate) fn unreadable(path: &Path, e: &std::io::Error) -> Failure {
-    Failure::new(format!("cannot read '{}': {}", path.display(), reason(e)))
+    Failure::new(format!("cannot read '{}': {}", path.display(), reason(e))).help(match e.kind() {
+        std::io::ErrorKind::NotFound => "check the path; it is relative to the folder that the command runs in",
+        std::io::ErrorKind::PermissionDenied => "let this user read it, or copy it to where it can be read",
+        _ => "check the disk or the connection to it",
+    })
 }
 
 fn unwritable(path: &Path, e: &std::io::Error) -> Failure {
     Failure::new(format!("cannot write '{}': {}", path.display(), reason(e)))
+        .help("choose a folder where this user may write and that has room left")
 }
 
 /// Opens a regular file of at most `limit` bytes.
 pub(crate) fn open(path: &Path, limit: u64) -> Outcome<File> {
     let meta = std::fs::metadata(path).map_err(|e| unreadable(path, &e))?;
     if meta.is_dir() {
-        return Err(Failure::new(format!("cannot read '{}': it is a directory", path.display())));
+        return Err(Failure::new(format!("cannot read '{}': it is a directory", path.display()))
+            .help("name a file inside of it"));
     }
     if meta.len() > limit {
         let got = meta.len();
         return Err(Failure::new(format!(
             "cannot read '{}': it has {got} bytes; at most {limit} are read",
             path.display()
-        )));
+        ))
+        .help("no file that assay takes here is that large: is it the right one?"));
     }
     File::open(path).map_err(|e| unreadable(path, &e))
 }
@@ -115,7 +150,8 @@ pub(crate) fn read(path: &Path, limit: u64) -> Outcome<Vec<u8>> {
     let mut bytes = Vec::new();
     open(path, limit)?.take(limit + 1).read_to_end(&mut bytes).map_err(|e| unreadable(path, &e))?;
     if bytes.len() as u64 > limit {
-        return Err(Failure::new(format!("cannot read '{}': more than {limit} bytes", path.display())));
+        return Err(Failure::new(format!("cannot read '{}': more than {limit} bytes", path.display()))
+            .help("no file that assay takes here is that large: is it the right one?"));
     }
     Ok(bytes)
 }
@@ -143,7 +179,17 @@ pub(crate) fn read_kind(path: &Path, expected: Kind) -> Outcome<Vec<u8>> {
 
 pub(crate) fn wrong_kind(path: &Path, expected: Kind, got: Kind) -> Failure {
     let text = format!("'{}' is {}; expected {}", path.display(), got.name(), expected.name());
-    Failure::new(text).help(expected.how_to_make())
+    let order = match (expected, got) {
+        (Kind::Proof | Kind::SettledProof, Kind::Key | Kind::SettlementKey)
+        | (Kind::Key | Kind::SettlementKey, Kind::Proof | Kind::SettledProof) => {
+            "are they swapped? assay verify PROOF --key KEY; "
+        }
+        (Kind::Model | Kind::Onnx, Kind::Json | Kind::Npy | Kind::Npz) => {
+            "are they swapped? MODEL comes before INPUT; "
+        }
+        _ => "",
+    };
+    Failure::new(text).help(format!("{order}{}", expected.how_to_make()))
 }
 
 /// Refuses early to write where nothing can be written, before the work is done.
@@ -154,7 +200,8 @@ pub(crate) fn check_target(path: &Path) -> Outcome<()> {
     }
     match path.parent().filter(|p| !p.as_os_str().is_empty()) {
         Some(p) if !p.is_dir() => {
-            Err(Failure::new(format!("cannot write '{}': there is no folder '{}'", path.display(), p.display())))
+            Err(Failure::new(format!("cannot write '{}': there is no folder '{}'", path.display(), p.display()))
+                .help(format!("make it first: mkdir -p '{}'", p.display())))
         }
         _ => Ok(()),
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     App,
-    args::{BatchArgs, KeyArgs, QuantArgs},
+    args::{BatchArgs, KeyArgs, QuantArgs, ReadArgs},
     cost,
     error::{Failure, Outcome},
     files::{self, Kind},
@@ -49,40 +49,47 @@ pub(crate) fn load_model(app: &App, path: &Path, quant: &QuantArgs, private_outp
         Kind::Model => {
             if quant.is_used() {
                 return Err(Failure::new(format!("'{}' is compiled already", path.display()))
-                    .help("options for quantization need the .onnx file"));
+                    .help("options for quantization, --dim, --batch-axis and --drop-softmax need the .onnx file"));
             }
             let bytes = files::read_kind(path, Kind::Model)?;
             let model = Model::from_bytes(&bytes).map_err(|e| Failure::from(e).in_file(path))?;
             Ok(Compiled { model, seconds: None })
         }
-        Kind::Other => {
-            let float = load_onnx(path)?;
-            let samples = calibration(&float, quant.calibrate.as_deref())?;
+        kind if kind.may_be_onnx() => {
+            let float = load_onnx(path, &quant.read)?;
+            let samples = calibration(app, &float, quant.calibrate.as_deref())?;
             let (model, seconds) = timed(|| compile(app, &float, &quant.options(private_output), samples.as_deref()));
             Ok(Compiled { model: model.map_err(|f| f.in_file(path))?, seconds: Some(seconds) })
         }
-        kind => Err(Failure::new(format!("'{}' is {}; expected a model", path.display(), kind.name()))
-            .help("pass an .onnx file, or what `assay compile MODEL.onnx -o FILE` wrote")),
+        kind => {
+            let order = if matches!(kind, Kind::Json | Kind::Npy | Kind::Npz) {
+                "are the arguments swapped? MODEL comes before INPUT; "
+            } else {
+                ""
+            };
+            Err(Failure::new(format!("'{}' is {}; expected a model", path.display(), kind.name()))
+                .help(format!("{order}pass an .onnx file, or what `assay compile MODEL.onnx -o FILE` wrote")))
+        }
     }
 }
 
-pub(crate) fn load_onnx(path: &Path) -> Outcome<FloatModel> {
+pub(crate) fn load_onnx(path: &Path, args: &ReadArgs) -> Outcome<FloatModel> {
     let kind = files::kind(path)?;
-    if kind != Kind::Other {
-        return Err(Failure::new(format!("'{}' is {}; expected an ONNX model", path.display(), kind.name())));
+    if !kind.may_be_onnx() {
+        return Err(files::wrong_kind(path, Kind::Onnx, kind));
     }
-    onnx::load(path).map_err(|e| Failure::from(e).in_file(path))
+    onnx::load_with(path, &args.options()).map_err(|e| Failure::from(e).in_file(path))
 }
 
 /// Samples for calibration from a file.
-pub(crate) fn calibration(float: &FloatModel, path: Option<&Path>) -> Outcome<Option<Samples>> {
+pub(crate) fn calibration(app: &App, float: &FloatModel, path: Option<&Path>) -> Outcome<Option<Samples>> {
     let Some(path) = path else { return Ok(None) };
     let specs: Vec<TensorSpec> = float
         .inputs
         .iter()
         .map(|(name, shape)| TensorSpec { name: name.clone(), shape: shape.clone(), scale_bits: 0 })
         .collect();
-    input::read(path, &specs, Role::Calibration).map(Some)
+    input::read(app, path, &specs, Role::Calibration).map(Some)
 }
 
 /// Quantizes, with progress, and warns where the report is bad.
@@ -221,7 +228,7 @@ pub(crate) fn read_key(path: &Path) -> Outcome<VerifyingKey> {
 
 pub(crate) fn warn_insecure(app: &App, insecure: bool) {
     if insecure {
-        app.output.warn(format!("INSECURE {}", srs::INSECURE));
+        app.output.warn(srs::INSECURE);
     }
 }
 
@@ -237,8 +244,8 @@ pub(crate) struct Proven {
 }
 
 /// Reads the samples that a proof will be about.
-pub(crate) fn read_samples(model: &Model, path: &Path, batch: BatchArgs) -> Outcome<Samples> {
-    let samples = input::read(path, &model.inputs, Role::Input)?;
+pub(crate) fn read_samples(app: &App, model: &Model, path: &Path, batch: BatchArgs) -> Outcome<Samples> {
+    let samples = input::read(app, path, &model.inputs, Role::Input)?;
     input::take(samples, batch.from, batch.batch, path)
 }
 
@@ -288,10 +295,7 @@ pub(crate) fn prove(app: &App, model: &Model, key: &ProvingKey, samples: &Sample
     let proved = proved?;
     warn_saturations(app, &proved.saturations);
     let (verified, verify_seconds) = timed(|| verify(&key.verifying, &proved.proof));
-    verified.map_err(|e| {
-        Failure::new(format!("internal error: the new proof does not verify: {e}"))
-            .help("this is a bug in assay: please report it with the model and the input")
-    })?;
+    verified.map_err(|e| Failure::new(format!("the new proof does not verify: {e}")).bug())?;
     Ok(Proven {
         bytes: proved.proof.to_bytes(),
         outputs: by_sample(&model.outputs, &proved.outputs, samples.len())?,
@@ -311,7 +315,9 @@ fn values(n: usize) -> String {
 pub(crate) fn by_sample(specs: &[TensorSpec], tensors: &[Tensor], batch: usize) -> Outcome<Vec<Vec<Vec<f32>>>> {
     let one = |i: usize, spec: &TensorSpec, t: &Tensor| -> Outcome<Vec<f32>> {
         let n = spec.len();
-        let data = t.data.get(i * n..(i + 1) * n).ok_or_else(|| Failure::new("a tensor of the proof is cut short"))?;
+        let data = t.data.get(i * n..(i + 1) * n).ok_or_else(|| {
+            Failure::new("a tensor of the proof is cut short").help("do not trust what the proof claims")
+        })?;
         Ok(spec.dequantize(&Tensor { shape: spec.shape.clone(), data: data.to_vec() })?)
     };
     (0..batch).map(|i| specs.iter().zip(tensors).map(|(s, t)| one(i, s, t)).collect()).collect()

@@ -76,13 +76,15 @@ fn main() -> ExitCode {
         Ok(Ok(exit)) => exit,
         Ok(Err(_)) => {
             let text = PANIC.lock().ok().and_then(|mut p| p.take()).unwrap_or_default();
-            let f = Failure::new(format!("internal error: {text}"))
-                .help("this is a bug in assay: please report it with the command and the file that led here");
+            let f = Failure::new(text).bug();
             Output::new(json, quiet).failure(&f);
             f.exit
         }
         Err(e) => {
-            Output::new(json, quiet).failure(&Failure::new(format!("cannot start a thread: {e}")));
+            Output::new(json, quiet).failure(
+                &Failure::new(format!("cannot start a thread: {e}"))
+                    .help("free memory, or raise the limit on processes (ulimit -u)"),
+            );
             Exit::CouldNotCheck
         }
     };
@@ -107,7 +109,7 @@ fn setup_threads(threads: Option<u16>) -> Outcome<()> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(usize::from(n))
         .build_global()
-        .map_err(|e| Failure::new(format!("cannot start {n} threads: {e}")))
+        .map_err(|e| Failure::new(format!("cannot start {n} threads: {e}")).help("choose fewer: --threads N"))
 }
 
 fn run(app: &App, command: Command) -> Outcome<()> {

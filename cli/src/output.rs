@@ -89,14 +89,27 @@ impl Output {
             return;
         }
         let mut text = String::new();
-        let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        let theme = if color { miette::GraphicalTheme::unicode() } else { miette::GraphicalTheme::unicode_nocolor() };
+        let theme = if std::io::stderr().is_terminal() && !plain() {
+            miette::GraphicalTheme::unicode()
+        } else {
+            miette::GraphicalTheme::unicode_nocolor()
+        };
         let handler = miette::GraphicalReportHandler::new_themed(theme).with_width(100).with_links(false);
         if handler.render_report(&mut text, failure).is_err() {
             text = format!("error: {failure}");
         }
         line(&mut std::io::stderr(), text.trim_end());
     }
+}
+
+/// Whether the terminal is to get text alone: it says that it can do no more, or the user asks for no colours
+/// (<https://no-color.org>).
+pub(crate) fn plain() -> bool {
+    is_plain(|name| std::env::var(name).ok())
+}
+
+fn is_plain(var: impl Fn(&str) -> Option<String>) -> bool {
+    var("TERM").is_some_and(|t| t == "dumb") || var("NO_COLOR").is_some_and(|v| !v.is_empty())
 }
 
 /// The largest resident size of this process so far, where the system tells.
@@ -177,6 +190,13 @@ mod tests {
         assert_eq!(seconds(0.0123), "12 ms");
         assert_eq!(seconds(61.25), "61.2 s");
         assert_eq!(seconds(125.0), "2 min 5 s");
+    }
+
+    #[test]
+    fn terminals_that_can_do_nothing_get_plain_text() {
+        let with = |name: &'static str, value: &'static str| move |n: &str| (n == name).then(|| value.to_owned());
+        assert!(is_plain(with("TERM", "dumb")) && is_plain(with("NO_COLOR", "1")));
+        assert!(!is_plain(with("TERM", "xterm")) && !is_plain(with("NO_COLOR", "")) && !is_plain(|_| None));
     }
 
     #[test]

@@ -54,6 +54,8 @@ impl Progress {
         };
         let state = Arc::new(State { done: AtomicBool::new(false), now: Mutex::new(now) });
         let shown = !output.json && !output.quiet && std::io::stderr().is_terminal();
+        // A bar is drawn over itself, which a dumb terminal cannot.
+        let shown = shown && std::env::var("TERM").map_or(true, |t| t != "dumb");
         let painter = shown.then(|| {
             let state = Arc::clone(&state);
             std::thread::spawn(move || paint(&state))

@@ -40,7 +40,10 @@ pub(crate) struct Prepared {
 
 /// The secret that blinds weights: the user's file, or one of this machine's, made on first use.
 fn secret(app: &App, file: Option<&Path>) -> Outcome<[u8; 32]> {
-    let short = |what: &str| Failure::new(format!("{what} must hold 32 bytes, as 64 hexadecimal digits"));
+    let short = |what: &str| {
+        Failure::new(format!("{what} must hold 32 bytes, as 64 hexadecimal digits"))
+            .help("make one: openssl rand -hex 32 > FILE (then chmod 600 FILE)")
+    };
     if let Some(path) = file {
         let text = files::read(path, 256)?;
         return parse_hex(&String::from_utf8_lossy(&text)).ok_or_else(|| short(&format!("'{}'", path.display())));
@@ -49,7 +52,9 @@ fn secret(app: &App, file: Option<&Path>) -> Outcome<[u8; 32]> {
         return bytes.try_into().map_err(|_| short("the cached secret"));
     }
     let mut fresh = [0u8; 32];
-    OsRng.try_fill_bytes(&mut fresh).map_err(|e| Failure::new(format!("no random numbers from the system: {e}")))?;
+    OsRng.try_fill_bytes(&mut fresh).map_err(|e| {
+        Failure::new(format!("no random numbers from the system: {e}")).help("check that /dev/urandom can be read here")
+    })?;
     app.cache.put_private(SECRET, &fresh);
     Ok(fresh)
 }
@@ -87,7 +92,8 @@ pub(crate) fn prepare(
     flow::warn_insecure(app, srs.insecure_dev);
     let options = SettlementOptions {
         visibility,
-        batch: u32::try_from(batch).map_err(|_| Failure::new("the batch is too large"))?,
+        batch: u32::try_from(batch)
+            .map_err(|_| Failure::new("the batch is too large").help("settle fewer inferences at once: --batch N"))?,
         row_bits: Some(row_bits),
         optimize,
         secret: secret(app, args.secret.as_deref())?,
@@ -170,10 +176,7 @@ pub(crate) fn prove_tensors(
     let settled = settled?;
     flow::warn_saturations(app, &settled.saturations);
     let (verified, verify_seconds) = timed(|| prover.key.verify(&settled.proof));
-    verified.map_err(|e| {
-        Failure::new(format!("internal error: the new settled proof does not verify: {e}"))
-            .help("this is a bug in assay: please report it with the model and the input")
-    })?;
+    verified.map_err(|e| Failure::new(format!("the new settled proof does not verify: {e}")).bug())?;
     let (after, before): (Vec<_>, Vec<_>) = stages.iter().partition(|(s, _)| SETTLING.contains(s));
     let total = |part: Vec<&(Stage, f64)>| part.iter().map(|(_, t)| t).sum::<f64>();
     Ok(Settled {

@@ -13,8 +13,8 @@ use assay_verifier::opening::VerifierSrs;
 use std::path::Path;
 
 /// What is said about proofs under a development setup.
-pub(crate) const INSECURE: &str = "development powers of tau: their secret is public, so such proofs convince nobody. \
-                                   Use `assay srs import` and --srs for real ones";
+pub(crate) const INSECURE: &str =
+    "INSECURE development powers of tau: anybody can forge such proofs (real ones: --srs)";
 
 fn entry(power: u32) -> String {
     format!("development-{DEVELOPMENT_SEED}-{power}.srs")

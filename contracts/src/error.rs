@@ -10,7 +10,6 @@ use std::path::PathBuf;
 /// Why something on a chain could not be done. Addresses of nodes are shown without user names, passwords, paths and
 /// queries, which may hold secrets; private keys and passwords never appear.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum Error {
     /// Not an address of a node.
     #[error("not the address of a node: {0}; give one like http://127.0.0.1:8545 or https://host/path")]

@@ -2,11 +2,11 @@
 
 use crate::{
     device::{AxisMatrix, Device},
-    lookup::{element, inner_product},
+    lookup::element,
     sumcheck::{self, Product},
     transcript::ProverTranscript,
 };
-use ark_ff::{AdditiveGroup, One};
+use ark_ff::One;
 use assay_circuits::{
     Ring, Tensor, eval::Values, functional::grid_offsets, ops::contraction::AxisRows, ring::index_bits, tensor::strides,
 };
@@ -16,10 +16,10 @@ use assay_verifier::{
 };
 
 /// Entries of an operand, folded as far as they are.
-enum Folded<'a> {
+enum Folded<'a, E> {
     Wide(&'a Tensor),
     Small(Vec<i32>),
-    Field(Vec<Fr>),
+    Field(E),
 }
 
 /// Whether the rows are the identity on the axis.
@@ -29,7 +29,7 @@ fn is_identity(axis: &AxisRows<Fr>) -> bool {
 }
 
 /// `A(x) = <operand, w(x)>` over the padded hypercube of the shared indices.
-pub fn fold_operand(device: &dyn Device, instance: &Instance<Fr>, side: usize, operand: &Tensor) -> Vec<Fr> {
+pub fn fold_operand<D: Device>(device: &D, instance: &Instance<Fr>, side: usize, operand: &Tensor) -> D::Elements {
     let rows = &instance.rows[side];
     let mut dims = operand.shape.clone();
     let mut order: Vec<usize> = (0..rows.len()).filter(|a| !is_identity(&rows[*a])).collect();
@@ -45,16 +45,16 @@ pub fn fold_operand(device: &dyn Device, instance: &Instance<Fr>, side: usize, o
         let outer = dims[..a].iter().product();
         let inner = dims[a + 1..].iter().product();
         data = Folded::Field(match data {
-            Folded::Small(v) => device.axis_map_i32(&v, outer, inner, &matrix),
-            Folded::Wide(t) => device.axis_map_fr(&elements(t), outer, inner, &matrix),
+            Folded::Small(v) => device.axis_map_i32(&device.integers(&v), outer, inner, &matrix),
+            Folded::Wide(t) => device.axis_map_fr(&device.elements(elements(t)), outer, inner, &matrix),
             Folded::Field(v) => device.axis_map_fr(&v, outer, inner, &matrix),
         });
         dims[a] = rows[a].rows.len();
     }
     let data = match data {
         Folded::Field(v) => v,
-        Folded::Small(v) => v.into_iter().map(element).collect(),
-        Folded::Wide(t) => elements(t),
+        Folded::Small(v) => device.elements(v.into_iter().map(element).collect()),
+        Folded::Wide(t) => device.elements(elements(t)),
     };
     // Axes hold mixed-radix combinations of shared indices; bring them into the order of the indices, padded.
     let st = strides(&dims);
@@ -74,14 +74,12 @@ pub fn fold_operand(device: &dyn Device, instance: &Instance<Fr>, side: usize, o
         to[*i] = stride;
         stride <<= index_bits(extents[*i]);
     }
-    if data.len() == stride && variables.iter().all(|i| from[*i] == to[*i]) {
+    if dims.iter().product::<usize>() == stride && variables.iter().all(|i| from[*i] == to[*i]) {
         return data;
     }
-    let mut out = vec![Fr::ZERO; stride];
     let source = grid_offsets(variables.iter().map(|i| (extents[*i], from[*i])));
     let target = grid_offsets(variables.iter().map(|i| (extents[*i], to[*i])));
-    source.iter().zip(&target).for_each(|(s, t)| out[*t] = data[*s]);
-    out
+    device.rearrange(&data, &source, &target, stride)
 }
 
 fn elements(t: &Tensor) -> Vec<Fr> {
@@ -89,25 +87,25 @@ fn elements(t: &Tensor) -> Vec<Fr> {
 }
 
 /// Proves all instances; returns their sum, and their point and operand values as the verifier will see them.
-pub fn prove(
-    device: &dyn Device,
+pub fn prove<D: Device>(
+    device: &D,
     instances: &[Instance<Fr>],
     values: &Values,
     transcript: &mut ProverTranscript,
 ) -> (Fr, Operands<Fr>) {
     let total = assay_verifier::protocol::bilinear::rounds(instances);
-    let mut products: Vec<Product<'_>> = instances
+    let mut products: Vec<Product<'_, '_, D>> = instances
         .iter()
         .map(|i| {
             let [a, b] = [0, 1].map(|side| fold_operand(device, i, side, values.of(i.operands[side])));
-            let sum = i.coefficient * inner_product(&a, &b);
+            let sum = i.coefficient * device.inner_product(&a, &b);
             Product::elements(device, [a, b], i.coefficient, sum, total - i.rounds)
         })
         .collect();
     let sum = products.iter().map(Product::sum).sum();
     transcript.send(sum);
     let point = sumcheck::prove(device, total, &mut products, transcript);
-    let values: Vec<[Fr; 2]> = products.iter().map(|p| [p.left(), p.right()]).collect();
+    let values: Vec<[Fr; 2]> = products.iter().map(|p| [p.left(device), p.right(device)]).collect();
     values.iter().flatten().for_each(|v| transcript.send(*v));
     (sum, Operands { point, values })
 }

@@ -99,9 +99,26 @@ pub struct Mask<'a> {
 /// # Errors
 /// A degenerate challenge.
 pub fn messages(
-    device: &dyn Device,
+    device: &impl Device,
     task: &Task<'_>,
     witness: &Witness,
+    values: &Values,
+    statement: Fr,
+    mask: Option<&Mask<'_>>,
+    recorder: &Recorder<'_>,
+) -> Result<(Vec<Fr>, OpeningClaim<Fr>), ProveError> {
+    let stacks = [device.integers(&witness.stack), device.integers(task.model)];
+    messages_on(device, task, witness, stacks.each_ref(), values, statement, mask, recorder)
+}
+
+/// [`messages`] with both stacks on the device.
+// Each argument is one part of the statement, the witness or the machine.
+#[allow(clippy::too_many_arguments)]
+pub(crate) fn messages_on<D: Device>(
+    device: &D,
+    task: &Task<'_>,
+    witness: &Witness,
+    stacks: [&D::Integers<'_>; 2],
     values: &Values,
     statement: Fr,
     mask: Option<&Mask<'_>>,
@@ -113,8 +130,8 @@ pub fn messages(
     let (alpha, beta, leaf) = recorder.run(Stage::Lookups, || {
         let alpha = transcript.challenge();
         let beta = transcript.challenge();
-        let (p, q) = lookup::leaves(device, program, witness, alpha, beta);
-        (alpha, beta, lookup::prove(device, p, q, &mut transcript))
+        let leaves = lookup::leaves(program, witness, alpha, beta);
+        (alpha, beta, lookup::prove(device, &leaves, &mut transcript))
     });
 
     let claim = recorder.run(Stage::Operators, || {
@@ -134,7 +151,7 @@ pub fn messages(
 
     let claim = recorder.run(Stage::Reduction, || {
         let mask = mask.map(|m| m.row);
-        reduction::prove(device, program, row_bits, &claim, [&witness.stack, task.model], mask, &mut transcript)
+        reduction::prove(device, program, row_bits, &claim, stacks, mask, &mut transcript)
     });
     Ok((transcript.into_messages(), claim))
 }
@@ -144,7 +161,7 @@ pub fn messages(
 /// # Errors
 /// Those of the opening; a degenerate challenge.
 pub fn argue(
-    device: &dyn Device,
+    device: &impl Device,
     task: &Task<'_>,
     mut witness: Witness,
     values: &Values,
@@ -152,22 +169,26 @@ pub fn argue(
 ) -> Result<Argument, ProveError> {
     let Task { program, row_bits, bases, .. } = *task;
     pad_to_row(&mut witness.stack, program.witness_bits, row_bits);
-    let rows = recorder.run(Stage::Commit, || device.commit_rows(bases, &witness.stack, 1 << row_bits));
+    let points = device.points(bases);
+    let (stack, model) = (device.integers(&witness.stack), device.integers(task.model));
+    let rows = recorder.run(Stage::Commit, || device.commit_rows(&points, &stack, 1 << row_bits));
     let statement = statement_digest(task.kind, &task.key_digest, task.batch, task.public, &rows, &[0; 32]);
-    let (messages, claim) = messages(device, task, &witness, values, digest_to_fr(&statement), None, recorder)?;
+    let statement_fr = digest_to_fr(&statement);
+    let stacks = [&stack, &model];
+    let (messages, claim) = messages_on(device, task, &witness, stacks, values, statement_fr, None, recorder)?;
     let opening = recorder.run(Stage::Opening, || {
         let (c, c_model) = row_coefficients(&claim);
-        let h = reduction::combined_row(device, row_bits, [&witness.stack, task.model], [&c, &c_model]);
+        let h = reduction::combined_row(device, row_bits, stacks, [&c, &c_model]);
         // Both give the same point: the rows combined, or the combined row committed. A row costs about four points.
-        let commitment = if 4 * (rows.len() + task.model_rows.len()) < h.len() {
-            let points: Vec<G1Affine> = rows.iter().chain(task.model_rows).copied().collect();
+        let commitment = if 4 * (rows.len() + task.model_rows.len()) < 1 << row_bits {
+            let rows: Vec<G1Affine> = rows.iter().chain(task.model_rows).copied().collect();
             let coefficients: Vec<Fr> = c.into_iter().chain(c_model).collect();
-            combine_rows(&points, &coefficients)?.into_affine()
+            combine_rows(&rows, &coefficients)?.into_affine()
         } else {
-            device.msm(bases, &h)
+            device.msm(&points, &h)
         };
         let mut t = opening_transcript(&statement, &claim, commitment);
-        let opened = opening::open(bases, &h, &claim.low, &mut t)?;
+        let opened = opening::open(bases, &device.download(&h), &claim.low, &mut t)?;
         Ok::<_, ProveError>(opened.proof)
     })?;
     Ok(Argument { row_bits, rows, messages, opening })
@@ -189,7 +210,7 @@ pub struct Proved {
 /// # Errors
 /// Inputs of the wrong shape or outside their range, an SRS that is too small.
 pub fn prove(
-    device: &dyn Device,
+    device: &impl Device,
     key: &ProvingKey,
     inputs: &[Vec<Tensor>],
     recorder: &Recorder<'_>,

@@ -1,12 +1,11 @@
 //! Proving the opening reduction (docs/protocol.md#reduction).
 
 use crate::{
-    device::Device,
-    lookup::inner_product_i32,
+    device::{AxisMatrix, Device},
     sumcheck::{self, Product},
     transcript::ProverTranscript,
 };
-use ark_ff::{AdditiveGroup, One};
+use ark_ff::AdditiveGroup;
 use assay_circuits::{Program, TensorRole, ring::index_bits};
 use assay_verifier::{
     Fr,
@@ -102,25 +101,25 @@ fn evaluate(row: &[Fr], point: &[Fr]) -> Fr {
 
 /// Proves the reduction of a linear claim. Both stacks are padded to at least one row. `mask` is the mask row of a hiding
 /// argument.
-pub fn prove(
-    device: &dyn Device,
+pub fn prove<D: Device>(
+    device: &D,
     program: &Program,
     row_bits: usize,
     claim: &LinearClaim<Fr>,
-    [witness, model]: [&[i32]; 2],
+    [witness, model]: [&D::Integers<'_>; 2],
     mask: Option<&[Fr]>,
     transcript: &mut ProverTranscript,
 ) -> OpeningClaim<Fr> {
     let bits = [padded_bits(program.witness_bits, row_bits), padded_bits(program.model_bits, row_bits)];
     let total = bits[0].max(bits[1]);
     let [omega_f, omega_w] = [(TensorRole::Witness, bits[0]), (TensorRole::Model, bits[1])]
-        .map(|(role, bits)| omega(program, &claim.terms, role, bits));
+        .map(|(role, bits)| device.elements(omega(program, &claim.terms, role, bits)));
     // The sum of one stack is computed, the other's follows from the claim.
     let sums = if bits[0] < bits[1] {
-        let f = inner_product_i32(witness, &omega_f);
+        let f = device.inner_product_i32(witness, &omega_f);
         [f, claim.value - f]
     } else {
-        let w = inner_product_i32(model, &omega_w);
+        let w = device.inner_product_i32(model, &omega_w);
         [claim.value - w, w]
     };
     let mut products = [
@@ -128,7 +127,7 @@ pub fn prove(
         Product::integers(device, model, omega_w, sums[1], total - bits[1]),
     ];
     let point = sumcheck::prove(device, total, &mut products, transcript);
-    let [f, w] = [products[0].left(), products[1].left()];
+    let [f, w] = [products[0].left(device), products[1].left(device)];
     transcript.send(f);
     transcript.send(w);
     let tail = |bits: usize| &point[total - bits..];
@@ -145,18 +144,15 @@ pub fn prove(
 }
 
 /// The combined row: `sum_b c_b f_b + sum_b c'_b W_b`.
-pub fn combined_row(device: &dyn Device, row_bits: usize, stacks: [&[i32]; 2], coefficients: [&[Fr]; 2]) -> Vec<Fr> {
+pub fn combined_row<D: Device>(
+    device: &D,
+    row_bits: usize,
+    [witness, model]: [&D::Integers<'_>; 2],
+    coefficients: [&[Fr]; 2],
+) -> D::Elements {
     let inner = 1usize << row_bits;
-    let mut out: Option<Vec<Fr>> = None;
-    for (stack, c) in stacks.iter().zip(coefficients) {
-        let row = device.axis_map_i32(stack, 1, inner, &crate::device::AxisMatrix::dense_row(c));
-        out = Some(match out {
-            None => row,
-            Some(mut acc) => {
-                acc.par_iter_mut().zip(&row).for_each(|(a, b)| *a += b);
-                acc
-            }
-        });
-    }
-    out.unwrap_or_else(|| vec![Fr::one() - Fr::one(); inner])
+    let [of_witness, of_model] = coefficients.map(AxisMatrix::dense_row);
+    let mut row = device.axis_map_i32(witness, 1, inner, &of_witness);
+    device.add_assign(&mut row, &device.axis_map_i32(model, 1, inner, &of_model));
+    row
 }

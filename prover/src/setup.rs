@@ -82,7 +82,7 @@ pub fn choose_row_bits(program: &Program) -> usize {
 /// # Errors
 /// A graph that cannot be laid out, or an SRS that is too small.
 pub fn setup(
-    device: &dyn Device,
+    device: &impl Device,
     model: &Model,
     srs: &Srs,
     options: SetupOptions,
@@ -94,7 +94,8 @@ pub fn setup(
         srs.g1_powers.get(..1 << row_bits).ok_or(ProveError::SrsTooSmall { row_bits, got: srs.g1_powers.len() })?;
     let mut stack = recorder.run(Stage::Witness, || model_stack(&program, &model.weights))?;
     pad_to_row(&mut stack, program.model_bits, row_bits);
-    let rows = recorder.run(Stage::Commit, || device.commit_rows(bases, &stack, 1 << row_bits));
+    let rows = recorder
+        .run(Stage::Commit, || device.commit_rows(&device.points(bases), &device.integers(&stack), 1 << row_bits));
     let placeholder = Argument {
         row_bits,
         rows: vec![],
@@ -132,7 +133,7 @@ pub fn setup(
 }
 
 /// Proves that every weight is in range and that the committed tables are the graph's.
-fn register(device: &dyn Device, key: &ProvingKey) -> Result<Argument, ProveError> {
+fn register(device: &impl Device, key: &ProvingKey) -> Result<Argument, ProveError> {
     let graph = &key.verifying.graph;
     let program = Program::registration(graph)?;
     let public = program.registration_public();

@@ -1,18 +1,18 @@
 //! Proving a sum of products of two multilinear polynomials, of different lengths (docs/protocol.md#sumcheck).
 
 use crate::{
-    device::Device,
-    lookup::{element, half_power},
+    device::{AxisMatrix, Device},
+    lookup::half_power,
     transcript::ProverTranscript,
 };
 use ark_ff::AdditiveGroup;
 use assay_verifier::Fr;
 
 /// `scale * sum_x left(x) right(x)`, where `left` may start as integers.
-pub(crate) struct Product<'a> {
-    integers: Option<&'a [i32]>,
-    left: Vec<Fr>,
-    right: Vec<Fr>,
+pub(crate) struct Product<'a, 'b, D: Device> {
+    integers: Option<&'a D::Integers<'b>>,
+    left: Option<D::Elements>,
+    right: D::Elements,
     /// The value of this product's share of the sum.
     sum: Fr,
     /// Weight of the product, with `2^-missing` for the leading variables that it has not got.
@@ -21,47 +21,57 @@ pub(crate) struct Product<'a> {
     round: [Fr; 2],
 }
 
-impl<'a> Product<'a> {
+impl<'a, 'b, D: Device> Product<'a, 'b, D> {
     /// A product of field elements with weight `coefficient`, whose weighted sum is `sum`.
     pub(crate) fn elements(
-        device: &dyn Device,
-        [left, right]: [Vec<Fr>; 2],
+        device: &D,
+        [left, right]: [D::Elements; 2],
         coefficient: Fr,
         sum: Fr,
         missing: usize,
     ) -> Self {
         let round = device.product_round(&left, &right);
-        Self { integers: None, left, right, sum, scale: coefficient * half_power(missing), missing, round }
+        Self { integers: None, left: Some(left), right, sum, scale: coefficient * half_power(missing), missing, round }
     }
 
     /// A product of integers and field elements, with weight one.
-    pub(crate) fn integers(device: &dyn Device, integers: &'a [i32], right: Vec<Fr>, sum: Fr, missing: usize) -> Self {
+    pub(crate) fn integers(
+        device: &D,
+        integers: &'a D::Integers<'b>,
+        right: D::Elements,
+        sum: Fr,
+        missing: usize,
+    ) -> Self {
         let round = device.product_round_i32(integers, &right);
-        Self { integers: Some(integers), left: vec![], right, sum, scale: half_power(missing), missing, round }
+        Self { integers: Some(integers), left: None, right, sum, scale: half_power(missing), missing, round }
     }
 
-    fn bind(&mut self, device: &dyn Device, r: Fr) {
-        match self.integers.take() {
-            Some(v) => {
-                self.left = device.bind_i32(v, r);
+    fn bind(&mut self, device: &D, r: Fr) {
+        match (self.integers.take(), &mut self.left) {
+            (None, Some(left)) => self.round = device.product_bind_round(left, &mut self.right, r),
+            (Some(v), _) => {
+                let left = device.bind_i32(v, r);
                 device.bind(&mut self.right, r);
-                self.round = device.product_round(&self.left, &self.right);
+                self.round = device.product_round(&left, &self.right);
+                self.left = Some(left);
             }
-            None => self.round = device.product_bind_round(&mut self.left, &mut self.right, r),
+            (None, None) => unreachable!("a product has a left factor"),
         }
     }
 
     /// The value of `left` once every variable is bound.
-    pub(crate) fn left(&self) -> Fr {
-        match self.integers {
-            Some(v) => v.first().map_or(Fr::ZERO, |v| element(*v)),
-            None => self.left.first().copied().unwrap_or(Fr::ZERO),
+    pub(crate) fn left(&self, device: &D) -> Fr {
+        match (self.integers, &self.left) {
+            (_, Some(left)) => device.first(left),
+            // A product of no variables.
+            (Some(v), None) => device.first(&device.axis_map_i32(v, 1, 1, &AxisMatrix::identity(1))),
+            (None, None) => unreachable!("a product has a left factor"),
         }
     }
 
     /// The value of `right` once every variable is bound.
-    pub(crate) fn right(&self) -> Fr {
-        self.right.first().copied().unwrap_or(Fr::ZERO)
+    pub(crate) fn right(&self, device: &D) -> Fr {
+        device.first(&self.right)
     }
 
     /// The weighted sum.
@@ -71,10 +81,10 @@ impl<'a> Product<'a> {
 }
 
 /// Runs all `rounds` rounds and returns the point. A product counts as constant until its own variables come up.
-pub(crate) fn prove(
-    device: &dyn Device,
+pub(crate) fn prove<D: Device>(
+    device: &D,
     rounds: usize,
-    products: &mut [Product<'_>],
+    products: &mut [Product<'_, '_, D>],
     transcript: &mut ProverTranscript,
 ) -> Vec<Fr> {
     let mut point = Vec::with_capacity(rounds);

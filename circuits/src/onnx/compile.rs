@@ -200,6 +200,23 @@ fn quantize(
     Ok((model, Trace { widths, nodes: out.traces, limits: out.limits }))
 }
 
+/// Compiles with the narrowest widths from a few made-up samples, to see whether that can be done at all.
+///
+/// # Errors
+/// Those of [`compile()`].
+pub(super) fn rehearse(model: &FloatModel) -> Result<Model> {
+    const SAMPLES: usize = 2;
+    let typed = model.typed()?;
+    let samples = generate_samples(model, 1, SAMPLES);
+    let stats = measure(model, typed, &samples, true, &mut |_, _, _| {})?;
+    let widths = Widths { weight: 8, activation: 8, limb: 8 };
+    let (out, _) =
+        guarded("lowering the model", || quantize(model, typed, &stats, widths, &CompileOptions::default()))?;
+    out.validate()?;
+    Program::inference(&out.graph, 1, Visibility::default())?;
+    Ok(out)
+}
+
 fn shifts(graph: &Graph) -> Vec<(u32, u64)> {
     graph
         .nodes()

@@ -5,10 +5,29 @@
 //! takes to the same limit; where it could show in a result, the model is refused.
 
 use super::error::ImportError;
-use tract_onnx::pb::{GraphProto, TensorProto, type_proto};
+use tract_onnx::pb::{GraphProto, NodeProto, TensorProto, type_proto};
 
 /// Stands in for an infinity.
 pub(crate) const STAND_IN: f32 = 1_073_741_824.0;
+
+/// Operators that an infinite constant may enter: what they make of it is a mask or a bound.
+const TAKES_INFINITIES: [&str; 15] = [
+    "Add",
+    "Sub",
+    "Where",
+    "Max",
+    "Min",
+    "Clip",
+    "Cast",
+    "Expand",
+    "Reshape",
+    "Squeeze",
+    "Unsqueeze",
+    "Slice",
+    "Concat",
+    "Identity",
+    "Attention",
+];
 
 /// What was converted.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,10 +52,22 @@ pub(crate) fn convert(graph: &mut GraphProto, done: &mut Converted) -> Result<()
         }
     }
     let mut bad = None;
+    let mut infinite: Vec<String> = Vec::new();
     for t in &mut graph.initializer {
+        let before = std::mem::take(&mut done.infinities);
         if tensor(t, done).is_err() {
             bad.get_or_insert(t.name.clone());
         }
+        if done.infinities {
+            infinite.push(t.name.clone());
+        }
+        done.infinities |= before;
+    }
+    let reads = |n: &&NodeProto| n.input.iter().any(|i| infinite.contains(i));
+    if let Some(n) = graph.node.iter().filter(reads).find(|n| !TAKES_INFINITIES.contains(&n.op_type.as_str())) {
+        let tensor = n.input.iter().find(|i| infinite.contains(i)).cloned().unwrap_or_default();
+        let reason = format!("it holds an infinity; node '{}' ({}) reads it", n.name, n.op_type);
+        return Err(ImportError::Tensor { tensor, reason });
     }
     if let Some(name) = bad {
         let reader = graph.node.iter().find(|n| n.input.contains(&name));

@@ -32,6 +32,6 @@ pub(crate) fn guarded<T>(stage: &'static str, f: impl FnOnce() -> Result<T, Impo
             .cloned()
             .or_else(|| payload.downcast_ref::<&str>().map(|s| (*s).to_owned()))
             .unwrap_or_default();
-        Err(ImportError::engine(stage, &format!("the model breaks an assumption of tract: {text}")))
+        Err(ImportError::engine(stage, &format!("the model contradicts itself: {text}")))
     })
 }

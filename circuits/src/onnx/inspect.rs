@@ -1,8 +1,8 @@
 //! Listing a model: what it needs, and which operators stand in the way.
 
 use super::{
-    calibrate::Stats, error::ImportError, guard::guarded, load::FloatModel, lower::Widths, nodes::blocked,
-    tables::Plan, walk::lower_model,
+    calibrate::Stats, compile::rehearse, error::ImportError, guard::guarded, load::FloatModel, lower::Widths,
+    nodes::blocked, tables::Plan, walk::lower_model,
 };
 use std::collections::HashMap;
 
@@ -22,7 +22,7 @@ pub struct NodeInfo {
 }
 
 /// What a model consists of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Inspection {
     /// Names and shapes of the inputs, batch 1.
     pub inputs: Vec<(String, Vec<usize>)>,
@@ -35,7 +35,7 @@ pub struct Inspection {
     /// Multiply-adds of all contractions that could be lowered.
     pub multiply_adds: u128,
     /// A problem of the model as a whole that is no fault of one node.
-    pub problem: Option<String>,
+    pub problem: Option<ImportError>,
     /// Remarks made while reading.
     pub notes: Vec<String>,
 }
@@ -47,7 +47,7 @@ impl Inspection {
     }
 }
 
-/// Lists a model. Nothing is quantized, and no data is needed.
+/// Lists a model. What the list says can be proven was compiled, with widths of 8 bits and made-up samples.
 pub fn inspect(model: &FloatModel) -> Inspection {
     let mut helps: HashMap<String, String> = HashMap::new();
     let mut shapes: HashMap<String, Vec<usize>> = HashMap::new();
@@ -59,7 +59,14 @@ pub fn inspect(model: &FloatModel) -> Inspection {
             helps.insert(n.name.clone(), help.to_owned());
         }
     }
-    match model.typed() {
+    match &model.refused {
+        Some(ImportError::Unsupported { node, help, .. }) => {
+            helps.entry(node.clone()).or_insert_with(|| help.clone());
+        }
+        Some(e) => problem = Some(e.clone()),
+        None => {}
+    }
+    match &model.typed {
         Ok(typed) => {
             for node in typed.nodes() {
                 if let Some(s) = node.outputs.first().and_then(|o| o.fact.shape.as_concrete()) {
@@ -74,22 +81,42 @@ pub fn inspect(model: &FloatModel) -> Inspection {
             let lowered = guarded("lowering the model", || {
                 lower_model(model, typed, &Stats::default(), widths, false, &Plan::default(), &mut |_, _, e| {
                     if let ImportError::Unsupported { node, help, .. } = &e {
-                        helps.insert(node.clone(), help.clone());
+                        helps.entry(node.clone()).or_insert_with(|| help.clone());
                     } else {
-                        problem.get_or_insert(e.to_string());
+                        problem.get_or_insert(e);
                     }
                     Ok(())
                 })
             });
             match lowered {
-                Ok(l) => multiply_adds = l.graph.multiply_adds(),
-                Err(e) => problem = Some(e.to_string()),
+                Ok(l) if helps.is_empty() => multiply_adds = l.graph.multiply_adds(),
+                Ok(l) => multiply_adds = l.lowered_multiply_adds,
+                Err(e) => problem = Some(e),
             }
         }
-        Err(ImportError::Unsupported { node, help, .. }) => {
-            helps.insert(node, help);
+        Err(e) => {
+            for (name, shape) in &model.shapes {
+                shapes.insert(model.origin(name, "").0.to_owned(), shape.clone());
+            }
+            match e {
+                ImportError::Unsupported { node, help, .. } => {
+                    helps.entry(node.clone()).or_insert_with(|| help.clone());
+                }
+                // What nodes are to blame for has been said.
+                _ if !helps.is_empty() => {}
+                e => problem = Some(e.clone()),
+            }
         }
-        Err(e) => problem = Some(e.to_string()),
+    }
+    if helps.is_empty() && problem.is_none() {
+        // Every operator is known; whether they go together is seen by doing it.
+        match rehearse(model) {
+            Ok(_) => {}
+            Err(ImportError::Unsupported { node, help, .. }) if model.nodes.iter().any(|n| n.name == node) => {
+                helps.insert(node, help);
+            }
+            Err(e) => problem = Some(e),
+        }
     }
     let nodes = model
         .nodes

@@ -8,10 +8,15 @@ use super::{
     external, fold,
     guard::guarded,
     nodes::{SourceNode, blocked, list_nodes},
+    partial::known_shapes,
     prune, rewrite,
     shapes::{self, LoadOptions},
 };
-use std::{collections::HashSet, io::Read, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    io::Read,
+    path::Path,
+};
 use tract_onnx::{
     pb::{GraphProto, ModelProto},
     prelude::*,
@@ -24,6 +29,10 @@ pub const MAX_FILE_BYTES: u64 = 1 << 31;
 #[derive(Clone, Debug)]
 pub struct FloatModel {
     pub(crate) typed: Result<TypedModel, ImportError>,
+    /// The first node that is known to be impossible, if there is one.
+    pub(crate) refused: Option<ImportError>,
+    /// Shapes of tensors by the names of their nodes, as far as they follow, where the model as a whole has no types.
+    pub(crate) shapes: HashMap<String, Vec<usize>>,
     /// Nodes in the file's order.
     pub nodes: Vec<SourceNode>,
     /// Names and shapes of the inputs, batch 1.
@@ -100,9 +109,9 @@ fn load_proto(proto: &mut ModelProto, options: &LoadOptions) -> Result<FloatMode
     if proto.opset_import.is_empty() {
         return Err(malformed("it names no operator set; the file may be cut short"));
     }
+    let mut notes = if options.drop_softmax { super::softmax::drop_last(graph) } else { Vec::new() };
     prune::unused(graph);
     check_graph(graph, 0)?;
-    let mut notes = Vec::new();
     let mut converted = Converted::default();
     convert::convert(graph, &mut converted)?;
     if converted.floats {
@@ -130,20 +139,20 @@ fn load_proto(proto: &mut ModelProto, options: &LoadOptions) -> Result<FloatMode
     if let Some(o) = outputs.iter().find(|o| !known.contains(o.as_str())) {
         return Err(malformed(&format!("nothing computes the output '{o}'")));
     }
-    let typed = match nodes.iter().find_map(|n| blocked(n).map(|help| (n, help))) {
-        Some((n, help)) => {
-            Err(ImportError::Unsupported { node: n.name.clone(), op: n.op.clone(), help: help.to_owned() })
-        }
-        None => audit::check(proto).and_then(|()| {
-            guarded("tract's analysis of the model", || {
-                rewrite::expand(proto)?;
-                type_model(proto)
-            })
-        }),
-    };
+    let refused = nodes.iter().find_map(|n| {
+        let help = blocked(n)?.to_owned();
+        Some(ImportError::Unsupported { node: n.name.clone(), op: n.op.clone(), help })
+    });
+    let refused = refused.or_else(|| audit::check(proto).err());
+    let typed = guarded("analysing the model", || {
+        rewrite::expand(proto)?;
+        type_model(proto)
+    });
+    let shapes = if typed.is_err() { known_shapes(proto) } else { HashMap::new() };
     let constants = proto.graph.iter().flat_map(|g| &g.initializer);
     let parameters = constants.filter(|t| t.data_type == 1).map(|t| volume(t.dims.iter().copied()).unwrap_or(0)).sum();
-    Ok(FloatModel { typed, nodes, inputs, outputs, parameters, notes, integral, infinities: converted.infinities })
+    let infinities = converted.infinities;
+    Ok(FloatModel { typed, refused, shapes, nodes, inputs, outputs, parameters, notes, integral, infinities })
 }
 
 /// Outputs that no input reaches have nothing to prove; they are left out where others remain.
@@ -202,7 +211,10 @@ fn malformed(reason: &str) -> ImportError {
 impl FloatModel {
     /// The tract model, or why there is none.
     pub(crate) fn typed(&self) -> Result<&TypedModel, ImportError> {
-        self.typed.as_ref().map_err(Clone::clone)
+        match &self.refused {
+            Some(e) => Err(e.clone()),
+            None => self.typed.as_ref().map_err(Clone::clone),
+        }
     }
 
     /// Name and operator of the node of the file from which a tract node comes.

@@ -19,11 +19,13 @@ pub mod load;
 mod lower;
 mod nodes;
 mod ops;
+mod partial;
 mod prune;
 mod report;
 mod requantize;
 mod rewrite;
 mod shapes;
+mod softmax;
 mod tables;
 mod walk;
 

@@ -137,7 +137,11 @@ fn commit_general(c: &mut Lowering<'_>, l: &Lazy) -> Result<Root> {
     let exact_root = c.exact.contains(&l.root.node);
     if !exact_root {
         let tolerance = (l.range.1 - l.range.0) * (-f64::from(bits) - 1.0).exp2();
-        (lo, hi) = (settled(&l.expr, lo, hi, tolerance)?, settled(&l.expr, hi, lo, tolerance)?);
+        let near = settled(&l.expr, lo, hi, tolerance)?;
+        let far = settled(&l.expr, hi, near, tolerance)?;
+        if far - near >= scale {
+            (lo, hi) = (near, far);
+        }
     }
     let fraction = -scale.log2();
     let shift = if exact_root {

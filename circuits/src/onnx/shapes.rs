@@ -8,13 +8,15 @@ use super::error::ImportError;
 use std::collections::HashSet;
 use tract_onnx::pb::{GraphProto, tensor_shape_proto::dimension::Value as Dim, type_proto};
 
-/// What a file leaves open.
+/// What a file leaves open, and what is done to it while it is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoadOptions {
     /// Extents of symbolic axes: by the symbol (`height`), or by input and axis (`x:2`) where there is no name.
     pub dims: Vec<(String, usize)>,
     /// Symbols that count independent samples, besides those that say so themselves (`N`, `batch`, `batch_size`, ..).
     pub batch: Vec<String>,
+    /// Leave out a Softmax or LogSoftmax that is the last operator: the output is then its input, and a note says so.
+    pub drop_softmax: bool,
 }
 
 /// Element types of inputs that are read: floats, integers and booleans, by ONNX data type number.

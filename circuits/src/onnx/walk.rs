@@ -34,6 +34,8 @@ pub(crate) struct Lowered {
     pub(crate) traces: Vec<(OutletId, NodeId, f64)>,
     pub(crate) limits: Vec<(NodeId, (i64, i64))>,
     pub(crate) requests: Requests,
+    /// Multiply-adds of everything that was lowered, needed or not: where a node cannot be, nothing before it seems needed.
+    pub(crate) lowered_multiply_adds: u128,
 }
 
 /// What to do about a node that cannot be lowered: give up, or go on with a made-up input in its place.
@@ -160,7 +162,7 @@ fn lower_node(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Vec<Value>> {
             return Ok(values);
         }
     }
-    Err(ImportError::unsupported(format!("there is no lowering for it (tract: {})", node.op.name())))
+    Err(ImportError::unsupported(format!("there is no way to prove it yet (it was read as {})", node.op.name())))
 }
 
 fn lower_outputs(c: &mut Lowering<'_>, private_output: bool) -> Result<(Vec<NodeId>, Vec<TensorSpec>)> {
@@ -254,6 +256,7 @@ fn prune(
         .map(|(n, _)| n.inputs[0])
         .collect();
     Ok(Lowered {
+        lowered_multiply_adds: full.multiply_adds(),
         graph: b.finish(remap(input_ids), remap(output_ids))?,
         weights,
         inputs,

@@ -268,10 +268,14 @@ impl Contraction {
                 }
                 rows[row].push((p, weight.unwrap_or_else(E::one)));
             }
-            let eq = match (axis.terms.as_slice(), homes.as_slice()) {
-                ([(i, 1)], _) if axis.offset != 0 || self.extents[*i] != operand[a] => AxisEq::Unknown,
-                ([(i, 1)], []) if variables == [*i] => AxisEq::Variable,
-                ([_], [(o, _, expr)]) if variables.is_empty() && expr.terms.len() == 1 => {
+            // A closed form is that of the axis' own weights only where position and index are the same number.
+            let identity = match axis.terms.as_slice() {
+                [(i, 1)] if axis.offset == 0 && self.extents[*i] == operand[a] => Some(*i),
+                _ => None,
+            };
+            let eq = match (identity, homes.as_slice()) {
+                (Some(i), []) if variables == [i] => AxisEq::Variable,
+                (Some(i), [(o, _, expr)]) if variables.is_empty() && expr.terms == [(i, 1)] && expr.offset == 0 => {
                     f.factor_of(*o).and_then(|(k, _)| f.factors[k].eq.clone()).map_or(AxisEq::Unknown, AxisEq::Point)
                 }
                 _ => AxisEq::Unknown,

@@ -157,7 +157,9 @@ fn verify(app: &App, args: &Verify) -> Outcome<()> {
     let id = B256::from(proof.id);
     if let Some(key) = &key {
         if key.id() != proof.id {
-            return Err(Failure::new("the proof was made for another settlement key").invalid());
+            return Err(Failure::new("the proof was made for another settlement key")
+                .help("use the key that the proof was made with; `assay show` prints the id of both")
+                .invalid());
         }
         if registers {
             verifier.register(chain, &key.descriptor.to_bytes())?;
@@ -212,7 +214,9 @@ fn gas(app: &App, args: &Gas) -> Outcome<()> {
     let registered = verifier.register(&mut chain, &key.descriptor.to_bytes())?;
     let context = proof.context.digest();
     if !verifier.verify(&mut chain, registered.model_id, &proof.public, context, &proof.argument)? {
-        return Err(Failure::new("the contract does not accept the proof").invalid());
+        return Err(Failure::new("the contract does not accept the proof")
+            .help("do not trust what the proof claims, and check that it was made for this key")
+            .invalid());
     }
     let m = verifier.verify_cost(&mut chain, registered.model_id, &proof.public, context, &proof.argument)?;
     let register = registered.transaction.map_or(0, |t| t.measured.gas_used);

@@ -29,8 +29,8 @@ pub(crate) struct CompileArgs {
 pub(crate) fn run(app: &App, args: &CompileArgs) -> Outcome<()> {
     let o = &app.output;
     files::check_target(&args.output)?;
-    let float = flow::load_onnx(&args.model)?;
-    let samples = flow::calibration(&float, args.quant.calibrate.as_deref())?;
+    let float = flow::load_onnx(&args.model, &args.quant.read)?;
+    let samples = flow::calibration(app, &float, args.quant.calibrate.as_deref())?;
     let options = args.quant.options(args.private_outputs);
     let (model, compile_seconds) = flow::timed(|| flow::compile(app, &float, &options, samples.as_deref()));
     let model = model.map_err(|f| f.in_file(&args.model))?;

@@ -58,7 +58,7 @@ pub(crate) fn run(app: &App, args: &DemoArgs) -> Outcome<()> {
     let rows = |values: &[f32]| values.chunks(SIDE * SIDE).map(<[f32]>::to_vec).collect::<Vec<_>>();
     let images = rows(&pixels);
     if images.is_empty() || images.len() != labels.len() {
-        return Err(Failure::new("the demo's data is damaged"));
+        return Err(Failure::new("the demo's data is damaged").bug());
     }
     // A stride coprime to the number of images visits all of them, and different digits early.
     let chosen: Vec<usize> = (0..usize::from(args.images)).map(|i| (i * 47 + 3) % images.len()).collect();
@@ -103,7 +103,7 @@ pub(crate) fn run(app: &App, args: &DemoArgs) -> Outcome<()> {
 
     let forged = forge(&model.outputs, &proven);
     let rejected = match verify(&prepared.key.verifying, &forged) {
-        Ok(_) => return Err(Failure::new("internal error: a forged answer was accepted")),
+        Ok(_) => return Err(Failure::new("a forged answer was accepted").bug()),
         Err(e) => e.to_string(),
     };
     o.say(format!("forgery one answer changed in the proof: rejected ({rejected})"));
@@ -119,7 +119,7 @@ pub(crate) fn run(app: &App, args: &DemoArgs) -> Outcome<()> {
         *v ^= 1;
     }
     if story.accepts(&other, &settled)? {
-        return Err(Failure::new("internal error: the contract accepted a forged answer"));
+        return Err(Failure::new("the contract accepted a forged answer").bug());
     }
     let told = story.end(&settled)?;
     let answer = flow::argmax(&told.answer(&model)?);

@@ -2,6 +2,7 @@
 
 use crate::{
     App,
+    args::ReadArgs,
     error::{Failure, Outcome},
     flow,
     output::{count, table},
@@ -15,10 +16,12 @@ use std::path::PathBuf;
 pub(crate) struct InspectArgs {
     /// The ONNX model
     model: PathBuf,
+    #[command(flatten)]
+    read: ReadArgs,
 }
 
 pub(crate) fn run(app: &App, args: &InspectArgs) -> Outcome<()> {
-    let float = flow::load_onnx(&args.model)?;
+    let float = flow::load_onnx(&args.model, &args.read)?;
     let seen = onnx::inspect(&float);
     say(app, &seen);
     let bad: Vec<&NodeInfo> = seen.nodes.iter().filter(|n| !n.supported).collect();
@@ -31,7 +34,7 @@ pub(crate) fn run(app: &App, args: &InspectArgs) -> Outcome<()> {
         "nodes": seen.nodes.iter().map(|n| json!({
             "name": n.name, "op": n.op, "shape": n.shape, "supported": n.supported, "help": n.help,
         })).collect::<Value>(),
-        "problem": seen.problem,
+        "problem": seen.problem.as_ref().map(ToString::to_string),
         "notes": seen.notes,
     });
     if seen.supported() {
@@ -42,10 +45,13 @@ pub(crate) fn run(app: &App, args: &InspectArgs) -> Outcome<()> {
     let f = match (bad.first(), &seen.problem) {
         (Some(n), _) => {
             let more = if bad.len() > 1 { format!(" (and {} more nodes)", bad.len() - 1) } else { String::new() };
-            let f = Failure::new(format!("this model cannot be proven: node '{}' ({}){more}", n.name, n.op));
-            n.help.as_ref().map_or(Failure::new(&f), |h| f.help(h))
+            Failure::new(format!("this model cannot be proven: node '{}' ({}){more}", n.name, n.op))
+                .help(n.help.as_deref().unwrap_or("replace it by operators that can be proven"))
         }
-        (None, Some(p)) => Failure::new(format!("this model cannot be proven: {p}")),
+        (None, Some(p)) => {
+            let f = Failure::from(p.clone());
+            Failure::new(format!("this model cannot be proven: {f}")).help(&f.help)
+        }
         (None, None) => return Ok(()),
     };
     Err(f.in_file(&args.model))

@@ -137,9 +137,11 @@ fn register(app: &App, args: &Register) -> Outcome<()> {
 fn work_units(model: &Model) -> Outcome<u64> {
     let units = model.graph.multiply_adds();
     match u64::try_from(units) {
-        Ok(0) => Err(Failure::new("the model has no multiply-adds, so its proofs are no work to pay for")),
+        Ok(0) => Err(Failure::new("the model has no multiply-adds, so its proofs are no work to pay for")
+            .help("offer a model with a dense, convolution or matrix product layer")),
         Ok(u) => Ok(u),
-        Err(_) => Err(Failure::new(format!("{units} multiply-adds an inference; the market counts to 2^64"))),
+        Err(_) => Err(Failure::new(format!("{units} multiply-adds an inference; the market counts to 2^64"))
+            .help("offer a smaller model")),
     }
 }
 

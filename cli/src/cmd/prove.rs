@@ -37,11 +37,13 @@ pub(crate) fn run(app: &App, args: &ProveArgs) -> Outcome<()> {
     files::check_target(&args.output)?;
     args.key_out.as_deref().map_or(Ok(()), files::check_target)?;
     let model = flow::load_model(app, &args.model, &args.quant, args.new_key.shape.private_outputs)?.model;
-    let samples = flow::read_samples(&model, &args.input, args.batch)?;
+    let samples = flow::read_samples(app, &model, &args.input, args.batch)?;
     let prepared = match &args.key {
         Some(path) => flow::load_key(app, &model, path, args.new_key.srs.as_deref()).map_err(|f| {
-            if files::kind(&args.model).is_ok_and(|k| k == files::Kind::Other) {
-                f.help_if_none("compile the model once and use the compiled file with its key")
+            if files::kind(&args.model).is_ok_and(files::Kind::may_be_onnx) {
+                f.help(
+                    "an ONNX model is quantized anew each time: compile it once and use the compiled file with its key",
+                )
             } else {
                 f
             }

@@ -51,7 +51,7 @@ pub(crate) fn run(app: &App, args: &RunArgs) -> Outcome<()> {
     }
     let compiled = flow::load_model(app, &args.model, &args.quant, args.key.shape.private_outputs)?;
     let model = compiled.model;
-    let samples = flow::read_samples(&model, &args.input, args.batch)?;
+    let samples = flow::read_samples(app, &model, &args.input, args.batch)?;
     o.say(format!("model   {}", hex(&model.model_id()?)));
     if let Some(s) = compiled.seconds {
         flow::report_lines(&model).iter().for_each(|l| o.say(l));

@@ -40,7 +40,7 @@ pub(crate) fn run(app: &App, args: &SettleCommand) -> Outcome<()> {
     args.key_out.as_deref().map_or(Ok(()), files::check_target)?;
     let context = args.context.context()?;
     let model = flow::load_model(app, &args.model, &args.quant, args.key.shape.private_outputs)?.model;
-    let samples = flow::read_samples(&model, &args.input, args.batch)?;
+    let samples = flow::read_samples(app, &model, &args.input, args.batch)?;
     let prepared =
         settlement::prepare(app, &model, samples.len(), &args.key.shape, args.key.srs.as_deref(), &args.settle)?;
     let settled = settlement::prove(app, &model, &prepared.prover, &samples, context)?;

@@ -29,7 +29,8 @@ pub(crate) struct ShowArgs {
 pub(crate) fn run(app: &App, args: &ShowArgs) -> Outcome<()> {
     let path = &args.file;
     let size = files::open(path, u64::MAX)?.metadata().map(|m| m.len()).map_err(|e| files::unreadable(path, &e))?;
-    match files::kind(path)? {
+    let kind = files::kind(path)?;
+    match kind {
         Kind::Model => model(app, path, size, args.nodes),
         Kind::Key => key(app, path, size, args.nodes),
         Kind::Proof => proof(app, path, size),
@@ -38,8 +39,17 @@ pub(crate) fn run(app: &App, args: &ShowArgs) -> Outcome<()> {
         Kind::Srs => powers(app, path, size),
         Kind::Ptau => Err(Failure::new(format!("'{}' is a ceremony file", path.display()))
             .help("import it: assay srs import FILE.ptau --power K -o SRS")),
-        Kind::Other => Err(Failure::new(format!("'{}' is no file of Assay's", path.display()))
-            .help("an ONNX model is described by `assay inspect MODEL.onnx`")),
+        Kind::Onnx | Kind::Other | Kind::Json | Kind::Npy | Kind::Npz | Kind::Empty => {
+            let help = match kind {
+                Kind::Json | Kind::Npy | Kind::Npz => {
+                    "it holds numbers: pass it to prove, run or settle behind the model"
+                }
+                Kind::Empty => "whatever was to write it did not come to its end",
+                _ => "an ONNX model is described by `assay inspect MODEL.onnx`",
+            };
+            let name = if kind == Kind::Empty { "an empty file" } else { kind.name() };
+            Err(Failure::new(format!("'{}' is {name}, which `show` does not describe", path.display())).help(help))
+        }
     }
 }
 
@@ -263,6 +273,6 @@ fn powers(app: &App, path: &Path, size: u64) -> Outcome<()> {
 /// The power in the header: magic 8, version 4, power 4, big-endian.
 fn file_power(mut file: std::fs::File) -> Outcome<u32> {
     let mut head = [0u8; 16];
-    std::io::Read::read_exact(&mut file, &mut head).map_err(Failure::new)?;
+    std::io::Read::read_exact(&mut file, &mut head).map_err(|e| Failure::from(assay_prover::srs::SrsError::Io(e)))?;
     Ok(u32::from_be_bytes([head[12], head[13], head[14], head[15]]))
 }

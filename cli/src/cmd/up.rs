@@ -97,7 +97,9 @@ fn on_path(program: &str) -> bool {
 
 /// Deploys.
 fn put(app: &App, args: &Up, chain: &mut dyn Chain) -> Outcome<Deployed> {
-    let deployer = chain.sender().ok_or_else(|| Failure::new("deploying needs an account"))?;
+    let deployer = chain.sender().ok_or_else(|| {
+        Failure::new("deploying needs an account").help("set ASSAY_PRIVATE_KEY, or pass --keystore FILE")
+    })?;
     let allow = args.chain.allow_insecure_development_srs;
     let mut parameters = if !args.standard && (is_local(chain.chain_id()) || allow) {
         Parameters::development(deployer)

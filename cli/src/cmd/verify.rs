@@ -67,13 +67,13 @@ pub(crate) fn run(app: &App, args: &VerifyArgs) -> Outcome<()> {
     flow::warn_insecure(app, key.srs.insecure_dev);
     let outputs = flow::by_sample(&key.outputs, &v.outputs, v.batch)?;
     if let Some(path) = &args.input {
-        let given = input::read(path, &key.inputs, Role::Input)?;
+        let given = input::read(app, path, &key.inputs, Role::Input)?;
         need_public(key.visibility.inputs, path, "inputs", "--public-inputs")?;
         check_inputs(&key.graph, &key.inputs, v, &given, path)?;
     }
     if let Some(path) = &args.output {
         need_public(key.visibility.outputs, path, "outputs", "no --private-outputs")?;
-        let given = input::read(path, &key.outputs, Role::Output)?;
+        let given = input::read(app, path, &key.outputs, Role::Output)?;
         check_outputs(&key.outputs, &outputs, &given, path)?;
     }
     let inputs = flow::by_sample(&key.inputs, &v.inputs, v.batch)?;
@@ -135,11 +135,11 @@ fn settled(app: &App, args: &VerifyArgs) -> Outcome<()> {
     let outputs = flow::by_sample(&key.outputs, &verified.outputs, batch)?;
     if let Some(path) = &args.input {
         need_public(key.visibility.inputs, path, "inputs", "--public-inputs")?;
-        check_inputs(&key.graph, &key.inputs, &verified, &input::read(path, &key.inputs, Role::Input)?, path)?;
+        check_inputs(&key.graph, &key.inputs, &verified, &input::read(app, path, &key.inputs, Role::Input)?, path)?;
     }
     if let Some(path) = &args.output {
         need_public(key.visibility.outputs, path, "outputs", "no --private-outputs")?;
-        check_outputs(&key.outputs, &outputs, &input::read(path, &key.outputs, Role::Output)?, path)?;
+        check_outputs(&key.outputs, &outputs, &input::read(app, path, &key.outputs, Role::Output)?, path)?;
     }
     let inputs = flow::by_sample(&key.inputs, &verified.inputs, batch)?;
     o.say(format!("valid   {batch} inference{}, settlement id {id}", if batch == 1 { "" } else { "s" }));
@@ -201,7 +201,10 @@ fn check_inputs(
     for (i, sample) in given.iter().enumerate() {
         for (k, (spec, values)) in specs.iter().zip(sample).enumerate() {
             let range = graph.inputs().get(k).map(|id| graph.node(*id).range);
-            let range = range.ok_or_else(|| Failure::new("the key describes another number of inputs"))?;
+            let range = range.ok_or_else(|| {
+                Failure::new("the key describes another number of inputs than its graph")
+                    .help("the key is damaged: make it again")
+            })?;
             let (wanted, _) = spec.quantize(values, range.lo as i64, range.hi as i64)?;
             let n = spec.len();
             let shown = verified.inputs.get(k).and_then(|t| t.data.get(i * n..(i + 1) * n)).unwrap_or(&[]);

@@ -60,7 +60,8 @@ impl Secrets {
 /// Writes a file for workers, which nobody else may read.
 pub(crate) fn write(path: &Path, inputs: Vec<Secret>) -> Outcome<()> {
     let file = File { format: FORMAT.to_owned(), inputs };
-    let text = serde_json::to_vec_pretty(&file).map_err(|e| Failure::new(format!("'{}': {e}", path.display())))?;
+    let text =
+        serde_json::to_vec_pretty(&file).map_err(|e| Failure::new(format!("'{}': {e}", path.display())).bug())?;
     files::write(path, &text)?;
     #[cfg(unix)]
     {

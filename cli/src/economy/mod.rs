@@ -98,7 +98,8 @@ impl System {
         if let Some(id) = named {
             let offer = models.get(self.chain.as_mut(), id)?;
             if offer.modelId.0 != model_id {
-                return Err(Failure::new(format!("offer {id} is for another model")));
+                return Err(Failure::new(format!("offer {id} is for another model"))
+                    .help("leave out --offer to take the model's only offer, or to see the list"));
             }
             return Ok((id, offer));
         }

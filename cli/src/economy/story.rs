@@ -188,7 +188,7 @@ impl Story {
             chain.advance(length);
             let owed = emission.owed(chain, WORKER, at.block)?;
             if owed != [epoch] {
-                return Err(Failure::new("internal error: the epoch that is over owes the worker nothing"));
+                return Err(Failure::new("the epoch that is over owes the worker nothing").bug());
             }
             let (reward, _) = emission.claim(chain, WORKER, &owed).map_err(explained)?;
             let after = Balances::read(chain, &self.deployed)?;
@@ -206,12 +206,12 @@ impl Story {
         let own = Context { recipient: THIEF.into_array(), ..p.context.clone() };
         let id = self.registered.model_id;
         if at.verifier().verify(&mut self.chain, id, &p.public, own.digest(), &p.argument)? {
-            return Err(Failure::new("internal error: the proof verifies for another payout address"));
+            return Err(Failure::new("the proof verifies for another payout address").bug());
         }
         self.chain.set_sender(THIEF);
         let sent = at.market().fulfil(&mut self.chain, &self.slots, &self.salts, THIEF, &p.public, &p.argument);
         match sent {
-            Ok(_) => Err(Failure::new("internal error: the market paid for a copied proof")),
+            Ok(_) => Err(Failure::new("the market paid for a copied proof").bug()),
             Err(e) => Ok(e.revert().map_or_else(|| e.to_string(), ToString::to_string)),
         }
     }
@@ -248,9 +248,9 @@ fn change(before: U256, after: U256) -> String {
 impl Told {
     /// The proven outputs that the requester reads from the event of a job.
     pub(crate) fn answer(&self, model: &Model) -> Outcome<Vec<f32>> {
-        let first = self.paid.first().ok_or_else(|| Failure::new("internal error: no job was paid"))?;
+        let first = self.paid.first().ok_or_else(|| Failure::new("no job was paid").bug())?;
         work::output_floats(model, &first.output)
-            .ok_or_else(|| Failure::new("internal error: the event's output is not the model's"))
+            .ok_or_else(|| Failure::new("the event's output is not the model's").bug())
     }
 
     /// What the worker earned: his part of the prices, without the bonds he got back.

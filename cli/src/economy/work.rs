@@ -73,7 +73,9 @@ impl Served {
         key: &RegisteredKeyArgs,
     ) -> Outcome<Self> {
         check_model(model)?;
-        let batch = usize::try_from(entry.batch).map_err(|_| Failure::new("the verifier's batch is too large"))?;
+        let batch = usize::try_from(entry.batch).map_err(|_| {
+            Failure::new("the verifier's batch is too large").help("its registry entry is wrong: do not use it")
+        })?;
         let prepared = key.prepare(app, model, batch)?;
         let own = B256::from(prepared.prover.key.id());
         if own != entry.settlementId {
@@ -111,7 +113,8 @@ impl Served {
         market: (u64, Address),
         payout: Address,
     ) -> Outcome<Settled> {
-        let filler = inputs.first().ok_or_else(|| Failure::new("there is no job to prove"))?;
+        let filler =
+            inputs.first().ok_or_else(|| Failure::new("there is no job to prove").help("name at least one job"))?;
         let mut all = inputs.to_vec();
         all.resize(self.batch(), filler.clone());
         let context = Context {
@@ -130,7 +133,8 @@ pub(crate) fn slots(ids: &[u64], batch: usize) -> Outcome<Vec<u64>> {
     slots.sort_unstable();
     slots.dedup();
     if slots.is_empty() || slots.len() > batch {
-        return Err(Failure::new(format!("{} jobs, and a proof of this verifier is for 1 to {batch}", slots.len())));
+        return Err(Failure::new(format!("{} jobs, and a proof of this verifier is for 1 to {batch}", slots.len()))
+            .help(format!("prove at most {batch} at once")));
     }
     slots.resize(batch, 0);
     Ok(slots)

@@ -1,4 +1,5 @@
-//! `{"input_data": [[1.0, ...], ...]}`: one list for each input, nested as deep as one likes. A bare list of lists does too.
+//! `{"input_data": [[1.0, ...], ...]}`: one list for each input, nested as deep as one likes. A bare list of lists does too,
+//! and so does a flat list, for a model with one input.
 
 use crate::error::{Failure, Outcome};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -8,7 +9,7 @@ use std::fmt;
 pub(super) fn read(bytes: &[u8], names: &'static [&'static str]) -> Outcome<Vec<Vec<f32>>> {
     let mut de = serde_json::Deserializer::from_slice(bytes);
     let bad = |e: serde_json::Error| {
-        let f = Failure::new(format!("not a JSON file of numbers: {e}"));
+        let f = Failure::new(format!("not a JSON file of numbers: {e}")).help(super::FORMATS);
         let text = String::from_utf8_lossy(bytes.get(..1 << 16).unwrap_or(bytes)).into_owned();
         if ["NaN", "Infinity", "nan", "inf"].iter().any(|w| text.contains(w)) {
             f.help("JSON has no NaN and no infinity, and no model input may be one")
@@ -75,13 +76,61 @@ impl<'de> Visitor<'de> for Lists {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut out = Vec::new();
+        let mut flat = false;
         loop {
             let mut values = Vec::new();
-            if seq.next_element_seed(List(&mut values))?.is_none() {
-                return Ok(out);
+            let Some(item) = seq.next_element_seed(Entry(&mut values))? else { return Ok(out) };
+            match (item, out.last_mut()) {
+                // `[1, 2, 3]` is the one list of `[[1, 2, 3]]`.
+                (Nested::Number, None) => {
+                    flat = true;
+                    out.push(values);
+                }
+                (Nested::Number, Some(only)) if flat => only.append(&mut values),
+                (Nested::List, _) if !flat => out.push(values),
+                _ => return Err(Error::custom("numbers and lists side by side; write one list for each input")),
             }
-            out.push(values);
         }
+    }
+}
+
+/// What stands in a list of lists: a list, or a number where the one list has been left out.
+struct Entry<'a>(&'a mut Vec<f32>);
+
+enum Nested {
+    Number,
+    List,
+}
+
+impl<'de> DeserializeSeed<'de> for Entry<'_> {
+    type Value = Nested;
+
+    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Nested, D::Error> {
+        d.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Entry<'_> {
+    type Value = Nested;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of numbers")
+    }
+
+    fn visit_f64<E: Error>(self, v: f64) -> Result<Nested, E> {
+        Item(self.0).visit_f64(v).map(|()| Nested::Number)
+    }
+
+    fn visit_u64<E: Error>(self, v: u64) -> Result<Nested, E> {
+        self.visit_f64(v as f64)
+    }
+
+    fn visit_i64<E: Error>(self, v: i64) -> Result<Nested, E> {
+        self.visit_f64(v as f64)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Nested, A::Error> {
+        List(self.0).visit_seq(seq).map(|()| Nested::List)
     }
 }
 

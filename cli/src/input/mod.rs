@@ -5,8 +5,9 @@ mod npy;
 mod npz;
 
 use crate::{
+    App,
     error::{Failure, Outcome},
-    files,
+    files::{self, Kind},
 };
 use assay_circuits::model::TensorSpec;
 use std::path::Path;
@@ -53,50 +54,69 @@ impl Role {
 }
 
 /// Reads samples for the given tensors.
-pub(crate) fn read(path: &Path, specs: &[TensorSpec], role: Role) -> Outcome<Samples> {
+pub(crate) fn read(app: &App, path: &Path, specs: &[TensorSpec], role: Role) -> Outcome<Samples> {
     let bytes = files::read(path, files::MAX_DATA_BYTES)?;
-    parse(&bytes, specs, role).map_err(|f| {
-        f.in_file(path).help_if_none(
-            "input files are JSON {\"input_data\": [[...]]}, .npy or .npz; `assay inspect MODEL` lists the shapes",
-        )
-    })
+    let parsed = parse(&bytes, specs, role).map_err(|f| f.in_file(path))?;
+    if !parsed.ignored.is_empty() {
+        app.output.warn(format!(
+            "'{}' also holds {}, whose shape fits too and which is not used; an array named like the input is taken first",
+            path.display(),
+            parsed.ignored.iter().map(|n| format!("'{n}'")).collect::<Vec<_>>().join(", ")
+        ));
+    }
+    Ok(parsed.samples)
+}
+
+/// What the formats are.
+const FORMATS: &str =
+    "input files are JSON {\"input_data\": [[...]]}, .npy or .npz; `assay inspect MODEL` lists the shapes";
+
+/// What a file gave.
+#[derive(Debug)]
+pub(crate) struct Parsed {
+    pub(crate) samples: Samples,
+    /// Arrays that could have been meant and were not taken.
+    pub(crate) ignored: Vec<String>,
 }
 
 /// Samples from a file's bytes; the format is recognised by content.
-pub(crate) fn parse(bytes: &[u8], specs: &[TensorSpec], role: Role) -> Outcome<Samples> {
-    let kind = files::Kind::of(bytes);
-    if kind != files::Kind::Other {
-        return Err(Failure::new(format!("it is {}; expected numbers", kind.name())));
-    }
-    let data = if bytes.starts_with(npy::MAGIC) {
-        Data::Arrays(vec![(String::new(), npy::read(bytes)?)])
-    } else if bytes.starts_with(b"PK") {
-        Data::Arrays(npz::read(bytes)?)
-    } else if bytes.is_empty() {
-        return Err(Failure::new("the file is empty"));
-    } else {
-        Data::Lists(json::read(bytes, role.names())?)
+pub(crate) fn parse(bytes: &[u8], specs: &[TensorSpec], role: Role) -> Outcome<Parsed> {
+    let data = match Kind::of(bytes) {
+        Kind::Npy => Data::Arrays(vec![(String::new(), npy::read(bytes)?)]),
+        Kind::Npz => Data::Arrays(npz::read(bytes)?),
+        Kind::Empty => return Err(Failure::new("the file is empty").help(FORMATS)),
+        Kind::Json | Kind::Other => Data::Lists(json::read(bytes, role.names())?),
+        kind => {
+            let order = if matches!(kind, Kind::Model | Kind::Onnx) {
+                "are the arguments swapped? MODEL comes before INPUT; "
+            } else {
+                ""
+            };
+            return Err(
+                Failure::new(format!("it is {}; expected numbers", kind.name())).help(format!("{order}{FORMATS}"))
+            );
+        }
     };
-    let samples = match data {
-        Data::Lists(lists) => from_lists(lists, specs, role)?,
+    let parsed = match data {
+        Data::Lists(lists) => Parsed { samples: from_lists(lists, specs, role)?, ignored: Vec::new() },
         Data::Arrays(arrays) => from_arrays(arrays, specs, role)?,
     };
-    check_finite(&samples, specs, role)?;
-    Ok(samples)
+    check_finite(&parsed.samples, specs, role)?;
+    Ok(parsed)
 }
 
 /// The labels `y` or another array of integers, as numbers, from an archive.
 pub(crate) fn array(bytes: &[u8], name: &str) -> Outcome<Vec<f32>> {
     let arrays = npz::read(bytes)?;
     let found = arrays.into_iter().find(|(n, _)| n == name);
-    found.map(|(_, a)| a.values).ok_or_else(|| Failure::new(format!("there is no array '{name}'")))
+    found.map(|(_, a)| a.values).ok_or_else(|| Failure::new(format!("there is no array '{name}'")).help(FORMATS))
 }
 
 fn from_lists(lists: Vec<Vec<f32>>, specs: &[TensorSpec], role: Role) -> Outcome<Samples> {
     let what = role.what();
     let k = specs.len();
     if lists.is_empty() {
-        return Err(Failure::new("there are no values"));
+        return Err(Failure::new("there are no values").help(FORMATS));
     }
     let shapes = || specs.iter().map(|s| format!("'{}' {:?}", s.name, s.shape)).collect::<Vec<_>>().join(", ");
     let mismatch = || {
@@ -106,6 +126,7 @@ fn from_lists(lists: Vec<Vec<f32>>, specs: &[TensorSpec], role: Role) -> Outcome
             format!("{} lists, the first of {} values", lists.len(), lists[0].len())
         };
         Failure::new(format!("wrong number of values: expected one list for each {what}, {}; got {lengths}", shapes()))
+            .help(FORMATS)
     };
     // One list for each tensor, with all samples one after another ...
     if lists.len() == k && lists.iter().zip(specs).all(|(l, s)| !l.is_empty() && l.len().is_multiple_of(s.len().max(1)))
@@ -128,7 +149,11 @@ fn from_lists(lists: Vec<Vec<f32>>, specs: &[TensorSpec], role: Role) -> Outcome
     Err(mismatch())
 }
 
-fn from_arrays(mut arrays: Vec<(String, npy::Array)>, specs: &[TensorSpec], role: Role) -> Outcome<Samples> {
+/// Names that arrays for something else usually have.
+const OTHER_NAMES: [&str; 8] =
+    ["calibration", "calibration_y", "y", "labels", "label", "target", "targets", "output_data"];
+
+fn from_arrays(mut arrays: Vec<(String, npy::Array)>, specs: &[TensorSpec], role: Role) -> Outcome<Parsed> {
     let mut columns: Vec<Vec<Vec<f32>>> = Vec::with_capacity(specs.len());
     let single = specs.len() == 1;
     for (k, spec) in specs.iter().enumerate() {
@@ -163,10 +188,35 @@ fn from_arrays(mut arrays: Vec<(String, npy::Array)>, specs: &[TensorSpec], role
             role.what(),
             specs[0].name
         );
-        return Err(Failure::new(text));
+        return Err(Failure::new(text).help("give as many samples of each: the first axis of every array counts them"));
     }
+    let ignored = arrays
+        .into_iter()
+        .filter(|(name, a)| {
+            let other = OTHER_NAMES.contains(&name.as_str()) || role == Role::Calibration && is_name(name, role);
+            !other && specs.iter().any(|s| fits(&a.shape, s))
+        })
+        .map(|(name, _)| name)
+        .collect();
     let mut columns: Vec<_> = columns.into_iter().map(Vec::into_iter).collect();
-    Ok((0..n).map(|_| columns.iter_mut().filter_map(Iterator::next).collect()).collect())
+    let samples = (0..n).map(|_| columns.iter_mut().filter_map(Iterator::next).collect()).collect();
+    Ok(Parsed { samples, ignored })
+}
+
+/// Whether an array of that name is one that the role itself may take.
+fn is_name(name: &str, role: Role) -> bool {
+    role.names().contains(&name)
+}
+
+/// Whether an array of that shape holds samples of a tensor.
+fn fits(shape: &[usize], spec: &TensorSpec) -> bool {
+    let one = spec.len().max(1);
+    let inner = spec.shape.strip_prefix(&[1]).unwrap_or(&spec.shape);
+    shape == spec.shape
+        || shape == inner
+        || shape.split_first().is_some_and(|(_, rest)| {
+            rest == spec.shape || rest == inner || (rest.len() == 1 && rest[0] == one) || (rest.is_empty() && one == 1)
+        })
 }
 
 /// Cuts an array into samples: its shape is the tensor's, or the tensor's (with or without its axis of one in front)
@@ -175,19 +225,15 @@ fn split(array: npy::Array, spec: &TensorSpec, role: Role) -> Outcome<Vec<Vec<f3
     let npy::Array { shape, values } = array;
     let one = spec.len().max(1);
     let inner = spec.shape.strip_prefix(&[1]).unwrap_or(&spec.shape);
-    let fits = shape == spec.shape
-        || shape == inner
-        || shape.split_first().is_some_and(|(_, rest)| {
-            rest == spec.shape || rest == inner || (rest.len() == 1 && rest[0] == one) || (rest.is_empty() && one == 1)
-        });
-    if !fits || values.is_empty() || !values.len().is_multiple_of(one) {
+    if !fits(&shape, spec) || values.is_empty() || !values.len().is_multiple_of(one) {
         return Err(Failure::new(format!(
             "{} '{}': expected shape {:?} or [N, {}], got {shape:?}",
             role.what(),
             spec.name,
             spec.shape,
             inner.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
-        )));
+        ))
+        .help("reshape it: array.reshape(-1, ...) with the model's own axes behind the first"));
     }
     Ok(values.chunks(one).map(<[f32]>::to_vec).collect())
 }
@@ -240,18 +286,24 @@ mod tests {
     #[test]
     fn json_lists() {
         let one = specs(&[&[1, 3]]);
-        let read = |text: &str, specs: &[TensorSpec]| parse(text.as_bytes(), specs, Role::Input);
+        let read = |text: &str, specs: &[TensorSpec]| parse(text.as_bytes(), specs, Role::Input).map(|p| p.samples);
         assert_eq!(read(r#"{"input_data": [[1, 2.5, -3]]}"#, &one).unwrap(), [[[1.0, 2.5, -3.0]]]);
+        // One list that is left out, of one sample or of two.
+        assert_eq!(read(r#"{"input_data": [1, 2.5, -3]}"#, &one).unwrap(), [[[1.0, 2.5, -3.0]]]);
+        assert_eq!(read("[1, 2, 3, 4, 5, 6]", &one).unwrap().len(), 2);
         assert_eq!(read(r#"[[1,2,3],[4,5,6]]"#, &one).unwrap(), [[[1.0, 2.0, 3.0]], [[4.0, 5.0, 6.0]]]);
         assert_eq!(read(r#"{"input_data": [[[1,2],[3,4],[5,6]]]}"#, &one).unwrap().len(), 2);
         let two = specs(&[&[2], &[1]]);
         let by_tensor = read(r#"{"input_data": [[1,2,3,4],[5,6]]}"#, &two).unwrap();
         assert_eq!(by_tensor, [[vec![1.0, 2.0], vec![5.0]], [vec![3.0, 4.0], vec![6.0]]]);
         assert_eq!(read(r#"{"input_data": [[1,2],[5],[3,4],[6]]}"#, &two).unwrap(), by_tensor);
+        assert!(read("[1, 2, 5]", &two).is_err());
         for bad in [
             r#"{"input_data": [[1, 2]]}"#,
             r#"{"input_data": []}"#,
-            r#"{"input_data": [1, 2, 3]}"#,
+            r#"{"input_data": [1, 2]}"#,
+            r#"{"input_data": [1, 2, [3]]}"#,
+            r#"{"input_data": [[1, 2, 3], 4]}"#,
             r#"{"input_data": [["1", 2, 3]]}"#,
             r#"{"input_data": [[null, 2, 3]]}"#,
             r#"{"input_data": [[true, 2, 3]]}"#,
@@ -273,7 +325,7 @@ mod tests {
     #[test]
     fn members_that_are_not_read_may_hold_anything() {
         let text = r#"{"input_shapes": {"a": [1, "x", null]}, "input_data": [[1, 2, 3]], "output_data": [["?"]]}"#;
-        assert_eq!(parse(text.as_bytes(), &specs(&[&[3]]), Role::Input).unwrap().len(), 1);
+        assert_eq!(parse(text.as_bytes(), &specs(&[&[3]]), Role::Input).unwrap().samples.len(), 1);
     }
 
     #[test]
@@ -281,15 +333,23 @@ mod tests {
         let a = |shape: &[usize]| npy::Array { shape: shape.to_vec(), values: vec![0.5; shape.iter().product()] };
         let spec = &specs(&[&[1, 2, 3]]);
         for (shape, n) in [(&[1, 2, 3][..], 1), (&[2, 3], 1), (&[5, 2, 3], 5), (&[4, 1, 2, 3], 4), (&[7, 6], 7)] {
-            let samples = from_arrays(vec![(String::new(), a(shape))], spec, Role::Input).unwrap();
+            let samples = from_arrays(vec![(String::new(), a(shape))], spec, Role::Input).unwrap().samples;
             assert_eq!(samples.len(), n, "{shape:?}");
         }
         for shape in [&[6][..], &[3, 2], &[5, 3, 2], &[0, 2, 3], &[]] {
             assert!(from_arrays(vec![(String::new(), a(shape))], spec, Role::Input).is_err(), "{shape:?}");
         }
         let both = || vec![("x".to_owned(), a(&[2, 6])), ("calibration".to_owned(), a(&[3, 6]))];
-        assert_eq!(from_arrays(both(), spec, Role::Input).unwrap().len(), 2);
-        assert_eq!(from_arrays(both(), spec, Role::Calibration).unwrap().len(), 3);
+        let taken = |arrays, role| {
+            let p = from_arrays(arrays, spec, role).unwrap();
+            (p.samples.len(), p.ignored)
+        };
+        assert_eq!(taken(both(), Role::Input), (2, vec![]));
+        assert_eq!(taken(both(), Role::Calibration), (3, vec![]));
+        // Another array of the right shape could have been meant; one of another shape, or of labels, could not.
+        let more =
+            || [both(), vec![("b".to_owned(), a(&[4, 6])), ("z".to_owned(), a(&[4])), ("y".to_owned(), a(&[1, 6]))]];
+        assert_eq!(taken(more().concat(), Role::Input), (2, vec!["b".to_owned()]));
     }
 
     #[test]

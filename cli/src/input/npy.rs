@@ -11,7 +11,7 @@ pub(super) const MAGIC: &[u8] = b"\x93NUMPY";
 const MAX_HEADER: usize = 1 << 14;
 
 /// An array in C order.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Array {
     pub(super) shape: Vec<usize>,
     pub(super) values: Vec<f32>,
@@ -19,7 +19,10 @@ pub(super) struct Array {
 
 /// Reads a whole `.npy` file.
 pub(super) fn read(bytes: &[u8]) -> Outcome<Array> {
-    let bad = |what: &str| Failure::new(format!("not a .npy file that can be read: {what}"));
+    let bad = |what: &str| {
+        Failure::new(format!("not a .npy file that can be read: {what}"))
+            .help("save it again: numpy.save(FILE, array.astype(numpy.float32))")
+    };
     let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| bad("it does not start with NUMPY"))?;
     let short = || bad("it is cut short");
     let (version, rest) = rest.split_first_chunk::<2>().ok_or_else(short)?;
@@ -86,7 +89,7 @@ impl Element {
             _ => return None,
         };
         let known = match kind {
-            b'f' => [4, 8].contains(&size),
+            b'f' => [2, 4, 8].contains(&size),
             b'i' | b'u' => [1, 2, 4, 8].contains(&size),
             b'b' => size == 1,
             _ => false,
@@ -102,12 +105,25 @@ impl Element {
         let raw = u64::from_le_bytes(word);
         let unused = 64 - 8 * self.size as u32;
         match (self.kind, self.size) {
+            (b'f', 2) => half(raw as u16),
             (b'f', 4) => f32::from_bits(raw as u32),
             (b'f', _) => f64::from_bits(raw) as f32,
             (b'i', _) => (((raw << unused) as i64) >> unused) as f32,
             _ => raw as f32,
         }
     }
+}
+
+/// A 16-bit float (IEEE 754 binary16), exactly.
+fn half(bits: u16) -> f32 {
+    let (exponent, fraction) = (i32::from(bits >> 10 & 31), f32::from(bits & 1023));
+    let magnitude = match exponent {
+        0 => fraction * (-24f32).exp2(),
+        31 if fraction == 0.0 => f32::INFINITY,
+        31 => f32::NAN,
+        e => (1024.0 + fraction) * ((e - 25) as f32).exp2(),
+    };
+    if bits >> 15 == 1 { -magnitude } else { magnitude }
 }
 
 /// The header: a Python dictionary with three members.
@@ -216,7 +232,17 @@ mod tests {
         assert_eq!(values(">i2", &(-7i16).to_be_bytes()), -7.0);
         assert_eq!(values("|u1", &[200]), 200.0);
         assert_eq!(values("|b1", &[1]), 1.0);
-        for descr in ["<c8", "|O", "<U4", "<f2", "<f3", "f", "", "[('a', '<f4')]"] {
+        // 1.5, the largest, the smallest normal and subnormal number, minus two.
+        for (bits, expected) in
+            [(0x3e00u16, 1.5), (0x7bff, 65504.0), (0x0400, 6.103_515_6e-5), (0x0001, 5.960_464_5e-8), (0xc000, -2.0)]
+        {
+            assert_eq!(values("<f2", &bits.to_le_bytes()), expected, "{bits:x}");
+            assert_eq!(values(">f2", &bits.to_be_bytes()), expected, "{bits:x}");
+        }
+        assert!(
+            values("<f2", &0x7c00u16.to_le_bytes()).is_infinite() && values("<f2", &0x7e00u16.to_le_bytes()).is_nan()
+        );
+        for descr in ["<c8", "|O", "<U4", "<f1", "<f3", "f", "", "[('a', '<f4')]"] {
             assert!(read(&file(descr, false, "(1,)", &[0; 8])).is_err(), "{descr}");
         }
     }

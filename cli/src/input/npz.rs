@@ -16,7 +16,7 @@ const LOCAL_BYTES: usize = 30;
 const MAX_ENTRIES: usize = 1 << 12;
 
 fn bad(what: &str) -> Failure {
-    Failure::new(format!("not a .npz file that can be read: {what}"))
+    Failure::new(format!("not a .npz file that can be read: {what}")).help("save it again: numpy.savez(FILE, x=array)")
 }
 
 fn u16_at(b: &[u8], at: usize) -> Outcome<usize> {

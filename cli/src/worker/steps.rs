@@ -162,7 +162,9 @@ impl Worker<'_> {
     }
 
     fn prove(&mut self, jobs: &[u64], verifier: B256) -> Result<Bytes, Trouble> {
-        let index = self.served_at(verifier).ok_or_else(|| Failure::new("the verifier is not served any more"))?;
+        let index = self.served_at(verifier).ok_or_else(|| {
+            Failure::new("the verifier is not served any more").help("start the worker again with that model")
+        })?;
         let mut inputs = Vec::with_capacity(jobs.len());
         for id in jobs {
             let job = self.system.at.market().job(self.system.chain.as_mut(), *id)?;
@@ -170,8 +172,14 @@ impl Worker<'_> {
                 Failure::new(format!("the input of job {id} is not known"))
                     .help("if it is private, pass the requester's file with --private-input")
             })?;
-            let served = self.served.get(index).ok_or_else(|| Failure::new("the verifier is not served any more"))?;
-            inputs.push(served.tensors(&secret.input).map_err(Failure::new)?);
+            let served = self.served.get(index).ok_or_else(|| {
+                Failure::new("the verifier is not served any more").help("start the worker again with that model")
+            })?;
+            inputs.push(
+                served
+                    .tensors(&secret.input)
+                    .map_err(|e| Failure::new(e).help("the job asks for something that this model does not take"))?,
+            );
         }
         let start = Instant::now();
         let market = (self.system.at.chain_id, self.system.at.contracts.market);
@@ -180,7 +188,11 @@ impl Worker<'_> {
                 let slots = slots(jobs, served.batch())?;
                 served.prove(self.app, &inputs, &slots, market, self.payout)?
             }
-            None => return Err(Failure::new("the verifier is not served any more").into()),
+            None => {
+                return Err(Failure::new("the verifier is not served any more")
+                    .help("start the worker again with that model")
+                    .into());
+            }
         };
         let took = start.elapsed().as_secs_f64();
         if let Some(t) = self.took.get_mut(index) {
@@ -219,7 +231,7 @@ impl Worker<'_> {
     }
 
     fn hand_in(&mut self, begun: &Begun) -> Result<(Vec<Fulfilled>, u64), Trouble> {
-        let bytes = begun.proof.as_ref().ok_or_else(|| Failure::new("the proof is not in the journal"))?;
+        let bytes = begun.proof.as_ref().ok_or_else(|| Failure::new("the proof is not in the journal").bug())?;
         let proof = SettledProof::from_bytes(bytes).map_err(Failure::from)?;
         let batch = self.served_at(begun.verifier).and_then(|i| self.served.get(i)).map_or(1, |s| s.batch());
         let slots = slots(&begun.jobs, batch)?;
@@ -228,7 +240,14 @@ impl Worker<'_> {
         for id in &begun.jobs {
             let job = market.job(self.system.chain.as_mut(), *id)?;
             let secret = self.secret(*id, job.inputCommitment);
-            salts.push(secret.ok_or_else(|| Failure::new(format!("the salt of job {id} is not known")))?.salt);
+            salts.push(
+                secret
+                    .ok_or_else(|| {
+                        Failure::new(format!("the salt of job {id} is not known"))
+                            .help("if the input is private, pass the requester's file with --private-input")
+                    })?
+                    .salt,
+            );
         }
         let chain = self.system.chain.as_mut();
         let (paid, done) = market.fulfil(chain, &slots, &salts, self.payout, &proof.public, &proof.argument)?;

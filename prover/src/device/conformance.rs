@@ -1,6 +1,7 @@
 //! One suite for every device: each kernel against [`Reference`], on random and on extreme inputs.
 
-use super::{AxisMatrix, Cpu, Device, FractionLayer, Reference};
+use super::fractions::{FractionKernels, FractionLayer};
+use super::{AxisMatrix, Cpu, Device, LeafRun, Leaves, Numerators, Reference};
 use ark_bn254::{Fr, G1Affine};
 use ark_ec::{AffineRepr, CurveGroup};
 use ark_ff::{AdditiveGroup, BigInt, Field, Fp, MontConfig, PrimeField};
@@ -84,7 +85,7 @@ impl Source {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Width {
+pub(super) enum Width {
     Bits,
     Narrow,
     Mixed,
@@ -95,34 +96,73 @@ fn widths() -> impl Strategy<Value = Width> {
     prop_oneof![Just(Width::Bits), Just(Width::Narrow), Just(Width::Mixed), Just(Width::Full)]
 }
 
-/// Checks `device` against `reference` on every kernel; panics at the first disagreement.
-pub(super) fn conformance(device: &impl Device, reference: &impl Device) {
-    check(24, (0..7usize, any::<u64>()), |(n, seed)| eq_tables(device, reference, n, seed));
-    check(64, (0..9usize, widths(), any::<u64>()), |(n, width, seed)| products(device, reference, n, width, seed));
-    check(64, (1..9usize, widths(), any::<u64>()), |(n, width, seed)| {
-        fractions(device, reference, n, width, seed);
-    });
-    check(48, (0..70usize, widths(), any::<u64>()), |(len, width, seed)| {
-        lookup_denominators(device, reference, len, width, seed);
-    });
-    let shapes = (1..5usize, 1..150usize, 1..150usize, 0..4usize, any::<bool>());
-    check(48, (shapes, widths(), any::<u64>()), |((outer, len, inner, count, dense), width, seed)| {
-        axis_maps(device, reference, [outer, len, inner, count], dense, width, seed);
-    });
-    check(6, (1..20usize, 0..4usize, widths(), any::<u64>()), |(row_len, rows, width, seed)| {
-        commitments(device, reference, row_len, rows, width, seed);
-    });
-    // Long enough to be shared among threads, and to fill the accumulators of a long sum.
-    for (seed, width) in [(1, Width::Mixed), (SATURATED, Width::Full)] {
-        products(device, reference, 15, width, seed);
-        fractions(device, reference, 15, width, seed);
-        eq_tables(device, reference, 13, seed);
-        lookup_denominators(device, reference, 9001, width, seed);
-        axis_maps(device, reference, [1, 40, 5000, 1], true, width, seed);
-        axis_maps(device, reference, [300, 301, 1, 2], true, width, seed);
-        axis_maps(device, reference, [1, 70_000, 1, 1], true, width, seed);
-        axis_maps(device, reference, [1, 70_000, 9, 1], true, width, seed);
-    }
+/// The whole suite for one device: each law as a test of its own, against [`Reference`].
+///
+/// `conformance_suite!(name, make)` makes a module of tests; `make` is an expression that gives the device.
+macro_rules! conformance_suite {
+    ($name:ident, $make:expr) => {
+        mod $name {
+            use super::*;
+
+            #[test]
+            fn eq_tables_conform() {
+                let device = $make;
+                check(24, (0..7usize, any::<u64>()), |(n, seed)| eq_tables(&device, n, seed));
+                [(1, 13), (SATURATED, 13), (2, 20)].into_iter().for_each(|(seed, n)| eq_tables(&device, n, seed));
+            }
+
+            #[test]
+            fn products_conform() {
+                let device = $make;
+                check(64, (0..9usize, widths(), any::<u64>()), |(n, width, seed)| products(&device, n, width, seed));
+                // Long enough to be shared among threads, and to fill the accumulators of a long sum.
+                products(&device, 15, Width::Mixed, 1);
+                products(&device, 15, Width::Full, SATURATED);
+                products(&device, 20, Width::Full, 2);
+            }
+
+            #[test]
+            fn trees_conform() {
+                let device = $make;
+                let strategy = (0..9usize, 0..4usize, widths(), any::<u64>());
+                check(64, strategy, |(bits, runs, width, seed)| trees(&device, 1 + bits, runs, width, seed));
+                trees(&device, 14, 3, Width::Mixed, 1);
+                trees(&device, 14, 3, Width::Full, SATURATED);
+                trees(&device, 20, 2, Width::Full, 2);
+            }
+
+            #[test]
+            fn axis_maps_conform() {
+                let device = $make;
+                let shapes = (1..5usize, 1..150usize, 1..150usize, 0..4usize, any::<bool>());
+                check(48, (shapes, widths(), any::<u64>()), |((outer, len, inner, count, dense), width, seed)| {
+                    axis_maps(&device, [outer, len, inner, count], dense, width, seed);
+                });
+                for (seed, width) in [(1, Width::Mixed), (SATURATED, Width::Full)] {
+                    axis_maps(&device, [1, 40, 5000, 1], true, width, seed);
+                    axis_maps(&device, [300, 301, 1, 2], true, width, seed);
+                    axis_maps(&device, [1, 70_000, 1, 1], true, width, seed);
+                    axis_maps(&device, [1, 70_000, 9, 1], true, width, seed);
+                }
+                axis_maps(&device, [1, 16, 1 << 16, 1], true, Width::Narrow, 2);
+            }
+
+            #[test]
+            fn commitments_conform() {
+                let device = $make;
+                check(6, (1..20usize, 0..4usize, widths(), any::<u64>()), |(row_len, rows, width, seed)| {
+                    commitments(&device, row_len, rows, width, seed);
+                });
+            }
+
+            #[test]
+            fn moves_conform() {
+                let device = $make;
+                check(48, (1..300usize, any::<u64>()), |(len, seed)| moves(&device, len, seed));
+                moves(&device, 1 << 20, 2);
+            }
+        }
+    };
 }
 
 /// Runs `test` on `cases` inputs, always the same.
@@ -138,38 +178,141 @@ fn check<S: Strategy>(cases: u32, strategy: S, test: impl Fn(S::Value)) {
     }
 }
 
-fn eq_tables(device: &impl Device, reference: &impl Device, n: usize, seed: u64) {
+pub(super) fn eq_tables<D: Device>(device: &D, n: usize, seed: u64) {
     let point = Source::new(seed).elements(n);
-    assert_eq!(device.eq_table(&point), reference.eq_table(&point));
-    assert_eq!(device.eq_suffixes(&point), reference.eq_suffixes(&point));
+    assert_eq!(device.download(&device.eq_table(&point)), Reference.eq_table(&point));
+    let suffixes: Vec<Vec<Fr>> = device.eq_suffixes(&point).iter().map(|table| device.download(table)).collect();
+    assert_eq!(suffixes, Reference.eq_suffixes(&point));
 }
 
-fn products(device: &impl Device, reference: &impl Device, n: usize, width: Width, seed: u64) {
+pub(super) fn products<D: Device>(device: &D, n: usize, width: Width, seed: u64) {
     let mut source = Source::new(seed);
     let integers = source.integers(1 << n, width);
     let (mut a, mut b) = (source.elements(1 << n), source.elements(1 << n));
-    assert_eq!(device.product_round(&a, &b), reference.product_round(&a, &b));
-    assert_eq!(device.product_round_i32(&integers, &b), reference.product_round_i32(&integers, &b));
+    let there = device.integers(&integers);
+    let (mut a_there, mut b_there) = (device.elements(a.clone()), device.elements(b.clone()));
+    assert_eq!(device.first(&a_there), a[0]);
+    assert_eq!(device.inner_product(&a_there, &b_there), Reference.inner_product(&a, &b));
+    assert_eq!(device.inner_product_i32(&there, &b_there), Reference.inner_product_i32(&&integers[..], &b));
+    assert_eq!(device.product_round(&a_there, &b_there), Reference.product_round(&a, &b));
+    assert_eq!(device.product_round_i32(&there, &b_there), Reference.product_round_i32(&&integers[..], &b));
     if n == 0 {
         return;
     }
     let r = source.element();
-    assert_eq!(device.bind_i32(&integers, r), reference.bind_i32(&integers, r));
-    let (mut alone, mut expected) = (a.clone(), a.clone());
+    assert_eq!(device.download(&device.bind_i32(&there, r)), Reference.bind_i32(&&integers[..], r));
+    let (mut alone, mut expected) = (device.elements(a.clone()), a.clone());
     device.bind(&mut alone, r);
-    reference.bind(&mut expected, r);
-    assert_eq!(alone, expected);
+    Reference.bind(&mut expected, r);
+    assert_eq!(device.download(&alone), expected);
     while a.len() > 1 {
         let r = source.element();
-        let (mut a_expected, mut b_expected) = (a.clone(), b.clone());
-        let expected = reference.product_bind_round(&mut a_expected, &mut b_expected, r);
-        assert_eq!(device.product_bind_round(&mut a, &mut b, r), expected);
-        assert_eq!((&a, &b), (&a_expected, &b_expected));
+        let expected = Reference.product_bind_round(&mut a, &mut b, r);
+        assert_eq!(device.product_bind_round(&mut a_there, &mut b_there, r), expected);
+        assert_eq!((device.download(&a_there), device.download(&b_there)), (a.clone(), b.clone()));
     }
 }
 
+/// Leaves in `count` runs, of random shapes with odd extents, between leaves of no run.
+fn random_leaves(source: &mut Source, bits: usize, count: usize, width: Width) -> OwnedLeaves {
+    let mut runs = Vec::new();
+    let mut at = 0;
+    for k in 0..count {
+        // The padded size of a run is at most half of what is left.
+        let room = ((1usize << bits) - at).checked_ilog2().unwrap_or(0) as usize;
+        let size = room.saturating_sub(1).max(usize::from(count == 1) * room);
+        if at % (1 << size) != 0 || (1 << bits) - at < 1 << size {
+            break;
+        }
+        let inner = source.word() as usize % (size + 1);
+        let extent = |source: &mut Source, bits: usize| (1 << bits) - source.word() as usize % (1 << bits >> 1).max(1);
+        let shape = vec![extent(source, size - inner), extent(source, inner)];
+        let len = shape.iter().product();
+        runs.push(OwnedRun {
+            leaf: at,
+            keys: source.integers(len, Width::Full),
+            values: if source.word().is_multiple_of(2) { vec![] } else { source.integers(len, width) },
+            sides: if source.word().is_multiple_of(3) { source.integers(len, Width::Bits) } else { vec![] },
+            tag: source.word() >> 40,
+            counts: (k % 2 == 1).then(|| source.integers(len, width).into_iter().map(|m| m.max(0)).collect()),
+            shape,
+        });
+        at += 1 << size;
+    }
+    OwnedLeaves { bits, alpha: source.element(), beta: source.element(), runs }
+}
+
+struct OwnedRun {
+    leaf: usize,
+    shape: Vec<usize>,
+    keys: Vec<i32>,
+    values: Vec<i32>,
+    sides: Vec<i32>,
+    tag: u64,
+    counts: Option<Vec<i32>>,
+}
+
+struct OwnedLeaves {
+    bits: usize,
+    alpha: Fr,
+    beta: Fr,
+    runs: Vec<OwnedRun>,
+}
+
+impl OwnedLeaves {
+    fn borrowed(&self) -> Leaves<'_> {
+        let runs = self.runs.iter().map(|run| LeafRun {
+            leaf: run.leaf,
+            shape: run.shape.as_slice().into(),
+            keys: run.keys.as_slice().into(),
+            values: run.values.as_slice().into(),
+            sides: &run.sides,
+            tag: run.tag,
+            numerators: run.counts.as_deref().map_or(Numerators::Ones, Numerators::Minus),
+        });
+        Leaves { bits: self.bits, alpha: self.alpha, beta: self.beta, runs: runs.collect() }
+    }
+}
+
+/// A tree from the root to the leaves, through all rounds.
+pub(super) fn trees<D: Device>(device: &D, bits: usize, runs: usize, width: Width, seed: u64) {
+    let mut source = Source::new(seed);
+    let leaves = random_leaves(&mut source, bits, runs, width);
+    let leaves = leaves.borrowed();
+    let (mut tree, mut expected) = (device.fraction_tree(&leaves), Reference.fraction_tree(&leaves));
+    assert_eq!(device.fraction_children(&tree), Reference.fraction_children(&expected));
+    for k in 1..bits {
+        let lambda = source.element();
+        let suffixes = Reference.eq_suffixes(&source.elements(k));
+        let there: Vec<D::Elements> = suffixes.iter().map(|table| device.elements(table.clone())).collect();
+        let g = Reference.fraction_descend(&mut expected, &suffixes[0], lambda);
+        assert_eq!(device.fraction_descend(&mut tree, &there[0], lambda), g, "layer {k}");
+        for j in 0..k {
+            let r = source.element();
+            let g = Reference.fraction_bind_round(&mut expected, r, suffixes.get(j + 1), lambda);
+            assert_eq!(device.fraction_bind_round(&mut tree, r, there.get(j + 1), lambda), g, "layer {k}, round {j}");
+        }
+        assert_eq!(device.fraction_children(&tree), Reference.fraction_children(&expected), "layer {k}");
+    }
+}
+
+pub(super) fn moves<D: Device>(device: &D, len: usize, seed: u64) {
+    let mut source = Source::new(seed);
+    let (a, b) = (source.elements(len), source.elements(len));
+    let mut sum = device.elements(a.clone());
+    device.add_assign(&mut sum, &device.elements(b.clone()));
+    let mut expected = a.clone();
+    Reference.add_assign(&mut expected, &b);
+    assert_eq!(device.download(&sum), expected);
+    // Every other entry moves up, to places in an order of their own.
+    let from: Vec<usize> = (0..len).step_by(2).collect();
+    let to: Vec<usize> = from.iter().rev().map(|at| at + 1).collect();
+    let moved = device.rearrange(&device.elements(a.clone()), &from, &to, len + 3);
+    assert_eq!(device.download(&moved), Reference.rearrange(&a, &from, &to, len + 3));
+}
+
 /// A layer of `2^n` fractions, from its leaves through all rounds.
-fn fractions(device: &impl Device, reference: &impl Device, n: usize, width: Width, seed: u64) {
+fn fractions(device: &Cpu, reference: &Reference, n: usize, width: Width, seed: u64) {
     let mut source = Source::new(seed);
     let leaves = source.integers(1 << n, width);
     let (p, q) = (source.elements(1 << n), source.elements(1 << n));
@@ -196,13 +339,13 @@ fn fractions(device: &impl Device, reference: &impl Device, n: usize, width: Wid
         let r = source.element();
         let eq = source.elements(layer.len() / 4);
         let mut expected = layer.clone();
-        let g = reference.fraction_bind_round(&mut expected, r, &eq, lambda);
-        assert_eq!(device.fraction_bind_round(&mut layer, r, &eq, lambda), g);
+        let g = reference.layer_bind_round(&mut expected, r, &eq, lambda);
+        assert_eq!(device.layer_bind_round(&mut layer, r, &eq, lambda), g);
         assert_eq!(layer, expected);
     }
 }
 
-fn lookup_denominators(device: &impl Device, reference: &impl Device, len: usize, width: Width, seed: u64) {
+fn lookup_denominators(device: &Cpu, reference: &Reference, len: usize, width: Width, seed: u64) {
     let mut source = Source::new(seed);
     let (keys, values) = (source.integers(len, Width::Full), source.integers(len, width));
     let (alpha, beta) = (source.element(), source.element());
@@ -211,9 +354,8 @@ fn lookup_denominators(device: &impl Device, reference: &impl Device, len: usize
     }
 }
 
-fn axis_maps(
-    device: &impl Device,
-    reference: &impl Device,
+pub(super) fn axis_maps<D: Device>(
+    device: &D,
     [outer, len, inner, count]: [usize; 4],
     dense: bool,
     width: Width,
@@ -226,40 +368,53 @@ fn axis_maps(
     };
     let matrix = AxisMatrix::from_rows(len, (0..count).map(|_| row(&mut source)).collect());
     let integers = source.integers(outer * len * inner, width);
-    assert_eq!(
-        device.axis_map_i32(&integers, outer, inner, &matrix),
-        reference.axis_map_i32(&integers, outer, inner, &matrix)
-    );
+    let mapped = device.axis_map_i32(&device.integers(&integers), outer, inner, &matrix);
+    assert_eq!(device.download(&mapped), Reference.axis_map_i32(&&integers[..], outer, inner, &matrix));
     let elements = source.elements(outer * len * inner);
-    assert_eq!(
-        device.axis_map_fr(&elements, outer, inner, &matrix),
-        reference.axis_map_fr(&elements, outer, inner, &matrix)
-    );
+    let mapped = device.axis_map_fr(&device.elements(elements.clone()), outer, inner, &matrix);
+    assert_eq!(device.download(&mapped), Reference.axis_map_fr(&elements, outer, inner, &matrix));
 }
 
-fn commitments(device: &impl Device, reference: &impl Device, row_len: usize, rows: usize, width: Width, seed: u64) {
+pub(super) fn commitments<D: Device>(device: &D, row_len: usize, rows: usize, width: Width, seed: u64) {
     let mut source = Source::new(seed);
     let bases: Vec<G1Affine> = (0..row_len).map(|_| (G1Affine::generator() * source.element()).into_affine()).collect();
     let values = source.integers(rows * row_len, width);
-    assert_eq!(device.commit_rows(&bases, &values, row_len), reference.commit_rows(&bases, &values, row_len));
+    let there = device.points(&bases);
+    let commitments = device.commit_rows(&there, &device.integers(&values), row_len);
+    assert_eq!(commitments, Reference.commit_rows(&&bases[..], &&values[..], row_len));
     let scalars = source.elements(row_len);
-    assert_eq!(device.msm(&bases, &scalars), reference.msm(&bases, &scalars));
+    assert_eq!(device.msm(&there, &device.elements(scalars.clone())), Reference.msm(&&bases[..], &scalars));
+}
+
+fn layer_kernels(device: &Cpu) {
+    check(64, (1..9usize, widths(), any::<u64>()), |(n, width, seed)| fractions(device, &Reference, n, width, seed));
+    check(48, (0..70usize, widths(), any::<u64>()), |(len, width, seed)| {
+        lookup_denominators(device, &Reference, len, width, seed);
+    });
+    for (seed, width) in [(1, Width::Mixed), (SATURATED, Width::Full)] {
+        fractions(device, &Reference, 15, width, seed);
+        lookup_denominators(device, &Reference, 9001, width, seed);
+    }
+}
+
+conformance_suite!(cpu, Cpu::new());
+conformance_suite!(portable_cpu, Cpu::portable());
+
+#[test]
+fn layer_kernels_conform() {
+    layer_kernels(&Cpu::new());
+    layer_kernels(&Cpu::portable());
 }
 
 #[test]
-fn cpu_conforms() {
-    conformance(&Cpu::new(), &Reference);
-}
-
-#[test]
-fn portable_cpu_conforms() {
-    conformance(&Cpu::portable(), &Reference);
-}
-
-#[test]
-fn cpu_conforms_on_one_thread() {
+fn one_thread_conforms() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a pool of one thread");
-    pool.install(|| conformance(&Cpu::new(), &Reference));
+    pool.install(|| {
+        layer_kernels(&Cpu::new());
+        products(&Cpu::new(), 15, Width::Mixed, 1);
+        trees(&Cpu::new(), 14, 3, Width::Mixed, 1);
+        axis_maps(&Cpu::new(), [300, 301, 1, 2], true, Width::Full, 1);
+    });
 }
 
 #[test]

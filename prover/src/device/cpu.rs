@@ -1,9 +1,11 @@
 //! The fast device for general-purpose cores: delayed reductions, in-place binds, and all threads of the current pool.
 
 use super::dispatch::{self, Vector};
+use super::fractions::{FractionKernels, FractionLayer, Tree};
 use super::kernels::Quarters;
+use super::leaves::rearrange;
 use super::split::{for_each, reduce};
-use super::{AxisMatrix, Device, FractionLayer, axis};
+use super::{AxisMatrix, Device, Leaves, axis};
 use crate::msm;
 use ark_bn254::{Fr, G1Affine};
 use ark_ff::{AdditiveGroup, Field};
@@ -88,15 +90,40 @@ fn halve(a: &mut Vec<Fr>) {
 }
 
 impl Device for Cpu {
+    type Elements = Vec<Fr>;
+    type Integers<'a> = &'a [i32];
+    type Points<'a> = &'a [G1Affine];
+    type Tree = Tree;
+
     fn name(&self) -> &'static str {
         "cpu"
     }
 
-    fn commit_rows(&self, bases: &[G1Affine], values: &[i32], row_len: usize) -> Vec<G1Affine> {
+    fn integers<'a>(&self, values: &'a [i32]) -> &'a [i32] {
+        values
+    }
+
+    fn points<'a>(&self, points: &'a [G1Affine]) -> &'a [G1Affine] {
+        points
+    }
+
+    fn elements(&self, values: Vec<Fr>) -> Vec<Fr> {
+        values
+    }
+
+    fn download(&self, values: &Vec<Fr>) -> Vec<Fr> {
+        values.clone()
+    }
+
+    fn first(&self, values: &Vec<Fr>) -> Fr {
+        values[0]
+    }
+
+    fn commit_rows(&self, bases: &&[G1Affine], values: &&[i32], row_len: usize) -> Vec<G1Affine> {
         msm::commit_rows(bases, values, row_len)
     }
 
-    fn msm(&self, bases: &[G1Affine], scalars: &[Fr]) -> G1Affine {
+    fn msm(&self, bases: &&[G1Affine], scalars: &Vec<Fr>) -> G1Affine {
         msm::msm(bases, scalars).into()
     }
 
@@ -125,15 +152,15 @@ impl Device for Cpu {
         tables
     }
 
-    fn axis_map_i32(&self, data: &[i32], outer: usize, inner: usize, m: &AxisMatrix) -> Vec<Fr> {
+    fn axis_map_i32(&self, data: &&[i32], outer: usize, inner: usize, m: &AxisMatrix) -> Vec<Fr> {
         axis::map_i32(self.vector, data, outer, inner, m)
     }
 
-    fn axis_map_fr(&self, data: &[Fr], outer: usize, inner: usize, m: &AxisMatrix) -> Vec<Fr> {
+    fn axis_map_fr(&self, data: &Vec<Fr>, outer: usize, inner: usize, m: &AxisMatrix) -> Vec<Fr> {
         axis::map_fr(self.vector, data, outer, inner, m)
     }
 
-    fn product_round(&self, a: &[Fr], b: &[Fr]) -> [Fr; 2] {
+    fn product_round(&self, a: &Vec<Fr>, b: &Vec<Fr>) -> [Fr; 2] {
         assert_eq!(a.len(), b.len(), "the two factors");
         if a.len() == 1 {
             return [Fr::ZERO; 2];
@@ -141,7 +168,7 @@ impl Device for Cpu {
         reduce((halves(a), halves(b)), &|(a, b)| dispatch::product_round(self.vector, a, b), &add_pairs)
     }
 
-    fn product_round_i32(&self, a: &[i32], b: &[Fr]) -> [Fr; 2] {
+    fn product_round_i32(&self, a: &&[i32], b: &Vec<Fr>) -> [Fr; 2] {
         assert_eq!(a.len(), b.len(), "the two factors");
         if a.len() == 1 {
             return [Fr::ZERO; 2];
@@ -157,7 +184,7 @@ impl Device for Cpu {
         a.truncate(half);
     }
 
-    fn bind_i32(&self, a: &[i32], r: Fr) -> Vec<Fr> {
+    fn bind_i32(&self, a: &&[i32], r: Fr) -> Vec<Fr> {
         self.bind_integers(halves(a), &r)
     }
 
@@ -175,6 +202,55 @@ impl Device for Cpu {
         h
     }
 
+    fn rearrange(&self, data: &Vec<Fr>, source: &[usize], target: &[usize], len: usize) -> Vec<Fr> {
+        rearrange(data, source, target, len)
+    }
+
+    fn add_assign(&self, a: &mut Vec<Fr>, b: &Vec<Fr>) {
+        assert_eq!(a.len(), b.len(), "the two summands");
+        for_each((&mut a[..], &b[..]), &|(a, b): (&mut [Fr], &[Fr])| a.iter_mut().zip(b).for_each(|(a, b)| *a += b));
+    }
+
+    fn inner_product(&self, a: &Vec<Fr>, b: &Vec<Fr>) -> Fr {
+        assert_eq!(a.len(), b.len(), "the two factors");
+        let head = a.len() / 8 * 8;
+        let ((a, a_tail), (b, b_tail)) = (a.split_at(head), b.split_at(head));
+        let total = reduce((a, b), &|(a, b)| dispatch::dot(self.vector, a, b), &|a, b| a + b);
+        total + dispatch::dot(None, a_tail, b_tail)
+    }
+
+    fn inner_product_i32(&self, a: &&[i32], b: &Vec<Fr>) -> Fr {
+        assert_eq!(a.len(), b.len(), "the two factors");
+        // The kernel reads `x + 2^31`.
+        let piece = |vector, a: &[i32], b: &[Fr]| {
+            let mut out = [-(b.iter().sum::<Fr>() * Fr::from(1u64 << 31))];
+            dispatch::axis_dots_i32(vector, b, a, a.len(), &mut out);
+            out[0]
+        };
+        let head = a.len() / 8 * 8;
+        let ((a, a_tail), (b, b_tail)) = (a.split_at(head), b.split_at(head));
+        let total = reduce((a, b), &|(a, b)| piece(self.vector, a, b), &|a, b| a + b);
+        total + piece(None, a_tail, b_tail)
+    }
+
+    fn fraction_tree(&self, leaves: &Leaves<'_>) -> Tree {
+        Tree::new(self, leaves)
+    }
+
+    fn fraction_children(&self, tree: &Tree) -> [Fr; 4] {
+        tree.children()
+    }
+
+    fn fraction_descend(&self, tree: &mut Tree, eq: &Vec<Fr>, lambda: Fr) -> [Fr; 2] {
+        tree.descend(self, eq, lambda)
+    }
+
+    fn fraction_bind_round(&self, tree: &mut Tree, r: Fr, eq: Option<&Vec<Fr>>, lambda: Fr) -> [Fr; 2] {
+        tree.bind_round(self, r, eq.map(Vec::as_slice), lambda)
+    }
+}
+
+impl FractionKernels for Cpu {
     fn fingerprints(&self, keys: &[i32], values: &[i32], alpha_minus_tag: Fr, beta: Fr) -> Vec<Fr> {
         let mut out = vec![Fr::ZERO; keys.len()];
         // A tail that is shorter than a vector goes by itself.
@@ -241,12 +317,6 @@ impl Device for Cpu {
         reduce(work, &|(p, q, eq)| dispatch::fraction_round_i32(self.vector, p, q, eq, &lambda), &add_pairs)
     }
 
-    fn fraction_bind(&self, layer: &mut FractionLayer, r: Fr) {
-        for array in [&mut layer.p0, &mut layer.p1, &mut layer.q0, &mut layer.q1] {
-            self.bind(array, r);
-        }
-    }
-
     fn fraction_bind_i32(&self, p: &[i32], q: &[Fr], r: Fr) -> FractionLayer {
         assert_eq!(p.len(), q.len(), "numerators and denominators");
         let ([p0, p1], [q0, q1]) = (halves(p).map(halves), halves(q).map(halves));
@@ -258,7 +328,7 @@ impl Device for Cpu {
         }
     }
 
-    fn fraction_bind_round(&self, layer: &mut FractionLayer, r: Fr, eq: &[Fr], lambda: Fr) -> [Fr; 2] {
+    fn layer_bind_round(&self, layer: &mut FractionLayer, r: Fr, eq: &[Fr], lambda: Fr) -> [Fr; 2] {
         if layer.len() == 2 {
             self.fraction_bind(layer, r);
             return [Fr::ZERO; 2];
@@ -272,5 +342,14 @@ impl Device for Cpu {
             reduce(work, &|(layer, eq)| dispatch::fraction_bind_round(self.vector, layer, &r, eq, &lambda), &add_pairs);
         arrays.into_iter().for_each(halve);
         g
+    }
+}
+
+impl Cpu {
+    /// Binds the first variable of all four arrays to `r`, in place.
+    pub(super) fn fraction_bind(&self, layer: &mut FractionLayer, r: Fr) {
+        for array in [&mut layer.p0, &mut layer.p1, &mut layer.q0, &mut layer.q1] {
+            self.bind(array, r);
+        }
     }
 }

@@ -18,10 +18,12 @@ mod axis_kernels;
 mod cpu;
 mod dispatch;
 mod fraction_kernels;
+mod fractions;
 #[cfg(target_arch = "x86_64")]
 mod ifma;
 mod kernels;
 mod lanes;
+mod leaves;
 mod mac;
 mod reference;
 mod split;
@@ -30,6 +32,7 @@ mod split;
 mod conformance;
 
 pub use cpu::Cpu;
+pub use leaves::{LeafRun, Leaves, Numerators};
 pub use reference::Reference;
 
 use ark_bn254::{Fr, G1Affine};
@@ -73,118 +76,113 @@ impl AxisMatrix {
     }
 }
 
-/// The two children of one layer of the fraction tree: `n` fractions `p0/q0` and `n` fractions `p1/q1`, where the layer
-/// above holds `(p0 q1 + p1 q0) / (q0 q1)`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FractionLayer {
-    /// Numerators of the children whose top index bit is 0.
-    pub p0: Vec<Fr>,
-    /// Numerators of the children whose top index bit is 1.
-    pub p1: Vec<Fr>,
-    /// Denominators of the children whose top index bit is 0.
-    pub q0: Vec<Fr>,
-    /// Denominators of the children whose top index bit is 1.
-    pub q1: Vec<Fr>,
-}
-
-impl FractionLayer {
-    /// Splits a layer of `2n` fractions by its top index bit, reusing the buffers for the lower halves.
-    ///
-    /// # Panics
-    /// When the lengths differ or are odd.
-    pub fn split(mut p: Vec<Fr>, mut q: Vec<Fr>) -> Self {
-        assert_eq!(p.len(), q.len(), "numerators and denominators");
-        assert!(p.len().is_multiple_of(2), "a layer of {} fractions has no halves", p.len());
-        let p1 = p.split_off(p.len() / 2);
-        let q1 = q.split_off(q.len() / 2);
-        Self { p0: p, p1, q0: q, q1 }
-    }
-
-    /// Number of entries in each of the four arrays.
-    pub fn len(&self) -> usize {
-        self.q0.len()
-    }
-
-    /// Whether the layer holds no fraction.
-    pub fn is_empty(&self) -> bool {
-        self.q0.is_empty()
-    }
-}
-
 /// Kernels of the prover, on BN254 scalars, points and small integers. See the module for index conventions.
+///
+/// Arrays live where the device computes: what is uploaded stays there until it is dropped, and between two messages of a
+/// proof only those messages come back.
 ///
 /// # Panics
 /// Every method panics when buffer lengths do not fit the shapes it documents.
 pub trait Device: Send + Sync {
+    /// Field elements in the device's memory.
+    type Elements: Send + Sync;
+
+    /// Small integers in the device's memory, or borrowed where that is the host's.
+    type Integers<'a>: Send + Sync;
+
+    /// Points in the device's memory, or borrowed where that is the host's.
+    type Points<'a>: Send + Sync;
+
+    /// A fraction tree on its way from the root to the leaves. Its *current layer* has `n` pairs of children, in four
+    /// arrays: `p0/q0` have a top index bit of 0 and `p1/q1` of 1, and the layer above holds
+    /// `(p0 q1 + p1 q0) / (q0 q1)`.
+    type Tree: Send;
+
     /// A short name for logs and benchmarks.
     fn name(&self) -> &'static str;
 
+    /// Makes integers available to the device.
+    fn integers<'a>(&self, values: &'a [i32]) -> Self::Integers<'a>;
+
+    /// Makes points available to the device.
+    fn points<'a>(&self, points: &'a [G1Affine]) -> Self::Points<'a>;
+
+    /// Makes field elements available to the device.
+    fn elements(&self, values: Vec<Fr>) -> Self::Elements;
+
+    /// Field elements as the host sees them.
+    fn download(&self, values: &Self::Elements) -> Vec<Fr>;
+
+    /// The first element; what is left of an array whose variables are all bound. Needs a length of at least 1.
+    fn first(&self, values: &Self::Elements) -> Fr;
+
     /// Commits to each row of `values`: row `r` gives `sum_i values[r * row_len + i] * bases[i]`.
     ///
-    /// `values.len()` is a multiple of `row_len`, and `bases` holds at least `row_len` points.
-    fn commit_rows(&self, bases: &[G1Affine], values: &[i32], row_len: usize) -> Vec<G1Affine>;
+    /// The length of `values` is a multiple of `row_len`, and `bases` holds at least `row_len` points.
+    fn commit_rows(&self, bases: &Self::Points<'_>, values: &Self::Integers<'_>, row_len: usize) -> Vec<G1Affine>;
 
-    /// `sum_i scalars[i] * bases[i]`, full-width scalars; `bases` holds at least `scalars.len()` points.
-    fn msm(&self, bases: &[G1Affine], scalars: &[Fr]) -> G1Affine;
+    /// `sum_i scalars[i] * bases[i]`, full-width scalars; there are at least as many bases as scalars.
+    fn msm(&self, bases: &Self::Points<'_>, scalars: &Self::Elements) -> G1Affine;
 
     /// All `2^n` values of `eq(point, .)`; `point[0]` belongs to the most significant index bit.
-    fn eq_table(&self, point: &[Fr]) -> Vec<Fr>;
+    fn eq_table(&self, point: &[Fr]) -> Self::Elements;
 
     /// The eq tables of all proper suffixes: `out[j] = eq_table(point[j + 1..])`, so the last one is `[1]`.
-    fn eq_suffixes(&self, point: &[Fr]) -> Vec<Vec<Fr>>;
+    fn eq_suffixes(&self, point: &[Fr]) -> Vec<Self::Elements>;
 
     /// Applies `m` to the middle axis of an `outer x m.len x inner` integer tensor:
     /// `out[o, k, i] = sum_l m[k][l] * data[o, l, i]`.
-    fn axis_map_i32(&self, data: &[i32], outer: usize, inner: usize, m: &AxisMatrix) -> Vec<Fr>;
+    fn axis_map_i32(&self, data: &Self::Integers<'_>, outer: usize, inner: usize, m: &AxisMatrix) -> Self::Elements;
 
     /// Applies `m` to the middle axis of an `outer x m.len x inner` tensor, as [`Device::axis_map_i32`] does.
-    fn axis_map_fr(&self, data: &[Fr], outer: usize, inner: usize, m: &AxisMatrix) -> Vec<Fr>;
+    fn axis_map_fr(&self, data: &Self::Elements, outer: usize, inner: usize, m: &AxisMatrix) -> Self::Elements;
+
+    /// Moves entries: `out[target[k]] = data[source[k]]`, and zeros elsewhere. No target comes twice.
+    fn rearrange(&self, data: &Self::Elements, source: &[usize], target: &[usize], len: usize) -> Self::Elements;
+
+    /// `a[i] += b[i]`.
+    fn add_assign(&self, a: &mut Self::Elements, b: &Self::Elements);
+
+    /// `sum_i a[i] b[i]`.
+    fn inner_product(&self, a: &Self::Elements, b: &Self::Elements) -> Fr;
+
+    /// [`Device::inner_product`] with an integer side.
+    fn inner_product_i32(&self, a: &Self::Integers<'_>, b: &Self::Elements) -> Fr;
 
     /// One round of the sumcheck of `sum_x a(x) b(x)`: `[h(0), h(inf)]`, or zeros when the length is 1.
-    fn product_round(&self, a: &[Fr], b: &[Fr]) -> [Fr; 2];
+    fn product_round(&self, a: &Self::Elements, b: &Self::Elements) -> [Fr; 2];
 
     /// [`Device::product_round`] with an integer side.
-    fn product_round_i32(&self, a: &[i32], b: &[Fr]) -> [Fr; 2];
+    fn product_round_i32(&self, a: &Self::Integers<'_>, b: &Self::Elements) -> [Fr; 2];
 
     /// Binds the first variable to `r`, in place: the length halves. Needs a length of at least 2.
-    fn bind(&self, a: &mut Vec<Fr>, r: Fr);
+    fn bind(&self, a: &mut Self::Elements, r: Fr);
 
     /// Binds the first variable of an integer array to `r`. Needs a length of at least 2.
-    fn bind_i32(&self, a: &[i32], r: Fr) -> Vec<Fr>;
+    fn bind_i32(&self, a: &Self::Integers<'_>, r: Fr) -> Self::Elements;
 
     /// Binds `a` and `b` to `r`, then gives the next round's [`Device::product_round`], in one pass.
-    fn product_bind_round(&self, a: &mut Vec<Fr>, b: &mut Vec<Fr>, r: Fr) -> [Fr; 2];
+    fn product_bind_round(&self, a: &mut Self::Elements, b: &mut Self::Elements, r: Fr) -> [Fr; 2];
 
-    /// Denominators of lookups: `out[i] = alpha_minus_tag - keys[i] - beta * values[i]`. `values` is as long as `keys`,
-    /// or empty for all zeros.
-    fn fingerprints(&self, keys: &[i32], values: &[i32], alpha_minus_tag: Fr, beta: Fr) -> Vec<Fr>;
+    /// Sums the fractions of all leaves, layer by layer: of `2n` fractions `p/q` to `n` with
+    /// `p'[i] = p[i] q[i + n] + p[i + n] q[i]` and `q'[i] = q[i] q[i + n]` (Papini and Haboeck, "Improving logarithmic
+    /// derivative lookups using GKR"). The current layer is the one under the root, with one pair of children. There are
+    /// at least two leaves.
+    fn fraction_tree(&self, leaves: &Leaves<'_>) -> Self::Tree;
 
-    /// One layer of the fraction tree, `2n` fractions to `n`: `p'[i] = p[i] q[i + n] + p[i + n] q[i]` and
-    /// `q'[i] = q[i] q[i + n]` (Papini and Haboeck, "Improving logarithmic derivative lookups using GKR").
-    fn fraction_layer(&self, p: &[Fr], q: &[Fr]) -> (Vec<Fr>, Vec<Fr>);
+    /// The first pair of children of the current layer, `[p0, p1, q0, q1]`: all there is when its variables are bound.
+    fn fraction_children(&self, tree: &Self::Tree) -> [Fr; 4];
 
-    /// [`Device::fraction_layer`] at the leaves, where numerators are small integers: 0 and 1 for lookups, minus the
-    /// multiplicity for table rows.
-    fn fraction_layer_i32(&self, p: &[i32], q: &[Fr]) -> (Vec<Fr>, Vec<Fr>);
-
-    /// One round of a layer's sumcheck with the eq factor of the current variable taken out (Gruen, "Some improvements
-    /// for the PIOP for ZeroCheck", section 3):
+    /// Makes the next layer the current one, with twice as many pairs as its parent had at first, and gives the first
+    /// round of its sumcheck, with the eq factor of the current variable taken out (Gruen, "Some improvements for the
+    /// PIOP for ZeroCheck", section 3):
     /// `g(X) = sum_x eq[x] * (lambda * (p0 q1 + p1 q0) + q0 q1)(X, x)`.
     ///
-    /// `eq` has half as many entries as each child. Gives `[g(0), g(inf)]`, or zeros when the children have one entry.
-    fn fraction_round(&self, layer: &FractionLayer, eq: &[Fr], lambda: Fr) -> [Fr; 2];
+    /// `eq` has half as many entries as there are pairs. Gives `[g(0), g(inf)]`. There is a layer left.
+    fn fraction_descend(&self, tree: &mut Self::Tree, eq: &Self::Elements, lambda: Fr) -> [Fr; 2];
 
-    /// The first round of the leaf layer: `p` and `q` hold `2n` fractions that their top index bit splits into the two
-    /// children, and `eq` has `n / 2` entries.
-    fn fraction_round_i32(&self, p: &[i32], q: &[Fr], eq: &[Fr], lambda: Fr) -> [Fr; 2];
-
-    /// Binds the first variable of all four arrays to `r`, in place.
-    fn fraction_bind(&self, layer: &mut FractionLayer, r: Fr);
-
-    /// Splits the leaf layer into its children and binds their first variable to `r`.
-    fn fraction_bind_i32(&self, p: &[i32], q: &[Fr], r: Fr) -> FractionLayer;
-
-    /// [`Device::fraction_bind`], then the next round's [`Device::fraction_round`], in one pass. `eq` has half as many
-    /// entries as a child after binding, and is not read when that is one.
-    fn fraction_bind_round(&self, layer: &mut FractionLayer, r: Fr, eq: &[Fr], lambda: Fr) -> [Fr; 2];
+    /// Binds the first variable of the current layer to `r`, then gives the next round as [`Device::fraction_descend`]
+    /// does, or zeros when one pair is left. `eq` has half as many entries as pairs are left, and is absent when that is
+    /// one.
+    fn fraction_bind_round(&self, tree: &mut Self::Tree, r: Fr, eq: Option<&Self::Elements>, lambda: Fr) -> [Fr; 2];
 }

@@ -1,6 +1,8 @@
 //! The device that says what the kernels mean: one thread, no tricks, arithmetic as written in the trait.
 
-use super::{AxisMatrix, Device, FractionLayer};
+use super::fractions::{FractionKernels, FractionLayer, Tree};
+use super::leaves::rearrange;
+use super::{AxisMatrix, Device, Leaves};
 use ark_bn254::{Fr, G1Affine, G1Projective};
 use ark_ec::{AffineRepr, CurveGroup};
 use ark_ff::{AdditiveGroup, BigInteger, Field, PrimeField};
@@ -10,16 +12,41 @@ use ark_ff::{AdditiveGroup, BigInteger, Field, PrimeField};
 pub struct Reference;
 
 impl Device for Reference {
+    type Elements = Vec<Fr>;
+    type Integers<'a> = &'a [i32];
+    type Points<'a> = &'a [G1Affine];
+    type Tree = Tree;
+
     fn name(&self) -> &'static str {
         "reference"
     }
 
-    fn commit_rows(&self, bases: &[G1Affine], values: &[i32], row_len: usize) -> Vec<G1Affine> {
+    fn integers<'a>(&self, values: &'a [i32]) -> &'a [i32] {
+        values
+    }
+
+    fn points<'a>(&self, points: &'a [G1Affine]) -> &'a [G1Affine] {
+        points
+    }
+
+    fn elements(&self, values: Vec<Fr>) -> Vec<Fr> {
+        values
+    }
+
+    fn download(&self, values: &Vec<Fr>) -> Vec<Fr> {
+        values.clone()
+    }
+
+    fn first(&self, values: &Vec<Fr>) -> Fr {
+        values[0]
+    }
+
+    fn commit_rows(&self, bases: &&[G1Affine], values: &&[i32], row_len: usize) -> Vec<G1Affine> {
         assert!(row_len > 0 && values.len().is_multiple_of(row_len), "whole rows of {row_len} values");
         values.chunks_exact(row_len).map(|row| self.msm(bases, &field_elements(row))).collect()
     }
 
-    fn msm(&self, bases: &[G1Affine], scalars: &[Fr]) -> G1Affine {
+    fn msm(&self, bases: &&[G1Affine], scalars: &Vec<Fr>) -> G1Affine {
         assert!(bases.len() >= scalars.len(), "{} bases for {} scalars", bases.len(), scalars.len());
         let mut sum = G1Projective::ZERO;
         for (base, scalar) in bases.iter().zip(scalars) {
@@ -48,11 +75,11 @@ impl Device for Reference {
         (0..point.len()).map(|j| self.eq_table(&point[j + 1..])).collect()
     }
 
-    fn axis_map_i32(&self, data: &[i32], outer: usize, inner: usize, m: &AxisMatrix) -> Vec<Fr> {
+    fn axis_map_i32(&self, data: &&[i32], outer: usize, inner: usize, m: &AxisMatrix) -> Vec<Fr> {
         self.axis_map_fr(&field_elements(data), outer, inner, m)
     }
 
-    fn axis_map_fr(&self, data: &[Fr], outer: usize, inner: usize, m: &AxisMatrix) -> Vec<Fr> {
+    fn axis_map_fr(&self, data: &Vec<Fr>, outer: usize, inner: usize, m: &AxisMatrix) -> Vec<Fr> {
         assert_eq!(data.len(), outer * m.len * inner, "data of an axis map");
         let mut out = Vec::with_capacity(outer * m.rows.len() * inner);
         for o in 0..outer {
@@ -65,7 +92,7 @@ impl Device for Reference {
         out
     }
 
-    fn product_round(&self, a: &[Fr], b: &[Fr]) -> [Fr; 2] {
+    fn product_round(&self, a: &Vec<Fr>, b: &Vec<Fr>) -> [Fr; 2] {
         assert_eq!(a.len(), b.len(), "the two factors");
         let half = half_for_round(a.len());
         let mut h = [Fr::ZERO; 2];
@@ -76,7 +103,7 @@ impl Device for Reference {
         h
     }
 
-    fn product_round_i32(&self, a: &[i32], b: &[Fr]) -> [Fr; 2] {
+    fn product_round_i32(&self, a: &&[i32], b: &Vec<Fr>) -> [Fr; 2] {
         self.product_round(&field_elements(a), b)
     }
 
@@ -89,7 +116,7 @@ impl Device for Reference {
         a.truncate(half);
     }
 
-    fn bind_i32(&self, a: &[i32], r: Fr) -> Vec<Fr> {
+    fn bind_i32(&self, a: &&[i32], r: Fr) -> Vec<Fr> {
         let mut a = field_elements(a);
         self.bind(&mut a, r);
         a
@@ -101,6 +128,42 @@ impl Device for Reference {
         self.product_round(a, b)
     }
 
+    fn rearrange(&self, data: &Vec<Fr>, source: &[usize], target: &[usize], len: usize) -> Vec<Fr> {
+        rearrange(data, source, target, len)
+    }
+
+    fn add_assign(&self, a: &mut Vec<Fr>, b: &Vec<Fr>) {
+        assert_eq!(a.len(), b.len(), "the two summands");
+        a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
+    }
+
+    fn inner_product(&self, a: &Vec<Fr>, b: &Vec<Fr>) -> Fr {
+        assert_eq!(a.len(), b.len(), "the two factors");
+        a.iter().zip(b).map(|(a, b)| a * b).sum()
+    }
+
+    fn inner_product_i32(&self, a: &&[i32], b: &Vec<Fr>) -> Fr {
+        self.inner_product(&field_elements(a), b)
+    }
+
+    fn fraction_tree(&self, leaves: &Leaves<'_>) -> Tree {
+        Tree::new(self, leaves)
+    }
+
+    fn fraction_children(&self, tree: &Tree) -> [Fr; 4] {
+        tree.children()
+    }
+
+    fn fraction_descend(&self, tree: &mut Tree, eq: &Vec<Fr>, lambda: Fr) -> [Fr; 2] {
+        tree.descend(self, eq, lambda)
+    }
+
+    fn fraction_bind_round(&self, tree: &mut Tree, r: Fr, eq: Option<&Vec<Fr>>, lambda: Fr) -> [Fr; 2] {
+        tree.bind_round(self, r, eq.map(Vec::as_slice), lambda)
+    }
+}
+
+impl FractionKernels for Reference {
     fn fingerprints(&self, keys: &[i32], values: &[i32], alpha_minus_tag: Fr, beta: Fr) -> Vec<Fr> {
         assert!(values.is_empty() || values.len() == keys.len(), "a value for each key, or none");
         (0..keys.len())
@@ -143,21 +206,24 @@ impl Device for Reference {
         self.fraction_round(&FractionLayer::split(field_elements(p), q.to_vec()), eq, lambda)
     }
 
-    fn fraction_bind(&self, layer: &mut FractionLayer, r: Fr) {
-        for array in [&mut layer.p0, &mut layer.p1, &mut layer.q0, &mut layer.q1] {
-            self.bind(array, r);
-        }
-    }
-
     fn fraction_bind_i32(&self, p: &[i32], q: &[Fr], r: Fr) -> FractionLayer {
         let mut layer = FractionLayer::split(field_elements(p), q.to_vec());
         self.fraction_bind(&mut layer, r);
         layer
     }
 
-    fn fraction_bind_round(&self, layer: &mut FractionLayer, r: Fr, eq: &[Fr], lambda: Fr) -> [Fr; 2] {
+    fn layer_bind_round(&self, layer: &mut FractionLayer, r: Fr, eq: &[Fr], lambda: Fr) -> [Fr; 2] {
         self.fraction_bind(layer, r);
         self.fraction_round(layer, eq, lambda)
+    }
+}
+
+impl Reference {
+    /// Binds the first variable of all four arrays to `r`, in place.
+    pub(super) fn fraction_bind(&self, layer: &mut FractionLayer, r: Fr) {
+        for array in [&mut layer.p0, &mut layer.p1, &mut layer.q0, &mut layer.q1] {
+            self.bind(array, r);
+        }
     }
 }
 

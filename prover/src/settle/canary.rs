@@ -26,7 +26,7 @@ fn options() -> SettlementOptions {
 /// # Errors
 /// Too few powers of tau.
 pub fn setup_canary(
-    device: &dyn Device,
+    device: &impl Device,
     srs: &Srs,
     recorder: &Recorder<'_>,
 ) -> Result<SettlementProver, SettleFailure> {

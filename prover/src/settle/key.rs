@@ -161,7 +161,7 @@ struct Committed {
 }
 
 fn commit(
-    device: &dyn Device,
+    device: &impl Device,
     model: &Model,
     srs: &Srs,
     options: &SettlementOptions,
@@ -183,7 +183,8 @@ fn commit(
     };
     let mut stack = recorder.run(Stage::Witness, || model_stack(&program, &model.weights))?;
     pad_to_row(&mut stack, program.model_bits, row_bits);
-    let rows = recorder.run(Stage::Commit, || device.commit_rows(bases, &stack, size));
+    let rows =
+        recorder.run(Stage::Commit, || device.commit_rows(&device.points(bases), &device.integers(&stack), size));
     let blinds = if options.visibility.weights {
         vec![Fr::ZERO; rows.len()]
     } else {
@@ -198,7 +199,7 @@ fn commit(
 /// # Errors
 /// A graph that cannot be laid out, too few powers of tau.
 pub fn setup_settlement(
-    device: &dyn Device,
+    device: &impl Device,
     model: &Model,
     srs: &Srs,
     options: &SettlementOptions,
@@ -248,7 +249,7 @@ pub fn setup_settlement(
 /// # Errors
 /// A key of another model, secret or shape, or under other powers of tau.
 pub fn load_settlement(
-    device: &dyn Device,
+    device: &impl Device,
     model: &Model,
     srs: &Srs,
     options: &SettlementOptions,
@@ -296,7 +297,7 @@ impl SettlementProver {
 
 /// Proves, without revealing them, that weights are in range and tables are the graph's.
 fn register(
-    device: &dyn Device,
+    device: &impl Device,
     model: &Model,
     descriptor: &Descriptor,
     stack: &[i32],

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     device::Device,
     opening,
-    prove::{Mask, Task, messages, pad_to_row, stack_inputs},
+    prove::{Mask, Task, messages_on, pad_to_row, stack_inputs},
     recorder::{Recorder, Stage},
     reduction::combined_row,
     witness::Witness,
@@ -52,9 +52,9 @@ pub(super) struct Statement<'a> {
     pub bases: &'a [G1Affine],
 }
 
-/// Makes a settled argument. It trusts `witness` and `values`, like [`messages`].
+/// Makes a settled argument. It trusts `witness` and `values`, like [`crate::prove::messages`].
 pub(super) fn argue(
-    device: &dyn Device,
+    device: &impl Device,
     task: &Statement<'_>,
     mut witness: Witness,
     values: &Values,
@@ -65,11 +65,13 @@ pub(super) fn argue(
     let row_bits = descriptor.row_bits;
     let mut rng = StdRng::from_rng(OsRng).map_err(|e| SettleFailure::Random(e.to_string()))?;
     pad_to_row(&mut witness.stack, program.witness_bits, row_bits);
+    let points = device.points(bases);
+    let (stack, model) = (device.integers(&witness.stack), device.integers(task.stack));
     let (rows, mask, blinds, mask_row) = recorder.run(Stage::Commit, || {
-        let plain = device.commit_rows(bases, &witness.stack, 1 << row_bits);
+        let plain = device.commit_rows(&points, &stack, 1 << row_bits);
         let blinds: Vec<Fr> = (0..=plain.len()).map(|_| Fr::rand(&mut rng)).collect();
         let mask_row: Vec<Fr> = (0..1usize << row_bits).map(|_| Fr::rand(&mut rng)).collect();
-        let mask = device.msm(bases, &mask_row);
+        let mask = device.msm(&points, &device.elements(mask_row.clone()));
         let all: Vec<G1Affine> = plain.into_iter().chain([mask]).collect();
         let mut rows = blinded(&all, &blinds, &descriptor.blinder);
         let mask = rows.pop().unwrap_or_default();
@@ -89,7 +91,8 @@ pub(super) fn argue(
         model_rows: &[],
     };
     let statement = digest_to_fr(&digest);
-    let (messages, claim) = messages(device, &core, &witness, values, statement, Some(&hidden), recorder)?;
+    let stacks = [&stack, &model];
+    let (messages, claim) = messages_on(device, &core, &witness, stacks, values, statement, Some(&hidden), recorder)?;
 
     let filled = recorder.run(Stage::Circuit, || {
         settle::circuit(program, row_bits, Some(Run { statement, messages: &messages, public }))
@@ -104,7 +107,7 @@ pub(super) fn argue(
         let beta = c.witness.iter().zip(&blinds).map(|(c, b)| *c * b).sum::<Fr>()
             + c.model.iter().zip(task.blinds).map(|(c, b)| *c * b).sum::<Fr>()
             + blinds.last().map_or(Fr::ZERO, |b| c.mask * b);
-        let mut h = combined_row(device, row_bits, [&witness.stack, task.stack], [&c.witness, &c.model]);
+        let mut h = device.download(&combined_row(device, row_bits, stacks, [&c.witness, &c.model]));
         h.iter_mut().zip(&mask_row).for_each(|(h, s)| *h += c.mask * s);
         transcript.absorb_fr(&beta);
         let opened = opening::open(bases, &h, &claim.low, &mut transcript)?;
@@ -138,7 +141,7 @@ pub struct Settled {
 /// # Errors
 /// Inputs of the wrong number, shape or range.
 pub fn settle(
-    device: &dyn Device,
+    device: &impl Device,
     prover: &SettlementProver,
     inputs: &[Vec<Tensor>],
     context: Context,

@@ -76,15 +76,6 @@ impl<'a> Builder<'a> {
         self.attribute(name).map(|a| a.ints.clone())
     }
 
-    pub(crate) fn floats(&self, name: &str) -> Vec<f32> {
-        self.attribute(name).map_or(vec![], |a| a.floats.clone())
-    }
-
-    pub(crate) fn texts(&self, name: &str) -> Vec<String> {
-        let of = |a: &AttributeProto| a.strings.iter().map(|s| String::from_utf8_lossy(s).into_owned()).collect();
-        self.attribute(name).map_or(vec![], of)
-    }
-
     /// A constant of floats.
     pub(crate) fn tensor(&mut self, shape: &[usize], data: &[f32]) -> String {
         let name = self.name();
@@ -158,12 +149,6 @@ impl<'a> Builder<'a> {
     pub(crate) fn transpose(&mut self, x: &str, perm: &[usize]) -> String {
         let perm: Vec<i64> = perm.iter().map(|d| *d as i64).collect();
         self.op("Transpose", &[x], vec![ints("perm", &perm)])
-    }
-
-    /// Entries `start..end` of an axis.
-    pub(crate) fn slice(&mut self, x: &str, axis: usize, start: usize, end: usize) -> String {
-        let parts = [start as i64, end as i64, axis as i64].map(|v| self.vector(&[v]));
-        self.op("Slice", &[x, &parts[0], &parts[1], &parts[2]], vec![])
     }
 }
 

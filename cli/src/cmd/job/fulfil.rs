@@ -85,9 +85,8 @@ fn slots_of(system: &mut System, proof: &SettledProof, named: &[u64]) -> Outcome
     let candidate = match (named, u64::try_from(U256::from_be_bytes(wanted.0))) {
         ([], Ok(id)) if batch == 1 => vec![id],
         ([], _) => {
-            return Err(Failure::new(format!(
-                "the proof is for a batch of up to {batch} jobs: name them with --jobs IDS"
-            )));
+            return Err(Failure::new(format!("the proof is for a batch of up to {batch} jobs"))
+                .help("name them, in the order in which they were proven: --jobs IDS"));
         }
         (ids, _) => slots(ids, batch)?,
     };

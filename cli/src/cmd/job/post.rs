@@ -70,7 +70,7 @@ pub(crate) fn run(app: &App, args: &Post) -> Outcome<()> {
     let mut system = args.economy.connect(true)?;
     let model = flow::load_model(app, &args.model, &args.quant, false)?.model;
     work::check_model(&model)?;
-    let samples = input::read(&args.input, &model.inputs, input::Role::Input)?;
+    let samples = input::read(app, &args.input, &model.inputs, input::Role::Input)?;
     let samples = input::take(samples, args.from, Some(args.count), &args.input)?;
     let tensors = flow::quantize(app, &model, &samples)?;
     let model_id = model.model_id()?;
@@ -144,9 +144,9 @@ pub(crate) fn run(app: &App, args: &Post) -> Outcome<()> {
 /// A fresh salt and the input's bytes.
 fn secret(tensors: &[Tensor]) -> Outcome<inputs::Secret> {
     let mut salt = B256::ZERO;
-    OsRng
-        .try_fill_bytes(salt.as_mut_slice())
-        .map_err(|e| Failure::new(format!("no random numbers from the system: {e}")))?;
+    OsRng.try_fill_bytes(salt.as_mut_slice()).map_err(|e| {
+        Failure::new(format!("no random numbers from the system: {e}")).help("check that /dev/urandom can be read here")
+    })?;
     Ok(inputs::Secret { salt, input: work::input_bytes(tensors).into() })
 }
 
@@ -155,7 +155,8 @@ fn min_price(args: &Post) -> u128 {
 }
 
 fn spec(args: &Post, verifier_id: B256, offer_id: B256, commitment: B256, now: u64) -> Outcome<Spec> {
-    let lease = u32::try_from(args.lease).map_err(|_| Failure::new("--lease is too long"))?;
+    let lease = u32::try_from(args.lease)
+        .map_err(|_| Failure::new("--lease is too long").help("give at most 136 years, as in --lease 30m"))?;
     let time = |seconds: u64| time(now.saturating_add(seconds));
     Ok(Spec {
         verifierId: verifier_id,

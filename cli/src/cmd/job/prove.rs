@@ -55,7 +55,10 @@ pub(crate) fn run(app: &App, args: &Prove) -> Outcome<()> {
     let model = flow::load_model(app, &args.model, &args.quant, false)?.model;
     let secrets = Secrets::read(&args.private_input)?;
     let jobs = open_jobs(&mut system, &args.ids)?;
-    let first = jobs.first().ok_or_else(|| Failure::new("there is no job to prove"))?.clone();
+    let first = jobs
+        .first()
+        .ok_or_else(|| Failure::new("there is no job to prove").help("name at least one: assay job prove ID MODEL"))?
+        .clone();
     let payout = args.payout.or_else(|| (first.leaseEnd.to::<u64>() > 0).then_some(first.payout)).ok_or_else(|| {
         Failure::new("nobody leased the job: say who is paid with --payout ADDRESS")
             .help("lease it first, so that nobody else is paid meanwhile: assay job lease ID --payout ADDRESS")
@@ -68,8 +71,11 @@ pub(crate) fn run(app: &App, args: &Prove) -> Outcome<()> {
     for id in &ids {
         let job = system.at.market().job(system.chain.as_mut(), *id).map_err(explained)?;
         let secret = secret_of(&mut system, &secrets, *id, &job)?;
-        let tensors =
-            served.tensors(&secret.input).map_err(|e| Failure::new(format!("job {id} cannot be proven: {e}")))?;
+        let tensors = served.tensors(&secret.input).map_err(|e| {
+            Failure::new(format!("job {id} cannot be proven: {e}")).help(
+                "it asks for something that this model does not take; leave it, or pass the model it was posted for",
+            )
+        })?;
         inputs.push(tensors);
     }
     let market = (system.at.chain_id, system.at.contracts.market);
