@@ -99,7 +99,7 @@ pub(crate) struct ReadArgs {
 
     /// A symbolic leading axis that counts independent samples although its name does not say so
     #[arg(long = "batch-axis", value_name = "NAME")]
-    pub(crate) batch: Vec<String>,
+    pub(crate) batch_axes: Vec<String>,
 }
 
 /// Reads `name=number`.
@@ -115,11 +115,11 @@ fn dim(text: &str) -> Result<(String, usize), String> {
 
 impl ReadArgs {
     pub(crate) fn options(&self) -> LoadOptions {
-        LoadOptions { dims: self.dims.clone(), batch: self.batch.clone(), drop_softmax: self.drop_softmax }
+        LoadOptions { dims: self.dims.clone(), batch: self.batch_axes.clone(), drop_softmax: self.drop_softmax }
     }
 
     fn is_used(&self) -> bool {
-        self.drop_softmax || !self.dims.is_empty() || !self.batch.is_empty()
+        self.drop_softmax || !self.dims.is_empty() || !self.batch_axes.is_empty()
     }
 }
 
