@@ -18,9 +18,9 @@ use assay_circuits::{
     onnx::{self, CompileOptions, FloatModel},
 };
 use assay_prover::{
-    ProvingKey, Recorder, SetupOptions, Stage,
+    ProveError, ProvingKey, Recorder, SetupOptions, Stage,
     device::Cpu,
-    setup::{self, choose_row_bits},
+    setup::{self, SetupError, choose_row_bits},
     srs::Srs,
 };
 use assay_verifier::{
@@ -189,11 +189,12 @@ pub(crate) fn prepare(app: &App, model: &Model, args: &KeyArgs, use_cache: bool)
         env!("CARGO_PKG_VERSION").as_bytes(),
     ]);
     if use_cache && let Some(bytes) = app.cache.get(&entry, &app.output) {
-        let key = VerifyingKey::from_bytes(&bytes).ok().and_then(|k| setup::load(model, k, &srs).ok());
-        match key {
-            Some(key) if key.verifying.visibility == visibility && key.verifying.row_bits == row_bits => {
+        match VerifyingKey::from_bytes(&bytes).ok().map(|k| setup::load(model, k, &srs)) {
+            Some(Ok(key)) if key.verifying.visibility == visibility && key.verifying.row_bits == row_bits => {
                 return Ok(Prepared { key, seconds: start.elapsed().as_secs_f64(), cached: true });
             }
+            // The entry is good: these powers of tau, of the same ceremony, are too few to use it, or to make another.
+            Some(Err(e @ SetupError::Prove(ProveError::SrsTooSmall { .. }))) => return Err(e.into()),
             _ => app.cache.discard(&entry, &app.output),
         }
     }

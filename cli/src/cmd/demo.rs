@@ -2,7 +2,7 @@
 
 use crate::{
     App,
-    args::{KeyArgs, QuantArgs, SettleArgs, ShapeArgs},
+    args::{KeyArgs, QuantArgs, ShapeArgs},
     art,
     chain::merge,
     demo_data::{self, Network, SIDE},
@@ -86,7 +86,7 @@ pub(crate) fn run(app: &App, args: &DemoArgs) -> Outcome<()> {
     o.say("");
     // The market splits public values into jobs, so here the images are public; weights stay hidden.
     let shape = ShapeArgs { public_inputs: true, ..ShapeArgs::default() };
-    let settlement = settlement::prepare(app, &model, inputs.len(), &shape, None, &SettleArgs::default())?;
+    let settlement = settlement::prepare_once(app, &model, inputs.len(), &shape)?;
     let tensors = flow::quantize(app, &model, &inputs)?;
     let mut story = Story::begin(&model, &settlement, &tensors)?;
     let settled = settlement::prove_tensors(app, &model, &settlement.prover, &tensors, story.context())?;
