@@ -73,7 +73,7 @@ pub(crate) enum Command {
     /// Post jobs, work on them, and get paid
     Job(cmd::job::JobCommand),
     /// Watch the market and work on its jobs until stopped
-    Worker(cmd::worker::WorkerArgs),
+    Worker(Box<cmd::worker::WorkerArgs>),
     /// Serve a page on this machine about the models, jobs, proofs and payouts of a market
     Explorer(cmd::explorer::ExplorerArgs),
     /// Measure how fast this machine proves
