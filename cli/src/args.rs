@@ -77,7 +77,7 @@ pub(crate) enum Command {
     /// Tokens: balance, transfer, approve
     Token(cmd::govern::TokenCommand),
     /// Watch the market and work on its jobs until stopped
-    Worker(cmd::worker::WorkerArgs),
+    Worker(Box<cmd::worker::WorkerArgs>),
     /// Serve a page on this machine about the models, jobs, proofs and payouts of a market
     Explorer(cmd::explorer::ExplorerArgs),
     /// Measure how fast this machine proves
