@@ -72,6 +72,10 @@ pub(crate) enum Command {
     Model(cmd::model::ModelCommand),
     /// Post jobs, work on them, and get paid
     Job(cmd::job::JobCommand),
+    /// Decide by vote: propose, vote, queue, execute
+    Vote(cmd::govern::VoteCommand),
+    /// Tokens: balance, transfer, approve
+    Token(cmd::govern::TokenCommand),
     /// Watch the market and work on its jobs until stopped
     Worker(Box<cmd::worker::WorkerArgs>),
     /// Serve a page on this machine about the models, jobs, proofs and payouts of a market

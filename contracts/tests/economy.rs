@@ -62,7 +62,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let mut chain = Embedded::new();
-        let deployed = deploy(&mut chain, &Parameters::development(CURATOR_ACCOUNT), false, &mut |_| {});
+        let deployed = deploy(&mut chain, &Parameters::development(CURATOR_ACCOUNT), None, false, &mut |_| {});
         let at = deployed.expect("a deployment").deployment;
         let work = work();
         for account in [REQUESTER, WORKER, OTHER] {
@@ -324,7 +324,7 @@ fn rights_are_handed_over() {
 fn standard_systems_add_verifiers_by_votes_alone() {
     let mut chain = Embedded::new();
     let parameters = Parameters::standard(CURATOR_ACCOUNT, OTHER);
-    let at = deploy(&mut chain, &parameters, false, &mut |_| {}).expect("a deployment").deployment;
+    let at = deploy(&mut chain, &parameters, None, false, &mut |_| {}).expect("a deployment").deployment;
     let work = work();
     let e = at.verifier().register(&mut chain, &work.key).expect_err("development powers of tau");
     assert!(e.to_string().contains("DevelopmentSrs"), "{e}");
@@ -354,7 +354,8 @@ fn deployments_are_checked() {
     let other = Deployment { chain_id: 1, ..read.clone() };
     assert!(matches!(other.check(&mut chain), Err(Error::DeploymentChain { expected: 1, found: 31337, .. })));
     chain.set_sender(OTHER);
-    let second = deploy(&mut chain, &Parameters::development(OTHER), false, &mut |_| {}).expect("a second system");
+    let second =
+        deploy(&mut chain, &Parameters::development(OTHER), None, false, &mut |_| {}).expect("a second system");
     let mut mixed = read.clone();
     mixed.contracts.token = second.deployment.contracts.token;
     let e = mixed.check(&mut chain).expect_err("two systems mixed");
@@ -374,7 +375,7 @@ fn deployments_are_checked() {
 #[test]
 fn the_same_account_deploys_to_the_same_addresses() {
     let mut chain = Embedded::new();
-    let deployed = deploy(&mut chain, &Parameters::development(CURATOR_ACCOUNT), false, &mut |_| {}).expect("it");
+    let deployed = deploy(&mut chain, &Parameters::development(CURATOR_ACCOUNT), None, false, &mut |_| {}).expect("it");
     for (i, c) in deployed.created.iter().enumerate() {
         assert_eq!((c.name, c.address), (Name::ALL[i], CURATOR_ACCOUNT.create(i as u64)));
         println!("{:<20} {:>9} gas {:>6} bytes", c.name.as_str(), c.gas_used, c.code_bytes);

@@ -23,7 +23,7 @@ export const FUNCTIONS = {
     "currentEpoch()": ["0x76671808", "(uint256)"],
     "budget(uint256)": ["0xab52bde9", "(uint256)"],
     "publicBudget(uint256)": ["0xa157a66e", "(uint256)"],
-    "stats(uint256)": ["0xad217ae5", "((uint256,uint256,uint256,uint256,uint256,uint256,uint256))"],
+    "stats(uint256)": ["0xad217ae5", "((uint256,uint256,uint256,uint256,uint256))"],
 };
 
 /** Events by signature: first topic, how many parameters are topics (always the first ones), and names. */

@@ -74,7 +74,7 @@ const block = async (number) => {
 const ENTRY = "verifier batch inputValues outputValues settlementId modelId srsHash codeHash weightCommitment workUnits addedAt".split(" ");
 const JOB = ("requester status rampStart rampEnd payout leaseEnd deadline leaseSeconds minPrice maxPrice price bond held rescue " +
     "workFee protocolBps kind verifierId offerId inputCommitment").split(" ");
-const STATS = "fees units workers sumOfSquares largest minted released".split(" ");
+const STATS = "fees units workers minted released".split(" ");
 const named = (names, values) => values && Object.fromEntries(names.map((n, i) => [n, values[i]]));
 
 /** How many items a table shows at once. */

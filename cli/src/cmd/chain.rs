@@ -31,6 +31,14 @@ enum Action {
     Verify(Verify),
     /// What verification costs, on the embedded EVM
     Gas(Gas),
+    /// Check who may do what in a deployment: exit code 1 if it is not as its file says
+    Check(super::govern::Check),
+    /// Compare the canary with that of the powers of tau: exit code 1 if it is another
+    Canary(super::govern::Canary),
+    /// Stop posting and leasing, as the guardian
+    Pause(super::govern::Pause),
+    /// Allow posting and leasing again, by vote
+    Unpause(super::govern::Pause),
 }
 
 #[derive(Debug, Args)]
@@ -86,6 +94,10 @@ pub(crate) fn run(app: &App, args: &ChainCommand) -> Outcome<()> {
         Action::Register(a) => register(app, a),
         Action::Verify(a) => verify(app, a),
         Action::Gas(a) => gas(app, a),
+        Action::Check(a) => super::govern::check(app, a),
+        Action::Canary(a) => super::govern::canary(app, a),
+        Action::Pause(a) => super::govern::pause(app, a, true),
+        Action::Unpause(a) => super::govern::pause(app, a, false),
     }
 }
 

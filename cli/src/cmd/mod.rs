@@ -8,6 +8,7 @@ pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod estimate;
 pub(crate) mod explorer;
+pub(crate) mod govern;
 pub(crate) mod inspect;
 pub(crate) mod job;
 pub(crate) mod model;

@@ -33,6 +33,8 @@ pub(crate) struct ModelCommand {
 enum Action {
     /// Make the settlement key, register it, and offer the model
     Register(Box<Register>),
+    /// End a verifier's entry for good, as the guardian
+    Tombstone(super::govern::Tombstone),
 }
 
 #[derive(Debug, Args)]
@@ -68,6 +70,7 @@ struct Register {
 pub(crate) fn run(app: &App, args: &ModelCommand) -> Outcome<()> {
     match &args.action {
         Action::Register(a) => register(app, a),
+        Action::Tombstone(a) => super::govern::tombstone(app, a),
     }
 }
 

@@ -42,6 +42,10 @@ pub(crate) struct Up {
     /// Who can end verifiers and pause posting and leasing [default: the account that deploys]
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     guardian: Option<Address>,
+    /// Powers of tau whose canary is named, as `assay srs import` writes them [default: a development setup, on a development
+    /// system]
+    #[arg(long, value_name = "FILE")]
+    srs: Option<PathBuf>,
     #[command(flatten)]
     chain: ChainArgs,
 }
@@ -113,13 +117,25 @@ fn put(app: &App, args: &Up, chain: &mut dyn Chain) -> Outcome<Deployed> {
              that deploys adds verifiers without a vote. Nothing of value may depend on it",
         );
     }
+    // Development powers have a canary that anybody can prove: it shows how, and is no loss where nothing has value. For real
+    // use the powers are named, or the first canary takes a vote.
+    let canary = match &args.srs {
+        None if !parameters.development => {
+            app.output.warn(
+                "no canary is named: until a vote names one, nobody can stop a broken setup by proof; pass the powers of tau \
+                 with --srs",
+            );
+            None
+        }
+        file => Some(super::govern::canary_key(app, file.as_deref())?),
+    };
     let progress = Progress::start(&app.output, "deploy", 0.0);
     let mut done = 0;
     let mut step = |name: &str| {
         progress.set(name, done, STEPS as u64);
         done += 1;
     };
-    Ok(deploy(chain, &parameters, allow, &mut step)?)
+    Ok(deploy(chain, &parameters, canary.as_deref(), allow, &mut step)?)
 }
 
 /// Tokens for the first accounts of a development chain.
@@ -164,6 +180,9 @@ fn report(app: &App, args: &Up, deployed: &Deployed, url: Option<&str>) -> Outco
         units::span(u64::from(p.epoch_seconds)),
         units::shown(p.fee_per_billion_units)
     ));
+    if let Some(c) = at.canary {
+        o.say(format!("canary   {} of powers {}", c.settlement_id, c.srs_hash));
+    }
     if let Some(url) = url {
         let file = args.deployment.display();
         o.say(format!("wrote    {file}"));
@@ -190,6 +209,7 @@ fn report(app: &App, args: &Up, deployed: &Deployed, url: Option<&str>) -> Outco
         "contracts": deployed.created.iter().map(|c| (c.name.as_str().to_owned(), json!({
             "address": c.address.to_string(), "gas": c.gas_used, "bytes": c.code_bytes,
         }))).collect::<serde_json::Map<String, Value>>(),
+        "canary": at.canary.map(|c| c.settlement_id.to_string()),
         "wiring_gas": deployed.wiring_gas,
         "gas": gas,
         "gift": url.filter(|_| is_local(at.chain_id)).map(|_| U256::from(amount::whole(GIFT)).to_string()),

@@ -179,6 +179,11 @@ fn help_for(e: &assay_contracts::Error) -> Option<&'static str> {
         E::AccessManagedUnauthorized(_) | E::AccessManagedRequiredDelay(_) => {
             "adding verifiers takes a vote, or an account with the curator's role"
         }
+        E::TooLarge(_) => "settle fewer inferences at once, show fewer values, or cut longer rows",
+        E::GovernorUnexpectedProposalState(_) | E::TimelockUnexpectedOperationState(_) => {
+            "`assay vote show ID` tells where it is and what comes next"
+        }
+        E::GovernorAlreadyCastVote(_) => "an account votes once",
         _ => return None,
     })
 }

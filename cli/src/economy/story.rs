@@ -82,7 +82,7 @@ impl Story {
 
     fn set_up(model: &Model, prepared: &Prepared, inputs: &[Vec<Tensor>]) -> Outcome<Self> {
         let mut chain = Embedded::new();
-        let deployed = deploy(&mut chain, &Parameters::development(CURATOR), false, &mut |_| {})?;
+        let deployed = deploy(&mut chain, &Parameters::development(CURATOR), None, false, &mut |_| {})?;
         let at = &deployed.deployment;
         let (token, market) = (at.token(), at.market());
         token.transfer(&mut chain, REQUESTER, amount::whole(200))?;

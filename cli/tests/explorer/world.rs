@@ -37,6 +37,7 @@ pub(super) fn deployment() -> Deployment {
             timelock: Address::repeat_byte(0x80),
             governor: Address::repeat_byte(0x90),
         },
+        canary: None,
         parameters: Parameters::development(Address::ZERO),
     }
 }
@@ -250,7 +251,6 @@ pub(super) fn lively() -> World {
             }
         }
         rewards += minted;
-        let squares = shares.values().map(|&f| wide(f) * wide(f)).sum();
         w.result(
             EMISSION,
             &Emission::statsCall { epoch: U256::from(epoch) },
@@ -258,8 +258,6 @@ pub(super) fn lively() -> World {
                 fees: wide(total),
                 units: U256::from(109_184 * (epoch + 2)),
                 workers: U256::from(shares.len()),
-                sumOfSquares: squares,
-                largest: wide(*shares.values().max().unwrap()),
                 minted: wide(minted),
                 released: U256::ZERO,
             },

@@ -28,14 +28,11 @@ contract EmissionController is IEmissionController, AccessManaged {
         uint96 paid;
     }
 
-    /// @dev An epoch. `record` writes the first two slots, minting the third.
+    /// @dev An epoch. `record` writes the first slot, minting the second: the first payment of an epoch pays for one.
     struct Totals {
         uint96 fees;
-        uint96 largest;
         uint32 workers;
-        uint32 unitsHigh;
-        uint64 unitsLow;
-        uint192 sumOfSquares; // at most the square of 96 bits
+        uint96 units;
         uint128 minted;
         uint128 released;
     }
@@ -89,8 +86,7 @@ contract EmissionController is IEmissionController, AccessManaged {
         if (msg.sender != address(market)) revert OnlyMarket();
         uint256 epoch = currentEpoch();
         Totals storage stored = _totals[epoch];
-        (uint256 fees, uint256 largest, uint256 workers) = (stored.fees, stored.largest, stored.workers);
-        uint256 squares = stored.sumOfSquares;
+        (uint256 fees, uint256 workers) = (stored.fees, stored.workers);
         if (fee > 0) {
             Account storage account = _accounts[epoch][worker];
             uint256 previous = account.fees;
@@ -99,18 +95,12 @@ contract EmissionController is IEmissionController, AccessManaged {
             // The total is at least the worker's own, so all of it fits once the total does.
             account.fees = uint96(own);
             if (previous == 0) workers++;
-            largest = Math.max(largest, own);
-            squares += fee * (previous + own);
         }
         // Units are only counted, so they saturate: a statistic must not stop a payment.
-        uint256 sum = Math.saturatingAdd((uint256(stored.unitsHigh) << 64) | stored.unitsLow, units);
-        sum = Math.min(sum, MAX_UNITS);
+        uint256 sum = Math.min(Math.saturatingAdd(stored.units, units), MAX_UNITS);
         stored.fees = SafeCast.toUint96(fees);
-        stored.largest = uint96(largest);
         stored.workers = SafeCast.toUint32(workers);
-        stored.unitsHigh = uint32(sum >> 64);
-        stored.unitsLow = uint64(sum);
-        stored.sumOfSquares = uint192(squares);
+        stored.units = uint96(sum);
         emit Recorded(epoch, worker, fee, units);
     }
 
@@ -187,32 +177,34 @@ contract EmissionController is IEmissionController, AccessManaged {
         Totals storage stored = _totals[epoch];
         return Stats({
             fees: stored.fees,
-            units: (uint256(stored.unitsHigh) << 64) | stored.unitsLow,
+            units: stored.units,
             workers: stored.workers,
-            sumOfSquares: stored.sumOfSquares,
-            largest: stored.largest,
             minted: stored.minted,
             released: stored.released
         });
     }
 
     /// @inheritdoc IEmissionController
-    function gini(uint256 epoch, address[] calldata workersByFees) external view returns (uint256) {
+    function inequality(uint256 epoch, address[] calldata workersByFees)
+        external
+        view
+        returns (uint256 gini, uint256 largest, uint256 sumOfSquares)
+    {
         uint256 count = workersByFees.length;
         if (count != _totals[epoch].workers) revert BadOrder();
-        if (count == 0) return 0;
-        uint256 previous;
+        if (count == 0) return (0, 0, 0);
         uint256 weighted;
         uint256 total;
         for (uint256 i = 0; i < count; i++) {
             uint256 fees = _accounts[epoch][workersByFees[i]].fees;
             // Accounts without fees are no workers; rising order excludes repetition. So these are all workers.
-            bool rises = fees > previous || (fees == previous && i > 0 && workersByFees[i] > workersByFees[i - 1]);
+            bool rises = fees > largest || (fees == largest && i > 0 && workersByFees[i] > workersByFees[i - 1]);
             if (fees == 0 || !rises) revert BadOrder();
             weighted += (i + 1) * fees;
             total += fees;
-            previous = fees;
+            sumOfSquares += fees * fees;
+            largest = fees;
         }
-        return (10_000 * (2 * weighted - (count + 1) * total)) / (count * total);
+        gini = (10_000 * (2 * weighted - (count + 1) * total)) / (count * total);
     }
 }

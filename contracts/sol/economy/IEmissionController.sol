@@ -14,8 +14,6 @@ interface IEmissionController {
         uint256 fees; // of settled jobs
         uint256 units; // proven multiply-adds
         uint256 workers; // with fees > 0
-        uint256 sumOfSquares; // of fees of workers: (fees^2 / sumOfSquares) is the effective number of workers
-        uint256 largest; // fees of the largest worker
         uint256 minted; // of pool F, so far
         uint256 released; // of pool P
     }
@@ -56,7 +54,12 @@ interface IEmissionController {
     function feesOf(uint256 epoch, address worker) external view returns (uint256);
     function stats(uint256 epoch) external view returns (Stats memory);
 
-    /// @notice The Gini coefficient of an epoch's fees in 1/10000. The caller sorts; the contract checks that all workers are
-    /// there: strictly by (fees, address), as many as the epoch has.
-    function gini(uint256 epoch, address[] calldata workersByFees) external view returns (uint256);
+    /// @notice How an epoch's fees are spread: the Gini coefficient in 1/10000, the largest worker's fees, and the sum of the
+    /// squares of all workers' fees (fees^2 / sumOfSquares is the effective number of workers). The caller sorts; the contract
+    /// checks that all workers are there: strictly by (fees, address), as many as the epoch has. Nothing of this is kept, so no
+    /// payment pays for it.
+    function inequality(uint256 epoch, address[] calldata workersByFees)
+        external
+        view
+        returns (uint256 gini, uint256 largest, uint256 sumOfSquares);
 }

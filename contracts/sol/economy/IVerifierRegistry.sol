@@ -52,7 +52,7 @@ interface IVerifierRegistry {
     error BadEntry();
     /// @notice The verifier has been stopped for these powers of tau, or its code is not what it was.
     error SetupEnded(address verifier, bytes32 srsHash);
-    /// @notice The key has no last tensor of one value in a range that holds 0 and 1.
+    /// @notice The key is not the canary graph's: its program, sizes or range are others.
     error BadCanary();
     error CanaryExists();
     error NoCanary();
@@ -60,7 +60,8 @@ interface IVerifierRegistry {
     error NotImpossible();
 
     /// @notice Adds an entry. Restricted: the curator. Keys with development powers of tau are refused, with
-    /// `IAssayVerifier.DevelopmentSrs`, on every chain but the local one (31337).
+    /// `IAssayVerifier.DevelopmentSrs`, on every chain but the local one (31337); keys whose settlement no transaction can hold with
+    /// `SettlementSize.TooLarge`.
     function add(address verifier, bytes32 settlementId, bytes32 modelId, uint32 batch, uint64 workUnits)
         external
         returns (bytes32 verifierId);
@@ -68,8 +69,11 @@ interface IVerifierRegistry {
     /// @notice Ends an entry for good; one that has ended stays as it is. Restricted: the guardian.
     function tombstone(bytes32 verifierId) external;
 
-    /// @notice Names the canary of a verifier and of the powers of tau of `settlementId`: a key of the canary graph, which has
-    /// one public output that is always 0, in a range that also holds 1. Once for each pair. Restricted: the curator.
+    /// @notice Names the canary of a verifier and of the powers of tau of `settlementId`: the key of the canary graph, which has
+    /// one public output that is always 0, in a range that also holds 1. Once for each pair. The contract checks that program,
+    /// sizes and range are the canonical ones; that the key's commitments are those of that program follows from the powers of tau
+    /// alone, and is for everybody to recompute. Whoever names a key with other commitments can end all entries of the
+    /// pair, so naming is for those who can end entries anyway. Restricted: the admin, so by vote; deploying names the first.
     function setCanary(address verifier, bytes32 settlementId) external;
 
     /// @notice Stops a verifier with a proof that the canary's output is 1, made for the context
@@ -100,6 +104,9 @@ interface IVerifierRegistry {
             uint32 outputValues,
             uint64 workUnits
         );
+
+    /// @notice Most bytes and gas of a transaction that settles a full batch; reverts with `UnknownVerifier` if there is no entry.
+    function settlement(bytes32 verifierId) external view returns (uint256 bytes_, uint256 gas);
 
     /// @notice All ids in the order of their addition.
     function count() external view returns (uint256);

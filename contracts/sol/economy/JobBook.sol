@@ -5,6 +5,7 @@ import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import { IJobMarket } from "./IJobMarket.sol";
 import { IModelRegistry } from "./IModelRegistry.sol";
 import { IVerifierRegistry } from "./IVerifierRegistry.sol";
+import { SettlementSize } from "./SettlementSize.sol";
 import { Ledger } from "./Ledger.sol";
 
 /// @title How jobs are stored, and what they cost at a given time.
@@ -62,8 +63,6 @@ abstract contract JobBook is Ledger {
     struct Line {
         bytes32 verifierId;
         bytes32 offerId;
-        uint16 royaltyBps;
-        uint16 dataBps;
     }
 
     uint256 internal constant BPS = 10_000;
@@ -150,7 +149,8 @@ abstract contract JobBook is Ledger {
         if (uint256(spec.bond) * 20 < spec.maxPrice || spec.bond > spec.maxPrice) revert BadSpec(9);
     }
 
-    /// @dev The number of the line of a verifier and an offer. Raises `WrongOffer` and the registries' errors.
+    /// @dev The number of the line of a verifier and an offer. Raises `WrongOffer`, `TooLarge` and the registries'
+    /// errors.
     function _lineOf(bytes32 verifierId, bytes32 offerId) internal returns (uint32) {
         bytes32 key = keccak256(abi.encode(verifierId, offerId));
         uint256 number = _lineNumbers[key];
@@ -159,11 +159,17 @@ abstract contract JobBook is Ledger {
             if (offer.since == 0 || offer.modelId != verifiers.entry(verifierId).modelId) revert WrongOffer();
             // Else a worker's share could be negative, or a share could never leave the market.
             if (uint256(offer.royaltyBps) + offer.dataBps + MAX_PROTOCOL_BPS > BPS) revert WrongOffer();
+            // An entry from before there were bounds, or of a registry that has none.
+            (uint256 size, uint256 gas) = verifiers.settlement(verifierId);
+            SettlementSize.check(size, gas);
             if (offer.dataBps != 0) _requirePayable(offer.dataRecipient);
             _requirePayable(offer.owner);
             number = ++_lineCount;
             _lineNumbers[key] = number;
-            _lines[number] = Line(verifierId, offerId, offer.royaltyBps, offer.dataBps);
+            _lines[number] = Line(verifierId, offerId);
+            // Another line of the offer may have been paid for already.
+            _royalties[offerId].ownerBps = offer.royaltyBps;
+            _royalties[offerId].dataBps = offer.dataBps;
         }
         return number.toUint32();
     }

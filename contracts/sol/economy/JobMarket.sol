@@ -76,8 +76,8 @@ contract JobMarket is JobBook, AccessManaged, Pausable {
     }
 
     /// @inheritdoc IJobMarket
-    /// @dev Raises `BadSpec`, `VerifierEnded`, `WrongOffer`, `BadPayout` (the offer's), `WrongInput`, `OddToken`, the
-    /// registries' errors for unknown ids, and `EnforcedPause`.
+    /// @dev Raises `BadSpec`, `VerifierEnded`, `WrongOffer`, `BadPayout` (the offer's), `TooLarge`, `WrongInput`,
+    /// `OddToken`, the registries' errors for unknown ids, and `EnforcedPause`.
     function post(Spec calldata spec, bytes32 salt, bytes calldata input)
         external
         whenNotPaused
@@ -121,6 +121,7 @@ contract JobMarket is JobBook, AccessManaged, Pausable {
     {
         _requirePayable(payout);
         if (maxBonds.length != jobIds.length) revert WrongLength();
+        _open(payout);
         uint256 activeLine;
         uint256 bonds;
         uint256 burned;
@@ -318,8 +319,8 @@ contract JobMarket is JobBook, AccessManaged, Pausable {
         Line memory line = _lines[batch.line];
         batch.verifierId = line.verifierId;
         batch.offerId = line.offerId;
-        batch.royaltyBps = line.royaltyBps;
-        batch.dataBps = line.dataBps;
+        batch.royaltyBps = _royalties[line.offerId].ownerBps;
+        batch.dataBps = _royalties[line.offerId].dataBps;
         bool active;
         uint256 slots;
         (active, batch.verifier, batch.settlementId, slots, batch.inputBytes, batch.outputBytes, batch.workUnits) =

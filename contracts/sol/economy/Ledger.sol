@@ -4,6 +4,7 @@ pragma solidity =0.8.37;
 import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import { SafeERC20 } from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import { ReentrancyGuardTransient } from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import { IJobMarket } from "./IJobMarket.sol";
 import { IModelRegistry } from "./IModelRegistry.sol";
 
@@ -18,6 +19,7 @@ interface IBurnable {
 /// here unasked come on top and stay). Amounts are in the token's smallest unit, in 96 bits: the token's supply must stay
 /// below 2^96.
 abstract contract Ledger is IJobMarket, ReentrancyGuardTransient {
+    using SafeCast for uint256;
     using SafeERC20 for IERC20;
 
     /// @dev One slot that every settlement writes. The number of jobs keeps it from ever being zero, which is what makes
@@ -28,10 +30,17 @@ abstract contract Ledger is IJobMarket, ReentrancyGuardTransient {
         uint64 jobs;
     }
 
+    /// @dev An offer that a job was posted for: its terms, and what its owner and its data's recipient have not collected. One
+    /// slot, which is never zero if anything is ever added to it.
     struct Royalties {
-        uint128 owner;
-        uint128 data;
+        uint16 ownerBps;
+        uint16 dataBps;
+        uint112 owner;
+        uint112 data;
     }
+
+    /// @dev In the slot of every account that was ever used: it is never zero again, which would make the next credit dear.
+    uint256 private constant OPENED = 1 << 255;
 
     IERC20 public immutable token;
     IModelRegistry public immutable models;
@@ -40,7 +49,7 @@ abstract contract Ledger is IJobMarket, ReentrancyGuardTransient {
 
     Pot internal _pot;
     mapping(address account => uint256) private _claimable;
-    mapping(bytes32 offerId => Royalties) private _royalties;
+    mapping(bytes32 offerId => Royalties) internal _royalties;
 
     constructor(IERC20 token_, IModelRegistry models_, address treasury_) {
         token = token_;
@@ -54,7 +63,7 @@ abstract contract Ledger is IJobMarket, ReentrancyGuardTransient {
     function withdraw(address account) external nonReentrant returns (uint256 amount) {
         amount = claimable(account);
         if (amount == 0) return 0;
-        _claimable[account] = 0;
+        _claimable[account] = OPENED;
         if (account == treasury) _pot.treasury = 0;
         emit Withdrawn(account, amount);
         uint256 before = token.balanceOf(address(this));
@@ -67,7 +76,7 @@ abstract contract Ledger is IJobMarket, ReentrancyGuardTransient {
     function collectRoyalties(bytes32 offerId) external nonReentrant {
         Royalties memory sums = _royalties[offerId];
         if (sums.owner == 0 && sums.data == 0) return;
-        delete _royalties[offerId];
+        _royalties[offerId] = Royalties(sums.ownerBps, sums.dataBps, 0, 0);
         IModelRegistry.Offer memory offer = models.get(offerId);
         _credit(offer.owner, sums.owner);
         _credit(offer.dataRecipient, sums.data);
@@ -87,7 +96,7 @@ abstract contract Ledger is IJobMarket, ReentrancyGuardTransient {
 
     /// @inheritdoc IJobMarket
     function claimable(address account) public view returns (uint256 amount) {
-        amount = _claimable[account];
+        amount = _claimable[account] & ~OPENED;
         if (account == treasury) amount += _pot.treasury;
     }
 
@@ -110,15 +119,20 @@ abstract contract Ledger is IJobMarket, ReentrancyGuardTransient {
     }
 
     function _credit(address account, uint256 amount) internal {
-        if (amount != 0) _claimable[account] += amount;
+        if (amount != 0) _claimable[account] = (_claimable[account] | OPENED) + amount;
+    }
+
+    /// @dev Writes an account's slot before anything is credited, so that its first payment does not pay for it.
+    function _open(address account) internal {
+        if (_claimable[account] == 0) _claimable[account] = OPENED;
     }
 
     function _creditRoyalties(bytes32 offerId, uint256 owner, uint256 data) internal {
         if (owner == 0 && data == 0) return;
         Royalties memory sums = _royalties[offerId];
-        // Both fit: they are parts of prices below 2^96, of at most 2^32 jobs in a call.
-        sums.owner += uint128(owner);
-        sums.data += uint128(data);
+        // Parts of tokens that are here, of which there are less than 2^96.
+        sums.owner = (sums.owner + owner).toUint112();
+        sums.data = (sums.data + data).toUint112();
         _royalties[offerId] = sums;
     }
 

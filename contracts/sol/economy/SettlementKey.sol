@@ -2,6 +2,7 @@
 pragma solidity =0.8.37;
 
 import { IAssayVerifier } from "../IAssayVerifier.sol";
+import { SettlementSize } from "./SettlementSize.sol";
 import { IVerifierRegistry } from "./IVerifierRegistry.sol";
 
 /// @title What the registry reads from a verifying key (format: `VerifyingKey`).
@@ -9,12 +10,15 @@ import { IVerifierRegistry } from "./IVerifierRegistry.sol";
 /// that a verifier that did not cannot lead to reads beyond the key.
 library SettlementKey {
     uint256 private constant WORD_FLAGS = 1;
+    uint256 private constant WORD_PROGRAM = 2;
     uint256 private constant WORD_ROW_BITS = 6;
+    uint256 private constant WORD_WITNESS_BITS = 7;
     uint256 private constant WORD_MODEL_BITS = 8;
     uint256 private constant WORD_TENSORS = 9;
     uint256 private constant WORD_TAU = 12;
     uint256 private constant WORD_RANGES = 16;
     uint256 private constant MAX_TENSORS = 64;
+    uint256 private constant MAX_ROW_BITS = 28;
     uint256 private constant MAX_HIGH_BITS = 10;
     uint256 private constant MAX_VALUES = 1 << 24;
     /// @dev Commitments of two words each: nine fixed and permutation columns before the rows of the model.
@@ -25,6 +29,10 @@ library SettlementKey {
     /// @dev `srsHash` of the development powers that the tools make. A key's flag is only what its maker says, and whoever sets a
     /// trap does not say it. A ceremony cannot come out there.
     bytes32 private constant DEVELOPMENT_SRS = 0x3f39b4d15b92fe17218f68ba8e93798f3df26a7cff85dfc4c07472e3be15a71a;
+
+    /// @dev Keccak of the words 2 to 9 and 16 to 18 of the canary's key, which are the same for all powers of tau: program, domain,
+    /// sizes, and one public value with its range. `economy/RealStop` has a key that the prover made.
+    bytes32 private constant CANARY = 0x252bd9405988b99b70843ac8dee9c565b16739776b3982672b43d5bd756bc061;
 
     /// @notice Copies a key out of the contract that stores it. Reverts with `NoKey` if the verifier does not have it, and with
     /// `DevelopmentSrs` if anybody could forge its proofs and this is no local chain.
@@ -60,6 +68,31 @@ library SettlementKey {
         }
     }
 
+    /// @notice Whether all of a key that does not depend on powers of tau is that of the canary.
+    function isCanary(bytes memory key) internal pure returns (bool) {
+        if (tensors(key) != 1) return false;
+        bytes32 shape;
+        assembly ("memory-safe") {
+            let p := mload(0x40)
+            mcopy(p, add(key, add(0x20, shl(5, WORD_PROGRAM))), 0x100)
+            mcopy(add(p, 0x100), add(key, add(0x20, shl(5, WORD_RANGES))), 0x60)
+            shape := keccak256(p, 0x160)
+        }
+        return shape == CANARY;
+    }
+
+    /// @notice Most bytes and gas of the transaction that settles a full batch.
+    function settlement(bytes memory key, uint256 batch) internal pure returns (uint256 bytes_, uint256 gas) {
+        uint256 values;
+        for (uint256 i = 0; i < tensors(key); i++) {
+            (uint256 count,,) = tensor(key, i);
+            values += count;
+        }
+        return SettlementSize.most(
+            _word(key, WORD_ROW_BITS), _word(key, WORD_WITNESS_BITS), _word(key, WORD_MODEL_BITS), values, batch
+        );
+    }
+
     /// @notice Number of public tensors.
     function tensors(bytes memory key) internal pure returns (uint256) {
         return _word(key, WORD_TENSORS);
@@ -76,7 +109,9 @@ library SettlementKey {
         if (_word(key, 0) != 1 || count > MAX_TENSORS) return false;
         uint256 rowBits = _word(key, WORD_ROW_BITS);
         uint256 modelBits = _word(key, WORD_MODEL_BITS);
-        if (modelBits < rowBits || modelBits - rowBits > MAX_HIGH_BITS) return false;
+        if (modelBits < rowBits || modelBits - rowBits > MAX_HIGH_BITS || rowBits > MAX_ROW_BITS) return false;
+        uint256 witnessBits = _word(key, WORD_WITNESS_BITS);
+        if (witnessBits < rowBits || witnessBits - rowBits > MAX_HIGH_BITS) return false;
         uint256 rowWords = 2 << (modelBits - rowBits);
         if (key.length != 32 * (WORD_RANGES + 3 * count + COLUMN_WORDS + rowWords)) return false;
         for (uint256 i = 0; i < count; i++) {

@@ -4,6 +4,7 @@ pragma solidity =0.8.37;
 import { AccessManaged } from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
 import { IAssayVerifier } from "../IAssayVerifier.sol";
 import { IVerifierRegistry } from "./IVerifierRegistry.sol";
+import { SettlementSize } from "./SettlementSize.sol";
 import { SettlementKey } from "./SettlementKey.sol";
 
 /// @title The append-only list of verifiers.
@@ -35,17 +36,21 @@ contract VerifierRegistry is IVerifierRegistry, AccessManaged {
         bytes32 settlementId;
         bytes32 modelId;
         bytes32 weightCommitment;
+        uint128 settlementBytes;
+        uint128 settlementGas;
     }
 
     bytes32 private constant IMPOSSIBLE = "assay.impossible";
 
-    Setup[] private _setups;
-    /// @dev By verifier and hash of powers: the index in `_setups`, plus one.
+    /// @dev A mapping, since reading an array reads its length too. The first has number 1.
+    mapping(uint256 number => Setup) private _setups;
+    uint256 private _setupCount;
+    /// @dev By verifier and hash of powers: the number in `_setups`.
     mapping(address verifier => mapping(bytes32 srsHash => uint256)) private _setupAt;
     mapping(bytes32 verifierId => Record) private _records;
     bytes32[] private _ids;
 
-    /// @param manager Authority over `add` and `setCanary` (curator) and `tombstone` (guardian).
+    /// @param manager Authority over `add` (curator), `tombstone` (guardian) and `setCanary` (admin).
     constructor(address manager) AccessManaged(manager) { }
 
     /// @inheritdoc IVerifierRegistry
@@ -61,6 +66,8 @@ contract VerifierRegistry is IVerifierRegistry, AccessManaged {
         (uint256 outputs,,) = key.tensor(1);
         if (inputs % batch != 0 || outputs % batch != 0) revert PublicTensors();
 
+        (uint256 bytes_, uint256 gas) = key.settlement(batch);
+        SettlementSize.check(bytes_, gas);
         bytes32 srsHash = key.srsHash();
         verifierId = keccak256(abi.encode(verifier, verifier.codehash, settlementId, modelId, srsHash));
         if (_records[verifierId].addedAt != 0) revert AlreadyAdded(verifierId);
@@ -75,7 +82,10 @@ contract VerifierRegistry is IVerifierRegistry, AccessManaged {
             tombstoned: false,
             settlementId: settlementId,
             modelId: modelId,
-            weightCommitment: key.weightCommitment()
+            weightCommitment: key.weightCommitment(),
+            // Checked above.
+            settlementBytes: uint128(bytes_),
+            settlementGas: uint128(gas)
         });
         _ids.push(verifierId);
         emit Added(verifierId, modelId, verifier, settlementId, workUnits);
@@ -92,10 +102,7 @@ contract VerifierRegistry is IVerifierRegistry, AccessManaged {
     /// @inheritdoc IVerifierRegistry
     function setCanary(address verifier, bytes32 settlementId) external restricted {
         bytes memory key = SettlementKey.load(verifier, settlementId);
-        uint256 tensors = key.tensors();
-        if (tensors == 0) revert BadCanary();
-        (uint256 values, int256 low, int256 high) = key.tensor(tensors - 1);
-        if (values != 1 || low > 0 || high < 1) revert BadCanary();
+        if (!key.isCanary()) revert BadCanary();
         bytes32 srsHash = key.srsHash();
         Setup storage setup = _setups[_setupFor(verifier, srsHash)];
         if (setup.canary != 0) revert CanaryExists();
@@ -107,7 +114,7 @@ contract VerifierRegistry is IVerifierRegistry, AccessManaged {
     function stop(address verifier, bytes32 srsHash, bytes calldata publicValues, bytes calldata proof) external {
         uint256 place = _setupAt[verifier][srsHash];
         if (place == 0) revert NoCanary();
-        Setup storage setup = _setups[place - 1];
+        Setup storage setup = _setups[place];
         bytes32 canary = setup.canary;
         if (canary == 0) revert NoCanary();
         if (setup.stopped) revert SetupEnded(verifier, srsHash);
@@ -174,7 +181,13 @@ contract VerifierRegistry is IVerifierRegistry, AccessManaged {
     function canaryOf(address verifier, bytes32 srsHash) external view returns (bytes32 settlementId, bool stopped) {
         uint256 place = _setupAt[verifier][srsHash];
         if (place == 0) return (0, false);
-        return (_setups[place - 1].canary, _setups[place - 1].stopped);
+        return (_setups[place].canary, _setups[place].stopped);
+    }
+
+    /// @inheritdoc IVerifierRegistry
+    function settlement(bytes32 verifierId) external view returns (uint256 bytes_, uint256 gas) {
+        Record storage record = _known(verifierId);
+        return (record.settlementBytes, record.settlementGas);
     }
 
     /// @inheritdoc IVerifierRegistry
@@ -187,16 +200,15 @@ contract VerifierRegistry is IVerifierRegistry, AccessManaged {
         return _ids[index];
     }
 
-    /// @dev The index of a setup that has not ended; a new one if there is none.
-    function _setupFor(address verifier, bytes32 srsHash) private returns (uint256 index) {
-        uint256 place = _setupAt[verifier][srsHash];
-        if (place == 0) {
-            index = _setups.length;
-            _setupAt[verifier][srsHash] = index + 1;
-            _setups.push(Setup(verifier, false, verifier.codehash, srsHash, 0));
-        } else {
-            index = place - 1;
-            if (!_runs(_setups[index])) revert SetupEnded(verifier, srsHash);
+    /// @dev The number of a setup that has not ended; a new one if there is none.
+    function _setupFor(address verifier, bytes32 srsHash) private returns (uint256 number) {
+        number = _setupAt[verifier][srsHash];
+        if (number == 0) {
+            number = ++_setupCount;
+            _setupAt[verifier][srsHash] = number;
+            _setups[number] = Setup(verifier, false, verifier.codehash, srsHash, 0);
+        } else if (!_runs(_setups[number])) {
+            revert SetupEnded(verifier, srsHash);
         }
     }
 

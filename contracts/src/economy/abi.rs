@@ -84,6 +84,10 @@ mod generated {
             function workFee(bytes32 verifierId) view returns (uint128);
             function rates() view returns (uint16 protocolBps, uint256 feePerBillionUnits);
             function pause();
+            function unpause();
+            function paused() view returns (bool);
+            function setProtocolBps(uint16 bps);
+            function setFeeRate(uint256 perBillionUnits);
             function token() view returns (address);
             function verifiers() view returns (address);
             function models() view returns (address);
@@ -115,12 +119,15 @@ mod generated {
                 uint64 workUnits
             );
             event Tombstoned(bytes32 indexed verifierId);
+            event CanarySet(address indexed verifier, bytes32 indexed srsHash, bytes32 settlementId);
 
             function add(address verifier, bytes32 settlementId, bytes32 modelId, uint32 batch, uint64 workUnits)
                 returns (bytes32 verifierId);
             function tombstone(bytes32 verifierId);
             function setCanary(address verifier, bytes32 settlementId);
+            function canaryOf(address verifier, bytes32 srsHash) view returns (bytes32 settlementId, bool stopped);
             function isActive(bytes32 verifierId) view returns (bool);
+            function settlement(bytes32 verifierId) view returns (uint256 bytes_, uint256 gas);
             function entry(bytes32 verifierId) view returns (Entry);
             function count() view returns (uint256);
             function idAt(uint256 index) view returns (bytes32);
@@ -170,8 +177,6 @@ mod generated {
                 uint256 fees;
                 uint256 units;
                 uint256 workers;
-                uint256 sumOfSquares;
-                uint256 largest;
                 uint256 minted;
                 uint256 released;
             }
@@ -208,11 +213,18 @@ mod generated {
             function allowance(address owner, address spender) view returns (uint256);
             function approve(address spender, uint256 value) returns (bool);
             function transfer(address to, uint256 value) returns (bool);
+            function delegate(address delegatee);
+            function delegates(address account) view returns (address);
+            function getVotes(address account) view returns (uint256);
         }
 
         #[derive(Debug, PartialEq, Eq)]
         contract AccessManager {
             constructor(address initialAdmin);
+
+            event RoleGranted(
+                uint64 indexed roleId, address indexed account, uint32 delay, uint48 since, bool newMember
+            );
 
             function setTargetFunctionRole(address target, bytes4[] selectors, uint64 roleId);
             function setTargetAdminDelay(address target, uint32 newDelay);
@@ -223,11 +235,18 @@ mod generated {
             function hasRole(uint64 roleId, address account) view returns (bool isMember, uint32 executionDelay);
             function schedule(address target, bytes data, uint48 when) returns (bytes32 operationId, uint32 nonce);
             function execute(address target, bytes data) returns (uint32);
+            function getTargetFunctionRole(address target, bytes4 selector) view returns (uint64);
+            function getRoleAdmin(uint64 roleId) view returns (uint64);
+            function getRoleGuardian(uint64 roleId) view returns (uint64);
+            function isTargetClosed(address target) view returns (bool);
         }
 
         #[derive(Debug, PartialEq, Eq)]
         contract TimelockController {
             constructor(uint256 minDelay, address[] proposers, address[] executors, address admin);
+
+            function hasRole(bytes32 role, address account) view returns (bool);
+            function getMinDelay() view returns (uint256);
         }
 
         #[derive(Debug, PartialEq, Eq)]
@@ -244,6 +263,27 @@ mod generated {
 
             function propose(address[] targets, uint256[] values, bytes[] calldatas, string description)
                 returns (uint256 proposalId);
+            function hashProposal(address[] targets, uint256[] values, bytes[] calldatas, bytes32 descriptionHash)
+                view returns (uint256 proposalId);
+            function castVote(uint256 proposalId, uint8 support) returns (uint256 weight);
+            function queue(address[] targets, uint256[] values, bytes[] calldatas, bytes32 descriptionHash)
+                returns (uint256 proposalId);
+            function execute(address[] targets, uint256[] values, bytes[] calldatas, bytes32 descriptionHash)
+                payable returns (uint256 proposalId);
+            function state(uint256 proposalId) view returns (uint8);
+            function proposalSnapshot(uint256 proposalId) view returns (uint256);
+            function proposalDeadline(uint256 proposalId) view returns (uint256);
+            function proposalEta(uint256 proposalId) view returns (uint256);
+            function proposalVotes(uint256 proposalId)
+                view returns (uint256 againstVotes, uint256 forVotes, uint256 abstainVotes);
+            function quorum(uint256 timepoint) view returns (uint256);
+            function proposalThreshold() view returns (uint256);
+
+            event ProposalCreated(
+                uint256 proposalId, address proposer, address[] targets, uint256[] values, string[] signatures,
+                bytes[] calldatas, uint256 voteStart, uint256 voteEnd, string description
+            );
+
             function token() view returns (address);
             function timelock() view returns (address);
         }
@@ -281,6 +321,7 @@ mod generated {
             error CanaryExists();
             error NoCanary();
             error NotImpossible();
+            error TooLarge(uint256 bytes_, uint256 gas);
 
             error UnknownOffer(bytes32 offerId);
             error AlreadyOffered(bytes32 offerId);
@@ -301,6 +342,13 @@ mod generated {
             error EnforcedPause();
             error ReentrancyGuardReentrantCall();
             error SafeCastOverflowedUintDowncast(uint8 bits, uint256 value);
+
+            error ExpectedPause();
+            error GovernorInsufficientProposerVotes(address proposer, uint256 votes, uint256 threshold);
+            error GovernorUnexpectedProposalState(uint256 proposalId, uint8 current, bytes32 expectedStates);
+            error GovernorNonexistentProposal(uint256 proposalId);
+            error GovernorAlreadyCastVote(address voter);
+            error TimelockUnexpectedOperationState(bytes32 operationId, bytes32 expectedStates);
 
             error AccessManagedUnauthorized(address caller);
             error AccessManagedRequiredDelay(address caller, uint32 delay);

@@ -8,7 +8,7 @@ use super::{
     },
     artifacts::Name,
     contract::{Contract, Done},
-    deployment::{Addresses, Deployment, FORMAT},
+    deployment::{Addresses, Canary, Deployment, FORMAT},
     parameters::Parameters,
 };
 use crate::{
@@ -50,9 +50,10 @@ pub struct Deployed {
 }
 
 /// Transactions of a deployment: contracts and, at most, calls.
-pub const STEPS: usize = 9 + 15;
+pub const STEPS: usize = 9 + 2 + 15;
 
-/// Deploys the system. A development system is refused on a chain that is not local unless `allow_development` is set.
+/// Deploys the system. `canary` is the key of the canary graph under the powers of tau that entries will use: it is registered
+/// and named before the deployer gives its rights away, afterwards it takes a vote. Without one nobody can stop a broken setup by proof. A development system is refused on a chain that is not local unless `allow_development` is set.
 /// `progress` hears of each step before it is taken.
 ///
 /// # Errors
@@ -62,6 +63,7 @@ pub const STEPS: usize = 9 + 15;
 pub fn deploy(
     chain: &mut dyn Chain,
     parameters: &Parameters,
+    canary: Option<&[u8]>,
     allow_development: bool,
     progress: &mut dyn FnMut(&str),
 ) -> Result<Deployed, Error> {
@@ -94,6 +96,20 @@ pub fn deploy(
         created.push(Created { name, address, gas_used: receipt.gas_used, code_bytes });
     }
     let mut wiring_gas = 0;
+    let named = match canary {
+        None => None,
+        Some(key) => {
+            progress("key of the canary");
+            let verifier = crate::Verifier::at_unchecked(contracts.verifier);
+            let stored = verifier.register(chain, key)?;
+            wiring_gas += stored.transaction.map_or(0, |t| t.measured.gas_used);
+            progress("canary");
+            let registry = super::Registry::at(contracts.registry);
+            wiring_gas += registry.set_canary(chain, contracts.verifier, stored.model_id)?.gas_used;
+            let srs_hash = super::srs_hash(key).unwrap_or_default();
+            Some(Canary { srs_hash, settlement_id: stored.model_id })
+        }
+    };
     let manager = Contract { address: contracts.manager, name: Name::AccessManager.as_str() };
     for (what, data) in wiring(&contracts, parameters, deployer) {
         progress(what);
@@ -107,9 +123,11 @@ pub fn deploy(
         block: head.number,
         deployer,
         contracts,
+        canary: named,
         parameters: parameters.clone(),
     };
     deployment.check(chain)?;
+    deployment.check_roles(chain)?;
     Ok(Deployed { deployment, created, wiring_gas })
 }
 
@@ -191,7 +209,7 @@ fn wiring(a: &Addresses, p: &Parameters, deployer: Address) -> Vec<(&'static str
     let grant = |role_id: u64, account: Address, seconds: u32| {
         AccessManager::grantRoleCall { roleId: role_id, account, executionDelay: seconds }.abi_encode()
     };
-    let curated = [VerifierRegistry::addCall::SELECTOR, VerifierRegistry::setCanaryCall::SELECTOR];
+    let curated = [VerifierRegistry::addCall::SELECTOR];
     let mut calls = vec![
         ("role of adding verifiers", role(a.registry, &curated, CURATOR)),
         ("role of ending verifiers", role(a.registry, &[VerifierRegistry::tombstoneCall::SELECTOR], GUARDIAN)),

@@ -87,10 +87,16 @@ pub(crate) fn sentence(e: &EconomyError, f: &mut fmt::Formatter<'_>) -> fmt::Res
         E::SetupEnded(e) => {
             write!(f, "SetupEnded({}, {}): this verifier was stopped for these powers of tau", e.verifier, e.srsHash)
         }
-        E::BadCanary(_) => f.write_str("BadCanary(): the key's last tensor is not one value in a range with 0 and 1"),
+        E::BadCanary(_) => f.write_str("BadCanary(): the key is not that of the canary graph"),
         E::CanaryExists(_) => f.write_str("CanaryExists(): this verifier has its canary"),
         E::NoCanary(_) => f.write_str("NoCanary(): this verifier has no canary"),
         E::NotImpossible(_) => f.write_str("NotImpossible(): the impossible was not proven"),
+        E::TooLarge(e) => write!(
+            f,
+            "TooLarge({}, {}): a settlement could take so many bytes and so much gas; a transaction holds 131072 bytes and \
+             16777216 gas, so nobody could be paid",
+            e.bytes_, e.gas
+        ),
         E::UnknownOffer(e) => write!(f, "UnknownOffer({}): there is no such offer", e.offerId),
         E::AlreadyOffered(e) => write!(f, "AlreadyOffered({}): this offer was made already", e.offerId),
         E::BadRoyalty(_) => {
@@ -136,6 +142,27 @@ pub(crate) fn sentence(e: &EconomyError, f: &mut fmt::Formatter<'_>) -> fmt::Res
         E::SafeERC20FailedOperation(e) => write!(f, "SafeERC20FailedOperation({}): the token refused", e.token),
         E::EnforcedPause(_) => {
             f.write_str("EnforcedPause(): posting and leasing are paused; fulfilling, refunds and withdrawals are not")
+        }
+        E::ExpectedPause(_) => f.write_str("ExpectedPause(): nothing is paused"),
+        E::GovernorInsufficientProposerVotes(e) => write!(
+            f,
+            "GovernorInsufficientProposerVotes: {} has {} votes, and a proposal takes {}",
+            e.proposer,
+            amount::tokens(e.votes),
+            amount::tokens(e.threshold)
+        ),
+        E::GovernorUnexpectedProposalState(e) => write!(
+            f,
+            "GovernorUnexpectedProposalState: proposal {} is {}",
+            e.proposalId,
+            super::governor::State::of(e.current).as_str()
+        ),
+        E::GovernorNonexistentProposal(e) => {
+            write!(f, "GovernorNonexistentProposal: there is no proposal {}", e.proposalId)
+        }
+        E::GovernorAlreadyCastVote(e) => write!(f, "GovernorAlreadyCastVote: {} has voted", e.voter),
+        E::TimelockUnexpectedOperationState(_) => {
+            f.write_str("TimelockUnexpectedOperationState: the timelock's delay is not over")
         }
         E::ReentrancyGuardReentrantCall(_) => f.write_str("ReentrancyGuardReentrantCall()"),
         E::SafeCastOverflowedUintDowncast(e) => {

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{Error, chain::Chain};
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
-use alloy_sol_types::SolValue;
+use alloy_sol_types::{SolCall, SolValue};
 
 pub use JobMarket::{Job, Spec, Status};
 
@@ -198,6 +198,38 @@ impl Market {
     pub fn burn_fees(&self, chain: &mut dyn Chain) -> Result<(U256, Done), Error> {
         let receipt = self.0.send(chain, &JobMarket::burnFeesCall {})?;
         Ok((self.0.events_in::<JobMarket::FeesBurned>(&receipt).iter().map(|e| e.amount).sum(), (&receipt).into()))
+    }
+
+    /// Stops posting and leasing; the sender must be the guardian.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Reverted`] if the sender may not do that or it is paused, or what the chain says.
+    pub fn pause(&self, chain: &mut dyn Chain) -> Result<Done, Error> {
+        Ok((&self.0.send(chain, &JobMarket::pauseCall {})?).into())
+    }
+
+    /// Allows posting and leasing again; the sender must be the admin.
+    ///
+    /// # Errors
+    ///
+    /// As [`pause`](Self::pause).
+    pub fn unpause(&self, chain: &mut dyn Chain) -> Result<Done, Error> {
+        Ok((&self.0.send(chain, &JobMarket::unpauseCall {})?).into())
+    }
+
+    /// Whether posting and leasing are stopped.
+    ///
+    /// # Errors
+    ///
+    /// What the chain says.
+    pub fn paused(&self, chain: &mut dyn Chain) -> Result<bool, Error> {
+        self.0.ask(chain, &JobMarket::pausedCall {})
+    }
+
+    /// The calldata of stopping or allowing: what a vote carries.
+    pub fn pause_data(stop: bool) -> Bytes {
+        if stop { JobMarket::pauseCall {}.abi_encode().into() } else { JobMarket::unpauseCall {}.abi_encode().into() }
     }
 
     /// What waits to be burned.

@@ -11,6 +11,7 @@ mod deploy;
 mod deployment;
 mod emission;
 mod errors;
+mod governor;
 mod market;
 mod parameters;
 mod registry;
@@ -19,13 +20,14 @@ mod token;
 pub use artifacts::Name;
 pub use contract::Done;
 pub use deploy::{ADMIN, CURATOR, Created, Deployed, GUARDIAN, STEPS, deploy};
-pub use deployment::{Addresses, Deployment, FILE as DEPLOYMENT_FILE, MAX_BYTES as DEPLOYMENT_BYTES};
+pub use deployment::{Addresses, Canary, Deployment, FILE as DEPLOYMENT_FILE, MAX_BYTES as DEPLOYMENT_BYTES};
 pub(crate) use errors::sentence;
 
 pub use emission::{Emission, MAX_EPOCHS, Stats};
+pub use governor::{Ballot, Governor, Proposal, State, Tally};
 pub use market::{Fulfilled, Job, Market, Posted, Spec, Status, context_job, input_commitment};
 pub use parameters::Parameters;
-pub use registry::{Entry, MAX_LISTED, Models, NewEntry, Offer, Registry, Terms, offer_id};
+pub use registry::{Entry, MAX_LISTED, Models, NewEntry, Offer, Registry, Terms, offer_id, srs_hash};
 pub use token::Token;
 
 /// Seconds since 1970 as the contracts store them.

@@ -46,6 +46,11 @@ impl NewEntry {
     }
 }
 
+/// Keccak of the powers of tau in a settlement key, as the registry names them.
+pub fn srs_hash(key: &[u8]) -> Option<B256> {
+    key.get(12 * 32..16 * 32).map(keccak256)
+}
+
 /// A `VerifierRegistry` at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Registry(Contract);
@@ -79,6 +84,46 @@ impl Registry {
     /// [`Error::Reverted`] if the sender may not do that, or what the chain says.
     pub fn tombstone(&self, chain: &mut dyn Chain, id: B256) -> Result<Done, Error> {
         Ok((&self.0.send(chain, &VerifierRegistry::tombstoneCall { verifierId: id })?).into())
+    }
+
+    /// The calldata that ends an entry: what a vote carries.
+    pub fn tombstone_data(id: B256) -> Bytes {
+        VerifierRegistry::tombstoneCall { verifierId: id }.abi_encode().into()
+    }
+
+    /// Names the canary of a verifier and of the powers of tau of its key; the sender must be the admin.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Reverted`] if the sender may not do that or the key is not a canary's, or what the chain says.
+    pub fn set_canary(&self, chain: &mut dyn Chain, verifier: Address, settlement_id: B256) -> Result<Done, Error> {
+        let call = VerifierRegistry::setCanaryCall { verifier, settlementId: settlement_id };
+        Ok((&self.0.send(chain, &call)?).into())
+    }
+
+    /// The calldata that names a canary: what a vote carries.
+    pub fn canary_data(verifier: Address, settlement_id: B256) -> Bytes {
+        VerifierRegistry::setCanaryCall { verifier, settlementId: settlement_id }.abi_encode().into()
+    }
+
+    /// The canary of a verifier and of powers of tau, and whether they were stopped.
+    ///
+    /// # Errors
+    ///
+    /// What the chain says.
+    pub fn canary(&self, chain: &mut dyn Chain, verifier: Address, srs: B256) -> Result<(Option<B256>, bool), Error> {
+        let found = self.0.ask(chain, &VerifierRegistry::canaryOfCall { verifier, srsHash: srs })?;
+        Ok((Some(found.settlementId).filter(|id| !id.is_zero()), found.stopped))
+    }
+
+    /// Most bytes and gas of a transaction that settles a full batch.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Reverted`] with `UnknownVerifier`, or what the chain says.
+    pub fn settlement(&self, chain: &mut dyn Chain, id: B256) -> Result<(U256, U256), Error> {
+        let found = self.0.ask(chain, &VerifierRegistry::settlementCall { verifierId: id })?;
+        Ok((found.bytes_, found.gas))
     }
 
     /// Whether proofs for an id may release rewards.

@@ -86,6 +86,24 @@ impl Token {
         Ok((&self.0.send(chain, &AssayToken::transferCall { to, value })?).into())
     }
 
+    /// Lets an account vote with the sender's tokens; itself, too, must be named.
+    ///
+    /// # Errors
+    ///
+    /// What the chain says.
+    pub fn delegate(&self, chain: &mut dyn Chain, to: Address) -> Result<Done, Error> {
+        Ok((&self.0.send(chain, &AssayToken::delegateCall { delegatee: to })?).into())
+    }
+
+    /// Votes of an account: tokens of everybody who delegated to it.
+    ///
+    /// # Errors
+    ///
+    /// What the chain says.
+    pub fn votes(&self, chain: &mut dyn Chain, account: Address) -> Result<U256, Error> {
+        self.0.ask(chain, &AssayToken::getVotesCall { account })
+    }
+
     pub(super) const fn contract(&self) -> Contract {
         self.0
     }

@@ -84,6 +84,16 @@ contract AccessTest is RegistryBase {
         fails(from, address(market), abi.encodeCall(market.unpause, ()), UNAUTHORIZED, "unpause");
     }
 
+    /// @dev A false canary could end entries, so naming one is not for whoever adds them.
+    function testCuratorNamesNoCanary() external {
+        bytes memory call_ = abi.encodeCall(registry.setCanary, (address(verifier), verifier.register(canaryKey(1))));
+        fails(delayed, address(registry), call_, UNAUTHORIZED, "a curator's canary");
+        fails(
+            delayed, address(manager), abi.encodeCall(manager.schedule, (address(registry), call_, 0)), 0, "scheduled"
+        );
+        succeeds(address(system.timelock), address(registry), call_, "a vote's canary");
+    }
+
     function testDeployerHasNoPower() external {
         closed(deployer);
         fails(deployer, address(registry), addCall(address(verifier), key, 1), UNAUTHORIZED, "add");

@@ -8,6 +8,7 @@ interface EconomyVm is Vm {
     function addr(uint256 privateKey) external pure returns (address);
     function computeCreateAddress(address deployer, uint256 nonce) external pure returns (address);
     function deployCode(string calldata artifact) external returns (address);
+    function expectEmit(address emitter) external;
     function expectRevert(bytes4 selector) external;
     function expectRevert() external;
     function getBlockTimestamp() external view returns (uint256);

@@ -26,9 +26,9 @@ import { MockMarket } from "./MockMarket.sol";
 ///   | role      | id | members after `wire`                              | may call                                           |
 ///   |-----------|----|---------------------------------------------------|----------------------------------------------------|
 ///   | ADMIN     | 0  | timelock                                          | the manager's settings and all other restricted    |
-///   |           |    |                                                   | functions: releasePublic, unpause, the market's    |
-///   |           |    |                                                   | rates                                              |
-///   | CURATOR   | 1  | timelock; `curator` with `curatorDelay`, if given | VerifierRegistry.add, setCanary                    |
+///   |           |    |                                                   | functions: releasePublic, setCanary, unpause, the  |
+///   |           |    |                                                   | market's rates                                     |
+///   | CURATOR   | 1  | timelock; `curator` with `curatorDelay`, if given | VerifierRegistry.add                               |
 ///   | GUARDIAN  | 2  | `guardian`                                        | VerifierRegistry.tombstone, JobMarket.pause,       |
 ///   |           |    |                                                   | cancelling what a delayed curator has scheduled    |
 /// Settings of a target (roles of its functions, closing it, its authority) take `adminDelay` on top of the timelock's delay.
@@ -62,10 +62,7 @@ contract Deployment is DeploymentTypes {
     /// @dev Functions, delays, members, and in the end the admin role.
     function wire(System memory s, Config memory config) internal {
         AccessManager m = s.manager;
-        bytes4[] memory selectors = new bytes4[](2);
-        selectors[0] = VerifierRegistry.add.selector;
-        selectors[1] = VerifierRegistry.setCanary.selector;
-        m.setTargetFunctionRole(address(s.verifiers), selectors, CURATOR);
+        m.setTargetFunctionRole(address(s.verifiers), only(VerifierRegistry.add.selector), CURATOR);
         m.setTargetFunctionRole(address(s.verifiers), only(VerifierRegistry.tombstone.selector), GUARDIAN);
         m.setTargetFunctionRole(s.market, only(MockMarket.pause.selector), GUARDIAN);
         // What is not named belongs to the admin; this one is named because it mints.

@@ -207,7 +207,7 @@ contract EmissionControllerTest is EmissionBase {
         IEmissionController.Stats memory stats = emission.stats(0);
         check(stats.fees == 12 && stats.workers == 2, "fees, workers with fees");
         check(stats.units == 32 + uint256(type(uint64).max), "units");
-        check(stats.sumOfSquares == 80 && stats.largest == 8, "squares, largest");
+        check(stats.minted == 0, "nothing minted");
         check(emission.feesOf(0, ALICE) == 8 && emission.feesOf(0, address(7)) == 0, "fees of workers");
         market.settle(BOB, 0, type(uint256).max);
         market.settle(BOB, 1, type(uint256).max);
@@ -225,7 +225,10 @@ contract EmissionControllerTest is EmissionBase {
             fails(address(market), address(emission), call_, 0, "wrapped");
         }
         check(emission.stats(0).fees == type(uint96).max, "as before");
-        check(emission.stats(0).sumOfSquares == uint256(type(uint96).max) ** 2, "squares");
+        address[] memory only = new address[](1);
+        only[0] = ALICE;
+        (, uint256 largest, uint256 squares) = emission.inequality(0, only);
+        check(largest == type(uint96).max && squares == uint256(type(uint96).max) ** 2, "squares");
     }
 
     function workers(address[3] memory three) private pure returns (address[] memory all) {
@@ -235,16 +238,22 @@ contract EmissionControllerTest is EmissionBase {
         }
     }
 
-    function testGini() external {
-        check(emission.gini(0, new address[](0)) == 0, "nobody");
+    function giniOf(address[] memory all) private view returns (uint256 gini) {
+        (gini,,) = emission.inequality(0, all);
+    }
+
+    function testInequality() external {
+        check(giniOf(new address[](0)) == 0, "nobody");
         address[3] memory three = [address(1), address(2), address(3)];
         for (uint256 i = 0; i < 3; i++) {
             settle(three[i], 5e18);
         }
-        check(emission.gini(0, workers(three)) == 0, "equal");
+        check(giniOf(workers(three)) == 0, "equal");
         settle(address(3), 10e18);
         // (2 (5 + 10 + 45) - 4 * 25) / (3 * 25) = 20 / 75
-        check(emission.gini(0, workers(three)) == 2666, "unequal");
+        check(giniOf(workers(three)) == 2666, "unequal");
+        (, uint256 largest, uint256 squares) = emission.inequality(0, workers(three));
+        check(largest == 15e18 && squares == 275e36, "largest, squares");
         badOrder(three[1], three[0], three[2], "equal fees by address");
         badOrder(three[0], three[2], three[1], "fees fall");
         badOrder(three[0], three[2], three[2], "twice");
@@ -252,15 +261,15 @@ contract EmissionControllerTest is EmissionBase {
         badOrder(address(9), three[1], three[2], "no worker");
         badOrder(three[0], three[1], address(9), "no worker at the end");
         cheats.expectRevert(IEmissionController.BadOrder.selector);
-        emission.gini(0, new address[](2));
+        emission.inequality(0, new address[](2));
         cheats.expectRevert(IEmissionController.BadOrder.selector);
-        emission.gini(0, new address[](0));
+        emission.inequality(0, new address[](0));
         cheats.expectRevert(IEmissionController.BadOrder.selector);
-        emission.gini(1, workers(three));
+        emission.inequality(1, workers(three));
     }
 
     function badOrder(address a, address b, address c, string memory what) private {
-        bytes memory call_ = abi.encodeCall(emission.gini, (0, workers([a, b, c])));
+        bytes memory call_ = abi.encodeCall(emission.inequality, (0, workers([a, b, c])));
         fails(address(this), address(emission), call_, IEmissionController.BadOrder.selector, what);
     }
 }

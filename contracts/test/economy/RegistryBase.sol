@@ -55,9 +55,33 @@ abstract contract RegistryBase is Deployed {
     }
 
     function canaryKey(uint256 tau) internal pure returns (bytes memory) {
-        Tensor[] memory tensors = new Tensor[](1);
-        tensors[0] = Tensor(1, 0, 1);
-        return keyWith(tensors, tau, 999);
+        return canaryKey(tau, 999);
+    }
+
+    /// @dev What a canary's key has for all powers of tau, and commitments that come from `seed`.
+    function canaryKey(uint256 tau, uint256 seed) internal pure returns (bytes memory key) {
+        key = new bytes(32 * 39);
+        uint256[10] memory head = [
+            uint256(1),
+            0,
+            0xdca8d0c74618d93671fc35b1ef9475711905a6c296cb6e40227562a9a4dcd40c,
+            11,
+            0x14c60185e75885d674db4b3f7d4a5694fa6c01aa0f53557b060bc04a4172705f,
+            6,
+            4,
+            6,
+            4,
+            1
+        ];
+        for (uint256 i = 0; i < 10; i++) {
+            setWord(key, i, head[i]);
+        }
+        for (uint256 i = 10; i < 39; i++) {
+            setWord(key, i, uint256(keccak256(abi.encode(i >= 12 && i < 16 ? tau : seed, i))));
+        }
+        setWord(key, 16, 1);
+        setWord(key, 17, uint256(int256(-2)));
+        setWord(key, 18, 2);
     }
 
     function srsOf(bytes memory key) internal pure returns (bytes32) {

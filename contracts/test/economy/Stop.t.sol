@@ -145,9 +145,16 @@ contract StopTest is RegistryBase {
         bytes memory call_ = abi.encodeCall(registry.setCanary, (address(verifier), "unknown"));
         fails(curator, address(registry), call_, IVerifierRegistry.NoKey.selector, "unknown key");
 
-        tensors = new Tensor[](2);
-        (tensors[0], tensors[1]) = (Tensor(9, -9, 9), Tensor(1, -128, 127));
-        set(address(verifier), verifier.register(keyWith(tensors, 1, 6)));
+        // Every word that is the same for all powers of tau.
+        uint8[11] memory pinned = [2, 3, 4, 5, 6, 7, 8, 9, 16, 17, 18];
+        for (uint256 i = 0; i < pinned.length; i++) {
+            bytes memory other = canaryKey(1);
+            setWord(other, pinned[i], word(other, pinned[i]) ^ 1);
+            call_ = abi.encodeCall(registry.setCanary, (address(verifier), verifier.register(other)));
+            // Another number of tensors or rows is no key of that length either.
+            fails(curator, address(registry), call_, 0, "another program, size or range");
+        }
+        set(address(verifier), canary);
         call_ = abi.encodeCall(registry.setCanary, (address(verifier), canary));
         fails(curator, address(registry), call_, IVerifierRegistry.CanaryExists.selector, "a second one");
     }

@@ -42,6 +42,16 @@ contract Verifiers {
         return kept[id].active;
     }
 
+    mapping(bytes32 => uint256[2]) private _settlements;
+
+    function setSettlement(bytes32 id, uint256 bytes_, uint256 gas) external {
+        _settlements[id] = [bytes_, gas];
+    }
+
+    function settlement(bytes32 id) external view returns (uint256, uint256) {
+        return (_settlements[id][0], _settlements[id][1]);
+    }
+
     function entry(bytes32 id) external view returns (IVerifierRegistry.Entry memory e) {
         Kept storage k = kept[id];
         if (k.verifier == address(0)) revert IVerifierRegistry.UnknownVerifier(id);

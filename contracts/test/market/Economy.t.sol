@@ -72,6 +72,7 @@ contract MarketEconomyTest is RegistryBase {
     bytes32 private offerId;
     mapping(bytes32 => bytes32) private keys;
     uint256[] private gasJobs;
+    uint256 private freeJob;
 
     function deployment() internal pure override returns (string memory) {
         return "test/market/Economy.t.sol:MarketDeployment";
@@ -98,6 +99,7 @@ contract MarketEconomyTest is RegistryBase {
         token.approve(address(market), type(uint256).max);
         gasJobs.push(post(one, address(this), 5e18));
         gasJobs.push(post(one, address(this), 5e18));
+        freeJob = post(one, address(this), 5e18);
         market.lease(gasJobs, WORKER, anyBond(gasJobs.length), 0);
     }
 
@@ -295,6 +297,8 @@ contract MarketEconomyTest is RegistryBase {
         fails(DEALER, address(market), call_, IJobMarket.VerifierEnded.selector, "paid after the end");
         uint256[] memory ids = new uint256[](2);
         (ids[0], ids[1]) = (free, leased);
+        cheats.expectEmit(address(market));
+        emit IJobMarket.BondReturned(leased, DEALER, 7e18);
         market.refund(ids);
         equal(market.claimable(HONEST), 14e18 + 2 * market.workFee(one), "requester");
         equal(market.withdraw(DEALER), 7e18, "bond");
@@ -333,7 +337,18 @@ contract MarketEconomyTest is RegistryBase {
 
     function testGasFirst() public {
         settleForGas(gasJobs[0]);
-        cheats.snapshotGasLastCall("JobMarket", "fulfil in the deployed system, every account and the epoch fresh");
+        uint256 gas =
+            cheats.snapshotGasLastCall("JobMarket", "fulfil in the deployed system, every account and the epoch fresh");
+        check(gas < 120_000, "first of an epoch");
+    }
+
+    /// The same without a lease, to an account that the market has never seen: it pays for a slot of its own.
+    function testGasFirstFree() public {
+        settleForGas(freeJob);
+        uint256 gas = cheats.snapshotGasLastCall(
+            "JobMarket", "fulfil in the deployed system, not leased, every account and the epoch fresh"
+        );
+        check(gas < 130_000, "first of an epoch, and of the account");
     }
 
     function testGasNext() public {

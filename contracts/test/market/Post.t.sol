@@ -7,6 +7,7 @@ import { IJobMarket } from "../../sol/economy/IJobMarket.sol";
 import { IModelRegistry } from "../../sol/economy/IModelRegistry.sol";
 import { JobMarket } from "../../sol/economy/JobMarket.sol";
 import { Verifiers } from "./Doubles.sol";
+import { SettlementSize } from "../../sol/economy/SettlementSize.sol";
 import { MarketTest } from "./Market.sol";
 
 contract PostTest is MarketTest {
@@ -248,5 +249,21 @@ contract PostTest is MarketTest {
             "sol/economy/JobMarket.sol:JobMarket",
             abi.encode(manager, token, verifiers, models, emission, treasury, bps, RATE)
         );
+    }
+
+    /// An entry whose settlement no transaction can hold is refused at posting too: it may come from a registry without bounds.
+    function testSettlementThatNoTransactionHolds() public {
+        (uint256 bytes_, uint256 gas) = (SettlementSize.MAX_BYTES, SettlementSize.MAX_GAS);
+        verifiers.setSettlement(SINGLE, bytes_ + 1, gas);
+        IJobMarket.Spec memory s = spec(SINGLE);
+        cheats.prank(REQUESTER);
+        cheats.expectRevert(abi.encodeWithSelector(SettlementSize.TooLarge.selector, bytes_ + 1, gas));
+        market.post(s, 0, "");
+        verifiers.setSettlement(SINGLE, bytes_, gas + 1);
+        cheats.prank(REQUESTER);
+        cheats.expectRevert(abi.encodeWithSelector(SettlementSize.TooLarge.selector, bytes_, gas + 1));
+        market.post(s, 0, "");
+        verifiers.setSettlement(SINGLE, bytes_, gas);
+        post(s);
     }
 }
