@@ -92,7 +92,7 @@ fn checked_sum(program: &Program, values: &Values, id: NodeId, check: usize) -> 
 }
 
 /// The keys of a segment by its definition: the sum of its terms, over a common power of two.
-fn keys(program: &Program, values: &Values, tensors: &[Vec<i32>], s: &Segment) -> Result<Vec<i32>, GraphError> {
+fn keys(values: &Values, tensors: &[Vec<i32>], s: &Segment) -> Result<Vec<i32>, GraphError> {
     let (constant, exponent) = s.key_constant;
     let lowest = s.key.iter().map(|k| k.exponent).chain([exponent, 0]).min().unwrap_or(0);
     let scaled = |c: i64, exponent: i32| i128::from(c) << (exponent - lowest);
@@ -188,7 +188,7 @@ fn segment(program: &Program, values: &Values, tensors: &[Vec<i32>], s: &Segment
             )?
         }
         (Some(_), None) if matches!(program.graph.node(s.node).op, Op::Divide(_) | Op::Root(_)) => {
-            keys(program, values, tensors, s)?
+            keys(values, tensors, s)?
         }
         (Some(Source::Node(id)), None) => {
             let start = s.key_constant.0;
