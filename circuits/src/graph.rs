@@ -4,7 +4,7 @@ use crate::{
     canonical,
     error::GraphError,
     interval::Interval,
-    ops::{Delay, Input, Linear, Lookup, Op, OpClass, Reshape, Weight, Window},
+    ops::{Delay, Input, Linear, Lookup, Op, OpClass, Reshape, Weight, Window, advice::Part},
     schedule::{Step, schedule},
     table::{Table, TableId},
     tensor::{MAX_EXTENT, Tensor},
@@ -242,7 +242,8 @@ impl Graph {
             let known = if matches!(node.op, Op::Delay(_)) { &node.inputs[..1] } else { &node.inputs[..] };
             let mut inputs: Vec<NodeId> = known.iter().map(|i| map[i.0]).collect();
             let op = if node.constant { node.op.clone() } else { node.op.batched(batch, &constant)? };
-            if !node.constant && matches!(node.op, Op::Linear(_) | Op::Concat(_) | Op::Delay(_)) {
+            let spread = matches!(node.op, Op::Linear(_) | Op::Concat(_) | Op::Delay(_) | Op::Divide(_));
+            if !node.constant && spread {
                 for (slot, is_constant) in inputs.iter_mut().zip(&constant) {
                     if *is_constant {
                         let mut shape = vec![1];
@@ -298,8 +299,21 @@ fn derive_node(node: &mut Node, done: &[Node], tables: &[Table]) -> Result<(), G
             true
         }
     };
-    if matches!(node.op, Op::Lookup(_)) && node.constant {
+    if matches!(node.op, Op::Lookup(_) | Op::Divide(_) | Op::Root(_)) && node.constant {
         return Err(GraphError::Parameter("a lookup of constants; fold it".to_owned()));
+    }
+    // Products of committed advice are operands of the bilinear sumcheck.
+    for check in node.op.checks(&ranges)?.into_iter().flatten() {
+        for m in check.terms.iter().filter(|m| m.times.is_some()) {
+            for part in [Some(m.of), m.times].into_iter().flatten() {
+                let below = |i: usize| inputs.get(i).is_some_and(|n| n.bilinear);
+                if matches!(part, Part::Input(i) if below(i)) {
+                    return Err(GraphError::Pullback(
+                        "a divisor is the result of a contraction; a lookup must commit it first".to_owned(),
+                    ));
+                }
+            }
+        }
     }
     Ok(())
 }

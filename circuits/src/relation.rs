@@ -218,6 +218,8 @@ impl<'a> Checker<'a> {
     fn source(&self, source: Source) -> Result<&[i64], RelationError> {
         match source {
             Source::Tensor(t) => Ok(self.tensor(t)?),
+            // Products have no list of their own; see `entry`.
+            Source::Product(a, _) => self.source(Source::Node(a)),
             Source::Node(id) => {
                 let value = self.values.get(id.0).and_then(Option::as_ref);
                 value.map(|t| t.data.as_slice()).ok_or_else(|| missing("value of node", id.0))
@@ -250,6 +252,10 @@ impl<'a> Checker<'a> {
     }
 
     fn entry(&self, source: Source, entry: usize) -> Result<i64, RelationError> {
+        if let Source::Product(a, b) = source {
+            let (a, b) = (self.entry(Source::Node(a), entry)?, self.entry(Source::Node(b), entry)?);
+            return a.checked_mul(b).ok_or_else(|| GraphError::Parameter("a product beyond 64 bits".to_owned()).into());
+        }
         self.source(source)?.get(entry).copied().ok_or_else(|| missing("entry", entry))
     }
 

@@ -156,9 +156,9 @@ fn time_axis(op: &Op, nodes: &[Node], node: &Node, inside: &[Option<usize>], len
     let same = known.all(|a| a == first);
     let shape = |i: usize| node.inputs.get(i).and_then(|n| nodes.get(n.0)).map_or(&[][..], |n| &n.shape);
     match op {
-        Op::Lookup(_) => Ok(first),
-        Op::Linear(_) if same => Ok(first),
-        Op::Linear(_) => Err(recurrence("tensors with different axes of time are added")),
+        Op::Lookup(_) | Op::Root(_) => Ok(first),
+        Op::Linear(_) | Op::Divide(_) if same => Ok(first),
+        Op::Linear(_) | Op::Divide(_) => Err(recurrence("tensors with different axes of time are combined")),
         Op::Concat(c) if same && c.axis != first => Ok(first),
         Op::Concat(_) => Err(recurrence("steps are concatenated")),
         Op::Window(w) if w.axis != first => Ok(first),
@@ -236,7 +236,7 @@ impl Sliced {
         shape[axis] = 1;
         let mut axes: Vec<Option<usize>> = node.inputs.iter().map(|i| cycle.axis(i.0)).collect();
         match &mut op {
-            Op::Linear(_) | Op::Concat(_) => axes.iter_mut().for_each(|a| *a = Some(axis)),
+            Op::Linear(_) | Op::Concat(_) | Op::Divide(_) => axes.iter_mut().for_each(|a| *a = Some(axis)),
             Op::Reshape(r) => r.shape.clone_from(&shape),
             Op::Contraction(c) => {
                 let index = time_index(c, &axes)?;

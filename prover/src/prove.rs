@@ -227,7 +227,7 @@ pub fn prove(
         .iter()
         .map(|p| match p.source {
             Source::Node(id) => values.of(id).data.clone(),
-            Source::Tensor(_) => vec![],
+            Source::Tensor(_) | Source::Product(..) => vec![],
         })
         .collect();
     let witness = recorder.run(Stage::Witness, || Witness::build(&program, &values))?;

@@ -2,7 +2,7 @@
 
 use crate::device::zeroed_integers;
 use assay_circuits::{
-    GraphError, Op, Program, Tensor, TensorRole,
+    GraphError, Interval, NodeId, Op, Program, Tensor, TensorRole,
     eval::Values,
     functional::grid_offsets,
     ops::Lookup,
@@ -82,6 +82,35 @@ fn half(op: &Lookup) -> i64 {
     if op.shift == 0 { 0 } else { 1 << (op.shift - 1) }
 }
 
+/// The sum that a range check of a node is about, entry by entry.
+fn checked_sum(program: &Program, values: &Values, id: NodeId, check: usize) -> Result<Vec<i64>, GraphError> {
+    let node = program.graph.node(id);
+    let ranges: Vec<Interval> = node.inputs.iter().map(|i| program.graph.node(*i).range).collect();
+    let inputs: Vec<&Tensor> = node.inputs.iter().map(|i| values.of(*i)).collect();
+    let checks = node.op.checks(&ranges)?.unwrap_or_default();
+    let check = checks.get(check).ok_or_else(|| misfit("check"))?;
+    check.eval(&inputs, values.of(id))
+}
+
+/// The keys of a segment by its definition: the sum of its terms, over a common power of two.
+fn keys(values: &Values, tensors: &[Vec<i32>], s: &Segment) -> Result<Vec<i32>, GraphError> {
+    let (constant, exponent) = s.key_constant;
+    let lowest = s.key.iter().map(|k| k.exponent).chain([exponent, 0]).min().unwrap_or(0);
+    let scaled = |c: i64, exponent: i32| i128::from(c) << (exponent - lowest);
+    let mut sums = vec![scaled(constant, exponent); s.shape.iter().product()];
+    for k in &s.key {
+        let c = scaled(k.coefficient, k.exponent);
+        let value = |i: usize| match k.source {
+            Source::Node(id) => i128::from(values.of(id).data[i]),
+            Source::Tensor(t) => i128::from(tensors[t][i]),
+            Source::Product(a, b) => i128::from(values.of(a).data[i]) * i128::from(values.of(b).data[i]),
+        };
+        sums.iter_mut().enumerate().for_each(|(i, sum)| *sum += c * value(i));
+    }
+    let key = |v: i128| i32::try_from(v >> -lowest).map_err(|_| misfit("key"));
+    sums.into_iter().map(key).collect()
+}
+
 /// The entries of a witness tensor other than a multiplicity.
 fn contents(program: &Program, values: &Values, t: &CommittedTensor) -> Result<Vec<i32>, GraphError> {
     let lookup = |id| {
@@ -97,6 +126,10 @@ fn contents(program: &Program, values: &Values, t: &CommittedTensor) -> Result<V
             let (op, input, _) = lookup(*node)?;
             let (half, mask) = (half(op), (1i64 << bits) - 1);
             narrow(input.data.iter().map(|v| ((v + half) >> low) & mask), "remainder")
+        }
+        Content::Limb { node, check, low, bits } => {
+            let mask = (1i64 << bits) - 1;
+            narrow(checked_sum(program, values, *node, *check)?.into_iter().map(|v| (v >> low) & mask), "limb")
         }
         Content::High(node) | Content::Side(node) => {
             let (op, input, table) = lookup(*node)?;
@@ -155,11 +188,16 @@ fn segment(program: &Program, values: &Values, tensors: &[Vec<i32>], s: &Segment
                 "key",
             )?
         }
+        (Some(_), None) if matches!(program.graph.node(s.node).op, Op::Divide(_) | Op::Root(_)) => {
+            keys(values, tensors, s)?
+        }
         (Some(Source::Node(id)), None) => {
             let start = s.key_constant.0;
             narrow(values.of(id).data.iter().map(|v| v + start), "key")?
         }
-        (None, _) => return Err(GraphError::Parameter("a lookup without a key".to_owned())),
+        (Some(Source::Product(..)), _) | (None, _) => {
+            return Err(GraphError::Parameter("a lookup without a key".to_owned()));
+        }
     };
     Ok(SegmentValues { keys, values: entries(s.value), sides })
 }

@@ -9,7 +9,7 @@ use crate::{
     protocol::padded_bits,
     settle::gates::{COPYABLE, DEGREE, NAMES},
 };
-use assay_circuits::{Op, Program};
+use assay_circuits::{Op, Program, program::Source};
 
 /// Bits of the scalar field's order: log2(r), rounded down to a tenth.
 pub const FIELD_BITS: f64 = 253.5;
@@ -56,11 +56,17 @@ type Degree = (&'static str, f64);
 fn protocol_degrees(program: &Program, row_bits: usize, gamma: f64) -> Vec<Degree> {
     let lookups = float(program.lookups());
     let rows = float(program.table_rows());
+    // A product in a lookup's key is an instance over the index bits of its shape.
+    let products = program
+        .segments
+        .iter()
+        .flat_map(|s| s.key.iter().filter(|k| matches!(k.source, Source::Product(..))).map(|_| s.bits()));
     let instances: Vec<usize> = program
         .graph
         .nodes()
         .iter()
         .filter_map(|n| if let Op::Contraction(c) = &n.op { Some(c.rounds()) } else { None })
+        .chain(products)
         .collect();
     let public: usize = program.public.iter().map(|p| p.shape.iter().product::<usize>()).sum();
     let reduction = padded_bits(program.witness_bits, row_bits).max(padded_bits(program.model_bits, row_bits));

@@ -3,13 +3,16 @@
 //! Every file is headed: statement, shapes, pullback, lookups, soundness, reference. To add an operator, write its file,
 //! add a variant to [`Op`] and its line to each `match` below; nothing else knows the list.
 
+pub mod advice;
 pub mod axis_scale;
 pub mod concat;
 pub mod contraction;
 pub mod delay;
+pub mod divide;
 pub mod linear;
 pub mod lookup;
 pub mod reshape;
+pub mod root;
 pub mod source;
 pub mod transpose;
 pub mod window;
@@ -21,9 +24,11 @@ pub use axis_scale::AxisScale;
 pub use concat::Concat;
 pub use contraction::{AxisExpr, Contraction};
 pub use delay::Delay;
+pub use divide::Divide;
 pub use linear::Linear;
 pub use lookup::Lookup;
 pub use reshape::Reshape;
+pub use root::Root;
 pub use source::{Input, Weight};
 pub use transpose::Transpose;
 pub use window::Window;
@@ -54,6 +59,8 @@ pub enum Op {
     Contraction(Contraction),
     Lookup(Lookup),
     Delay(Delay),
+    Divide(Divide),
+    Root(Root),
 }
 
 /// One piece of a pulled-back claim: `coefficient * <input, functional>`; the coefficient `None` is one.
@@ -98,13 +105,15 @@ impl Op {
             Self::Contraction(_) => "Contraction",
             Self::Lookup(_) => "Lookup",
             Self::Delay(_) => "Delay",
+            Self::Divide(_) => "Divide",
+            Self::Root(_) => "Root",
         }
     }
 
     /// What the operator is to the protocol.
     pub fn class(&self) -> OpClass {
         match self {
-            Self::Input(_) | Self::Weight(_) | Self::Lookup(_) => OpClass::Committed,
+            Self::Input(_) | Self::Weight(_) | Self::Lookup(_) | Self::Divide(_) | Self::Root(_) => OpClass::Committed,
             Self::Contraction(_) => OpClass::Bilinear,
             _ => OpClass::Linear,
         }
@@ -128,6 +137,8 @@ impl Op {
             Self::Lookup(op) => arity(1).and_then(|()| op.infer(inputs[0], tables)),
             // Of a delay only the initial state is known yet.
             Self::Delay(op) => arity(1).and_then(|()| op.infer(inputs[0])),
+            Self::Divide(op) => arity(2).and_then(|()| op.infer(inputs[0], inputs[1])),
+            Self::Root(_) => arity(1).map(|()| inputs[0].to_vec()),
         }
     }
 
@@ -144,6 +155,8 @@ impl Op {
             Self::Contraction(op) => op.range(inputs[0], inputs[1]),
             Self::Lookup(op) => op.range(inputs[0], tables),
             Self::Delay(op) => Ok(op.range(inputs[0])),
+            Self::Divide(op) => op.range(inputs[0], inputs[1]),
+            Self::Root(op) => op.range(inputs[0]),
         }
     }
 
@@ -162,6 +175,8 @@ impl Op {
             Self::Contraction(op) => Ok(op.eval(inputs[0], inputs[1], shape)),
             Self::Lookup(op) => op.eval(inputs[0], tables),
             Self::Delay(op) => Ok(op.eval(inputs[0], inputs[1], shape)),
+            Self::Divide(op) => op.eval(inputs[0], inputs[1]),
+            Self::Root(op) => op.eval(inputs[0]),
         }
     }
 
@@ -181,6 +196,17 @@ impl Op {
             Self::Concat(op) => op.pullback(inputs, shape, f),
             Self::Delay(op) => op.pullback(shape, f),
             _ => Err(GraphError::Pullback(format!("{} is not linear", self.name()))),
+        }
+    }
+
+    /// The range checks that pin down the output of an operator that commits advice, from the worst cases of its inputs;
+    /// `None` for other operators.
+    pub fn checks(&self, inputs: &[Interval]) -> Result<Option<Vec<advice::RangeCheck>>, GraphError> {
+        match (self, inputs) {
+            (Self::Divide(op), [a, b]) => op.checks(*a, *b).map(Some),
+            (Self::Root(op), [v]) => op.checks(*v).map(Some),
+            (Self::Divide(_) | Self::Root(_), _) => Err(GraphError::Arity { expected: 1, got: inputs.len() }),
+            _ => Ok(None),
         }
     }
 
@@ -213,6 +239,8 @@ impl Op {
             )),
             Self::Lookup(op) => Self::Lookup(op.clone()),
             Self::Delay(op) => Self::Delay(Delay { axis: op.axis + 1, ..op.clone() }),
+            Self::Divide(op) => Self::Divide(op.clone()),
+            Self::Root(op) => Self::Root(op.clone()),
         })
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     error::GraphError,
     graph::{NodeId, TensorRole},
     interval::Interval,
-    ops::Op,
+    ops::{Op, advice::Part},
 };
 
 impl Builder {
@@ -38,6 +38,7 @@ impl Builder {
                     self.range_check(id, op.bits);
                 }
                 Op::Lookup(_) => self.lookup(id)?,
+                Op::Divide(_) | Op::Root(_) => self.advice(id)?,
                 _ => {}
             }
         }
@@ -64,6 +65,57 @@ impl Builder {
                 )
                 .at(&n.name, n.op.name()));
             }
+        }
+        Ok(())
+    }
+
+    /// The range checks of a node that commits advice, wide ones in limbs.
+    fn advice(&mut self, id: NodeId) -> Result<(), GraphError> {
+        let node = self.program.graph.node(id).clone();
+        let shape = node.shape.clone();
+        let value = self.tensor(Content::Node(id), TensorRole::Witness, shape.clone());
+        self.program.node_tensor[id.0] = Some(value);
+        let ranges: Vec<Interval> = node.inputs.iter().map(|i| self.program.graph.node(*i).range).collect();
+        let of = |part: Part| match part {
+            Part::Output => Ok(id),
+            Part::Input(i) => {
+                node.inputs.get(i).copied().ok_or(GraphError::Arity { expected: i + 1, got: node.inputs.len() })
+            }
+        };
+        for (index, check) in node.op.checks(&ranges)?.into_iter().flatten().enumerate() {
+            let mut key = Vec::with_capacity(check.terms.len());
+            for m in &check.terms {
+                let source = match m.times {
+                    None => Source::Node(of(m.of)?),
+                    Some(other) => Source::Product(of(m.of)?, of(other)?),
+                };
+                key.push(KeyTerm { source, coefficient: m.coefficient, exponent: 0 });
+            }
+            let segment = |key, key_constant, block| Segment {
+                node: id,
+                shape: shape.clone(),
+                key,
+                key_constant,
+                value: None,
+                block,
+                side: None,
+                leaf: 0,
+            };
+            let width = self.program.graph.limb_bits();
+            let mut low = 0;
+            while check.bits - low > width {
+                let content = Content::Limb { node: id, check: index, low, bits: width };
+                let limb = self.tensor(content, TensorRole::Witness, shape.clone());
+                let block = self.range_block(width);
+                let term = |coefficient, exponent| KeyTerm { source: Source::Tensor(limb), coefficient, exponent };
+                self.segment(segment(vec![term(1, 0)], (0, 0), block));
+                key.push(term(-1, low as i32));
+                low += width;
+            }
+            // What is left is the highest limb, times 2^low.
+            key.iter_mut().for_each(|k| k.exponent -= low as i32);
+            let block = self.range_block(check.bits - low);
+            self.segment(segment(key, (check.constant, -(low as i32)), block));
         }
         Ok(())
     }

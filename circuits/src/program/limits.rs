@@ -4,8 +4,8 @@ use super::{Content, Program, Source};
 use crate::{
     error::GraphError,
     functional::Functional,
-    graph::TensorRole,
-    ops::{Op, contraction::Side},
+    graph::{NodeId, TensorRole},
+    ops::{Contraction, Op, contraction::Side},
     pullback::{Term, pull_back_within, spend},
     ring::Ring,
 };
@@ -26,10 +26,18 @@ impl Program {
     pub(super) fn rehearse(&self) -> Result<(), GraphError> {
         let ones = |shape: &[usize]| Functional::from_axes(shape.iter().map(|d| vec![Unit; *d]).collect::<Vec<_>>());
         let mut terms = Vec::new();
+        let mut budget = MAX_WEIGHTS;
         for s in &self.segments {
             for k in &s.key {
-                if let Source::Node(node) = k.source {
-                    terms.push(Term { node, coefficient: Unit, functional: ones(&self.graph.node(node).shape) });
+                match k.source {
+                    Source::Node(node) => {
+                        terms.push(Term { node, coefficient: Unit, functional: ones(&self.graph.node(node).shape) });
+                    }
+                    Source::Product(a, b) => {
+                        let c = Contraction::elementwise(&s.shape);
+                        self.rehearse_contraction(&c, [a, b], &ones(&s.shape), &mut budget)?;
+                    }
+                    Source::Tensor(_) => {}
                 }
             }
         }
@@ -38,20 +46,29 @@ impl Program {
                 terms.push(Term { node, coefficient: Unit, functional: ones(&p.shape) });
             }
         }
-        let mut budget = MAX_WEIGHTS;
         let pulled = pull_back_within(&self.graph, terms, &mut budget)?;
         for t in &pulled.bilinear {
             let node = self.graph.node(t.node);
             let Op::Contraction(c) = &node.op else { continue };
-            spend(&mut budget, c.row_entries())?;
-            for (side, input) in [(Side::Lhs, 0), (Side::Rhs, 1)] {
-                let operand = node.inputs[input];
-                let shape = &self.graph.node(operand).shape;
-                let rows = c.rows(side, shape, &t.functional).map_err(|e| e.at(&node.name, node.op.name()))?;
-                let functional = c.operand_functional(&rows, &vec![Unit; c.rounds()]);
-                let term = Term { node: operand, coefficient: Unit, functional };
-                pull_back_within(&self.graph, vec![term], &mut budget)?;
-            }
+            self.rehearse_contraction(c, [node.inputs[0], node.inputs[1]], &t.functional, &mut budget)
+                .map_err(|e| e.at(&node.name, node.op.name()))?;
+        }
+        Ok(())
+    }
+
+    fn rehearse_contraction(
+        &self,
+        c: &Contraction,
+        operands: [NodeId; 2],
+        functional: &Functional<Unit>,
+        budget: &mut u64,
+    ) -> Result<(), GraphError> {
+        spend(budget, c.row_entries())?;
+        for (side, operand) in [Side::Lhs, Side::Rhs].into_iter().zip(operands) {
+            let rows = c.rows(side, &self.graph.node(operand).shape, functional)?;
+            let functional = c.operand_functional(&rows, &vec![Unit; c.rounds()]);
+            let term = Term { node: operand, coefficient: Unit, functional };
+            pull_back_within(&self.graph, vec![term], budget)?;
         }
         Ok(())
     }

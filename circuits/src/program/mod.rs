@@ -86,7 +86,7 @@ impl Program {
     pub fn registration_public(&self) -> Vec<Vec<i64>> {
         let tensor = |p: &PublicTensor| match p.source {
             Source::Tensor(i) => self.tensors.get(i),
-            Source::Node(_) => None,
+            Source::Node(_) | Source::Product(..) => None,
         };
         self.public.iter().map(|p| tensor(p).and_then(|t| self.table_contents(t)).unwrap_or_default()).collect()
     }

@@ -41,6 +41,17 @@ pub enum Content {
         /// Width.
         bits: u32,
     },
+    /// A limb of a checked sum of a node that commits advice: `bits` bits from bit `low` on.
+    Limb {
+        /// The node.
+        node: NodeId,
+        /// Index of the check.
+        check: usize,
+        /// Lowest bit.
+        low: u32,
+        /// Width.
+        bits: u32,
+    },
     /// `floor((t - key_min) / 2^k)` of a clamped lookup.
     High(NodeId),
     /// 0 inside the keys, 1 above, 2 below.
@@ -112,6 +123,8 @@ pub enum Source {
     Node(NodeId),
     /// A committed tensor.
     Tensor(usize),
+    /// The product, entry by entry, of the values of two nodes of one shape, neither of which a contraction precedes.
+    Product(NodeId, NodeId),
 }
 
 /// `coefficient * 2^exponent * source`.

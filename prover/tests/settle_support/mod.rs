@@ -166,7 +166,7 @@ pub fn inference_claim(program: &Program, model: &Model, inputs: &[Vec<Tensor>])
         .iter()
         .map(|p| match p.source {
             Source::Node(id) => values.of(id).data.clone(),
-            Source::Tensor(_) => vec![],
+            Source::Tensor(_) | Source::Product(..) => vec![],
         })
         .collect();
     let witness = Witness::build(program, &values).unwrap();

@@ -8,7 +8,7 @@ use super::key_inputs;
 use ark_ec::CurveGroup;
 use ark_ff::{AdditiveGroup, Field};
 use assay_circuits::{
-    Node, Op, Program, Ring, Tensor, TensorRole,
+    Node, NodeId, Op, Program, Ring, Tensor, TensorRole,
     eval::eval,
     ops::OpClass,
     program::{BlockValues, Content, Segment, Source, side_of},
@@ -124,7 +124,7 @@ impl Forge {
             .iter()
             .map(|p| match p.source {
                 Source::Node(id) => values.of(id).data.clone(),
-                Source::Tensor(_) => unreachable!(),
+                Source::Tensor(_) | Source::Product(..) => unreachable!(),
             })
             .collect();
         Self::new(key, program, Kind::Inference, inputs.len(), public, &witness.stack)
@@ -192,6 +192,9 @@ impl Forge {
         let steps = graph.nodes().iter().map(|n| if let Op::Delay(d) = &n.op { d.len } else { 1 });
         let passes = steps.max().unwrap_or(1);
         for (i, node) in (0..passes).flat_map(|_| graph.nodes().iter().enumerate()) {
+            if matches!(node.op, Op::Divide(_) | Op::Root(_)) {
+                self.rederive_advice(i, kept);
+            }
             let Op::Lookup(op) = &node.op else { continue };
             let table = op.table(graph.tables()).unwrap();
             let input = self.values()[node.inputs[0].0].clone().unwrap();
@@ -219,6 +222,29 @@ impl Forge {
             }
         }
         self.recount();
+    }
+
+    /// The quotient or root of a node, then the limbs of its range checks, but for the tensors in `kept`.
+    fn rederive_advice(&mut self, node: usize, kept: &[usize]) {
+        let graph = self.program.graph.clone();
+        let n = graph.node(NodeId(node));
+        let values = self.values();
+        let inputs: Vec<&Tensor> = n.inputs.iter().map(|i| values[i.0].as_ref().unwrap()).collect();
+        let out = self.program.node_tensor[node].unwrap();
+        if !kept.contains(&out) {
+            self.contents[out] = n.op.eval(&inputs, &n.shape, graph.tables()).unwrap().data;
+        }
+        let output = Tensor::new(n.shape.clone(), self.contents[out].clone()).unwrap();
+        let ranges: Vec<_> = n.inputs.iter().map(|i| graph.node(*i).range).collect();
+        let checks = n.op.checks(&ranges).unwrap().unwrap();
+        for t in (0..self.program.tensors.len()).filter(|t| !kept.contains(t)) {
+            if let Content::Limb { node: of, check, low, bits } = self.program.tensors[t].content
+                && of.0 == node
+            {
+                let sums = checks[check].eval(&inputs, &output).unwrap();
+                self.contents[t] = sums.into_iter().map(|v| (v >> low) & ((1 << bits) - 1)).collect();
+            }
+        }
     }
 
     /// The first committed tensor with a content.
@@ -284,9 +310,15 @@ impl Forge {
         let n = s.shape.iter().product();
         let mut keys = vec![fr(s.key_constant.0) * <Fr as Ring>::pow2(s.key_constant.1); n];
         for k in &s.key {
+            let of = |id: NodeId| &values[id.0].as_ref().unwrap().data;
+            let product: Vec<i64>;
             let source = match k.source {
-                Source::Node(id) => &values[id.0].as_ref().unwrap().data,
+                Source::Node(id) => of(id),
                 Source::Tensor(t) => &self.contents[t],
+                Source::Product(a, b) => {
+                    product = of(a).iter().zip(of(b)).map(|(a, b)| a * b).collect();
+                    &product
+                }
             };
             let c = fr(k.coefficient) * <Fr as Ring>::pow2(k.exponent);
             keys.iter_mut().zip(source).for_each(|(key, v)| *key += c * fr(*v));

@@ -6,7 +6,7 @@
 
 use super::{
     get, half_power,
-    root::{LinearClaim, push_committed},
+    root::{LinearClaim, ProductTerm, push_committed},
     sumcheck,
 };
 use crate::channel::{Channel, Check, ProtocolError};
@@ -16,10 +16,10 @@ use assay_circuits::{
     pullback::{Term, pull_back},
 };
 
-/// A contraction under a claim.
+/// A contraction under a claim: a node, or the product of two nodes that a lookup's key has.
 #[derive(Clone, Debug)]
 pub struct Instance<E> {
-    /// The contraction's node.
+    /// The contraction's node; for a product its first factor.
     pub node: NodeId,
     /// Its operands.
     pub operands: [NodeId; 2],
@@ -34,6 +34,24 @@ pub struct Instance<E> {
 }
 
 impl<E: Ring> Instance<E> {
+    pub(crate) fn product(program: &Program, term: ProductTerm<E>) -> Result<Self, ProtocolError> {
+        let [a, b] = term.nodes;
+        let shape = &program.graph.node(a).shape;
+        if shape != &program.graph.node(b).shape {
+            return Err(ProtocolError::Layout("a product of two shapes"));
+        }
+        let contraction = Contraction::elementwise(shape);
+        let rows = |side| contraction.rows(side, shape, &term.functional);
+        Ok(Self {
+            node: a,
+            operands: term.nodes,
+            rows: [rows(Side::Lhs)?, rows(Side::Rhs)?],
+            rounds: contraction.rounds(),
+            coefficient: term.coefficient,
+            contraction,
+        })
+    }
+
     pub(crate) fn new(program: &Program, term: Term<E>) -> Result<Self, ProtocolError> {
         let node = program.graph.node(term.node);
         let Op::Contraction(contraction) = &node.op else {

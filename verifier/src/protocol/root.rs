@@ -43,6 +43,17 @@ pub struct LinearClaim<E> {
     pub value: E,
 }
 
+/// `coefficient * <product of two nodes, functional>`, the product being entry by entry.
+#[derive(Clone, Debug)]
+pub struct ProductTerm<E> {
+    /// The factors.
+    pub nodes: [NodeId; 2],
+    /// Its coefficient.
+    pub coefficient: E,
+    /// One weight vector per axis.
+    pub functional: Functional<E>,
+}
+
 /// The claim that a sum of terms on nodes and on committed tensors has a value.
 #[derive(Clone, Debug)]
 pub struct Root<E> {
@@ -50,6 +61,8 @@ pub struct Root<E> {
     pub nodes: Vec<Term<E>>,
     /// Terms on committed tensors.
     pub tensors: Vec<TensorTerm<E>>,
+    /// Terms on products of two nodes.
+    pub products: Vec<ProductTerm<E>>,
     /// Their sum.
     pub value: E,
 }
@@ -121,7 +134,7 @@ pub fn build<E: Ring>(
 ) -> Result<Root<E>, ProtocolError> {
     let Challenges { alpha, beta, zeta, lambda } = challenges;
     let beta2 = beta.clone() * beta.clone();
-    let mut root = Root { nodes: vec![], tensors: vec![], value: alpha.clone() - leaf.q.clone() };
+    let mut root = Root { nodes: vec![], tensors: vec![], products: vec![], value: alpha.clone() - leaf.q.clone() };
     // Numerators: sum of masks - <multiplicities> = p, so lambda times its negation is added.
     root.value = root.value - lambda.clone() * leaf.p.clone();
     let bits_total = program.leaf_bits;
@@ -144,12 +157,7 @@ pub fn build<E: Ring>(
             if k.coefficient != 1 || k.exponent != 0 {
                 coefficient = coefficient * (E::from_i128(i128::from(k.coefficient)) * E::pow2(k.exponent));
             }
-            match k.source {
-                Source::Node(node) => root.nodes.push(Term { node, coefficient, functional: functional.clone() }),
-                Source::Tensor(tensor) => {
-                    root.tensors.push(TensorTerm { tensor, coefficient, functional: functional.clone() });
-                }
-            }
+            root.push(k.source, coefficient, functional.clone());
         }
         if let Some(tensor) = s.value {
             let coefficient = weight.clone() * beta.clone();
@@ -186,12 +194,7 @@ fn add_public<E: Ring>(program: &Program, zeta: &E, scale: E, public: E, root: &
     for p in &program.public {
         let functional = power_functional(&p.shape, zeta);
         let mut step = zeta.clone();
-        match p.source {
-            Source::Node(node) => root.nodes.push(Term { node, coefficient: coefficient.clone(), functional }),
-            Source::Tensor(tensor) => {
-                root.tensors.push(TensorTerm { tensor, coefficient: coefficient.clone(), functional });
-            }
-        }
+        root.push(p.source, coefficient.clone(), functional);
         // zeta^count by squaring.
         let count: usize = p.shape.iter().product();
         let mut rest = count;
@@ -206,6 +209,14 @@ fn add_public<E: Ring>(program: &Program, zeta: &E, scale: E, public: E, root: &
 }
 
 impl<E: Ring> Root<E> {
+    fn push(&mut self, source: Source, coefficient: E, functional: Functional<E>) {
+        match source {
+            Source::Node(node) => self.nodes.push(Term { node, coefficient, functional }),
+            Source::Tensor(tensor) => self.tensors.push(TensorTerm { tensor, coefficient, functional }),
+            Source::Product(a, b) => self.products.push(ProductTerm { nodes: [a, b], coefficient, functional }),
+        }
+    }
+
     /// Carries the claim back to contractions and committed tensors. What remains to prove is
     /// `sum of instances + sum of claim terms = claim value`.
     pub fn pull_back(self, program: &Program) -> Result<(Vec<Instance<E>>, LinearClaim<E>), ProtocolError> {
@@ -215,6 +226,9 @@ impl<E: Ring> Root<E> {
         let mut instances = Vec::with_capacity(pulled.bilinear.len());
         for t in pulled.bilinear {
             instances.push(Instance::new(program, t)?);
+        }
+        for t in self.products {
+            instances.push(Instance::product(program, t)?);
         }
         Ok((instances, claim))
     }
