@@ -1,12 +1,9 @@
 //! Which lookups and public values a graph asks for (docs/protocol.md#lookups).
 
-use super::{Content, KeyTerm, LookupMode, PublicTensor, Segment, Source, Visibility, builder::Builder, lookup_mode};
-use crate::{
-    error::GraphError,
-    graph::{NodeId, TensorRole},
-    interval::Interval,
-    ops::Op,
+use super::{
+    Content, KeyTerm, LookupMode, PublicTensor, Segment, Source, Visibility, WITNESS, builder::Builder, lookup_mode,
 };
+use crate::{error::GraphError, graph::NodeId, interval::Interval, ops::Op};
 
 impl Builder {
     pub(super) fn registration(&mut self) -> Result<(), GraphError> {
@@ -33,7 +30,7 @@ impl Builder {
             match self.program.graph.node(id).op.clone() {
                 Op::Input(op) => {
                     let shape = self.program.graph.node(id).shape.clone();
-                    let t = self.tensor(Content::Node(id), TensorRole::Witness, shape);
+                    let t = self.tensor(Content::Node(id), WITNESS, shape);
                     self.program.node_tensor[i] = Some(t);
                     self.range_check(id, op.bits);
                 }
@@ -74,7 +71,7 @@ impl Builder {
         let table = op.table(self.program.graph.tables())?.clone();
         let source = node.inputs[0];
         let shape = node.shape.clone();
-        let value = self.tensor(Content::Node(id), TensorRole::Witness, shape.clone());
+        let value = self.tensor(Content::Node(id), WITNESS, shape.clone());
         self.program.node_tensor[id.0] = Some(value);
         // t = (in + half - rem) / 2^shift
         let down = -(op.shift as i32);
@@ -83,7 +80,7 @@ impl Builder {
         let mut low = 0;
         while low < op.shift {
             let bits = self.program.graph.limb_bits().min(op.shift - low);
-            let limb = self.tensor(Content::Remainder { node: id, low, bits }, TensorRole::Witness, shape.clone());
+            let limb = self.tensor(Content::Remainder { node: id, low, bits }, WITNESS, shape.clone());
             key.push(KeyTerm { source: Source::Tensor(limb), coefficient: -1, exponent: low as i32 + down });
             let block = self.range_block(bits);
             self.segment(Segment {
@@ -103,8 +100,8 @@ impl Builder {
             LookupMode::Plain => (self.table_block(op.table, &table, values, false), None),
             LookupMode::Clamped { high } => {
                 let k = table.key_bits() as i32;
-                let hi = self.tensor(Content::High(id), TensorRole::Witness, shape.clone());
-                let side = self.tensor(Content::Side(id), TensorRole::Witness, shape.clone());
+                let hi = self.tensor(Content::High(id), WITNESS, shape.clone());
+                let side = self.tensor(Content::Side(id), WITNESS, shape.clone());
                 let side_block = self.side_block(high)?;
                 self.segment(Segment {
                     node: id,
