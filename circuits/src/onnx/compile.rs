@@ -2,8 +2,10 @@
 
 use super::{
     calibrate::{Stats, check_samples, generate_samples, measure},
+    convert::STAND_IN,
     error::ImportError,
-    load::{FloatModel, guarded},
+    guard::guarded,
+    load::FloatModel,
     lower::{Lowering, Result, Widths},
     report::{Trace, compare},
     tables::{Plan, choose_limb_bits},
@@ -67,17 +69,20 @@ pub fn compile(
 ) -> Result<Model> {
     check_options(options)?;
     let typed = model.typed()?;
-    let generated;
+    let made_up;
     let samples = match calibration {
         Some(s) if !s.is_empty() => s,
         _ => {
-            generated = generate_samples(model, options.seed, GENERATED_SAMPLES);
-            &generated
+            made_up = generate_samples(model, options.seed, GENERATED_SAMPLES);
+            &made_up
         }
     };
     check_samples(model, samples)?;
-    let samples = &samples[..samples.len().min(REPORT_SAMPLES)];
-    let stats = measure(model, typed, samples, progress)?;
+    let generated = calibration.is_none_or(<[_]>::is_empty);
+    let stats = measure(model, typed, samples, generated, progress)?;
+    if model.infinities {
+        infinite_results(model, typed, &stats)?;
+    }
     let attempts: Vec<(u32, u32)> = match (options.weight_bits, options.activation_bits) {
         (Some(w), Some(a)) => vec![(w, a)],
         (w, a) => {
@@ -108,12 +113,20 @@ pub fn compile(
     let Some((mut out, trace)) = best else {
         return Err(ImportError::Malformed { reason: "no widths to try".to_owned() });
     };
-    out.report = compare(model, typed, &out, &trace, samples, progress)?;
+    let reported = &samples[..samples.len().min(REPORT_SAMPLES)];
+    out.report = compare(model, typed, &out, &trace, reported, progress)?;
     out.report.weight_bits = trace.widths.weight;
     out.report.activation_bits = trace.widths.activation;
     out.report.limits = trace.lookup_limits(&out.graph);
     out.report.generated = calibration.is_none_or(<[_]>::is_empty);
     out.report.notes = model.notes.clone();
+    if reported.len() < samples.len() {
+        out.report.notes.push(format!(
+            "ranges come from all {} calibration samples, the accuracy from the first {}",
+            samples.len(),
+            reported.len()
+        ));
+    }
     if out.report.generated {
         out.report.notes.push(
             "no calibration data: ranges come from made-up samples; give real ones for a dependable model".to_owned(),
@@ -125,6 +138,18 @@ pub fn compile(
     Ok(out)
 }
 
+/// Refuses a model in which an infinity reaches an output.
+fn infinite_results(source: &FloatModel, model: &TypedModel, stats: &Stats) -> Result<()> {
+    for (name, outlet) in source.outputs.iter().zip(&model.outputs) {
+        let (lo, hi) = stats.range(*outlet);
+        if hi.max(-lo) >= f64::from(STAND_IN) / 2.0 {
+            let reason = "an infinite constant reaches this output; it cannot be proven".to_owned();
+            return Err(ImportError::Tensor { tensor: name.clone(), reason });
+        }
+    }
+    Ok(())
+}
+
 /// Ranks attempts: agreement first, then error.
 fn quality(r: &QuantReport) -> f64 {
     r.top1().min(TARGET_TOP1) - r.max_error()
@@ -133,7 +158,9 @@ fn quality(r: &QuantReport) -> f64 {
 fn check_options(o: &CompileOptions) -> Result<()> {
     let check =
         |name: &'static str, v: Option<u32>, range: std::ops::RangeInclusive<u32>, allowed: &'static str| match v {
-            Some(v) if !range.contains(&v) => Err(ImportError::Option { name, got: v.to_string(), allowed }),
+            Some(v) if !range.contains(&v) => {
+                Err(ImportError::Option { name, got: v.to_string(), allowed: allowed.to_owned() })
+            }
             _ => Ok(()),
         };
     check("weight_bits", o.weight_bits, 2..=16, "2 to 16")?;
@@ -181,7 +208,7 @@ pub(super) fn rehearse(model: &FloatModel) -> Result<Model> {
     const SAMPLES: usize = 2;
     let typed = model.typed()?;
     let samples = generate_samples(model, 1, SAMPLES);
-    let stats = measure(model, typed, &samples, &mut |_, _, _| {})?;
+    let stats = measure(model, typed, &samples, true, &mut |_, _, _| {})?;
     let widths = Widths { weight: 8, activation: 8, limb: 8 };
     let (out, _) =
         guarded("lowering the model", || quantize(model, typed, &stats, widths, &CompileOptions::default()))?;

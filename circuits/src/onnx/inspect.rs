@@ -1,13 +1,8 @@
 //! Listing a model: what it needs, and which operators stand in the way.
 
 use super::{
-    calibrate::Stats,
-    compile::rehearse,
-    error::ImportError,
-    load::{FloatModel, blocked, guarded},
-    lower::Widths,
-    tables::Plan,
-    walk::lower_model,
+    calibrate::Stats, compile::rehearse, error::ImportError, guard::guarded, load::FloatModel, lower::Widths,
+    nodes::blocked, tables::Plan, walk::lower_model,
 };
 use std::collections::HashMap;
 
