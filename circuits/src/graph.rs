@@ -42,15 +42,6 @@ fn unknown_range() -> Interval {
     Interval { lo: 0, hi: 0 }
 }
 
-/// Where a committed tensor comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum TensorRole {
-    /// Committed with the proof.
-    Witness,
-    /// Committed once with the model.
-    Model,
-}
-
 /// A validated graph. Its canonical bytes leave out everything that is derived, and hold no weights.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Graph {

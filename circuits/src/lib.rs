@@ -28,7 +28,7 @@ pub mod tensor;
 
 pub use error::GraphError;
 pub use functional::{Factor, Functional};
-pub use graph::{Graph, GraphBuilder, Node, NodeId, TensorRole};
+pub use graph::{Graph, GraphBuilder, Node, NodeId};
 pub use interval::Interval;
 pub use ops::Op;
 pub use program::{Program, Visibility};

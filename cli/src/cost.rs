@@ -21,7 +21,10 @@ pub(crate) mod settlement;
 pub(crate) use machine::Machine;
 
 use crate::error::Outcome;
-use assay_circuits::{Graph, Op, Program, Visibility};
+use assay_circuits::{
+    Graph, Op, Program, Visibility,
+    program::{MODEL, WITNESS},
+};
 use assay_prover::{Stage, setup::choose_row_bits};
 use assay_verifier::{
     meter::{Cost, measure},
@@ -106,8 +109,8 @@ pub(crate) fn estimate(
     let program = if batch == 1 { one } else { Program::inference(graph, batch, visibility)? };
     let (meter, _) = measure(&program, row_bits, Mode::Core)?;
     let leaves = 1usize << program.leaf_bits;
-    let witness_entries = 1usize << program.witness_bits;
-    let model_entries = 1usize << program.model_bits;
+    let witness_entries = 1usize << program.stack_bits(WITNESS);
+    let model_entries = 1usize << program.stack_bits(MODEL);
     let operand_entries = operand_entries(&program.graph);
     let macs = u64::try_from(program.graph.multiply_adds()).unwrap_or(u64::MAX);
     let speed = speed();

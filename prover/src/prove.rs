@@ -15,7 +15,7 @@ use ark_ec::CurveGroup;
 use assay_circuits::{
     GraphError, Program, Tensor,
     eval::{Saturation, Values, eval},
-    program::Source,
+    program::{Source, WITNESS},
 };
 use assay_verifier::{
     CoreProof, Fr, G1Affine,
@@ -108,17 +108,17 @@ pub fn messages(
     recorder: &Recorder<'_>,
 ) -> Result<(Vec<Fr>, OpeningClaim<Fr>), ProveError> {
     let stacks = [device.integers(&witness.stack), device.integers(task.model)];
-    messages_on(device, task, witness, stacks.each_ref(), values, statement, mask, recorder)
+    messages_on(device, task, witness, &stacks.each_ref(), values, statement, mask, recorder)
 }
 
-/// [`messages`] with both stacks on the device.
+/// [`messages`] with all stacks on the device.
 // Each argument is one part of the statement, the witness or the machine.
 #[allow(clippy::too_many_arguments)]
 pub(crate) fn messages_on<D: Device>(
     device: &D,
     task: &Task<'_>,
     witness: &Witness,
-    stacks: [&D::Integers<'_>; 2],
+    stacks: &[&D::Integers<'_>],
     values: &Values,
     statement: Fr,
     mask: Option<&Mask<'_>>,
@@ -168,22 +168,22 @@ pub fn argue(
     recorder: &Recorder<'_>,
 ) -> Result<Argument, ProveError> {
     let Task { program, row_bits, bases, .. } = *task;
-    pad_to_row(&mut witness.stack, program.witness_bits, row_bits);
+    pad_to_row(&mut witness.stack, program.stack_bits(WITNESS), row_bits);
     let points = device.points(bases);
     let (stack, model) = (device.integers(&witness.stack), device.integers(task.model));
     let rows = recorder.run(Stage::Commit, || device.commit_rows(&points, &stack, 1 << row_bits));
     let statement = statement_digest(task.kind, &task.key_digest, task.batch, task.public, &rows, &[0; 32]);
     let statement_fr = digest_to_fr(&statement);
     let stacks = [&stack, &model];
-    let (messages, claim) = messages_on(device, task, &witness, stacks, values, statement_fr, None, recorder)?;
+    let (messages, claim) = messages_on(device, task, &witness, &stacks, values, statement_fr, None, recorder)?;
     let opening = recorder.run(Stage::Opening, || {
-        let (c, c_model) = row_coefficients(&claim);
-        let h = reduction::combined_row(device, row_bits, stacks, [&c, &c_model]);
+        let coefficients = row_coefficients(&claim);
+        let of_stacks: Vec<&[Fr]> = coefficients.iter().map(Vec::as_slice).collect();
+        let h = reduction::combined_row(device, row_bits, &stacks, &of_stacks);
         // Both give the same point: the rows combined, or the combined row committed. A row costs about four points.
         let commitment = if 4 * (rows.len() + task.model_rows.len()) < 1 << row_bits {
             let rows: Vec<G1Affine> = rows.iter().chain(task.model_rows).copied().collect();
-            let coefficients: Vec<Fr> = c.into_iter().chain(c_model).collect();
-            combine_rows(&rows, &coefficients)?.into_affine()
+            combine_rows(&rows, &coefficients.concat())?.into_affine()
         } else {
             device.msm(&points, &h)
         };

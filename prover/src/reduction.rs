@@ -6,11 +6,12 @@ use crate::{
     transcript::ProverTranscript,
 };
 use ark_ff::AdditiveGroup;
-use assay_circuits::{Program, TensorRole, functional::grid_offsets, ring::index_bits};
+use assay_circuits::{Program, functional::grid_offsets, ring::index_bits};
 use assay_verifier::{
     Fr,
     protocol::{
         OpeningClaim, padded_bits,
+        reduction::combine,
         root::{LinearClaim, TensorTerm},
     },
 };
@@ -38,8 +39,8 @@ fn term(program: &Program, term: &TensorTerm<Fr>) -> FunctionalTerm {
 }
 
 /// All terms of one stack.
-fn functional(program: &Program, terms: &[TensorTerm<Fr>], role: TensorRole, bits: usize) -> Functional {
-    let of_stack = terms.iter().filter(|t| program.tensors[t.tensor].role == role);
+fn functional(program: &Program, terms: &[TensorTerm<Fr>], stack: usize, bits: usize) -> Functional {
+    let of_stack = terms.iter().filter(|t| program.tensors[t.tensor].stack == stack);
     Functional { bits, terms: of_stack.map(|t| term(program, t)).collect() }
 }
 
@@ -55,52 +56,47 @@ fn evaluate(row: &[Fr], point: &[Fr]) -> Fr {
     row.first().copied().unwrap_or(Fr::ZERO)
 }
 
-/// Proves the reduction of a linear claim. Both stacks are padded to at least one row. `mask` is the mask row of a hiding
+/// Proves the reduction of a linear claim. All stacks are padded to at least one row. `mask` is the mask row of a hiding
 /// argument.
 pub fn prove<D: Device>(
     device: &D,
     program: &Program,
     row_bits: usize,
     claim: &LinearClaim<Fr>,
-    [witness, model]: [&D::Integers<'_>; 2],
+    stacks: &[&D::Integers<'_>],
     mask: Option<&[Fr]>,
     transcript: &mut ProverTranscript,
 ) -> OpeningClaim<Fr> {
-    let bits = [padded_bits(program.witness_bits, row_bits), padded_bits(program.model_bits, row_bits)];
-    let total = bits[0].max(bits[1]);
-    let [omega_f, omega_w] = [(TensorRole::Witness, bits[0]), (TensorRole::Model, bits[1])]
-        .map(|(role, bits)| functional(program, &claim.terms, role, bits));
-    let mut products = [
-        Product::integers(device, witness, &omega_f, total - bits[0]),
-        Product::integers(device, model, &omega_w, total - bits[1]),
-    ];
+    let bits: Vec<usize> = program.stacks.iter().map(|s| padded_bits(s.bits, row_bits)).collect();
+    let total = bits.iter().copied().max().unwrap_or(row_bits);
+    let omegas: Vec<Functional> =
+        bits.iter().enumerate().map(|(stack, bits)| functional(program, &claim.terms, stack, *bits)).collect();
+    let sides = stacks.iter().zip(&omegas).zip(&bits);
+    let mut products: Vec<_> =
+        sides.map(|((stack, omega), bits)| Product::integers(device, stack, omega, total - bits)).collect();
     let point = sumcheck::prove(device, total, &mut products, transcript);
-    let [f, w] = [products[0].left(device), products[1].left(device)];
-    transcript.send(f);
-    transcript.send(w);
     let tail = |bits: usize| &point[total - bits..];
     let low = tail(row_bits).to_vec();
-    let mask = mask.map(|s| {
-        let value = evaluate(s, &low);
-        transcript.send(value);
-        value
-    });
+    let mut values: Vec<Fr> = products.iter().map(|p| p.left(device)).collect();
+    values.extend(mask.map(|s| evaluate(s, &low)));
+    values.iter().for_each(|v| transcript.send(*v));
     let gamma = transcript.challenge();
-    let value = f + gamma * (w + mask.map_or(Fr::ZERO, |s| gamma * s));
-    let high = |bits: usize| tail(bits)[..bits - row_bits].to_vec();
-    OpeningClaim { witness_high: high(bits[0]), model_high: high(bits[1]), low, gamma, value }
+    let value = combine(&values, &gamma);
+    let high = bits.iter().map(|bits| tail(*bits)[..bits - row_bits].to_vec()).collect();
+    OpeningClaim { high, low, gamma, value }
 }
 
-/// The combined row: `sum_b c_b f_b + sum_b c'_b W_b`.
+/// The combined row: the sum of all rows of all stacks, each times its coefficient.
 pub fn combined_row<D: Device>(
     device: &D,
     row_bits: usize,
-    [witness, model]: [&D::Integers<'_>; 2],
-    coefficients: [&[Fr]; 2],
+    stacks: &[&D::Integers<'_>],
+    coefficients: &[&[Fr]],
 ) -> D::Elements {
     let inner = 1usize << row_bits;
-    let [of_witness, of_model] = coefficients.map(AxisMatrix::dense_row);
-    let mut row = device.axis_map_i32(witness, 1, inner, &of_witness);
-    device.add_assign(&mut row, &device.axis_map_i32(model, 1, inner, &of_model));
-    row
+    let rows = stacks.iter().zip(coefficients);
+    let mut rows = rows.map(|(stack, c)| device.axis_map_i32(stack, 1, inner, &AxisMatrix::dense_row(c)));
+    let mut sum = rows.next().unwrap_or_else(|| device.elements(vec![Fr::ZERO; inner]));
+    rows.for_each(|row| device.add_assign(&mut sum, &row));
+    sum
 }

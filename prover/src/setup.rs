@@ -12,6 +12,7 @@ use assay_circuits::{
     Op, Program, Tensor, Visibility,
     eval::Values,
     model::{Model, ModelError},
+    program::MODEL,
 };
 use assay_verifier::{G1Affine, VerifyingKey, core::Kind, opening::OpeningProof, proof::Argument};
 
@@ -71,8 +72,7 @@ pub enum SetupError {
 /// An opening costs about three full-width points per entry of a row, some 12 µs; a row costs about 30 µs in
 /// verification and in the proof. More than 1,024 rows would make verification slower than 20 ms.
 pub fn choose_row_bits(program: &Program) -> usize {
-    let stacks = [program.witness_bits, program.model_bits];
-    let rows = |m: usize| stacks.iter().map(|b| 1u64 << b.saturating_sub(m)).sum::<u64>();
+    let rows = |m: usize| program.stacks.iter().map(|s| 1u64 << s.bits.saturating_sub(m)).sum::<u64>();
     let cost = |m: usize| 12 * (1u64 << m) + 30 * rows(m);
     (8..=24).filter(|m| rows(*m) <= 1024).min_by_key(|m| cost(*m)).unwrap_or(24)
 }
@@ -93,7 +93,7 @@ pub fn setup(
     let bases =
         srs.g1_powers.get(..1 << row_bits).ok_or(ProveError::SrsTooSmall { row_bits, got: srs.g1_powers.len() })?;
     let mut stack = recorder.run(Stage::Witness, || model_stack(&program, &model.weights))?;
-    pad_to_row(&mut stack, program.model_bits, row_bits);
+    pad_to_row(&mut stack, program.stack_bits(MODEL), row_bits);
     let rows = recorder
         .run(Stage::Commit, || device.commit_rows(&device.points(bases), &device.integers(&stack), 1 << row_bits));
     let placeholder = Argument {
@@ -183,7 +183,7 @@ pub fn load(model: &Model, verifying: VerifyingKey, srs: &Srs) -> Result<Proving
         srs.g1_powers.get(..1 << row_bits).ok_or(ProveError::SrsTooSmall { row_bits, got: srs.g1_powers.len() })?;
     let program = Program::inference(&model.graph, 1, verifying.visibility)?;
     let mut stack = model_stack(&program, &model.weights)?;
-    pad_to_row(&mut stack, program.model_bits, row_bits);
+    pad_to_row(&mut stack, program.stack_bits(MODEL), row_bits);
     Ok(ProvingKey {
         digest: verifying.digest()?,
         weights: model.weights.clone(),

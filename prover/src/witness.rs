@@ -2,11 +2,11 @@
 
 use crate::device::zeroed_integers;
 use assay_circuits::{
-    GraphError, Interval, NodeId, Op, Program, Tensor, TensorRole,
+    GraphError, Interval, NodeId, Op, Program, Tensor,
     eval::Values,
     functional::grid_offsets,
     ops::Lookup,
-    program::{BlockValues, CommittedTensor, Content, Segment, Source, side_of},
+    program::{BlockValues, CommittedTensor, Content, MODEL, Segment, Source, WITNESS, side_of},
     ring::index_bits,
 };
 use rayon::prelude::*;
@@ -25,7 +25,7 @@ pub struct SegmentValues {
 /// All that is committed with a proof, and all lookups.
 #[derive(Clone, Debug)]
 pub struct Witness {
-    /// The witness stack, `2^witness_bits` entries.
+    /// The witness stack, all `2^bits` entries.
     pub stack: Vec<i32>,
     /// One entry per segment of the program.
     pub segments: Vec<SegmentValues>,
@@ -144,16 +144,16 @@ fn contents(program: &Program, values: &Values, t: &CommittedTensor) -> Result<V
 impl Witness {
     /// Builds the witness of a program from the values of its graph.
     pub fn build(program: &Program, values: &Values) -> Result<Self, GraphError> {
-        let mut stack = zeroed_integers(1 << program.witness_bits);
+        let mut stack = zeroed_integers(1 << program.stack_bits(WITNESS));
         let mut tensors: Vec<Vec<i32>> = vec![vec![]; program.tensors.len()];
         tensors.par_iter_mut().zip(&program.tensors).try_for_each(|(slot, t)| {
-            if t.role == TensorRole::Witness {
+            if t.stack == WITNESS {
                 *slot = contents(program, values, t)?;
             }
             Ok::<_, GraphError>(())
         })?;
         for (t, entries) in program.tensors.iter().zip(&tensors) {
-            if t.role == TensorRole::Witness && !entries.is_empty() {
+            if t.stack == WITNESS && !entries.is_empty() {
                 scatter(&t.shape, entries, &mut stack[t.offset..t.offset + (1 << t.bits())]);
             }
         }
@@ -216,11 +216,11 @@ fn count(program: &Program, s: &Segment, v: &SegmentValues, multiplicities: &mut
     Ok(())
 }
 
-/// The model stack: weights and table values, `2^model_bits` entries.
+/// The model stack: weights and table values, all `2^bits` entries.
 pub fn model_stack(program: &Program, weights: &[Tensor]) -> Result<Vec<i32>, GraphError> {
-    let mut stack = zeroed_integers(1 << program.model_bits);
+    let mut stack = zeroed_integers(1 << program.stack_bits(MODEL));
     let mut next = weights.iter();
-    for t in program.tensors.iter().filter(|t| t.role == TensorRole::Model) {
+    for t in program.tensors.iter().filter(|t| t.stack == MODEL) {
         let entries = match &t.content {
             // Weight tensors are laid out in the order of the graph's weights.
             Content::Node(_) => next.next().map(|w| w.data.clone()),

@@ -3,7 +3,10 @@
 mod support;
 
 use ark_ff::Field;
-use assay_circuits::{TensorRole, program::Content, relation::RelationError};
+use assay_circuits::{
+    program::{Content, MODEL, WITNESS},
+    relation::RelationError,
+};
 use assay_prover::{
     Recorder,
     device::Cpu,
@@ -161,10 +164,10 @@ fn the_stack_must_hold_what_the_leaves_use() {
     let (key, inputs) = toy_key();
     let honest = Forge::inference(&key, &inputs);
     let half = Fr::from(2u8).inverse().unwrap();
-    for tensor in (0..honest.program.tensors.len()).filter(|t| honest.program.tensors[*t].role == TensorRole::Witness) {
+    for tensor in (0..honest.program.tensors.len()).filter(|t| honest.program.tensors[*t].stack == WITNESS) {
         for place in places(&honest.program, tensor) {
             let mut forge = honest.clone();
-            forge.cells.push((TensorRole::Witness, place, half));
+            forge.cells.push((WITNESS, place, half));
             assert_eq!(forge.verdict(&key.verifying), failed(Check::Reduction), "tensor {tensor}");
         }
     }
@@ -176,18 +179,18 @@ fn padding_is_free() {
     let (key, inputs) = toy_key();
     let honest = Forge::inference(&key, &inputs);
     let real: Vec<usize> = (0..honest.program.tensors.len())
-        .filter(|t| honest.program.tensors[*t].role == TensorRole::Witness)
+        .filter(|t| honest.program.tensors[*t].stack == WITNESS)
         .flat_map(|t| places(&honest.program, t))
         .collect();
-    let size = honest.stack(TensorRole::Witness).len();
+    let size = honest.stack(WITNESS).len();
     let padding: Vec<usize> = (0..size).filter(|p| !real.contains(p)).collect();
     assert!(padding.len() > 10);
     let mut all = honest.clone();
-    all.cells = padding.iter().map(|p| (TensorRole::Witness, *p, Fr::from(*p as u64 + 7))).collect();
+    all.cells = padding.iter().map(|p| (WITNESS, *p, Fr::from(*p as u64 + 7))).collect();
     all.verdict(&key.verifying).unwrap();
     for p in padding {
         let mut forge = honest.clone();
-        forge.cells.push((TensorRole::Witness, p, -Fr::from(3u8)));
+        forge.cells.push((WITNESS, p, -Fr::from(3u8)));
         forge.verdict(&key.verifying).unwrap();
     }
 }
@@ -243,7 +246,7 @@ fn other_weights_are_rejected() {
         // The statement is true of these weights, but they are not the key's.
         forge.relation().unwrap();
         assert_eq!(forge.verdict(&key.verifying), PAIRING);
-        forge.model_rows = forge.commit(&forge.stack(TensorRole::Model));
+        forge.model_rows = forge.commit(&forge.stack(MODEL));
         assert_eq!(forge.verdict(&key.verifying), PAIRING);
         let mut other = key.verifying.clone();
         other.rows = forge.model_rows.clone();

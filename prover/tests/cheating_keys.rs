@@ -3,7 +3,11 @@
 
 mod support;
 
-use assay_circuits::{Graph, TensorRole, program::Content, relation::RelationError};
+use assay_circuits::{
+    Graph,
+    program::{Content, MODEL},
+    relation::RelationError,
+};
 use assay_prover::{ProvingKey, Recorder, SetupOptions, device::Cpu, srs::Srs};
 use assay_verifier::{
     CoreProof, Fr, VerifyError, VerifyingKey,
@@ -24,7 +28,7 @@ fn failed(check: Check) -> Result<(), VerifyError> {
 fn registered(key: &ProvingKey, forge: &Forge, lie: Lie) -> VerifyingKey {
     let mut out = key.verifying.clone();
     let mut forge = forge.with(lie);
-    forge.model_rows = forge.commit(&forge.stack(TensorRole::Model));
+    forge.model_rows = forge.commit(&forge.stack(MODEL));
     out.rows = forge.model_rows.clone();
     forge.key_digest = out.digest().unwrap();
     out.registration = forge.argue();
@@ -70,7 +74,7 @@ fn weights_are_integers() {
     let (key, _) = toy_key();
     let mut forge = Forge::registration(&key);
     let place = support::forge::places(&forge.program, forge.named("w"))[2];
-    forge.cells.push((TensorRole::Model, place, Fr::from(2u8)));
+    forge.cells.push((MODEL, place, Fr::from(2u8)));
     assert_eq!(check_registration(&registered(&key, &forge, Lie::Truth)), failed(Check::Reduction));
     forge.cells[0].2 = ark_ff::Field::inverse(&Fr::from(2u8)).unwrap();
     assert_eq!(check_registration(&registered(&key, &forge, Lie::Truth)), failed(Check::Reduction));
@@ -100,12 +104,11 @@ fn padding_of_the_model_is_free() {
     let (key, inputs) = toy_key();
     let mut forge = Forge::registration(&key);
     let real: Vec<usize> = (0..forge.program.tensors.len())
-        .filter(|t| forge.program.tensors[*t].role == TensorRole::Model)
+        .filter(|t| forge.program.tensors[*t].stack == MODEL)
         .flat_map(|t| support::forge::places(&forge.program, t))
         .collect();
-    let size = forge.stack(TensorRole::Model).len();
-    forge.cells =
-        (0..size).filter(|p| !real.contains(p)).map(|p| (TensorRole::Model, p, Fr::from(p as u64 + 3))).collect();
+    let size = forge.stack(MODEL).len();
+    forge.cells = (0..size).filter(|p| !real.contains(p)).map(|p| (MODEL, p, Fr::from(p as u64 + 3))).collect();
     assert!(!forge.cells.is_empty());
     let verifying = registered(&key, &forge, Lie::Truth);
     check_registration(&verifying).unwrap();

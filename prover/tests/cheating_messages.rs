@@ -135,9 +135,8 @@ fn verify_flawed(key: &ProvingKey, forge: &Forge, proof: &CoreProof, flaw: Flaw)
     let mut channel = FlawedChannel { transcript, messages: argument.messages.iter(), public, flaw, late: vec![] };
     let statement = digest_to_fr(&digest);
     let claim = protocol::verify(&mut channel, &forge.program, forge.row_bits, Mode::Core, &statement)?;
-    let (c, c_model) = row_coefficients(&claim);
     let points: Vec<G1Affine> = argument.rows.iter().chain(&key.verifying.rows).copied().collect();
-    let commitment = combine_rows(&points, &[c, c_model].concat())?.into_affine();
+    let commitment = combine_rows(&points, &row_coefficients(&claim).concat())?.into_affine();
     let mut t = opening_transcript(&digest, &claim, commitment);
     opening::verify(&key.verifying.srs, commitment, &claim.low, claim.value, &argument.opening, &mut t)?;
     Ok(())
@@ -229,7 +228,7 @@ fn rows_are_absorbed_before_the_lookup_challenges() {
 fn public_values_are_absorbed() {
     let (key, inputs) = toy_key();
     let honest = Forge::inference(&key, &inputs);
-    let stale = honest.digest(&honest.commit(&honest.stack(assay_circuits::TensorRole::Witness)));
+    let stale = honest.digest(&honest.commit(&honest.stack(assay_circuits::program::WITNESS)));
     let mut forge = Forge { stale: Some(stale), ..honest };
     assert_eq!(forge.verdict(&key.verifying), Ok(()));
     forge.public[0][0] += 1;

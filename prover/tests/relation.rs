@@ -4,8 +4,9 @@
 mod support;
 
 use assay_circuits::{
-    Graph, GraphBuilder, Op, Table, TensorRole,
+    Graph, GraphBuilder, Op, Table,
     ops::{AxisScale, Concat, Contraction, Reshape, Transpose, Window},
+    program::WITNESS,
     relation::RelationError,
 };
 use assay_prover::{ProvingKey, SetupOptions};
@@ -52,7 +53,7 @@ struct Case {
 }
 
 fn case(key: ProvingKey, honest: Forge) -> Case {
-    let witness = |t: &usize| honest.program.tensors[*t].role == TensorRole::Witness;
+    let witness = |t: &usize| honest.program.tensors[*t].stack == WITNESS;
     let tensors = (0..honest.program.tensors.len()).filter(witness).collect();
     Case { key, honest, tensors }
 }

@@ -238,7 +238,7 @@ fn public_inputs_are_contiguous_and_what_the_protocol_computes() {
         let head = [l.statement, heard.zeta, heard.public, claim.gamma, claim.value];
         assert_eq!(i[..instance::POINT], head);
         assert_eq!(i[instance::POINT..], point(claim));
-        let rounds = l.program.witness_bits.max(l.program.model_bits).max(l.row_bits);
+        let rounds = l.program.stacks.iter().map(|s| s.bits).max().unwrap_or(0).max(l.row_bits);
         assert_eq!(i.len(), instance::POINT + rounds);
         // One row each from the top, with the cell that holds it.
         for (at, value) in i.iter().enumerate() {

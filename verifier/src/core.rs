@@ -10,7 +10,12 @@ use crate::{
     protocol::{self, Mode, OpeningClaim, padded_bits},
 };
 use ark_ec::CurveGroup;
-use assay_circuits::{GraphError, Program, Tensor, canonical, ring::eq_table};
+use ark_ff::Field;
+use assay_circuits::{
+    GraphError, Program, Tensor, canonical,
+    program::{MODEL, WITNESS},
+    ring::eq_table,
+};
 
 /// Why a proof is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -105,8 +110,7 @@ pub fn opening_transcript(
 ) -> KeccakTranscript {
     let mut t = KeccakTranscript::new(b"assay.opening.v1");
     t.absorb_bytes(statement);
-    t.absorb_frs(&claim.witness_high);
-    t.absorb_frs(&claim.model_high);
+    claim.high.iter().for_each(|high| t.absorb_frs(high));
     t.absorb_frs(&claim.low);
     t.absorb_fr(&claim.gamma);
     t.absorb_point(&commitment.into());
@@ -114,11 +118,15 @@ pub fn opening_transcript(
     t
 }
 
-/// Coefficients of the rows of both stacks in the combined row: witness rows, then model rows.
-pub fn row_coefficients(claim: &OpeningClaim<Fr>) -> (Vec<Fr>, Vec<Fr>) {
-    let witness = eq_table(&claim.witness_high);
-    let model = eq_table(&claim.model_high).into_iter().map(|c| c * claim.gamma).collect();
-    (witness, model)
+/// For each stack the coefficients of its rows in the combined row.
+pub fn row_coefficients(claim: &OpeningClaim<Fr>) -> Vec<Vec<Fr>> {
+    let mut power = Fr::ONE;
+    let scaled = claim.high.iter().map(|high| {
+        let coefficients = eq_table(high).into_iter().map(|c| c * power).collect();
+        power *= claim.gamma;
+        coefficients
+    });
+    scaled.collect()
 }
 
 /// Checks an argument about a laid-out program.
@@ -136,8 +144,8 @@ pub fn check_argument(
     count("row bits", m, argument.row_bits)?;
     let rows =
         |bits: usize| 1usize.checked_shl(u32::try_from(padded_bits(bits, m) - m).unwrap_or(u32::MAX)).unwrap_or(0);
-    count("witness rows", rows(program.witness_bits), argument.rows.len())?;
-    count("model rows", rows(program.model_bits), key.rows.len())?;
+    count("witness rows", rows(program.stack_bits(WITNESS)), argument.rows.len())?;
+    count("model rows", rows(program.stack_bits(MODEL)), key.rows.len())?;
     count("public tensors", program.public.len(), public.len())?;
     for (p, values) in program.public.iter().zip(public) {
         count("public values", p.shape.iter().product(), values.len())?;
@@ -149,8 +157,7 @@ pub fn check_argument(
     let mut channel = NativeChannel::new(&argument.messages, public)?;
     let claim = protocol::verify(&mut channel, program, m, Mode::Core, &digest_to_fr(statement))?;
     count("unread messages", 0, channel.unread())?;
-    let (mut coefficients, model) = row_coefficients(&claim);
-    coefficients.extend(model);
+    let coefficients = row_coefficients(&claim).concat();
     let points: Vec<G1Affine> = argument.rows.iter().chain(&key.rows).copied().collect();
     let commitment = opening::combine_rows(&points, &coefficients)?.into_affine();
     let mut transcript = opening_transcript(statement, &claim, commitment);

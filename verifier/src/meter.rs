@@ -7,7 +7,10 @@ use crate::{
     protocol::{self, Mode, padded_bits},
     transcript::RATE,
 };
-use assay_circuits::{Program, Ring};
+use assay_circuits::{
+    Program, Ring,
+    program::{MODEL, WITNESS},
+};
 use core::{
     cell::Cell,
     ops::{Add, Mul, Sub},
@@ -168,8 +171,8 @@ pub fn measure(program: &Program, row_bits: usize, mode: Mode) -> Result<(Cost, 
     let mut cost = channel.cost;
     cost.multiplications = MULTIPLICATIONS.with(Cell::get);
     cost.additions = ADDITIONS.with(Cell::get);
-    cost.witness_rows = rows(program.witness_bits);
-    cost.model_rows = rows(program.model_bits);
+    cost.witness_rows = rows(program.stack_bits(WITNESS));
+    cost.model_rows = rows(program.stack_bits(MODEL));
     cost.argument_bytes =
         9 + cost.witness_rows * G1_BYTES + cost.messages * FIELD_BYTES + OpeningProof::byte_len(row_bits);
     Ok((cost, channel.steps))

@@ -52,8 +52,8 @@ pub const DRAWN_BITS: f64 = 253.4;
 /// A source of interactive error: where it arises, and the degree of what must not vanish at a random point.
 type Degree = (&'static str, f64);
 
-/// The steps of the protocol up to the claim about both stacks, `gamma` and what opens it.
-fn protocol_degrees(program: &Program, row_bits: usize, gamma: f64) -> Vec<Degree> {
+/// The steps of the protocol up to the claim about all stacks and `masks` mask rows, `gamma` and what opens it.
+fn protocol_degrees(program: &Program, row_bits: usize, masks: usize) -> Vec<Degree> {
     let lookups = float(program.lookups());
     let rows = float(program.table_rows());
     // A product in a lookup's key is an instance over the index bits of its shape.
@@ -69,7 +69,7 @@ fn protocol_degrees(program: &Program, row_bits: usize, gamma: f64) -> Vec<Degre
         .chain(products)
         .collect();
     let public: usize = program.public.iter().map(|p| p.shape.iter().product::<usize>()).sum();
-    let reduction = padded_bits(program.witness_bits, row_bits).max(padded_bits(program.model_bits, row_bits));
+    let reduction = program.stacks.iter().map(|s| padded_bits(s.bits, row_bits)).max().unwrap_or(row_bits);
     let layers: f64 = (1..program.leaf_bits).map(|k| 3.0 * float(k) + 2.0).sum();
     let (row, folds) = (float(row_bits), float(fold_count(row_bits)));
     vec![
@@ -80,7 +80,7 @@ fn protocol_degrees(program: &Program, row_bits: usize, gamma: f64) -> Vec<Degre
         ("bilinear sumcheck", 2.0 * float(instances.iter().copied().max().unwrap_or(0)).max(0.5)),
         ("operand claims: rho", 2.0 * float(instances.len()).max(0.5)),
         ("opening reduction", 2.0 * float(reduction)),
-        ("stacks: gamma", gamma),
+        ("stacks: gamma", float((program.stacks.len() + masks).saturating_sub(1))),
         ("opening: folds, batching, linearisation", (row + SRS_BITS).exp2() + folds + 2.0 * row + SRS_BITS.exp2()),
     ]
 }
@@ -104,14 +104,14 @@ fn level(degrees: &[Degree], field_bits: f64) -> Security {
 
 /// The soundness of core proofs of one layout with rows of `2^row_bits` values.
 pub fn security(program: &Program, row_bits: usize) -> Security {
-    level(&protocol_degrees(program, row_bits, 1.0), FIELD_BITS)
+    level(&protocol_degrees(program, row_bits, 0), FIELD_BITS)
 }
 
 /// The soundness of settled proofs of one layout, in a circuit of `2^k` rows (docs/protocol.md#settled-soundness).
 pub fn settled_level(program: &Program, row_bits: usize, k: usize) -> Security {
     let rows = float(k).exp2();
     let powers = SRS_BITS.exp2();
-    let mut degrees = protocol_degrees(program, row_bits, 2.0);
+    let mut degrees = protocol_degrees(program, row_bits, 1);
     degrees.extend([
         ("Halo2: permutation, beta and gamma", 2.0 * float(COPYABLE.len()) * rows),
         // The gates, and three equations of the permutation.

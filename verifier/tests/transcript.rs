@@ -58,7 +58,7 @@ fn order(p: &Program, rounds: usize, instances: usize, mode: Mode) -> Vec<Step> 
         }
         out.extend([Step::Check(Check::Bilinear), Challenge("rho")]);
     }
-    out.extend(sumcheck(p.witness_bits.max(p.model_bits).max(ROW_BITS)));
+    out.extend(sumcheck(p.stacks.iter().map(|s| s.bits).max().unwrap_or(0).max(ROW_BITS)));
     out.extend([Receive("f(x)"), Receive("W(x)"), Step::Check(Check::Reduction)]);
     out.extend((mode == Mode::Hiding).then_some(Receive("s(x)")));
     out.push(Challenge("gamma"));

@@ -1,12 +1,12 @@
 //! Tensors, blocks and segments as they come, and their places once all are known.
 
 use super::{
-    BlockValues, CommittedTensor, Content, KeyTerm, LookupMode, Program, Segment, Source, TableBlock, limits::size,
-    lookup_mode,
+    BlockValues, CommittedTensor, Content, KeyTerm, LookupMode, MODEL, Program, Segment, Source, Stack, TableBlock,
+    WITNESS, limits::size, lookup_mode,
 };
 use crate::{
     error::GraphError,
-    graph::{Graph, NodeId, TensorRole},
+    graph::{Graph, NodeId},
     interval::Interval,
     ops::Op,
     ring::index_bits,
@@ -32,14 +32,13 @@ impl Builder {
             program: Program {
                 graph,
                 batch,
+                stacks: vec![Stack { bits: 0, label: "f(x)" }, Stack { bits: 0, label: "W(x)" }],
                 tensors: vec![],
                 node_tensor: vec![None; nodes],
                 blocks: vec![],
                 segments: vec![],
                 public: vec![],
                 leaf_bits: 0,
-                witness_bits: 0,
-                model_bits: 0,
             },
             range_blocks: BTreeMap::new(),
             table_blocks: BTreeMap::new(),
@@ -54,20 +53,20 @@ impl Builder {
             let shape = node.shape.clone();
             match node.op.clone() {
                 Op::Weight(_) => {
-                    let t = b.tensor(Content::Node(id), TensorRole::Model, shape);
+                    let t = b.tensor(Content::Node(id), MODEL, shape);
                     b.program.node_tensor[i] = Some(t);
                 }
                 Op::Lookup(op) => {
                     let bits = op.table(b.program.graph.tables())?.key_bits();
                     if !b.table_values.contains_key(&op.table.0) {
-                        let t = b.tensor(Content::TableValues(op.table), TensorRole::Model, vec![1 << bits]);
+                        let t = b.tensor(Content::TableValues(op.table), MODEL, vec![1 << bits]);
                         b.table_values.insert(op.table.0, t);
                     }
                     if let LookupMode::Clamped { high } = lookup_mode(&b.program.graph, id)? {
                         let key = side_key(high)?;
                         if !b.side_values.contains_key(&key) {
                             let content = Content::SideValues { key_min: key.0 };
-                            let t = b.tensor(content, TensorRole::Model, vec![1 << key.1]);
+                            let t = b.tensor(content, MODEL, vec![1 << key.1]);
                             b.side_values.insert(key, t);
                         }
                     }
@@ -78,14 +77,14 @@ impl Builder {
         Ok(b)
     }
 
-    pub(super) fn tensor(&mut self, content: Content, role: TensorRole, shape: Vec<usize>) -> usize {
-        self.program.tensors.push(CommittedTensor { content, role, shape, offset: 0 });
+    pub(super) fn tensor(&mut self, content: Content, stack: usize, shape: Vec<usize>) -> usize {
+        self.program.tensors.push(CommittedTensor { content, stack, shape, offset: 0 });
         self.program.tensors.len() - 1
     }
 
     pub(super) fn block(&mut self, key_min: i64, bits: usize, values: BlockValues) -> usize {
         let block = self.program.blocks.len();
-        let multiplicity = self.tensor(Content::Multiplicity { block }, TensorRole::Witness, vec![1 << bits]);
+        let multiplicity = self.tensor(Content::Multiplicity { block }, WITNESS, vec![1 << bits]);
         let tag = self.next_tag;
         self.next_tag += 1;
         self.program.blocks.push(TableBlock { tag, key_min, bits, values, multiplicity, leaf: 0 });
@@ -152,8 +151,8 @@ impl Builder {
     pub(super) fn finish(mut self) -> Result<Program, GraphError> {
         self.program.check_size()?;
         let p = &mut self.program;
-        for role in [TensorRole::Witness, TensorRole::Model] {
-            let mut order: Vec<usize> = (0..p.tensors.len()).filter(|i| p.tensors[*i].role == role).collect();
+        for stack in 0..p.stacks.len() {
+            let mut order: Vec<usize> = (0..p.tensors.len()).filter(|i| p.tensors[*i].stack == stack).collect();
             order.sort_by_key(|i| std::cmp::Reverse(p.tensors[*i].bits()));
             let mut at = 0usize;
             for i in order {
@@ -162,10 +161,7 @@ impl Builder {
             }
             let bits = index_bits(at);
             size(bits)?;
-            match role {
-                TensorRole::Witness => p.witness_bits = bits,
-                TensorRole::Model => p.model_bits = bits,
-            }
+            p.stacks[stack].bits = bits;
         }
         let mut order: Vec<(usize, bool, usize)> =
             p.segments.iter().enumerate().map(|(i, s)| (s.bits(), true, i)).collect();

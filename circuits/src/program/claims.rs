@@ -1,9 +1,11 @@
 //! Which lookups and public values a graph asks for (docs/protocol.md#lookups).
 
-use super::{Content, KeyTerm, LookupMode, PublicTensor, Segment, Source, Visibility, builder::Builder, lookup_mode};
+use super::{
+    Content, KeyTerm, LookupMode, PublicTensor, Segment, Source, Visibility, WITNESS, builder::Builder, lookup_mode,
+};
 use crate::{
     error::GraphError,
-    graph::{NodeId, TensorRole},
+    graph::NodeId,
     interval::Interval,
     ops::{Op, advice::Part},
 };
@@ -33,7 +35,7 @@ impl Builder {
             match self.program.graph.node(id).op.clone() {
                 Op::Input(op) => {
                     let shape = self.program.graph.node(id).shape.clone();
-                    let t = self.tensor(Content::Node(id), TensorRole::Witness, shape);
+                    let t = self.tensor(Content::Node(id), WITNESS, shape);
                     self.program.node_tensor[i] = Some(t);
                     self.range_check(id, op.bits);
                 }
@@ -73,7 +75,7 @@ impl Builder {
     fn advice(&mut self, id: NodeId) -> Result<(), GraphError> {
         let node = self.program.graph.node(id).clone();
         let shape = node.shape.clone();
-        let value = self.tensor(Content::Node(id), TensorRole::Witness, shape.clone());
+        let value = self.tensor(Content::Node(id), WITNESS, shape.clone());
         self.program.node_tensor[id.0] = Some(value);
         let ranges: Vec<Interval> = node.inputs.iter().map(|i| self.program.graph.node(*i).range).collect();
         let of = |part: Part| match part {
@@ -105,7 +107,7 @@ impl Builder {
             let mut low = 0;
             while check.bits - low > width {
                 let content = Content::Limb { node: id, check: index, low, bits: width };
-                let limb = self.tensor(content, TensorRole::Witness, shape.clone());
+                let limb = self.tensor(content, WITNESS, shape.clone());
                 let block = self.range_block(width);
                 let term = |coefficient, exponent| KeyTerm { source: Source::Tensor(limb), coefficient, exponent };
                 self.segment(segment(vec![term(1, 0)], (0, 0), block));
@@ -126,7 +128,7 @@ impl Builder {
         let table = op.table(self.program.graph.tables())?.clone();
         let source = node.inputs[0];
         let shape = node.shape.clone();
-        let value = self.tensor(Content::Node(id), TensorRole::Witness, shape.clone());
+        let value = self.tensor(Content::Node(id), WITNESS, shape.clone());
         self.program.node_tensor[id.0] = Some(value);
         // t = (in + half - rem) / 2^shift
         let down = -(op.shift as i32);
@@ -135,7 +137,7 @@ impl Builder {
         let mut low = 0;
         while low < op.shift {
             let bits = self.program.graph.limb_bits().min(op.shift - low);
-            let limb = self.tensor(Content::Remainder { node: id, low, bits }, TensorRole::Witness, shape.clone());
+            let limb = self.tensor(Content::Remainder { node: id, low, bits }, WITNESS, shape.clone());
             key.push(KeyTerm { source: Source::Tensor(limb), coefficient: -1, exponent: low as i32 + down });
             let block = self.range_block(bits);
             self.segment(Segment {
@@ -155,8 +157,8 @@ impl Builder {
             LookupMode::Plain => (self.table_block(op.table, &table, values, false), None),
             LookupMode::Clamped { high } => {
                 let k = table.key_bits() as i32;
-                let hi = self.tensor(Content::High(id), TensorRole::Witness, shape.clone());
-                let side = self.tensor(Content::Side(id), TensorRole::Witness, shape.clone());
+                let hi = self.tensor(Content::High(id), WITNESS, shape.clone());
+                let side = self.tensor(Content::Side(id), WITNESS, shape.clone());
                 let side_block = self.side_block(high)?;
                 self.segment(Segment {
                     node: id,

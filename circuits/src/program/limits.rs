@@ -1,10 +1,10 @@
 //! What a verifier's memory and time are bounded by; graphs may come from anybody (docs/protocol.md#limits).
 
-use super::{Content, Program, Source};
+use super::{Content, MODEL, Program, Source};
 use crate::{
     error::GraphError,
     functional::Functional,
-    graph::{NodeId, TensorRole},
+    graph::NodeId,
     ops::{Contraction, Op, contraction::Side},
     pullback::{Term, pull_back_within, spend},
     ring::Ring,
@@ -77,8 +77,7 @@ impl Program {
 impl Program {
     /// Bounds what a verifier allocates for a layout; graphs may come from anybody.
     pub(super) fn check_size(&self) -> Result<(), GraphError> {
-        let tables =
-            self.tensors.iter().filter(|t| !matches!(t.content, Content::Node(_)) && t.role == TensorRole::Model);
+        let tables = self.tensors.iter().filter(|t| !matches!(t.content, Content::Node(_)) && t.stack == MODEL);
         let entries: usize = tables.map(|t| 1usize << t.bits()).sum();
         let rows = self.table_rows().max(entries);
         if rows > MAX_TABLE_ROWS {

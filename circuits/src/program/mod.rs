@@ -16,15 +16,17 @@ mod types;
 
 pub use limits::{MAX_STACK_BITS, MAX_TABLE_ROWS, MAX_WEIGHTS};
 pub use types::{
-    BlockValues, CommittedTensor, Content, KeyTerm, LookupMode, PublicTensor, Segment, Source, TableBlock, Visibility,
-    lookup_mode, side_of,
+    BlockValues, CommittedTensor, Content, KeyTerm, LookupMode, PublicTensor, Segment, Source, Stack, TableBlock,
+    Visibility, lookup_mode, side_of,
 };
 
-use crate::{
-    error::GraphError,
-    graph::{Graph, TensorRole},
-};
+use crate::{error::GraphError, graph::Graph};
 use builder::Builder;
+
+/// Index of the witness stack, committed with every proof.
+pub const WITNESS: usize = 0;
+/// Index of the model stack: weights and table contents, committed with the key.
+pub const MODEL: usize = 1;
 
 /// The complete layout.
 #[derive(Clone, Debug)]
@@ -33,7 +35,9 @@ pub struct Program {
     pub graph: Graph,
     /// Number of inferences.
     pub batch: usize,
-    /// Committed tensors of both stacks.
+    /// The stacks. The order is that of their evaluations in a transcript, and of the powers of `gamma`.
+    pub stacks: Vec<Stack>,
+    /// Committed tensors of all stacks.
     pub tensors: Vec<CommittedTensor>,
     /// For each node its committed tensor, if it has one.
     pub node_tensor: Vec<Option<usize>>,
@@ -45,10 +49,6 @@ pub struct Program {
     pub public: Vec<PublicTensor>,
     /// Index bits of the fraction tree's leaves.
     pub leaf_bits: usize,
-    /// Index bits of the witness stack.
-    pub witness_bits: usize,
-    /// Index bits of the model stack.
-    pub model_bits: usize,
 }
 
 impl Program {
@@ -102,10 +102,7 @@ impl Program {
     }
 
     /// Index bits of a stack.
-    pub fn stack_bits(&self, role: TensorRole) -> usize {
-        match role {
-            TensorRole::Witness => self.witness_bits,
-            TensorRole::Model => self.model_bits,
-        }
+    pub fn stack_bits(&self, stack: usize) -> usize {
+        self.stacks.get(stack).map_or(0, |s| s.bits)
     }
 }

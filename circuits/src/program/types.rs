@@ -2,7 +2,7 @@
 
 use crate::{
     error::GraphError,
-    graph::{Graph, NodeId, TensorRole},
+    graph::{Graph, NodeId},
     interval::Interval,
     ops::Op,
     ring::index_bits,
@@ -70,13 +70,22 @@ pub enum Content {
     },
 }
 
-/// A tensor within one of the two stacks.
+/// A list of committed tensors, cut in rows that are committed one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stack {
+    /// Index bits.
+    pub bits: usize,
+    /// The name of its evaluation in transcripts.
+    pub label: &'static str,
+}
+
+/// A tensor within a stack.
 #[derive(Clone, Debug)]
 pub struct CommittedTensor {
     /// What it holds.
     pub content: Content,
-    /// Which stack.
-    pub role: TensorRole,
+    /// Index of its stack.
+    pub stack: usize,
     /// Its extents; in the stack each axis is padded to a power of two.
     pub shape: Vec<usize>,
     /// Place of its first entry in the stack, a multiple of its padded size.

@@ -52,9 +52,10 @@ pub(crate) struct Settlement {
 /// Seconds of the stages that settling adds or changes, by the constants.
 pub(crate) fn stages(program: &Program, row_bits: usize, k: usize, speed: f64) -> [(&'static str, f64); 5] {
     let row = (row_bits as f64).exp2();
-    let rows = (1u64 << program.witness_bits.max(program.model_bits).saturating_sub(row_bits)) as f64;
+    let longest = program.stacks.iter().map(|s| s.bits).max().unwrap_or(0);
+    let rows = (1u64 << longest.saturating_sub(row_bits)) as f64;
     let circuit = (k as f64).exp2();
-    let entries = (program.witness_bits as f64).exp2() + (program.model_bits as f64).exp2();
+    let entries: f64 = program.stacks.iter().map(|s| (s.bits as f64).exp2()).sum();
     [
         ("settle commit", (row * MASK_ENTRY) / speed),
         ("circuit", circuit * CIRCUIT_ROW),

@@ -15,7 +15,12 @@ use crate::{
 use ark_bn254::G1Projective;
 use ark_ec::CurveGroup;
 use ark_ff::AdditiveGroup;
-use assay_circuits::{Graph, Op, Program, Tensor, Visibility, eval::Values, model::Model};
+use assay_circuits::{
+    Graph, Op, Program, Tensor, Visibility,
+    eval::Values,
+    model::Model,
+    program::{MODEL, WITNESS},
+};
 use assay_verifier::{
     Fr, G1Affine,
     channel::ProtocolError,
@@ -99,15 +104,15 @@ const SCALAR_GAS: u64 = 1_100;
 /// Gas that depends on the row length.
 pub fn row_gas(program: &Program, row_bits: usize) -> u64 {
     let rows = |bits: usize| 1u64 << bits.saturating_sub(row_bits).min(40);
-    rows(program.witness_bits) * SENT_POINT_GAS
-        + rows(program.model_bits) * POINT_GAS
+    rows(program.stack_bits(WITNESS)) * SENT_POINT_GAS
+        + rows(program.stack_bits(MODEL)) * POINT_GAS
         + fold_count(row_bits) as u64 * (SENT_POINT_GAS + 3 * SCALAR_GAS)
 }
 
 /// The shortest rows, in index bits, with which the contract can store the key and the registration can be checked.
 pub fn least_row_bits(program: &Program, registration: &Program) -> usize {
-    let witness = program.witness_bits.max(registration.witness_bits).saturating_sub(MAX_ROW_BITS);
-    let model = program.model_bits.max(registration.model_bits).saturating_sub(MAX_MODEL_ROW_BITS);
+    let witness = program.stack_bits(WITNESS).max(registration.stack_bits(WITNESS)).saturating_sub(MAX_ROW_BITS);
+    let model = program.stack_bits(MODEL).max(registration.stack_bits(MODEL)).saturating_sub(MAX_MODEL_ROW_BITS);
     witness.max(model)
 }
 
@@ -183,7 +188,7 @@ fn commit(
         return Err(SettleFailure::SrsTooSmall { row_bits, got: srs.g1_powers.len() });
     };
     let mut stack = recorder.run(Stage::Witness, || model_stack(&program, &model.weights))?;
-    pad_to_row(&mut stack, program.model_bits, row_bits);
+    pad_to_row(&mut stack, program.stack_bits(MODEL), row_bits);
     let rows =
         recorder.run(Stage::Commit, || device.commit_rows(&device.points(bases), &device.integers(&stack), size));
     let blinds = if options.visibility.weights {

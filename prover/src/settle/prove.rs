@@ -17,7 +17,7 @@ use ark_ff::{AdditiveGroup, UniformRand};
 use assay_circuits::{
     Program, Tensor,
     eval::{Saturation, Values, eval},
-    program::Source,
+    program::{Source, WITNESS},
 };
 use assay_verifier::{
     Fr, G1Affine,
@@ -64,7 +64,7 @@ pub(super) fn argue(
     let Statement { program, descriptor, public, bases, .. } = *task;
     let row_bits = descriptor.row_bits;
     let mut rng = StdRng::from_rng(OsRng).map_err(|e| SettleFailure::Random(e.to_string()))?;
-    pad_to_row(&mut witness.stack, program.witness_bits, row_bits);
+    pad_to_row(&mut witness.stack, program.stack_bits(WITNESS), row_bits);
     let points = device.points(bases);
     let (stack, model) = (device.integers(&witness.stack), device.integers(task.stack));
     let (rows, mask, blinds, mask_row) = recorder.run(Stage::Commit, || {
@@ -92,7 +92,7 @@ pub(super) fn argue(
     };
     let statement = digest_to_fr(&digest);
     let stacks = [&stack, &model];
-    let (messages, claim) = messages_on(device, &core, &witness, stacks, values, statement, Some(&hidden), recorder)?;
+    let (messages, claim) = messages_on(device, &core, &witness, &stacks, values, statement, Some(&hidden), recorder)?;
 
     let filled = recorder.run(Stage::Circuit, || {
         settle::circuit(program, row_bits, Some(Run { statement, messages: &messages, public }))
@@ -107,7 +107,7 @@ pub(super) fn argue(
         let beta = c.witness.iter().zip(&blinds).map(|(c, b)| *c * b).sum::<Fr>()
             + c.model.iter().zip(task.blinds).map(|(c, b)| *c * b).sum::<Fr>()
             + blinds.last().map_or(Fr::ZERO, |b| c.mask * b);
-        let mut h = device.download(&combined_row(device, row_bits, stacks, [&c.witness, &c.model]));
+        let mut h = device.download(&combined_row(device, row_bits, &stacks, &[&c.witness, &c.model]));
         h.iter_mut().zip(&mask_row).for_each(|(h, s)| *h += c.mask * s);
         transcript.absorb_fr(&beta);
         let opened = opening::open(bases, &h, &claim.low, &mut transcript)?;

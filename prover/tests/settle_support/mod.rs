@@ -8,7 +8,7 @@ use assay_circuits::{
     Op, Program, Tensor, Visibility,
     eval::{Values, eval},
     model::Model,
-    program::Source,
+    program::{MODEL, Source, WITNESS},
 };
 use assay_prover::{
     Recorder,
@@ -188,14 +188,14 @@ pub fn registration_claim(program: &Program, model: &Model) -> Claim {
 /// The model stack in whole rows.
 pub fn padded_model(program: &Program, model: &Model, row_bits: usize) -> Vec<i32> {
     let mut stack = model_stack(program, &model.weights).unwrap();
-    stack.resize(1 << padded_bits(program.model_bits, row_bits), 0);
+    stack.resize(1 << padded_bits(program.stack_bits(MODEL), row_bits), 0);
     stack
 }
 
 /// The witness stack in whole rows.
 pub fn padded_witness(program: &Program, witness: &Witness, row_bits: usize) -> Vec<i32> {
     let mut stack = witness.stack.clone();
-    stack.resize(1 << padded_bits(program.witness_bits, row_bits), 0);
+    stack.resize(1 << padded_bits(program.stack_bits(WITNESS), row_bits), 0);
     stack
 }
 

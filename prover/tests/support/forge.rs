@@ -8,10 +8,10 @@ use super::key_inputs;
 use ark_ec::CurveGroup;
 use ark_ff::{AdditiveGroup, Field};
 use assay_circuits::{
-    Node, NodeId, Op, Program, Ring, Tensor, TensorRole,
+    Node, NodeId, Op, Program, Ring, Tensor,
     eval::eval,
     ops::OpClass,
-    program::{BlockValues, Content, Segment, Source, side_of},
+    program::{BlockValues, Content, Segment, Source, WITNESS, side_of},
     relation::{self, RelationError},
     ring::index_bits,
 };
@@ -74,8 +74,8 @@ pub struct Forge {
     pub model_rows: Vec<G1Affine>,
     /// Real entries of every committed tensor.
     pub contents: Vec<Vec<i64>>,
-    /// Cells of the stacks (role, index, added value) beyond what `contents` says: padding, or values that are no integers.
-    pub cells: Vec<(TensorRole, usize, Fr)>,
+    /// Cells of the stacks (stack, index, added value) beyond what `contents` says: padding, or values that are no integers.
+    pub cells: Vec<(usize, usize, Fr)>,
     pub lie: Lie,
     /// Added to the multiplicity of the first row of the first block.
     pub bonus: Fr,
@@ -134,7 +134,7 @@ impl Forge {
     pub fn registration(key: &ProvingKey) -> Self {
         let program = Program::registration(&key.verifying.graph).unwrap();
         let public = program.registration_public();
-        let stack = vec![0; 1 << program.witness_bits];
+        let stack = vec![0; 1 << program.stack_bits(WITNESS)];
         let mut forge = Self::new(key, program, Kind::Registration, 1, public, &stack);
         forge.recount();
         forge
@@ -154,7 +154,7 @@ impl Forge {
             .iter()
             .enumerate()
             .map(|(i, t)| {
-                let stack = if t.role == TensorRole::Witness { witness } else { &model };
+                let stack = if t.stack == WITNESS { witness } else { &model };
                 places(&program, i).into_iter().map(|p| i64::from(stack[p])).collect()
             })
             .collect();
@@ -264,16 +264,16 @@ impl Forge {
     }
 
     /// A stack in whole rows.
-    pub fn stack(&self, role: TensorRole) -> Vec<Fr> {
-        let mut out = vec![Fr::ZERO; 1 << padded_bits(self.program.stack_bits(role), self.row_bits)];
-        for (i, t) in self.program.tensors.iter().enumerate().filter(|(_, t)| t.role == role) {
+    pub fn stack(&self, stack: usize) -> Vec<Fr> {
+        let mut out = vec![Fr::ZERO; 1 << padded_bits(self.program.stack_bits(stack), self.row_bits)];
+        for (i, t) in self.program.tensors.iter().enumerate().filter(|(_, t)| t.stack == stack) {
             assert_eq!(t.shape.iter().product::<usize>(), self.contents[i].len());
             for (place, v) in places(&self.program, i).into_iter().zip(&self.contents[i]) {
                 out[place] = fr(*v);
             }
         }
-        self.cells.iter().filter(|c| c.0 == role).for_each(|(_, at, v)| out[*at] += v);
-        if role == TensorRole::Witness {
+        self.cells.iter().filter(|c| c.0 == stack).for_each(|(_, at, v)| out[*at] += v);
+        if stack == WITNESS {
             out[self.program.tensors[self.program.blocks[0].multiplicity].offset] += self.bonus;
         }
         out

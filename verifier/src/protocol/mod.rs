@@ -8,7 +8,7 @@
 //! bilinear sum c                             ->
 //! one sumcheck for all contractions          <-> (bilinear.rs)         two operand claims each
 //!                                            <-  rho
-//! one sumcheck over both stacks              <-> (reduction.rs)        point x, f(x), W(x)
+//! one sumcheck over all stacks               <-> (reduction.rs)        point x, f(x), W(x)
 //!                                            <-  gamma                 f + gamma W opens to e at x
 //! ```
 
@@ -23,19 +23,17 @@ use assay_circuits::{Program, Ring};
 
 /// What is left to check with curve operations: the combined row opens to `value`.
 ///
-/// With `m` row variables, the last `m` coordinates of `point` are the row's point `x_lo`. Row `b` of the witness stack
-/// enters with `eq(witness_high, b)`, row `b` of the model stack with `gamma * eq(model_high, b)`.
+/// With `m` row variables, the last `m` coordinates of the point are the row's point `x_lo`. Row `b` of stack `s` enters with
+/// `gamma^s * eq(high[s], b)`.
 #[derive(Clone, Debug)]
 pub struct OpeningClaim<E> {
-    /// Coordinates that select a row of the witness stack, most significant first.
-    pub witness_high: Vec<E>,
-    /// Coordinates that select a row of the model stack.
-    pub model_high: Vec<E>,
+    /// For each stack the coordinates that select a row, most significant first.
+    pub high: Vec<Vec<E>>,
     /// Coordinates within a row.
     pub low: Vec<E>,
     /// Separates the stacks.
     pub gamma: E,
-    /// `f(x) + gamma * W(x)`, and `gamma^2 * s(x)` where there is a mask row.
+    /// `sum_s gamma^s * f_s(x)` over all stacks, the mask row last where there is one.
     pub value: E,
 }
 

@@ -1,8 +1,8 @@
-//! The opening reduction: one linear claim on both stacks becomes one evaluation of each (docs/protocol.md#reduction).
+//! The opening reduction: one linear claim on all stacks becomes one evaluation of each (docs/protocol.md#reduction).
 //!
-//! With `f` and `W` the witness and model stacks, the claim is `<f, Omega_f> + <W, Omega_W> = V`, where each `Omega` is a sum of
-//! rank-one functionals placed in the stack. One sumcheck over the longer stack's variables ends in `f(x)`, `W(x)` and in
-//! `Omega(x)`, which the verifier computes from the short weight vectors.
+//! With `f_s` the stacks, the claim is `sum_s <f_s, Omega_s> = V`, where each `Omega_s` is a sum of rank-one functionals placed in
+//! its stack. One sumcheck over the longest stack's variables, which shorter ones join late, ends in all `f_s(x)` and in
+//! `Omega_s(x)`, which the verifier computes from the short weight vectors.
 
 use super::{
     Mode, OpeningClaim, get, half_power, padded_bits,
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::channel::{Channel, Check, ProtocolError};
 use assay_circuits::{
-    Factor, Program, Ring, TensorRole,
+    Factor, Program, Ring,
     ring::{dot, eq_at, eq_pair, eq_table, index_bits},
 };
 
@@ -23,39 +23,39 @@ pub fn verify<C: Channel>(
     mode: Mode,
     claim: LinearClaim<C::Elem>,
 ) -> Result<OpeningClaim<C::Elem>, ProtocolError> {
-    let witness_bits = padded_bits(program.witness_bits, row_bits);
-    let model_bits = padded_bits(program.model_bits, row_bits);
-    let rounds = witness_bits.max(model_bits);
+    let bits: Vec<usize> = program.stacks.iter().map(|s| padded_bits(s.bits, row_bits)).collect();
+    let rounds = bits.iter().copied().max().unwrap_or(row_bits);
     let (point, last) = sumcheck::verify(channel, rounds, claim.value)?;
-    let f = channel.receive("f(x)")?;
-    let w = channel.receive("W(x)")?;
-    let (_, witness_point) = split(&point, rounds.saturating_sub(witness_bits))?;
-    let (_, model_point) = split(&point, rounds.saturating_sub(model_bits))?;
-    let omega = |role, point: &[C::Elem]| omega_at(program, &claim.terms, role, point);
-    let omega_f = omega(TensorRole::Witness, witness_point)?;
-    let omega_w = omega(TensorRole::Model, model_point)?;
-    let expected = half_power::<C::Elem>(rounds.saturating_sub(witness_bits)) * (f.clone() * omega_f)
-        + half_power::<C::Elem>(rounds.saturating_sub(model_bits)) * (w.clone() * omega_w);
-    channel.assert_zero(Check::Reduction, expected - last)?;
-    let mask = match mode {
-        Mode::Core => None,
-        Mode::Hiding => Some(channel.receive("s(x)")?),
-    };
-    let gamma = channel.challenge("gamma")?;
-    let mut combined = w;
-    if let Some(s) = mask {
-        combined = combined + gamma.clone() * s;
+    let mut values = Vec::with_capacity(bits.len().saturating_add(1));
+    for stack in &program.stacks {
+        values.push(channel.receive(stack.label)?);
     }
-    let value = f + gamma.clone() * combined;
-    let (witness_high, low) = split(witness_point, witness_bits.saturating_sub(row_bits))?;
-    let (model_high, _) = split(model_point, model_bits.saturating_sub(row_bits))?;
-    Ok(OpeningClaim {
-        witness_high: witness_high.to_vec(),
-        model_high: model_high.to_vec(),
-        low: low.to_vec(),
-        gamma,
-        value,
-    })
+    let mut omegas = Vec::with_capacity(bits.len());
+    let mut high = Vec::with_capacity(bits.len());
+    for (stack, bits) in bits.iter().enumerate() {
+        let (_, tail) = split(&point, rounds.saturating_sub(*bits))?;
+        omegas.push(omega_at(program, &claim.terms, stack, tail)?);
+        high.push(split(tail, bits.saturating_sub(row_bits))?.0.to_vec());
+    }
+    let mut expected = C::Elem::zero();
+    for ((value, omega), bits) in values.iter().zip(omegas).zip(&bits) {
+        expected = expected + half_power::<C::Elem>(rounds.saturating_sub(*bits)) * (value.clone() * omega);
+    }
+    channel.assert_zero(Check::Reduction, expected - last)?;
+    if mode == Mode::Hiding {
+        values.push(channel.receive("s(x)")?);
+    }
+    let gamma = channel.challenge("gamma")?;
+    let value = combine(&values, &gamma);
+    let (_, low) = split(&point, rounds.saturating_sub(row_bits))?;
+    Ok(OpeningClaim { high, low: low.to_vec(), gamma, value })
+}
+
+/// `sum_i gamma^i values[i]`.
+pub fn combine<E: Ring>(values: &[E], gamma: &E) -> E {
+    let mut reversed = values.iter().rev().cloned();
+    let last = reversed.next().unwrap_or_else(E::zero);
+    reversed.fold(last, |sum, value| value + gamma.clone() * sum)
 }
 
 /// The weight of a tensor's place in its stack, the stack's point along each axis, and eq tables of those that are needed.
@@ -81,14 +81,14 @@ impl<E: Ring> Place<'_, E> {
 pub fn omega_at<E: Ring>(
     program: &Program,
     terms: &[TensorTerm<E>],
-    role: TensorRole,
+    stack: usize,
     point: &[E],
 ) -> Result<E, ProtocolError> {
     let mut places: Vec<Option<Place<'_, E>>> = program.tensors.iter().map(|_| None).collect();
     let mut acc = E::zero();
     for t in terms {
         let tensor = get(&program.tensors, t.tensor)?;
-        if tensor.role != role {
+        if tensor.stack != stack {
             continue;
         }
         let slot = places.get_mut(t.tensor).ok_or(ProtocolError::Layout("tensor index"))?;

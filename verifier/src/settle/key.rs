@@ -23,7 +23,11 @@ use crate::{
     protocol::padded_bits,
     security::settled_level,
 };
-use assay_circuits::{Graph, GraphError, Program, Tensor, Visibility, canonical, model::TensorSpec};
+use assay_circuits::{
+    Graph, GraphError, Program, Tensor, Visibility, canonical,
+    model::TensorSpec,
+    program::{MODEL, WITNESS},
+};
 
 /// First bytes of a settlement key file.
 pub const MAGIC: &[u8; 8] = b"ASSAYSKY";
@@ -176,7 +180,7 @@ pub fn shape(program: &Program, row_bits: usize) -> Result<(usize, usize, Vec<Pu
         let count = p.shape.iter().product();
         public.push(PublicRange { count, lo: narrow(p.range.lo)?, hi: narrow(p.range.hi)? });
     }
-    Ok((padded_bits(program.witness_bits, row_bits), padded_bits(program.model_bits, row_bits), public))
+    Ok((padded_bits(program.stack_bits(WITNESS), row_bits), padded_bits(program.stack_bits(MODEL), row_bits), public))
 }
 
 /// Digest of an inference program: graph, descriptions, visibility, batch.

@@ -119,8 +119,8 @@ fn record(
     layout::lay_out(&tape)
 }
 
-/// All coordinates of an opening claim; both stacks' points are tails of it.
+/// All coordinates of an opening claim; every stack's point is a tail of it.
 pub fn point<E: Clone>(claim: &OpeningClaim<E>) -> Vec<E> {
-    let high = if claim.witness_high.len() > claim.model_high.len() { &claim.witness_high } else { &claim.model_high };
-    high.iter().chain(&claim.low).cloned().collect()
+    let high = claim.high.iter().max_by_key(|h| h.len());
+    high.into_iter().flatten().chain(&claim.low).cloned().collect()
 }

@@ -4,7 +4,8 @@ use super::{Forge, GUESS, Leaves, Lie, fr, places};
 use ark_ec::CurveGroup;
 use ark_ff::{AdditiveGroup, Field};
 use assay_circuits::{
-    Functional, Ring, Tensor, TensorRole,
+    Functional, Ring, Tensor,
+    program::{MODEL, WITNESS},
     ring::{dot, eq_at, eq_table},
 };
 use assay_prover::opening;
@@ -212,11 +213,11 @@ impl Forge {
     /// The sum of a claim's terms.
     fn paired(&self, claim: &LinearClaim<Fr>) -> Fr {
         let [f, w] = self.omegas(claim);
-        dot(&self.stack(TensorRole::Witness), &f) + dot(&self.stack(TensorRole::Model), &w)
+        dot(&self.stack(WITNESS), &f) + dot(&self.stack(MODEL), &w)
     }
 
     fn bits(&self) -> [usize; 2] {
-        [self.program.witness_bits, self.program.model_bits].map(|b| padded_bits(b, self.row_bits))
+        [self.program.stack_bits(WITNESS), self.program.stack_bits(MODEL)].map(|b| padded_bits(b, self.row_bits))
     }
 
     /// The dense weights of both stacks, entry by entry.
@@ -234,7 +235,7 @@ impl Forge {
                     at
                 })
                 .collect();
-            let target = &mut out[usize::from(t.role == TensorRole::Model)];
+            let target = &mut out[usize::from(t.stack == MODEL)];
             for (place, at) in places(&self.program, term.tensor).into_iter().zip(index) {
                 let weight = term.functional.factors.iter().fold(term.coefficient, |w, f| {
                     w * f.weights[f.axes.iter().fold(0, |k, a| k * t.shape[*a] + at[*a])]
@@ -257,7 +258,7 @@ impl Forge {
             .collect();
         let (point, last) = self.sumcheck(&mut products, claim.value, t);
         let tail = |k: usize| &point[total - bits[k]..];
-        let omega = [TensorRole::Witness, TensorRole::Model];
+        let omega = [WITNESS, MODEL];
         for k in 0..2 {
             let direct = omega_at(&self.program, &claim.terms, omega[k], tail(k)).unwrap();
             assert_eq!(direct * <Fr as Ring>::pow2(-((total - bits[k]) as i32)), products[k][1][0]);
@@ -278,9 +279,9 @@ impl Forge {
         self.send(Lie::LateStacks, f, t);
         self.send(Lie::LateStacks, w, t);
         let gamma = t.challenge("gamma");
-        let [witness_high, model_high] = [0, 1].map(|k| tail(k)[..bits[k] - self.row_bits].to_vec());
+        let high = [0, 1].map(|k| tail(k)[..bits[k] - self.row_bits].to_vec()).to_vec();
         let low = point[total - self.row_bits..].to_vec();
-        OpeningClaim { witness_high, model_high, low, gamma, value: f + gamma * w }
+        OpeningClaim { high, low, gamma, value: f + gamma * w }
     }
 
     /// Sends the rounds of `sum_i a_i b_i = claim`, true or not; `products` end up with one entry each.
@@ -313,7 +314,7 @@ impl Forge {
 
     /// The argument.
     pub fn argue(&self) -> Argument {
-        let stacks = [TensorRole::Witness, TensorRole::Model].map(|role| self.stack(role));
+        let stacks = [WITNESS, MODEL].map(|stack| self.stack(stack));
         let rows = self.commit(&stacks[0]);
         let digest = self.stale.unwrap_or_else(|| self.digest(&rows));
         let predictable = match self.lie {
@@ -337,10 +338,10 @@ impl Forge {
         }
         let claim = self.reduction(&claim, &stacks, &mut t);
 
-        let (c, c_model) = row_coefficients(&claim);
+        let coefficients = row_coefficients(&claim);
         let size = 1 << self.row_bits;
         let mut h = vec![Fr::ZERO; size];
-        for (stack, c) in stacks.iter().zip([&c, &c_model]) {
+        for (stack, c) in stacks.iter().zip(&coefficients) {
             for (row, c) in stack.chunks(size).zip(c) {
                 h.iter_mut().zip(row).for_each(|(h, v)| *h += *c * v);
             }
@@ -350,7 +351,7 @@ impl Forge {
             h[0] += missing / eq_at(&claim.low, 0);
         }
         let points: Vec<G1Affine> = rows.iter().chain(&self.model_rows).copied().collect();
-        let commitment = combine_rows(&points, &[c, c_model].concat()).unwrap().into_affine();
+        let commitment = combine_rows(&points, &coefficients.concat()).unwrap().into_affine();
         let mut t2 = opening_transcript(&digest, &claim, commitment);
         let opened = opening::open(&self.bases, &h, &claim.low, &mut t2).unwrap();
         Argument { row_bits: self.row_bits, rows, messages: t.messages, opening: opened.proof }
