@@ -88,6 +88,8 @@ pub(crate) struct Lowering<'a> {
     pub(crate) traces: Vec<(OutletId, NodeId, f64)>,
     /// Keys beyond which a lookup's result is not the function's, for want of bits.
     pub(crate) limits: HashMap<NodeId, (i64, i64)>,
+    /// Room above the calibrated range of a committed tensor, as a factor of at least one.
+    pub(crate) headroom: f64,
     /// Name of the node being lowered.
     pub(crate) name: String,
     committed: HashMap<(NodeId, *const Expr), (Rc<Expr>, Root)>,
@@ -116,6 +118,7 @@ impl<'a> Lowering<'a> {
             requests: Requests::new(),
             traces: vec![],
             limits: HashMap::new(),
+            headroom: 1.0,
             name: String::new(),
             committed: HashMap::new(),
         }

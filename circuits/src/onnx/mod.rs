@@ -7,6 +7,7 @@
 mod audit;
 mod calibrate;
 mod compile;
+mod equalize;
 pub mod error;
 mod expr;
 mod fold;

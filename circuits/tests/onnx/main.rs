@@ -8,4 +8,5 @@ mod proto;
 mod random;
 mod softmax;
 mod support;
+mod tabular;
 mod zoo;
