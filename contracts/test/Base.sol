@@ -148,4 +148,12 @@ abstract contract Base {
             mstore(add(add(data, 0x20), shl(5, index)), value)
         }
     }
+
+    /// @dev Highest bonds for a lease that takes whatever is asked.
+    function anyBond(uint256 count) internal pure returns (uint128[] memory bonds) {
+        bonds = new uint128[](count);
+        for (uint256 i = 0; i < count; i++) {
+            bonds[i] = type(uint128).max;
+        }
+    }
 }

@@ -109,7 +109,7 @@ impl World {
 
     fn lease(&mut self, id: u64, worker: Address) -> Result<u64, Error> {
         self.chain.set_sender(worker);
-        self.at.market().lease(&mut self.chain, &[id], worker).map(|(until, _)| until)
+        self.at.market().lease(&mut self.chain, &[id], worker, &[BOND], 0).map(|(until, _)| until)
     }
 
     fn fulfil(&mut self, id: u64, payout: Address) -> Result<u128, Error> {

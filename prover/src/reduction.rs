@@ -1,12 +1,12 @@
 //! Proving the opening reduction (docs/protocol.md#reduction).
 
 use crate::{
-    device::{AxisMatrix, Device},
+    device::{AxisMatrix, Device, Functional, FunctionalFactor, FunctionalTerm},
     sumcheck::{self, Product},
     transcript::ProverTranscript,
 };
 use ark_ff::AdditiveGroup;
-use assay_circuits::{Program, TensorRole, ring::index_bits};
+use assay_circuits::{Program, TensorRole, functional::grid_offsets, ring::index_bits};
 use assay_verifier::{
     Fr,
     protocol::{
@@ -16,75 +16,31 @@ use assay_verifier::{
 };
 use rayon::prelude::*;
 
-/// Adds the entries of one term to the dense vector of its tensor's padded block.
-fn add_term(program: &Program, term: &TensorTerm<Fr>, block: &mut [Fr]) {
-    let shape = &program.tensors[term.tensor].shape;
+/// One term as a product over the index bits of its tensor's padded block.
+fn term(program: &Program, term: &TensorTerm<Fr>) -> FunctionalTerm {
+    let tensor = &program.tensors[term.tensor];
+    let shape = &tensor.shape;
     let mut strides = vec![1usize; shape.len()];
     for k in (0..shape.len().saturating_sub(1)).rev() {
         strides[k] = strides[k + 1] << index_bits(shape[k + 1]);
     }
-    let offsets =
-        |axes: &[usize]| assay_circuits::functional::grid_offsets(axes.iter().map(|a| (shape[*a], strides[*a])));
-    // All but the last non-trivial factor are multiplied out; the last one is the inner loop.
-    let mut scale = term.coefficient;
+    let mut coefficient = term.coefficient;
     let mut factors = Vec::new();
     for f in &term.functional.factors {
         if let [w] = f.weights.as_slice() {
-            scale *= w;
+            coefficient *= w;
         } else {
-            factors.push((offsets(&f.axes), &f.weights));
+            let offsets = grid_offsets(f.axes.iter().map(|a| (shape[*a], strides[*a])));
+            factors.push(FunctionalFactor { offsets, weights: f.weights.clone() });
         }
     }
-    let Some((inner_offsets, inner_weights)) = factors.pop() else {
-        block[0] += scale;
-        return;
-    };
-    let mut outer = vec![(0usize, scale)];
-    for (offsets, weights) in &factors {
-        outer = outer
-            .iter()
-            .flat_map(|(at, c)| offsets.iter().zip(weights.iter()).map(move |(o, w)| (at + o, *c * w)))
-            .collect();
-    }
-    let span = inner_offsets.last().map_or(1, |o| o + 1);
-    let increasing = outer.windows(2).all(|w| w[0].0 + span <= w[1].0);
-    let add = |target: &mut [Fr], c: Fr| {
-        for (o, w) in inner_offsets.iter().zip(inner_weights) {
-            target[*o] += c * w;
-        }
-    };
-    if !increasing || outer.len() * inner_offsets.len() < 1 << 12 {
-        outer.iter().for_each(|(at, c)| add(&mut block[*at..], *c));
-        return;
-    }
-    // Disjoint, increasing targets: hand each thread its own slice of the block.
-    let pieces = rayon::current_num_threads() * 4;
-    let chunk = outer.len().div_ceil(pieces).max(1);
-    let mut rest = block;
-    let mut consumed = 0usize;
-    let mut jobs = Vec::with_capacity(pieces);
-    for part in outer.chunks(chunk) {
-        let (start, end) = (part[0].0, part[part.len() - 1].0 + span);
-        let (_, tail) = std::mem::take(&mut rest).split_at_mut(start - consumed);
-        let (here, tail) = tail.split_at_mut(end - start);
-        (rest, consumed) = (tail, end);
-        jobs.push((part, here, start));
-    }
-    jobs.into_par_iter().for_each(|(part, here, start)| {
-        part.iter().for_each(|(at, c)| add(&mut here[at - start..], *c));
-    });
+    FunctionalTerm { offset: tensor.offset, bits: tensor.bits(), coefficient, factors }
 }
 
-/// The dense sum of all terms of one stack.
-fn omega(program: &Program, terms: &[TensorTerm<Fr>], role: TensorRole, bits: usize) -> Vec<Fr> {
-    let mut out = vec![Fr::ZERO; 1 << bits];
-    for t in terms {
-        let tensor = &program.tensors[t.tensor];
-        if tensor.role == role {
-            add_term(program, t, &mut out[tensor.offset..tensor.offset + (1 << tensor.bits())]);
-        }
-    }
-    out
+/// All terms of one stack.
+fn functional(program: &Program, terms: &[TensorTerm<Fr>], role: TensorRole, bits: usize) -> Functional {
+    let of_stack = terms.iter().filter(|t| program.tensors[t.tensor].role == role);
+    Functional { bits, terms: of_stack.map(|t| term(program, t)).collect() }
 }
 
 /// The multilinear extension of a row at a point.
@@ -113,18 +69,10 @@ pub fn prove<D: Device>(
     let bits = [padded_bits(program.witness_bits, row_bits), padded_bits(program.model_bits, row_bits)];
     let total = bits[0].max(bits[1]);
     let [omega_f, omega_w] = [(TensorRole::Witness, bits[0]), (TensorRole::Model, bits[1])]
-        .map(|(role, bits)| device.elements(omega(program, &claim.terms, role, bits)));
-    // The sum of one stack is computed, the other's follows from the claim.
-    let sums = if bits[0] < bits[1] {
-        let f = device.inner_product_i32(witness, &omega_f);
-        [f, claim.value - f]
-    } else {
-        let w = device.inner_product_i32(model, &omega_w);
-        [claim.value - w, w]
-    };
+        .map(|(role, bits)| functional(program, &claim.terms, role, bits));
     let mut products = [
-        Product::integers(device, witness, omega_f, sums[0], total - bits[0]),
-        Product::integers(device, model, omega_w, sums[1], total - bits[1]),
+        Product::integers(device, witness, &omega_f, total - bits[0]),
+        Product::integers(device, model, &omega_w, total - bits[1]),
     ];
     let point = sumcheck::prove(device, total, &mut products, transcript);
     let [f, w] = [products[0].left(device), products[1].left(device)];

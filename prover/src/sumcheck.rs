@@ -1,24 +1,41 @@
 //! Proving a sum of products of two multilinear polynomials, of different lengths (docs/protocol.md#sumcheck).
 
 use crate::{
-    device::{AxisMatrix, Device},
+    device::{AxisMatrix, Device, Functional, LeadingRounds},
     lookup::half_power,
     transcript::ProverTranscript,
 };
 use ark_ff::AdditiveGroup;
 use assay_verifier::Fr;
 
-/// `scale * sum_x left(x) right(x)`, where `left` may start as integers.
+/// `scale * sum_x left(x) right(x)`.
 pub(crate) struct Product<'a, 'b, D: Device> {
-    integers: Option<&'a D::Integers<'b>>,
-    left: Option<D::Elements>,
-    right: D::Elements,
+    sides: Sides<'a, 'b, D>,
     /// The value of this product's share of the sum.
     sum: Fr,
     /// Weight of the product, with `2^-missing` for the leading variables that it has not got.
     scale: Fr,
     missing: usize,
     round: [Fr; 2],
+}
+
+/// Both factors.
+enum Sides<'a, 'b, D: Device> {
+    Elements([D::Elements; 2]),
+    /// Integers and a functional, none of which is expanded until its leading variables are bound.
+    Leading {
+        integers: &'a D::Integers<'b>,
+        functional: &'a Functional,
+        rounds: LeadingRounds,
+        point: Vec<Fr>,
+        variables: usize,
+    },
+}
+
+/// Leading variables that are bound before a functional of `bits` variables is expanded: each halves the memory, and
+/// doubles the products.
+fn leading(bits: usize) -> usize {
+    bits.saturating_sub(12).clamp(1, 3).min(bits)
 }
 
 impl<'a, 'b, D: Device> Product<'a, 'b, D> {
@@ -31,47 +48,65 @@ impl<'a, 'b, D: Device> Product<'a, 'b, D> {
         missing: usize,
     ) -> Self {
         let round = device.product_round(&left, &right);
-        Self { integers: None, left: Some(left), right, sum, scale: coefficient * half_power(missing), missing, round }
+        Self { sides: Sides::Elements([left, right]), sum, scale: coefficient * half_power(missing), missing, round }
     }
 
-    /// A product of integers and field elements, with weight one.
+    /// A functional of integers, with weight one.
     pub(crate) fn integers(
         device: &D,
         integers: &'a D::Integers<'b>,
-        right: D::Elements,
-        sum: Fr,
+        functional: &'a Functional,
         missing: usize,
     ) -> Self {
-        let round = device.product_round_i32(integers, &right);
-        Self { integers: Some(integers), left: None, right, sum, scale: half_power(missing), missing, round }
+        let variables = leading(functional.bits);
+        let rounds = LeadingRounds::new(device.functional_products(integers, functional, variables));
+        let (sum, round) = (rounds.total(), rounds.round());
+        let sides = Sides::Leading { integers, functional, rounds, point: vec![], variables };
+        let mut product = Self { sides, sum, scale: half_power(missing), missing, round };
+        product.expand(device);
+        product
+    }
+
+    /// Expands both factors once their leading variables are bound.
+    fn expand(&mut self, device: &D) {
+        let Sides::Leading { integers, functional, point, variables, .. } = &self.sides else { return };
+        if point.len() < *variables {
+            return;
+        }
+        let weights = AxisMatrix::dense_row(&device.download(&device.eq_table(point)));
+        let left = device.axis_map_i32(integers, 1, 1 << (functional.bits - *variables), &weights);
+        let right = device.functional_bind(functional, point);
+        self.round = device.product_round(&left, &right);
+        self.sides = Sides::Elements([left, right]);
     }
 
     fn bind(&mut self, device: &D, r: Fr) {
-        match (self.integers.take(), &mut self.left) {
-            (None, Some(left)) => self.round = device.product_bind_round(left, &mut self.right, r),
-            (Some(v), _) => {
-                let left = device.bind_i32(v, r);
-                device.bind(&mut self.right, r);
-                self.round = device.product_round(&left, &self.right);
-                self.left = Some(left);
+        match &mut self.sides {
+            Sides::Elements([left, right]) => self.round = device.product_bind_round(left, right, r),
+            Sides::Leading { rounds, point, .. } => {
+                rounds.bind(r);
+                self.round = rounds.round();
+                point.push(r);
+                self.expand(device);
             }
-            (None, None) => unreachable!("a product has a left factor"),
+        }
+    }
+
+    fn side(&self, device: &D, side: usize) -> Fr {
+        match &self.sides {
+            Sides::Elements(sides) => device.first(&sides[side]),
+            Sides::Leading { .. } => unreachable!("every variable is bound"),
         }
     }
 
     /// The value of `left` once every variable is bound.
     pub(crate) fn left(&self, device: &D) -> Fr {
-        match (self.integers, &self.left) {
-            (_, Some(left)) => device.first(left),
-            // A product of no variables.
-            (Some(v), None) => device.first(&device.axis_map_i32(v, 1, 1, &AxisMatrix::identity(1))),
-            (None, None) => unreachable!("a product has a left factor"),
-        }
+        self.side(device, 0)
     }
 
     /// The value of `right` once every variable is bound.
     pub(crate) fn right(&self, device: &D) -> Fr {
-        device.first(&self.right)
+        self.side(device, 1)
     }
 
     /// The weighted sum.

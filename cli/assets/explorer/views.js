@@ -162,7 +162,7 @@ function price(snapshot, job, paid, unit = "") {
     if (!job) return "unknown";
     if (paid) return [amount(snapshot, paid.price), unit, " paid"];
     if (job.status !== 1n) return "not paid";
-    if (job.leaseEnd > 0n) return [amount(snapshot, job.price), unit, " locked"];
+    if (job.price > 0n) return [amount(snapshot, job.price), unit, " locked"];
     return Number(job.deadline) <= now ? "not paid" : [amount(snapshot, job.now), unit, " now"];
 }
 

@@ -151,6 +151,8 @@ fn help_for(e: &assay_contracts::Error) -> Option<&'static str> {
         E::ERC20InsufficientAllowance(_) => "let the market take the tokens; assay does that before it posts or leases",
         E::NotOpen(_) => "`assay job status ID` tells what became of it",
         E::LeaseLive(_) => "wait until the lease ends, or take another job",
+        E::BondTooHigh(_) => "look at the job again: `assay job status ID`",
+        E::LeaseTooShort(_) => "take a job with a later deadline, or prove it without a lease",
         E::VerifierEnded(_) => "`assay job refund ID` gives the requester everything back",
         E::TooEarly(_) => "wait for the deadline, or let the requester ask",
         E::WrongPayout(_) => "prove it for the payout address of the lease: assay job prove ID MODEL",

@@ -129,7 +129,7 @@ impl Story {
         }
         chain.set_sender(WORKER);
         token.approve(&mut chain, market.address(), U256::MAX)?;
-        let (_, leased) = market.lease(&mut chain, &slots, WORKER).map_err(explained)?;
+        let (_, leased) = market.lease(&mut chain, &slots, WORKER, &vec![BOND; slots.len()], 0).map_err(explained)?;
         slots.resize(inputs.len(), 0);
         Ok(Self {
             chain,

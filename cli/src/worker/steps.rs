@@ -46,7 +46,11 @@ impl Worker<'_> {
     /// Asks for leases that the journal has as begun.
     fn lease(&mut self, jobs: &[u64]) -> Result<(), Trouble> {
         let market = self.system.at.market();
-        match market.lease(self.system.chain.as_mut(), jobs, self.payout) {
+        let mut bonds = Vec::with_capacity(jobs.len());
+        for id in jobs {
+            bonds.push(market.job(self.system.chain.as_mut(), *id)?.bond);
+        }
+        match market.lease(self.system.chain.as_mut(), jobs, self.payout, &bonds, 0) {
             Ok((until, done)) => {
                 self.journal.write(Step::Leased { jobs: jobs.to_vec(), until })?;
                 let left = until.saturating_sub(self.now()?);

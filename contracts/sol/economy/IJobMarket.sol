@@ -5,8 +5,9 @@ pragma solidity =0.8.37;
 /// @notice
 ///   Open  --fulfil-->  Fulfilled  --refund (what is left for the requester)-->  Closed
 ///     |---refund (deadline over, verifier ended, or cancelled without a live lease)-->  Closed
-/// A lease gives one worker the sole right to be paid until it ends. It locks the price for good and takes a bond. While no
-/// lease is live anybody may fulfil: at the locked price if there was a lease, else at the price of the moment.
+/// A lease gives one worker the sole right to be paid until it ends. It locks the price while it lives and takes a bond. While
+/// no lease is live anybody may fulfil, at the price of the moment. Time under lease does not count for the rise of the price:
+/// a lost lease neither raises it nor keeps it down.
 /// The payout address is inside of the proven context, so a copied proof pays its maker. All payments are pulled.
 interface IJobMarket {
     enum Status {
@@ -22,7 +23,7 @@ interface IJobMarket {
         bytes32 offerId;
         /// keccak256(salt, input values as in the proof's public values: 8 bytes each, big-endian two's complement).
         bytes32 inputCommitment;
-        /// The price rises from `minPrice` at `rampStart` to `maxPrice` at `rampEnd`.
+        /// The price rises from `minPrice` at `rampStart` to `maxPrice` at `rampEnd`; both move on by the length of each lease.
         uint128 minPrice;
         uint128 maxPrice;
         uint40 rampStart;
@@ -37,7 +38,7 @@ interface IJobMarket {
     struct Job {
         address requester;
         Status status;
-        uint40 rampStart;
+        uint40 rampStart; // with the time of all leases until now
         uint40 rampEnd;
         address payout; // of the last lease, or who was paid
         uint40 leaseEnd; // 0: never leased
@@ -45,7 +46,7 @@ interface IJobMarket {
         uint32 leaseSeconds;
         uint128 minPrice;
         uint128 maxPrice;
-        uint128 price; // locked, or paid
+        uint128 price; // locked by a live lease, or paid; else 0
         uint128 bond; // asked of a lease
         uint128 held; // bond held now
         uint128 rescue; // for whoever fulfils after a lost lease
@@ -68,6 +69,8 @@ interface IJobMarket {
     );
     event Leased(uint256 indexed jobId, address indexed payout, uint128 price, uint40 until);
     event LeaseLost(uint256 indexed jobId, address indexed payout, uint128 burned, uint128 toRescuer);
+    /// @notice The job's verifier has ended, so the bond is credited in full to the lease's payout address.
+    event BondReturned(uint256 indexed jobId, address indexed payout, uint128 amount);
     /// @notice `toWorker` is all that was credited to `payout`: his part of the price, his bond, and what others lost.
     /// `output` are the proven output values, 8 bytes each, big-endian two's complement.
     event Fulfilled(uint256 indexed jobId, address indexed payout, uint128 price, uint128 toWorker, bytes output);
@@ -82,6 +85,12 @@ interface IJobMarket {
     error WrongOffer();
     error NotOpen(uint256 jobId);
     error LeaseLive(uint256 jobId, uint40 until);
+    /// @notice The job asks for a higher bond than the worker allowed.
+    error BondTooHigh(uint256 jobId, uint128 bond);
+    /// @notice The deadline would end the lease before the worker's `minUntil`.
+    error LeaseTooShort(uint256 jobId, uint40 until);
+    /// @notice Not one highest bond for each job.
+    error WrongLength();
     error DeadlineOver(uint256 jobId);
     error TooEarly(uint256 jobId);
     error NothingLeft(uint256 jobId);
@@ -102,10 +111,13 @@ interface IJobMarket {
     /// The work fee is that of the moment: who allows `maxPrice + workFee` cannot be charged more.
     function post(Spec calldata spec, bytes32 salt, bytes calldata input) external returns (uint256 jobId);
 
-    /// @notice Takes leases on jobs, and their bonds from the caller; `payout` is who will be paid and gets the bonds back.
-    /// @dev A lease that is mined late may be cut short by the deadline, and until a block is final a number may come to mean
-    /// another job. So lease final jobs, let the call expire, and allow the market no more than the bonds.
-    function lease(uint256[] calldata jobIds, address payout) external;
+    /// @notice Takes leases on jobs, all or none, and their bonds from the caller; `payout` is who will be paid and gets the
+    /// bonds back.
+    /// @param maxBonds One a job: the most that the caller lets be bonded for it. In a reorganised chain a number may mean
+    /// another job with another bond.
+    /// @param minUntil Block time that each lease must reach. A call that is mined late, or a job whose deadline is near, would
+    /// give a lease that is too short to prove in, and the bond would be lost.
+    function lease(uint256[] calldata jobIds, address payout, uint128[] calldata maxBonds, uint40 minUntil) external;
 
     /// @notice Pays for proven jobs. As many ids as the verifier's batch; ids rise strictly, zeros at the end are slots of the
     /// proof that nobody pays for. All jobs have the same verifier and offer. Anybody may send it: it pays `payout`, which is

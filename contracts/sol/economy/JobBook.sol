@@ -11,8 +11,8 @@ import { Ledger } from "./Ledger.sol";
 abstract contract JobBook is Ledger {
     using SafeCast for uint256;
 
-    /// @dev A job: one struct a slot, so that each is read and written at once. A settlement reads state, pay, commitment, and
-    /// stake after a lease or else ramp; it writes state, and pay if it locks the price.
+    /// @dev A job: one struct a slot, so that each is read and written at once. A settlement reads state, pay, commitment, stake
+    /// if there was a lease, and ramp if none is live; it writes state, and pay if no lease is live.
     struct Lot {
         State state;
         Pay pay;
@@ -31,12 +31,13 @@ abstract contract JobBook is Ledger {
     }
 
     struct Pay {
-        uint96 price; // 0: not locked
+        uint96 price; // locked by the last lease, or paid
         uint88 workFee;
         uint40 deadline;
         uint32 line;
     }
 
+    /// @dev `start` moves on with each lease, by its length.
     struct Ramp {
         uint96 minPrice;
         uint96 maxPrice;
@@ -102,7 +103,7 @@ abstract contract JobBook is Ledger {
         out.leaseSeconds = lot.order.leaseSeconds;
         out.minPrice = lot.ramp.minPrice;
         out.maxPrice = lot.ramp.maxPrice;
-        out.price = lot.pay.price;
+        out.price = open && block.timestamp >= lot.state.leaseEnd ? 0 : lot.pay.price;
         out.bond = lot.stake.bond;
         out.held = open && lot.state.leaseEnd != 0 ? lot.stake.bond : 0;
         out.rescue = open ? lot.stake.rescue : 0;
@@ -123,12 +124,11 @@ abstract contract JobBook is Ledger {
     function currentPrice(uint256 jobId) external view returns (uint128) {
         Lot storage lot = _lots[jobId];
         if (lot.state.status != Status.Open) revert NotOpen(jobId);
-        return lot.state.leaseEnd == 0 ? _rampPrice(lot) : lot.pay.price;
+        return block.timestamp < lot.state.leaseEnd ? lot.pay.price : _rampPrice(lot.ramp);
     }
 
     /// @dev Rounds down. Never falls with time, so who waits for a transaction is never paid less than he saw.
-    function _rampPrice(Lot storage lot) internal view returns (uint96) {
-        Ramp memory ramp = lot.ramp;
+    function _rampPrice(Ramp memory ramp) internal view returns (uint96) {
         if (block.timestamp < ramp.start) return ramp.minPrice;
         uint256 passed = block.timestamp - ramp.start;
         // Also where the ramp has no length: then it is a step.
@@ -142,6 +142,8 @@ abstract contract JobBook is Ledger {
         if (spec.minPrice == 0 || spec.minPrice > spec.maxPrice) revert BadSpec(3);
         if (spec.maxPrice > type(uint96).max) revert BadSpec(4);
         if (spec.rampStart > spec.rampEnd || spec.rampEnd - spec.rampStart > MAX_RAMP) revert BadSpec(6);
+        // Leases move the ramp, by no more time than there is until the deadline.
+        if (spec.rampEnd > type(uint40).max - MAX_DURATION) revert BadSpec(6);
         if (spec.deadline <= block.timestamp || spec.deadline > block.timestamp + MAX_DURATION) revert BadSpec(7);
         if (spec.leaseSeconds < MIN_LEASE_SECONDS || spec.leaseSeconds > MAX_LEASE_SECONDS) revert BadSpec(8);
         // Without a floor, leases that are never kept would cost nothing.

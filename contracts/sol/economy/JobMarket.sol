@@ -111,10 +111,16 @@ contract JobMarket is JobBook, AccessManaged, Pausable {
     }
 
     /// @inheritdoc IJobMarket
-    /// @dev The first lease locks the price; the next ones have it too, so letting a lease pass cannot raise it. Raises
-    /// `BadPayout`, `NotOpen`, `LeaseLive`, `DeadlineOver`, `VerifierEnded`, `OddToken`, `EnforcedPause`.
-    function lease(uint256[] calldata jobIds, address payout) external whenNotPaused nonReentrant {
+    /// @dev The ramp moves on by the length of the lease at once, while the locked price is the one that counts: at its end the
+    /// price goes on from where it was. Raises `BadPayout`, `WrongLength`, `NotOpen`, `LeaseLive`, `DeadlineOver`,
+    /// `LeaseTooShort`, `BondTooHigh`, `VerifierEnded`, `OddToken`, `EnforcedPause`.
+    function lease(uint256[] calldata jobIds, address payout, uint128[] calldata maxBonds, uint40 minUntil)
+        external
+        whenNotPaused
+        nonReentrant
+    {
         _requirePayable(payout);
+        if (maxBonds.length != jobIds.length) revert WrongLength();
         uint256 activeLine;
         uint256 bonds;
         uint256 burned;
@@ -133,17 +139,23 @@ contract JobMarket is JobBook, AccessManaged, Pausable {
                 activeLine = pay.line;
             }
             Stake memory stake = lot.stake;
-            if (state.leaseEnd == 0) {
-                pay.price = _rampPrice(lot);
-                lot.pay = pay;
-            } else {
+            if (stake.bond > maxBonds[i]) revert BondTooHigh(jobId, stake.bond);
+            if (state.leaseEnd != 0) {
                 (uint256 lost, uint256 kept) = _loseLease(jobId, state.payout, stake.bond);
                 burned += lost;
                 stake.rescue = (stake.rescue + kept).toUint96();
                 lot.stake = stake;
             }
             uint256 until = block.timestamp + lot.order.leaseSeconds;
-            state.leaseEnd = until < pay.deadline ? uint40(until) : pay.deadline;
+            if (until > pay.deadline) until = pay.deadline;
+            if (until < minUntil) revert LeaseTooShort(jobId, uint40(until));
+            Ramp memory ramp = lot.ramp;
+            pay.price = _rampPrice(ramp);
+            lot.pay = pay;
+            // Leases of a job do not overlap and end by its deadline, for which `_checkSpec` leaves room.
+            ramp.start += uint40(until - block.timestamp);
+            lot.ramp = ramp;
+            state.leaseEnd = uint40(until);
             state.payout = payout;
             lot.state = state;
             bonds += stake.bond;
@@ -236,6 +248,7 @@ contract JobMarket is JobBook, AccessManaged, Pausable {
                     if (ended) {
                         // Whether the worker would have kept the lease is not known any more.
                         _credit(state.payout, stake.bond);
+                        emit BondReturned(jobId, state.payout, stake.bond);
                     } else {
                         (uint256 lost, uint256 kept) = _loseLease(jobId, state.payout, stake.bond);
                         burned += lost;
@@ -340,15 +353,14 @@ contract JobMarket is JobBook, AccessManaged, Pausable {
             toWorker = uint256(stake.bond) + stake.rescue;
         } else {
             if (block.timestamp >= pay.deadline) revert DeadlineOver(jobId);
-            if (state.leaseEnd == 0) {
-                pay.price = _rampPrice(lot);
-                lot.pay = pay;
-            } else {
+            if (state.leaseEnd != 0) {
                 Stake memory stake = lot.stake;
                 (uint256 lost, uint256 kept) = _loseLease(jobId, state.payout, stake.bond);
                 batch.burned += lost;
                 toWorker = kept + stake.rescue;
             }
+            pay.price = _rampPrice(lot.ramp);
+            lot.pay = pay;
             state.payout = batch.payout;
         }
         state.status = Status.Fulfilled;

@@ -61,13 +61,14 @@ mod generated {
             );
             event Leased(uint256 indexed jobId, address indexed payout, uint128 price, uint40 until);
             event LeaseLost(uint256 indexed jobId, address indexed payout, uint128 burned, uint128 toRescuer);
+            event BondReturned(uint256 indexed jobId, address indexed payout, uint128 amount);
             event Fulfilled(uint256 indexed jobId, address indexed payout, uint128 price, uint128 toWorker, bytes output);
             event Refunded(uint256 indexed jobId, address indexed requester, uint256 amount);
             event Withdrawn(address indexed account, uint256 amount);
             event FeesBurned(uint256 amount);
 
             function post(Spec spec, bytes32 salt, bytes input) returns (uint256 jobId);
-            function lease(uint256[] jobIds, address payout);
+            function lease(uint256[] jobIds, address payout, uint128[] maxBonds, uint40 minUntil);
             function fulfil(uint256[] jobIds, bytes32[] salts, address payout, bytes publicValues, bytes proof);
             function refund(uint256[] jobIds);
             function withdraw(address account) returns (uint256 amount);
@@ -255,6 +256,9 @@ mod generated {
             error WrongOffer();
             error NotOpen(uint256 jobId);
             error LeaseLive(uint256 jobId, uint40 until);
+            error BondTooHigh(uint256 jobId, uint128 bond);
+            error LeaseTooShort(uint256 jobId, uint40 until);
+            error WrongLength();
             error DeadlineOver(uint256 jobId);
             error TooEarly(uint256 jobId);
             error NothingLeft(uint256 jobId);

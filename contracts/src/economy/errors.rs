@@ -4,6 +4,7 @@ use super::{
     abi::{Economy, EconomyError},
     amount,
 };
+use alloy_primitives::U256;
 use std::fmt;
 
 /// The fields of a job's specification, in the order that `BadSpec` numbers them, with what each must be.
@@ -42,6 +43,19 @@ pub(crate) fn sentence(e: &EconomyError, f: &mut fmt::Formatter<'_>) -> fmt::Res
         E::LeaseLive(e) => {
             write!(f, "LeaseLive({}, {}): a worker has a lease on job {0} until that time", e.jobId, e.until)
         }
+        E::BondTooHigh(e) => write!(
+            f,
+            "BondTooHigh({}, {}): job {0} asks for a bond of {}, more than was allowed",
+            e.jobId,
+            e.bond,
+            amount::tokens(U256::from(e.bond))
+        ),
+        E::LeaseTooShort(e) => write!(
+            f,
+            "LeaseTooShort({}, {}): the deadline of job {0} would end the lease at {1}, before the time that was asked for",
+            e.jobId, e.until
+        ),
+        E::WrongLength(_) => f.write_str("WrongLength(): each job needs one highest bond"),
         E::DeadlineOver(e) => write!(f, "DeadlineOver({}): the deadline of job {0} is over", e.jobId),
         E::TooEarly(e) => {
             write!(f, "TooEarly({}): before the deadline of job {0} only its requester can ask for a refund", e.jobId)

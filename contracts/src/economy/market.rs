@@ -99,13 +99,28 @@ impl Market {
         Ok((self.small(chain, event.jobId)?, (&receipt).into()))
     }
 
-    /// Takes leases on jobs and their bonds from the sender, all or none. Gives when the first of them ends.
+    /// Takes leases on jobs and their bonds from the sender, all or none. `max_bonds` has, for each job, the most that may be
+    /// bonded for it; each lease must last at least until `min_until`, or the call does nothing. Gives when the first of them
+    /// ends.
     ///
     /// # Errors
     ///
-    /// [`Error::Reverted`] if one of them cannot be leased, or what the chain says.
-    pub fn lease(&self, chain: &mut dyn Chain, ids: &[u64], payout: Address) -> Result<(u64, Done), Error> {
-        let receipt = self.0.send(chain, &JobMarket::leaseCall { jobIds: numbers(ids), payout })?;
+    /// [`Error::Reverted`] if one of them cannot be leased on these terms, or what the chain says.
+    pub fn lease(
+        &self,
+        chain: &mut dyn Chain,
+        ids: &[u64],
+        payout: Address,
+        max_bonds: &[u128],
+        min_until: u64,
+    ) -> Result<(u64, Done), Error> {
+        let call = JobMarket::leaseCall {
+            jobIds: numbers(ids),
+            payout,
+            maxBonds: max_bonds.to_vec(),
+            minUntil: super::time(min_until),
+        };
+        let receipt = self.0.send(chain, &call)?;
         let leased = self.0.events_in::<JobMarket::Leased>(&receipt);
         let until = leased.iter().filter(|e| e.payout == payout).map(|e| e.until.to::<u64>()).min();
         let until = until.ok_or_else(|| self.0.unexpected(chain, "it did not report the lease"))?;

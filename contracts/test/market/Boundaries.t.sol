@@ -21,7 +21,7 @@ contract BoundariesTest is MarketTest {
     uint256 private constant EXPIRE = 16; // a refund by anybody
 
     function possible(uint256 id) private returns (uint256 all) {
-        if (can(OTHER, abi.encodeCall(JobMarket.lease, (list(id), OTHER)))) all |= LEASE;
+        if (can(OTHER, abi.encodeCall(JobMarket.lease, (list(id), OTHER, anyBond(1), 0)))) all |= LEASE;
         if (can(OTHER, payCall(list(id), WORKER))) all |= PAY_WORKER;
         if (can(OTHER, payCall(list(id), OTHER))) all |= PAY_OTHER;
         if (can(REQUESTER, abi.encodeCall(JobMarket.refund, (list(id))))) all |= CANCEL;
@@ -94,7 +94,7 @@ contract BoundariesTest is MarketTest {
         check(!can(WORKER, pay), "a stranger's lease voids the batch");
         Snapshots(address(vm)).revertToState(state);
         cheats.prank(WORKER);
-        market.lease(ids, WORKER);
+        market.lease(ids, WORKER, anyBond(ids.length), 0);
         cheats.warp(nowAt() + 10 minutes - 1);
         for (uint256 i = 0; i < 4; i++) {
             equal(possible(ids[i]), 0, "somebody can end a leased job of the batch");

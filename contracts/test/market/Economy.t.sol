@@ -98,7 +98,7 @@ contract MarketEconomyTest is RegistryBase {
         token.approve(address(market), type(uint256).max);
         gasJobs.push(post(one, address(this), 5e18));
         gasJobs.push(post(one, address(this), 5e18));
-        market.lease(gasJobs, WORKER);
+        market.lease(gasJobs, WORKER, anyBond(gasJobs.length), 0);
     }
 
     function list_(bytes32 key, uint32 batch) private returns (bytes32 id) {
@@ -126,7 +126,7 @@ contract MarketEconomyTest is RegistryBase {
 
     function lease(uint256 id, address worker) private {
         cheats.prank(worker);
-        market.lease(list(id), worker);
+        market.lease(list(id), worker, anyBond(1), 0);
     }
 
     function fulfil(uint256[] memory ids, address worker) private {

@@ -244,13 +244,16 @@ contract FulfilTest is MarketTest {
         lease(ids[0], OTHER);
         cheats.warp(market.job(ids[0]).leaseEnd);
         cheats.prank(WORKER);
-        market.lease(list(ids[1]), WORKER);
+        market.lease(list(ids[1]), WORKER, anyBond(1), 0);
         cheats.warp(nowAt() + 5 minutes);
-        // Lost lease at 100 with rescue; live lease at the price of then; two without.
+        // Lost lease with rescue, five minutes behind; live lease at the price of then; two without.
         uint256 locked = market.job(ids[1]).price;
         uint256 free = market.currentPrice(ids[2]);
+        // The first job's ramp without its lease of ten minutes.
+        uint256 resumed = market.currentPrice(ids[0]);
         fulfil(ids, WORKER);
-        uint256 expected = workerPart(100e18) + 10e18 + workerPart(locked) + BOND + 2 * workerPart(free);
+        check(resumed > 100e18 && resumed < free, "resumed");
+        uint256 expected = workerPart(resumed) + 10e18 + workerPart(locked) + BOND + 2 * workerPart(free);
         equal(market.claimable(WORKER), expected, "worker");
         equal(emission.fees(WORKER), 4 * feeOf(UNITS), "fees");
         equal(emission.totalUnits(), 4 * uint256(UNITS), "units");

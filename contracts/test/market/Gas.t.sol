@@ -49,7 +49,7 @@ contract MarketGasTest is MarketTest {
             freeBatch.push(postFor(MANY));
         }
         cheats.prank(WORKER);
-        market.lease(batch, WORKER);
+        market.lease(batch, WORKER, anyBond(batch.length), 0);
     }
 
     function postFor(bytes32 verifierId) private returns (uint256) {
@@ -125,7 +125,7 @@ contract MarketGasTest is MarketTest {
         cheats.snapshotGasLastCall("JobMarket", "post");
         cool();
         cheats.prank(WORKER);
-        market.lease(list(id), WORKER);
+        market.lease(list(id), WORKER, anyBond(1), 0);
         cheats.snapshotGasLastCall("JobMarket", "lease");
         cool();
         settle(list(leased[0]), "");

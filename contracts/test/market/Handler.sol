@@ -11,7 +11,10 @@ contract Handler is MarketTest {
         bytes32 verifierId;
         bytes32 offerId;
         address requester;
-        uint128 price; // once it is locked
+        uint128 price; // locked last, or paid
+        uint40 start; // of the ramp, as posted
+        uint40 length; // of the ramp
+        uint40 leased; // time of all leases
         uint256 payments;
         uint256 refunds;
     }
@@ -50,7 +53,10 @@ contract Handler is MarketTest {
         uint256 before = token.balanceOf(who);
         bool ok = send(who, abi.encodeCall(IJobMarket.post, (s, 0, "")), !market.paused(), "post");
         equal(before - token.balanceOf(who), ok ? s.maxPrice + fee : 0, "taken for a job");
-        if (ok) origins[market.jobs()] = Origin(s.verifierId, s.offerId, who, 0, 0, 0);
+        if (ok) {
+            origins[market.jobs()] =
+                Origin(s.verifierId, s.offerId, who, 0, s.rampStart, s.rampEnd - s.rampStart, 0, 0, 0);
+        }
     }
 
     function doLease(uint256 seed) external {
@@ -60,18 +66,29 @@ contract Handler is MarketTest {
         address who = person(seed >> 64);
         // Somebody else's name may be put on a lease.
         address payout = seed & 7 == 0 ? person(seed >> 72) : who;
+        uint40 until = uint40(nowAt() + j.leaseSeconds);
+        if (until > j.deadline) until = j.deadline;
+        // Now and then terms that the job does not meet, by one unit or one second.
+        uint128[] memory most = new uint128[](1);
+        most[0] = (seed >> 80) & 7 == 0 ? j.bond - 1 : j.bond;
+        uint40 least = (seed >> 83) & 7 == 0 ? until + 1 : until;
         bool may = !market.paused() && j.status == IJobMarket.Status.Open && nowAt() >= j.leaseEnd
-            && nowAt() < j.deadline && verifiers.isActive(j.verifierId);
+            && nowAt() < j.deadline && verifiers.isActive(j.verifierId) && most[0] >= j.bond && least <= until;
+        uint256 price = expectedPrice(id, j);
         uint256 before = token.balanceOf(who);
         uint256 unburned = market.unburned();
-        bool ok = send(who, abi.encodeCall(IJobMarket.lease, (list(id), payout)), may, "lease");
+        bool ok = send(who, abi.encodeCall(IJobMarket.lease, (list(id), payout, most, least)), may, "lease");
         equal(before - token.balanceOf(who), ok ? j.bond : 0, "taken for a lease");
         equal(market.unburned() - unburned, ok ? j.held - j.held / 2 : 0, "burned of a lost lease");
         if (ok) {
             IJobMarket.Job memory now_ = market.job(id);
             check(now_.payout == payout && now_.held == j.bond && now_.leaseEnd <= j.deadline, "lease");
             equal(now_.rescue, j.rescue + j.held / 2, "rescue");
-            lockPrice(id, j, now_.price);
+            equal(now_.leaseEnd, until, "end of a lease");
+            equal(now_.price, price, "price of a lease");
+            equal(j.price, 0, "price without a lease");
+            origins[id].price = now_.price;
+            origins[id].leased += until - uint40(nowAt());
         }
     }
 
@@ -90,7 +107,8 @@ contract Handler is MarketTest {
             may = may && j.status == IJobMarket.Status.Open && verifiers.isActive(j.verifierId) && nowAt() < j.deadline
                 && (!live || payout == j.payout) && j.verifierId == first.verifierId && j.offerId == first.offerId;
             if (may) {
-                uint256 price = market.currentPrice(ids[i]);
+                uint256 price = live ? j.price : expectedPrice(ids[i], j);
+                equal(market.currentPrice(ids[i]), price, "price now");
                 expected += price - price * j.protocolBps / 1e4;
                 if (j.offerId == OFFER) expected -= price * ROYALTY / 1e4 + price * DATA / 1e4;
                 expected += j.rescue + (live ? j.held : j.held / 2);
@@ -126,7 +144,8 @@ contract Handler is MarketTest {
             origins[ids[i]].payments++;
             settledFees += jobs[i].workFee;
             settledUnits += UNITS;
-            lockPrice(ids[i], jobs[i], market.job(ids[i]).price);
+            if (nowAt() >= jobs[i].leaseEnd) origins[ids[i]].price = uint128(expectedPrice(ids[i], jobs[i]));
+            equal(market.job(ids[i]).price, origins[ids[i]].price, "price paid");
         }
     }
 
@@ -248,8 +267,14 @@ contract Handler is MarketTest {
             check(j.requester == o.requester, "requester of a job");
             check(o.payments <= 1 && o.refunds <= 1, "paid or refunded twice");
             check(j.leaseEnd <= j.deadline, "lease outlives the deadline");
-            check(j.price == o.price && (j.price == 0 || j.price >= j.minPrice), "price changed");
-            check(j.price <= j.maxPrice, "price is too high");
+            bool free = j.status == IJobMarket.Status.Open && nowAt() >= j.leaseEnd;
+            equal(j.price, free ? 0 : o.price, "price changed");
+            check(free || j.price == 0 || (j.price >= j.minPrice && j.price <= j.maxPrice), "range of a price");
+            if (free) {
+                // Lost leases make no job dearer than its own ramp, and keep none down for longer than they lasted.
+                uint256 price = market.currentPrice(id);
+                check(price <= ramp(o, j, nowAt()) && price >= ramp(o, j, nowAt() - o.leased), "price without a lease");
+            }
             bool paid = o.payments == 1;
             if (j.status == IJobMarket.Status.Open) check(!paid && o.refunds == 0, "open");
             if (j.status == IJobMarket.Status.Fulfilled) check(paid && o.refunds == 0, "fulfilled");
@@ -266,9 +291,17 @@ contract Handler is MarketTest {
         if (ok) successes[keccak256(bytes(what))]++;
     }
 
-    function lockPrice(uint256 id, IJobMarket.Job memory before, uint128 price) private {
-        if (before.leaseEnd == 0) origins[id].price = price;
-        equal(price, origins[id].price, "locked price");
+    /// @dev What the job's own ramp says at a time, leases aside.
+    function ramp(Origin memory o, IJobMarket.Job memory j, uint256 time) private pure returns (uint256) {
+        if (time < o.start) return j.minPrice;
+        if (time >= uint256(o.start) + o.length) return j.maxPrice;
+        return j.minPrice + uint256(j.maxPrice - j.minPrice) * (time - o.start) / o.length;
+    }
+
+    /// @dev The price without a live lease: the ramp's, without the time under lease.
+    function expectedPrice(uint256 id, IJobMarket.Job memory j) private view returns (uint256) {
+        Origin memory o = origins[id];
+        return ramp(o, j, nowAt() - o.leased);
     }
 
     function person(uint256 seed) private view returns (address) {

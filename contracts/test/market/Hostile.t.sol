@@ -128,7 +128,7 @@ contract HostileTest is MarketTest {
         market.post(s, 0, "");
         cheats.prank(WORKER);
         cheats.expectRevert(reason);
-        market.lease(list(id), WORKER);
+        market.lease(list(id), WORKER, anyBond(1), 0);
         odd.become(OddToken.Oddity.None);
         equal(market.jobs(), id, "jobs");
         equal(market.job(id).held, 0, "held");
@@ -194,7 +194,7 @@ contract HostileTest is MarketTest {
         fulfil(done, WORKER);
         bytes[7] memory calls = [
             abi.encodeCall(IJobMarket.post, (spec(SINGLE), 0, "")),
-            abi.encodeCall(IJobMarket.lease, (new uint256[](0), OTHER)),
+            abi.encodeCall(IJobMarket.lease, (new uint256[](0), OTHER, new uint128[](0), 0)),
             abi.encodeCall(
                 IJobMarket.fulfil,
                 (list(leased), saltsOf(list(leased)), WORKER, valuesOf(list(leased)), proofOf(list(leased), WORKER))

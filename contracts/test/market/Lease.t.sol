@@ -11,7 +11,13 @@ contract LeaseTest is MarketTest {
     function leaseFails(uint256[] memory ids, bytes memory reason) private {
         cheats.prank(OTHER);
         cheats.expectRevert(reason);
-        market.lease(ids, OTHER);
+        market.lease(ids, OTHER, anyBond(ids.length), 0);
+    }
+
+    function leaseFails(uint256[] memory ids, uint128[] memory most, uint40 least, bytes memory reason) private {
+        cheats.prank(OTHER);
+        cheats.expectRevert(reason);
+        market.lease(ids, OTHER, most, least);
     }
 
     function testLocksPriceAndTakesBond() public {
@@ -26,9 +32,115 @@ contract LeaseTest is MarketTest {
         IJobMarket.Job memory j = market.job(id);
         check(j.payout == WORKER && j.price == 150e18 && j.held == BOND, "lease");
         equal(j.leaseEnd, nowAt() + 10 minutes, "end");
-        cheats.warp(nowAt() + 20 minutes);
+        cheats.warp(nowAt() + 10 minutes - 1);
         equal(market.currentPrice(id), 150e18, "locked");
+        cheats.warp(nowAt() + 1);
+        equal(market.currentPrice(id), 150e18, "goes on from there");
+        equal(market.job(id).price, 0, "locked no more");
+        cheats.warp(nowAt() + 6 minutes);
+        equal(market.currentPrice(id), 160e18, "at the pace of the ramp");
         balanced();
+    }
+
+    /// What a worker allows bounds what is taken from him: by a unit of the bond and by a second of the end.
+    function testTermsOfTheWorker() public {
+        uint256[] memory ids = new uint256[](2);
+        (ids[0], ids[1]) = (post(), post());
+        uint128[] memory most = anyBond(2);
+        most[1] = uint128(BOND - 1);
+        bytes memory tooHigh = abi.encodeWithSelector(IJobMarket.BondTooHigh.selector, ids[1], uint128(BOND));
+        leaseFails(ids, most, 0, tooHigh);
+        most[1] = uint128(BOND);
+        uint40 until = uint40(nowAt() + 10 minutes);
+        bytes memory tooShort = abi.encodeWithSelector(IJobMarket.LeaseTooShort.selector, ids[0], until);
+        leaseFails(ids, most, until + 1, tooShort);
+        leaseFails(ids, anyBond(1), 0, abi.encodeWithSelector(IJobMarket.WrongLength.selector));
+        leaseFails(ids, anyBond(3), 0, abi.encodeWithSelector(IJobMarket.WrongLength.selector));
+        uint256 before = token.balanceOf(OTHER);
+        cheats.prank(OTHER);
+        market.lease(ids, OTHER, most, until);
+        equal(before - token.balanceOf(OTHER), 2 * BOND, "bonds");
+    }
+
+    /// The deadline trap: the bond is the whole price, the deadline 35 seconds away, a block takes twelve. A call that was made
+    /// for 30 seconds of lease is worth nothing when it is mined, and takes nothing.
+    function testDeadlineTrap() public {
+        IJobMarket.Spec memory s = spec(SINGLE);
+        s.bond = s.maxPrice;
+        s.deadline = uint40(nowAt() + 35);
+        uint256 id = post(s);
+        uint40 least = uint40(nowAt() + 30);
+        cheats.warp(nowAt() + 12);
+        cheats.prank(WORKER);
+        market.lease(list(id), WORKER, anyBond(1), least);
+        equal(market.job(id).leaseEnd, s.deadline, "until the deadline");
+        s.inputCommitment = commitmentOf(id + 1);
+        s.deadline = uint40(nowAt() + 35);
+        id = post(s);
+        least = uint40(nowAt() + 40);
+        cheats.warp(nowAt() + 12);
+        bytes memory reason = abi.encodeWithSelector(IJobMarket.LeaseTooShort.selector, id, s.deadline);
+        leaseFails(list(id), anyBond(1), least, reason);
+        equal(market.job(id).leaseEnd, 0, "no lease");
+    }
+
+    /// Lost leases in any number and at any time make no job dearer than its ramp alone does, and keep none down: the price is
+    /// the ramp's after as much time as there was no lease. So whoever lets a lease pass gains nothing by it, under whatever
+    /// name he comes back, and the next worker finds the price that he left.
+    function testLostLeasesMoveNoPrice(uint256 seed, uint40 length, uint32 seconds_, uint8 count) public {
+        IJobMarket.Spec memory s = spec(SINGLE);
+        s.rampStart = uint40(nowAt() + seed % 2 hours);
+        s.rampEnd = uint40(s.rampStart + length % 3 days);
+        s.deadline = uint40(nowAt() + 30 days);
+        s.leaseSeconds = uint32(1 minutes + seconds_ % 1 days);
+        uint256 id = post(s);
+        uint256 twin = post(s);
+        uint256 posted = nowAt();
+        uint256 leased;
+        for (uint256 i = 0; i < count % 8; i++) {
+            seed = uint256(keccak256(abi.encode(seed)));
+            cheats.warp(nowAt() + seed % 4 hours);
+            uint256 left = market.currentPrice(id);
+            lease(id, (seed >> 64) % 2 == 0 ? WORKER : OTHER);
+            equal(market.job(id).price, left, "locked");
+            cheats.warp(nowAt() + s.leaseSeconds);
+            leased += s.leaseSeconds;
+            equal(market.currentPrice(id), left, "found as it was left");
+            check(market.currentPrice(id) <= market.currentPrice(twin), "dearer than its ramp");
+        }
+        cheats.warp(nowAt() + seed % 2 days);
+        uint256 free = nowAt() - leased;
+        uint256 expected = s.minPrice;
+        if (free >= s.rampEnd) {
+            expected = s.maxPrice;
+        } else if (free > s.rampStart) {
+            expected += uint256(s.maxPrice - s.minPrice) * (free - s.rampStart) / (s.rampEnd - s.rampStart);
+        }
+        equal(market.currentPrice(id), expected, "the ramp without leased time");
+        fulfil(id, WORKER);
+        check(market.job(id).price == expected && expected <= market.currentPrice(twin), "paid");
+        check(nowAt() >= posted + leased, "time");
+        balanced();
+    }
+
+    /// The end of the ramp can be as late as there is room for leases to move it.
+    function testRampNeverWraps() public {
+        IJobMarket.Spec memory s = spec(SINGLE);
+        s.rampEnd = uint40(type(uint40).max - market.MAX_DURATION());
+        s.rampStart = s.rampEnd - 1 days;
+        s.deadline = uint40(nowAt() + market.MAX_DURATION());
+        s.leaseSeconds = 7 days;
+        uint256 id = post(s);
+        while (nowAt() < s.deadline) {
+            lease(id, WORKER);
+            cheats.warp(market.job(id).leaseEnd);
+        }
+        equal(market.job(id).rampEnd, type(uint40).max, "moved by 90 days");
+        s.rampEnd++;
+        s.deadline = uint40(nowAt() + 1);
+        cheats.prank(REQUESTER);
+        cheats.expectRevert(abi.encodeWithSelector(IJobMarket.BadSpec.selector, 6));
+        market.post(s, 0, "");
     }
 
     function testRamp(uint128 low, uint128 high, uint40 start, uint40 length, uint256 time) public {
@@ -60,7 +172,7 @@ contract LeaseTest is MarketTest {
         // Nor can one renew his own to keep others away for free.
         cheats.prank(WORKER);
         cheats.expectRevert(reason);
-        market.lease(list(id), WORKER);
+        market.lease(list(id), WORKER, anyBond(1), 0);
         cheats.warp(end);
         lease(id, OTHER);
     }
@@ -93,7 +205,7 @@ contract LeaseTest is MarketTest {
         lease(id, OTHER);
         IJobMarket.Job memory j = market.job(id);
         check(j.payout == OTHER && j.held == BOND && j.rescue == 10e18, "next lease");
-        equal(j.price, 100e18, "price of the first lease");
+        equal(j.price, 100e18, "price of the first lease, at which the second follows at once");
         equal(market.unburned(), 10e18 + 1, "burned");
         equal(market.claimable(WORKER), 0, "nothing for the loser");
         balanced();
@@ -122,12 +234,12 @@ contract LeaseTest is MarketTest {
         uint256[] memory ids = list(post(), post(), post(spec(BATCH)), post());
         uint256 before = token.balanceOf(WORKER);
         cheats.prank(WORKER);
-        market.lease(ids, OTHER);
+        market.lease(ids, OTHER, anyBond(ids.length), 0);
         equal(before - token.balanceOf(WORKER), 4 * BOND, "bonds");
         check(market.job(ids[3]).payout == OTHER, "payout");
         balanced();
         cheats.prank(WORKER);
-        market.lease(new uint256[](0), WORKER);
+        market.lease(new uint256[](0), WORKER, anyBond(0), 0);
     }
 
     function testRefused() public {
@@ -137,7 +249,7 @@ contract LeaseTest is MarketTest {
         for (uint256 i = 0; i < 2; i++) {
             cheats.prank(WORKER);
             cheats.expectRevert(IJobMarket.BadPayout.selector);
-            market.lease(list(id), traps[i]);
+            market.lease(list(id), traps[i], anyBond(1), 0);
         }
         fulfil(id, WORKER);
         leaseFails(list(id), abi.encodeWithSelector(IJobMarket.NotOpen.selector, id));

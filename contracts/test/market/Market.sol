@@ -187,7 +187,7 @@ abstract contract MarketTest is Base {
 
     function lease(uint256 id, address payout) internal {
         cheats.prank(payout);
-        market.lease(list(id), payout);
+        market.lease(list(id), payout, anyBond(1), 0);
     }
 
     function fulfil(uint256[] memory ids, address payout) internal {

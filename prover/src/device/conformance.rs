@@ -1,7 +1,10 @@
 //! One suite for every device: each kernel against [`Reference`], on random and on extreme inputs.
 
 use super::fractions::{FractionKernels, FractionLayer};
-use super::{AxisMatrix, Cpu, Device, LeafRun, Leaves, Numerators, Reference};
+use super::{
+    AxisMatrix, Cpu, Device, Functional, FunctionalFactor, FunctionalTerm, LeadingRounds, LeafRun, Leaves, Numerators,
+    Reference,
+};
 use ark_bn254::{Fr, G1Affine};
 use ark_ec::{AffineRepr, CurveGroup};
 use ark_ff::{AdditiveGroup, BigInt, Field, Fp, MontConfig, PrimeField};
@@ -156,6 +159,16 @@ macro_rules! conformance_suite {
             }
 
             #[test]
+            fn functionals_conform() {
+                let device = $make;
+                check(64, (0..17usize, 0..4usize, widths(), any::<u64>()), |(bits, leading, width, seed)| {
+                    functionals(&device, bits, leading.min(bits), width, seed);
+                });
+                functionals(&device, 16, 2, Width::Full, SATURATED);
+                functionals(&device, 20, 3, Width::Narrow, 2);
+            }
+
+            #[test]
             fn moves_conform() {
                 let device = $make;
                 check(48, (1..300usize, any::<u64>()), |(len, seed)| moves(&device, len, seed));
@@ -293,6 +306,64 @@ pub(super) fn trees<D: Device>(device: &D, bits: usize, runs: usize, width: Widt
             assert_eq!(device.fraction_bind_round(&mut tree, r, there.get(j + 1), lambda), g, "layer {k}, round {j}");
         }
         assert_eq!(device.fraction_children(&tree), Reference.fraction_children(&expected), "layer {k}");
+    }
+}
+
+/// Terms of random blocks, each cut into factors of one or more axes with odd extents, in any order.
+fn random_functional(source: &mut Source, bits: usize) -> Functional {
+    let mut terms = Vec::new();
+    for _ in 0..source.word() as usize % 6 {
+        let block = source.word() as usize % (bits + 1);
+        let offset = (source.word() as usize % (1 << (bits - block))) << block;
+        let mut factors = Vec::new();
+        let mut used = 0;
+        while used < block {
+            let width = 1 + source.word() as usize % (block - used).min(7);
+            let extent = (1usize << width) - source.word() as usize % (1 << (width - 1));
+            let offsets: Vec<usize> = (0..extent).map(|i| i << used).collect();
+            let factor = FunctionalFactor { weights: source.elements(extent), offsets };
+            used += width;
+            // Two axes that are not neighbours may share a factor.
+            match factors.first_mut() {
+                Some(first) if source.word().is_multiple_of(4) => *first = joined(&factor, first),
+                _ => factors.push(factor),
+            }
+        }
+        if source.word().is_multiple_of(2) {
+            factors.reverse();
+        }
+        terms.push(FunctionalTerm { offset, bits: block, coefficient: source.element(), factors });
+    }
+    Functional { bits, terms }
+}
+
+/// Both factors in one, `high` with the higher index bits.
+fn joined(high: &FunctionalFactor, low: &FunctionalFactor) -> FunctionalFactor {
+    let pairs = || (0..high.offsets.len()).flat_map(|h| (0..low.offsets.len()).map(move |l| (h, l)));
+    FunctionalFactor {
+        offsets: pairs().map(|(h, l)| high.offsets[h] + low.offsets[l]).collect(),
+        weights: pairs().map(|(h, l)| high.weights[h] * low.weights[l]).collect(),
+    }
+}
+
+pub(super) fn functionals<D: Device>(device: &D, bits: usize, leading: usize, width: Width, seed: u64) {
+    let mut source = Source::new(seed);
+    let omega = random_functional(&mut source, bits);
+    let f = source.integers(1 << bits, width);
+    let products = device.functional_products(&device.integers(&f), &omega, leading);
+    assert_eq!(products, Reference.functional_products(&&f[..], &omega, leading));
+    let point = source.elements(leading);
+    let bound = device.functional_bind(&omega, &point);
+    assert_eq!(device.download(&bound), Reference.functional_bind(&omega, &point));
+    // The first rounds from the products are those of the expanded sumcheck.
+    let (mut a, mut b): (Vec<Fr>, _) = (f.iter().map(|x| Fr::from(*x)).collect(), omega.expand());
+    let mut rounds = LeadingRounds::new(products);
+    assert_eq!(rounds.total(), Reference.inner_product(&a, &b));
+    for r in &point {
+        assert_eq!(rounds.round(), Reference.product_round(&a, &b));
+        rounds.bind(*r);
+        Reference.bind(&mut a, *r);
+        Reference.bind(&mut b, *r);
     }
 }
 

@@ -5,7 +5,7 @@ use super::fractions::{FractionKernels, FractionLayer, Tree};
 use super::kernels::Quarters;
 use super::leaves::rearrange;
 use super::split::{for_each, reduce};
-use super::{AxisMatrix, Device, Leaves, axis};
+use super::{AxisMatrix, Device, Functional, Leaves, axis, linear};
 use crate::msm;
 use ark_bn254::{Fr, G1Affine};
 use ark_ff::{AdditiveGroup, Field};
@@ -231,6 +231,14 @@ impl Device for Cpu {
         let ((a, a_tail), (b, b_tail)) = (a.split_at(head), b.split_at(head));
         let total = reduce((a, b), &|(a, b)| piece(self.vector, a, b), &|a, b| a + b);
         total + piece(None, a_tail, b_tail)
+    }
+
+    fn functional_products(&self, f: &&[i32], omega: &Functional, leading: usize) -> Vec<Fr> {
+        linear::products(self.vector, f, omega, leading)
+    }
+
+    fn functional_bind(&self, omega: &Functional, point: &[Fr]) -> Vec<Fr> {
+        linear::bind(self.vector, omega, &self.eq_table(point))
     }
 
     fn fraction_tree(&self, leaves: &Leaves<'_>) -> Tree {

@@ -19,11 +19,13 @@ mod cpu;
 mod dispatch;
 mod fraction_kernels;
 mod fractions;
+mod functional;
 #[cfg(target_arch = "x86_64")]
 mod ifma;
 mod kernels;
 mod lanes;
 mod leaves;
+mod linear;
 mod mac;
 mod reference;
 mod split;
@@ -32,6 +34,8 @@ mod split;
 mod conformance;
 
 pub use cpu::Cpu;
+pub(crate) use functional::LeadingRounds;
+pub use functional::{Functional, FunctionalFactor, FunctionalTerm};
 pub use leaves::{LeafRun, Leaves, Numerators};
 pub use reference::Reference;
 
@@ -163,6 +167,12 @@ pub trait Device: Send + Sync {
 
     /// Binds `a` and `b` to `r`, then gives the next round's [`Device::product_round`], in one pass.
     fn product_bind_round(&self, a: &mut Self::Elements, b: &mut Self::Elements, r: Fr) -> [Fr; 2];
+
+    /// All sums `sum_x f(b, x) omega(c, x)` over pairs of the leading `leading` index bits, at `out[b * 2^leading + c]`.
+    fn functional_products(&self, f: &Self::Integers<'_>, omega: &Functional, leading: usize) -> Vec<Fr>;
+
+    /// The functional with its first variables bound to `point`; the only place where it is expanded.
+    fn functional_bind(&self, omega: &Functional, point: &[Fr]) -> Self::Elements;
 
     /// Sums the fractions of all leaves, layer by layer: of `2n` fractions `p/q` to `n` with
     /// `p'[i] = p[i] q[i + n] + p[i + n] q[i]` and `q'[i] = q[i] q[i + n]` (Papini and Haboeck, "Improving logarithmic

@@ -2,7 +2,7 @@
 
 use super::fractions::{FractionKernels, FractionLayer, Tree};
 use super::leaves::rearrange;
-use super::{AxisMatrix, Device, Leaves};
+use super::{AxisMatrix, Device, Functional, Leaves};
 use ark_bn254::{Fr, G1Affine, G1Projective};
 use ark_ec::{AffineRepr, CurveGroup};
 use ark_ff::{AdditiveGroup, BigInteger, Field, PrimeField};
@@ -144,6 +144,20 @@ impl Device for Reference {
 
     fn inner_product_i32(&self, a: &&[i32], b: &Vec<Fr>) -> Fr {
         self.inner_product(&field_elements(a), b)
+    }
+
+    fn functional_products(&self, f: &&[i32], omega: &Functional, leading: usize) -> Vec<Fr> {
+        let (f, omega) = (field_elements(f), omega.expand());
+        assert_eq!(f.len(), omega.len(), "a functional on the integers");
+        let len = f.len() >> leading;
+        let pairs = f.chunks(len).flat_map(|row| omega.chunks(len).map(move |column| (row, column)));
+        pairs.map(|(row, column)| row.iter().zip(column).map(|(a, b)| a * b).sum()).collect()
+    }
+
+    fn functional_bind(&self, omega: &Functional, point: &[Fr]) -> Vec<Fr> {
+        let mut out = omega.expand();
+        point.iter().for_each(|r| self.bind(&mut out, *r));
+        out
     }
 
     fn fraction_tree(&self, leaves: &Leaves<'_>) -> Tree {

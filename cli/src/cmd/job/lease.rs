@@ -28,13 +28,14 @@ pub(crate) fn run(app: &App, args: &Lease) -> Outcome<()> {
     let mut system = args.economy.connect(true)?;
     let payout = args.payout.map_or_else(|| system.sender(), Ok)?;
     let market = system.at.market();
-    let mut bonds = U256::ZERO;
+    let mut each = Vec::with_capacity(args.ids.len());
     for id in &args.ids {
-        bonds += U256::from(market.job(system.chain.as_mut(), *id).map_err(explained)?.bond);
+        each.push(market.job(system.chain.as_mut(), *id).map_err(explained)?.bond);
     }
+    let bonds: U256 = each.iter().copied().map(U256::from).sum();
     let (token, at) = (system.at.token(), market.address());
     token.ensure_allowance(system.chain.as_mut(), at, bonds, bonds).map_err(explained)?;
-    let (until, done) = market.lease(system.chain.as_mut(), &args.ids, payout).map_err(explained)?;
+    let (until, done) = market.lease(system.chain.as_mut(), &args.ids, payout, &each, 0).map_err(explained)?;
     let now = system.chain.head()?.timestamp;
     let price = market.job(system.chain.as_mut(), args.ids.first().copied().unwrap_or(0))?.price;
     o.answer(format!("leased   {} for {}", list(&args.ids), units::span(until.saturating_sub(now))));
