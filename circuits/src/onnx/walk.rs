@@ -13,7 +13,7 @@ use super::{
 use crate::{
     error::GraphError,
     graph::{Graph, GraphBuilder, NodeId},
-    model::TensorSpec,
+    model::{Features, TensorSpec},
     ops::{AxisScale, Op},
     tensor::Tensor,
 };
@@ -28,6 +28,8 @@ use tract_onnx::{
 
 /// Least width of an input with a scale for each feature.
 const FEATURE_BITS: u32 = 12;
+/// Most values of such an input.
+const TABLE_VALUES: usize = 1 << 12;
 /// Rows of a table have longer tails than pixels: a new row may be further out than all calibration rows.
 const TABLE_HEADROOM: f64 = 1.6;
 /// Widest output.
@@ -61,7 +63,11 @@ pub(crate) fn lower_model(
 ) -> Result<Lowered> {
     let model = &rewritten.model;
     let mut c = Lowering::new(source, model, stats, widths, plan);
-    if rewritten.inputs.iter().any(Option::is_some) {
+    // Numbers of unlike kinds deserve more bits than pixels, and there are few of them.
+    let table = |features: &Option<Features>, shape: &[usize]| {
+        features.as_ref().is_some_and(|f| f.scale.len() > 1) && shape.iter().product::<usize>() <= TABLE_VALUES
+    };
+    if source.inputs.iter().zip(&rewritten.inputs).any(|((_, shape), f)| table(f, shape)) {
         c.headroom = TABLE_HEADROOM;
     }
     let mut inputs = Vec::new();
@@ -69,8 +75,7 @@ pub(crate) fn lower_model(
     for ((name, shape), features) in source.inputs.iter().zip(&rewritten.inputs) {
         let node = model.nodes().iter().find(|n| n.op_is::<TypedSource>() && n.name == *name);
         let range = node.map_or((-1.0, 1.0), |n| stats.range(OutletId::new(n.id, 0)));
-        // Few and unlike numbers deserve more bits than pixels.
-        let bits = if features.is_some() { widths.activation.max(FEATURE_BITS) } else { widths.activation };
+        let bits = if table(features, shape) { widths.activation.max(FEATURE_BITS) } else { widths.activation };
         let limit = f64::from((1u32 << (bits - 1)) - 1);
         let e = fit_exponent(range.1.max(-range.0), limit + 0.49);
         let id = c.g.input(name, shape, bits)?;
