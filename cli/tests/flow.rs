@@ -177,17 +177,18 @@ fn quiet_is_quiet() {
 #[test]
 fn a_model_that_is_too_far_off_is_refused() {
     let s = Sandbox::new("gate");
+    let model = mlp();
     let narrow = ["--calibrate", &digits(), "--weight-bits", "2", "--activation-bits", "4"];
     let text = s.fails(
         2,
-        &[&["compile", &mlp(), "-o", "model"], &narrow[..]].concat(),
+        &[&["compile", &model, "-o", "model"], &narrow[..]].concat(),
         &["agrees with the float model", "--accept-accuracy", "was tried"],
     );
     assert!(!s.path("model").exists(), "nothing is written: {text}");
     s.write("one.npy", npy("(1, 64)", &image(0)));
-    s.fails(2, &[&["run", &mlp(), "one.npy"], &narrow[..]].concat(), &["agrees with the float model"]);
+    s.fails(2, &[&["run", &model, "one.npy"], &narrow[..]].concat(), &["agrees with the float model"]);
     // Accepted, it says so wherever it is used, and the report goes with it.
-    let all = [&["compile", &mlp(), "-o", "model", "--accept-accuracy"], &narrow[..]].concat();
+    let all = [&["compile", &model, "-o", "model", "--accept-accuracy"], &narrow[..]].concat();
     let v = s.json(&all);
     assert_eq!(v["report"]["passes"], false);
     assert!(v["warnings"].to_string().contains("accepted although"), "{v}");
