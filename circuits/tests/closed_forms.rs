@@ -14,7 +14,7 @@ use assay_circuits::{
     tensor::strides,
 };
 use proptest::prelude::*;
-use support::Rng;
+use support::{Rng, draw_contraction};
 
 /// Panics unless every closed form of a functional is its weights, the way the verifier uses it: one axis, a point of the
 /// axis' index bits, the table cut to the extent.
@@ -117,58 +117,6 @@ fn contraction(c: &Contraction, shapes: [&[usize]; 2], rng: &mut Rng) -> Result<
         assert_eq!(weights(side, &point), expected, "{c:?} of {shapes:?}, operand {side} at a point");
     }
     Ok(())
-}
-
-/// A random contraction with affine axes, and shapes that it may have; operand axes end before, at or behind what the
-/// expressions reach.
-fn draw_contraction(rng: &mut Rng) -> (Contraction, [Vec<usize>; 2]) {
-    loop {
-        let n = 1 + rng.below(4);
-        let extents: Vec<usize> = (0..n).map(|_| [1, 1, 2, 3, 4, 5][rng.below(6)]).collect();
-        let mut shapes = [vec![], vec![]];
-        let mut axes = [vec![], vec![]];
-        for side in 0..2 {
-            let mut indices: Vec<usize> = rng.permutation(n);
-            indices.truncate(n - rng.below(n));
-            while let Some(first) = indices.pop() {
-                let mut terms = vec![(first, [1, 1, 1, 1, 2, 3, -1, -2, 0][rng.below(9)])];
-                if rng.below(3) == 0
-                    && let Some(second) = indices.pop()
-                {
-                    terms.push((second, rng.within(-2, 3)));
-                }
-                let offset = if rng.below(2) == 0 { 0 } else { rng.within(-2, 5) };
-                let exact = extents[first];
-                shapes[side].push(if rng.below(2) == 0 { exact } else { 1 + rng.below(7) });
-                axes[side].push(AxisExpr { terms, offset });
-            }
-            if rng.below(6) == 0 {
-                axes[side].push(AxisExpr::unit());
-                shapes[side].push(1);
-            }
-        }
-        let mut out = Vec::new();
-        for i in rng.permutation(n) {
-            if rng.below(3) > 0 {
-                out.push(AxisExpr::index(i));
-            }
-        }
-        if rng.below(4) == 0 {
-            out.push(AxisExpr::unit());
-        }
-        if out.len() > 1 && rng.below(4) == 0 {
-            // Two indices in one axis, as mixed-radix digits.
-            let (a, b) = (out.pop().unwrap_or_else(AxisExpr::unit), out.pop().unwrap_or_else(AxisExpr::unit));
-            if let (Some(a), Some(b)) = (a.terms.first(), b.terms.first()) {
-                out.push(AxisExpr { terms: vec![(a.0, extents[b.0] as i64), (b.0, 1)], offset: 0 });
-            }
-        }
-        let [lhs, rhs] = axes;
-        let c = Contraction { extents, lhs, rhs, out };
-        if Op::Contraction(c.clone()).infer(&[&shapes[0], &shapes[1]], &[]).is_ok() {
-            return (c, shapes);
-        }
-    }
 }
 
 proptest! {

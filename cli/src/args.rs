@@ -1,5 +1,8 @@
 //! Commands and the options that several of them share.
 
+#[cfg(test)]
+mod tests;
+
 use crate::{
     cmd,
     error::{Failure, Outcome},
@@ -73,7 +76,9 @@ pub(crate) enum Command {
     Worker(cmd::worker::WorkerArgs),
     /// Serve a page on this machine about the models, jobs, proofs and payouts of a market
     Explorer(cmd::explorer::ExplorerArgs),
-    /// Predict size, time and memory of a proof
+    /// Measure how fast this machine proves
+    Bench(cmd::bench::BenchArgs),
+    /// Predict size, time, memory and gas of a proof
     Estimate(cmd::estimate::EstimateArgs),
     /// Make, import or check powers of tau
     Srs(cmd::srs::SrsArgs),

@@ -36,6 +36,11 @@ impl Cache {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn at(dir: PathBuf) -> Self {
+        Self { dir: Some(dir) }
+    }
+
     /// Where an entry is or would be.
     pub(crate) fn path(&self, name: &str) -> Option<PathBuf> {
         self.dir.as_ref().map(|d| d.join(name))
@@ -54,23 +59,19 @@ impl Cache {
 
     /// Keeps an entry.
     pub(crate) fn put(&self, name: &str, payload: &[u8]) {
-        let Some(path) = self.path(name) else { return };
-        let mut bytes = Vec::with_capacity(40 + payload.len());
-        bytes.extend_from_slice(MAGIC);
-        bytes.extend_from_slice(&sum(name, payload));
-        bytes.extend_from_slice(payload);
-        // Losing an entry costs time, nothing else.
-        let _ = files::write(&path, &bytes);
+        if let Some(path) = self.path(name) {
+            // Losing an entry costs time, nothing else.
+            let _ = files::write(&path, &entry(name, payload));
+        }
     }
 
-    /// Keeps an entry that nobody else may read.
-    pub(crate) fn put_private(&self, name: &str, payload: &[u8]) {
-        self.put(name, payload);
-        #[cfg(unix)]
-        if let Some(path) = self.path(name) {
-            use std::os::unix::fs::PermissionsExt;
-            let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600));
-        }
+    /// Keeps an entry that nobody else may read, from its first byte on.
+    ///
+    /// # Errors
+    /// Why it is not there now.
+    pub(crate) fn put_private(&self, name: &str, payload: &[u8]) -> Result<(), String> {
+        let path = self.path(name).ok_or_else(|| "there is no cache folder that can be used".to_owned())?;
+        files::write_private(&path, &entry(name, payload)).map_err(|e| e.to_string())
     }
 
     /// Removes a damaged entry.
@@ -95,6 +96,14 @@ impl Cache {
     pub(crate) fn dir(&self) -> Option<&Path> {
         self.dir.as_deref()
     }
+}
+
+fn entry(name: &str, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(40 + payload.len());
+    bytes.extend_from_slice(MAGIC);
+    bytes.extend_from_slice(&sum(name, payload));
+    bytes.extend_from_slice(payload);
+    bytes
 }
 
 fn sum(name: &str, payload: &[u8]) -> [u8; 32] {
@@ -130,6 +139,22 @@ mod tests {
             assert_eq!(cache.get("entry", &output), None, "byte {at}");
             assert!(!dir.join("entry").exists());
         }
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+    #[cfg(unix)]
+    #[test]
+    fn a_private_entry_is_private_from_the_start_and_its_absence_is_said() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = std::env::temp_dir().join(format!("assay-cache-private-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let cache = Cache { dir: Some(dir.clone()) };
+        cache.put_private("secret", b"payload").unwrap();
+        let mode = std::fs::metadata(dir.join("secret")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        // A folder that cannot be written, here because it is none.
+        let cache = Cache { dir: Some(dir.join("secret")) };
+        cache.put_private("secret", b"payload").unwrap_err();
+        Cache { dir: None }.put_private("secret", b"payload").unwrap_err();
         std::fs::remove_dir_all(dir).unwrap();
     }
 }

@@ -1,7 +1,7 @@
 //! What proving will cost: counts from the layout and the meter, times and memory from one table of constants.
 //!
-//! The constants are seconds on one core with AVX-512 IFMA, fitted to the networks of `benches/models`; without those
-//! instructions field arithmetic takes about four times as long. Further cores count [`PARALLEL`] each.
+//! The constants are seconds on one core with AVX-512 IFMA, fitted to the networks of `benches/models`; [`Machine`] turns them
+//! into seconds here. Further cores count [`PARALLEL`] each.
 //!
 //! | constant | unit | what it stands for |
 //! |---|---|---|
@@ -14,6 +14,11 @@
 //! | [`OPEN_ENTRY`], [`OPEN_ROW`] | row entry, row | full-width work of the opening |
 //! | [`SETUP_ENTRY`] | model stack entry | commitment to weights, and registration |
 //! | [`SRS_POINT`] | point | making development powers of tau |
+
+pub(crate) mod machine;
+pub(crate) mod settlement;
+
+pub(crate) use machine::Machine;
 
 use crate::error::Outcome;
 use assay_circuits::{Graph, Op, Program, Visibility};
@@ -83,8 +88,14 @@ fn operand_entries(graph: &Graph) -> usize {
         .sum()
 }
 
+/// How many times as fast as one core all threads of the current pool are.
+pub(crate) fn speed() -> f64 {
+    1.0 + PARALLEL * (rayon::current_num_threads() as f64 - 1.0)
+}
+
 /// Estimates a batch.
 pub(crate) fn estimate(
+    machine: &Machine,
     graph: &Graph,
     batch: usize,
     visibility: Visibility,
@@ -99,11 +110,11 @@ pub(crate) fn estimate(
     let model_entries = 1usize << program.model_bits;
     let operand_entries = operand_entries(&program.graph);
     let macs = u64::try_from(program.graph.multiply_adds()).unwrap_or(u64::MAX);
-    let speed = 1.0 + PARALLEL * (rayon::current_num_threads() as f64 - 1.0);
+    let speed = speed();
     let both = (witness_entries + model_entries) as f64;
     let row = (row_bits as f64).exp2();
     let rows = (meter.witness_rows + meter.model_rows) as f64;
-    let stages = vec![
+    let stages = [
         (Stage::Evaluate, macs as f64 * EVALUATE_MAC),
         (Stage::Witness, witness_entries as f64 * WITNESS_ENTRY),
         (Stage::Commit, witness_entries as f64 * COMMIT_ENTRY / speed),
@@ -112,6 +123,8 @@ pub(crate) fn estimate(
         (Stage::Reduction, both * REDUCE_ENTRY / speed),
         (Stage::Opening, (row * OPEN_ENTRY + rows * OPEN_ROW) / speed),
     ];
+    let stages = stages.map(|(stage, s)| (stage, machine.seconds(stage.name(), s))).to_vec();
+    let setup_seconds = (model_entries as f64 * SETUP_ENTRY + row * OPEN_ENTRY + rows * OPEN_ROW) / speed;
     let public: usize = program.public.iter().map(|p| 4 + 8 * p.shape.iter().product::<usize>()).sum();
     Ok(Estimate {
         batch,
@@ -127,7 +140,7 @@ pub(crate) fn estimate(
         // Header: magic, version, kind, key digest, batch, number of public tensors.
         proof_bytes: (8 + 2 + 1 + 32 + 4 + 4 + public + meter.argument_bytes) as u64,
         stages,
-        setup_seconds: (model_entries as f64 * SETUP_ENTRY + row * OPEN_ENTRY + rows * OPEN_ROW) / speed,
+        setup_seconds: machine.seconds("setup", setup_seconds),
         memory_bytes: (BASE_BYTES + LEAF_BYTES * leaves as f64 + ENTRY_BYTES * both) as u64,
     })
 }

@@ -212,8 +212,30 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Outcome<()> {
     write_with(path, |out| out.write_all(bytes).map_err(|e| unwritable(path, &e)))
 }
 
+/// As [`write()`], of a file that nobody but its owner may read: it is created so, not changed afterwards.
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Outcome<()> {
+    write_as(path, true, |out| out.write_all(bytes).map_err(|e| unwritable(path, &e)))
+}
+
 /// As [`write()`], through a writer.
 pub(crate) fn write_with(path: &Path, f: impl FnOnce(&mut dyn Write) -> Outcome<()>) -> Outcome<()> {
+    write_as(path, false, f)
+}
+
+fn create(path: &Path, private: bool) -> std::io::Result<File> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    if private {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    #[cfg(not(unix))]
+    let _ = private;
+    options.open(path)
+}
+
+fn write_as(path: &Path, private: bool, f: impl FnOnce(&mut dyn Write) -> Outcome<()>) -> Outcome<()> {
     let io = |e: std::io::Error| unwritable(path, &e);
     if std::fs::metadata(path).is_ok_and(|m| !m.is_file() && !m.is_dir()) {
         // A device or a pipe cannot be replaced, and need not be.
@@ -227,7 +249,7 @@ pub(crate) fn write_with(path: &Path, f: impl FnOnce(&mut dyn Write) -> Outcome<
     name.push(format!(".{}.{}.part", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed)));
     let part = path.with_file_name(name);
     let done = (|| {
-        let mut out = std::io::BufWriter::new(File::create(&part).map_err(io)?);
+        let mut out = std::io::BufWriter::new(create(&part, private).map_err(io)?);
         f(&mut out)?;
         out.flush().map_err(io)?;
         out.get_ref().sync_all().map_err(io)?;

@@ -18,9 +18,9 @@ use assay_circuits::{
     onnx::{self, CompileOptions, FloatModel},
 };
 use assay_prover::{
-    ProvingKey, Recorder, SetupOptions, Stage,
+    ProveError, ProvingKey, Recorder, SetupOptions, Stage,
     device::Cpu,
-    setup::{self, choose_row_bits},
+    setup::{self, SetupError, choose_row_bits},
     srs::Srs,
 };
 use assay_verifier::{
@@ -133,11 +133,12 @@ pub(crate) fn prepare(app: &App, model: &Model, args: &KeyArgs, use_cache: bool)
         env!("CARGO_PKG_VERSION").as_bytes(),
     ]);
     if use_cache && let Some(bytes) = app.cache.get(&entry, &app.output) {
-        let key = VerifyingKey::from_bytes(&bytes).ok().and_then(|k| setup::load(model, k, &srs).ok());
-        match key {
-            Some(key) if key.verifying.visibility == visibility && key.verifying.row_bits == row_bits => {
+        match VerifyingKey::from_bytes(&bytes).ok().map(|k| setup::load(model, k, &srs)) {
+            Some(Ok(key)) if key.verifying.visibility == visibility && key.verifying.row_bits == row_bits => {
                 return Ok(Prepared { key, seconds: start.elapsed().as_secs_f64(), cached: true });
             }
+            // The entry is good: these powers of tau, of the same ceremony, are too few to use it, or to make another.
+            Some(Err(e @ SetupError::Prove(ProveError::SrsTooSmall { .. }))) => return Err(e.into()),
             _ => app.cache.discard(&entry, &app.output),
         }
     }
@@ -148,7 +149,7 @@ pub(crate) fn prepare(app: &App, model: &Model, args: &KeyArgs, use_cache: bool)
 }
 
 fn set_up(app: &App, model: &Model, srs: &Srs, visibility: Visibility, row_bits: usize) -> Outcome<ProvingKey> {
-    let predicted = cost::estimate(&model.graph, 1, visibility, Some(row_bits))?;
+    let predicted = cost::estimate(&app.machine(), &model.graph, 1, visibility, Some(row_bits))?;
     let progress = Progress::start(&app.output, "setup", predicted.setup_seconds);
     let watch = |stage: Stage| progress.stage(stage.name(), predicted.setup_seconds / 3.0);
     let options = SetupOptions { visibility, row_bits: Some(row_bits) };
@@ -251,8 +252,13 @@ pub(crate) fn warn_saturations(app: &App, saturations: &[Saturation]) {
 /// Quantizes, proves, and checks the proof as a verifier would.
 pub(crate) fn prove(app: &App, model: &Model, key: &ProvingKey, samples: &Samples) -> Outcome<Proven> {
     let tensors = quantize(app, model, samples)?;
-    let predicted =
-        cost::estimate(&model.graph, samples.len(), key.verifying.visibility, Some(key.verifying.row_bits))?;
+    let predicted = cost::estimate(
+        &app.machine(),
+        &model.graph,
+        samples.len(),
+        key.verifying.visibility,
+        Some(key.verifying.row_bits),
+    )?;
     let progress = Progress::start(&app.output, "prove", predicted.prove_seconds());
     let watch = |stage: Stage| progress.stage(stage.name(), predicted.of(stage));
     let recorder = Recorder::new(Some(&watch));

@@ -5,10 +5,12 @@
 mod accuracy;
 mod args;
 mod art;
+mod bench;
 mod cache;
 mod chain;
 mod cmd;
 mod cost;
+mod demo_data;
 mod economy;
 mod error;
 mod explorer;
@@ -36,11 +38,18 @@ pub(crate) struct App {
     pub(crate) cache: Cache,
 }
 
+impl App {
+    /// How fast this machine is with the threads at hand.
+    pub(crate) fn machine(&self) -> cost::Machine {
+        cost::Machine::load(self, rayon::current_num_threads())
+    }
+}
+
 /// Where and why the program broke, for the one line that the user sees.
 static PANIC: Mutex<Option<String>> = Mutex::new(None);
 
 /// Stack of the thread that does the work: graphs are walked recursively here and there.
-const STACK_BYTES: usize = 256 << 20;
+pub(crate) const STACK_BYTES: usize = 256 << 20;
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|info| {
@@ -128,6 +137,7 @@ fn run(app: &App, command: Command) -> Outcome<()> {
         Command::Job(a) => cmd::job::run(app, &a),
         Command::Worker(a) => cmd::worker::run(app, &a),
         Command::Explorer(a) => cmd::explorer::run(app, &a),
+        Command::Bench(a) => cmd::bench::run(app, &a),
         Command::Estimate(a) => cmd::estimate::run(app, &a),
         Command::Srs(a) => cmd::srs::run(app, &a),
         Command::Show(a) => cmd::show::run(app, &a),

@@ -11,13 +11,13 @@ use crate::{
     progress::Progress,
     srs,
 };
-use assay_circuits::{Program, Tensor, canonical, model::Model};
+use assay_circuits::{Program, Tensor, Visibility, canonical, model::Model};
 use assay_prover::{
     Recorder, Stage,
     device::Cpu,
     settle::{
-        SettlementOptions, SettlementProver, check_key, choose_row_bits, load_settlement, needed_power, settle,
-        setup_settlement,
+        Optimize, SettleFailure, SettlementOptions, SettlementProver, check_key, choose_row_bits, load_settlement,
+        needed_power, settle, setup_settlement,
     },
 };
 use assay_verifier::{
@@ -38,8 +38,9 @@ pub(crate) struct Prepared {
     pub(crate) cached: bool,
 }
 
-/// The secret that blinds weights: the user's file, or one of this machine's, made on first use.
-fn secret(app: &App, file: Option<&Path>) -> Outcome<[u8; 32]> {
+/// The secret that blinds weights: the user's file, or one of this machine's, made on first use. Public weights are not
+/// blinded and need none.
+fn secret(app: &App, visibility: Visibility, file: Option<&Path>) -> Outcome<[u8; 32]> {
     let short = |what: &str| {
         Failure::new(format!("{what} must hold 32 bytes, as 64 hexadecimal digits"))
             .help("make one: openssl rand -hex 32 > FILE (then chmod 600 FILE)")
@@ -48,14 +49,28 @@ fn secret(app: &App, file: Option<&Path>) -> Outcome<[u8; 32]> {
         let text = files::read(path, 256)?;
         return parse_hex(&String::from_utf8_lossy(&text)).ok_or_else(|| short(&format!("'{}'", path.display())));
     }
+    if visibility.weights {
+        return Ok([0; 32]);
+    }
     if let Some(bytes) = app.cache.get(SECRET, &app.output) {
         return bytes.try_into().map_err(|_| short("the cached secret"));
     }
+    let fresh = random()?;
+    // A secret that is forgotten gives another settlement id the next time.
+    app.cache.put_private(SECRET, &fresh).map_err(|why| {
+        Failure::new(format!("the secret that blinds the weights cannot be kept: {why}")).help(
+            "without it the same model would get another settlement id every time: make a secret and pass it with \
+             --secret FILE (openssl rand -hex 32 > FILE; keep it to yourself), or set ASSAY_CACHE to a folder that can be written",
+        )
+    })?;
+    Ok(fresh)
+}
+
+fn random() -> Outcome<[u8; 32]> {
     let mut fresh = [0u8; 32];
     OsRng.try_fill_bytes(&mut fresh).map_err(|e| {
         Failure::new(format!("no random numbers from the system: {e}")).help("check that /dev/urandom can be read here")
     })?;
-    app.cache.put_private(SECRET, &fresh);
     Ok(fresh)
 }
 
@@ -82,9 +97,26 @@ pub(crate) fn prepare(
     srs_file: Option<&Path>,
     args: &SettleArgs,
 ) -> Outcome<Prepared> {
+    let secret = secret(app, shape.visibility(), args.secret.as_deref())?;
+    prepare_with(app, model, batch, shape, srs_file, (args.optimize.into(), secret))
+}
+
+/// As [`prepare`], for a demonstration: where no secret can be kept, one is made that nobody will need again.
+pub(crate) fn prepare_once(app: &App, model: &Model, batch: usize, shape: &ShapeArgs) -> Outcome<Prepared> {
+    let secret = secret(app, shape.visibility(), None).or_else(|_| random())?;
+    prepare_with(app, model, batch, shape, None, (Optimize::default(), secret))
+}
+
+fn prepare_with(
+    app: &App,
+    model: &Model,
+    batch: usize,
+    shape: &ShapeArgs,
+    srs_file: Option<&Path>,
+    (optimize, secret): (Optimize, [u8; 32]),
+) -> Outcome<Prepared> {
     let visibility = shape.visibility();
     let program = Program::inference(&model.graph, batch, visibility)?;
-    let optimize = args.optimize.into();
     let registration = Program::registration(&model.graph)?;
     let row_bits = shape.row_bits.map_or_else(|| choose_row_bits(&program, &registration, optimize), usize::from);
     let power = needed_power(&program, &registration, row_bits)?;
@@ -96,7 +128,7 @@ pub(crate) fn prepare(
             .map_err(|_| Failure::new("the batch is too large").help("settle fewer inferences at once: --batch N"))?,
         row_bits: Some(row_bits),
         optimize,
-        secret: secret(app, args.secret.as_deref())?,
+        secret,
     };
     let start = Instant::now();
     let entry = srs::key_entry(&[
@@ -117,10 +149,11 @@ pub(crate) fn prepare(
     let device = Cpu::default();
     if let Some(bytes) = app.cache.get(&entry, &app.output) {
         let key = SettlementKey::from_bytes(&bytes).ok();
-        let loaded = key.and_then(|k| load_settlement(&device, model, &srs, &options, k, &recorder).ok());
-        match loaded {
-            Some(prover) => return Ok(Prepared { prover, seconds: start.elapsed().as_secs_f64(), cached: true }),
-            None => app.cache.discard(&entry, &app.output),
+        match key.map(|k| load_settlement(&device, model, &srs, &options, k, &recorder)) {
+            Some(Ok(prover)) => return Ok(Prepared { prover, seconds: start.elapsed().as_secs_f64(), cached: true }),
+            None | Some(Err(SettleFailure::Key(_))) => app.cache.discard(&entry, &app.output),
+            // The entry is good; what there is to use it with is not, such as too few powers of tau of the same ceremony.
+            Some(Err(e)) => return Err(e.into()),
         }
     }
     let prover = setup_settlement(&device, model, &srs, &options, &recorder)?;

@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use std::io::Cursor;
 
 fuzz_target!(|bytes: &[u8]| {
-    if let Ok(srs) = import_ptau(Cursor::new(bytes), 6) {
-        srs.verify().expect("checked on import");
+    if let Ok(ceremony) = import_ptau(Cursor::new(bytes), 6) {
+        ceremony.srs.verify().expect("checked on import");
     }
 });

@@ -5,11 +5,11 @@ mod settle_support;
 mod support;
 
 use ark_ff::{AdditiveGroup, Field};
-use assay_circuits::{Program, Tensor, Visibility, model::Model};
+use assay_circuits::{GraphBuilder, Program, Tensor, Visibility, model::Model};
 use assay_prover::srs::Srs;
 use assay_verifier::{
     Fr,
-    channel::Check,
+    channel::{Check, ProtocolError},
     curve::fr_to_bytes,
     keccak::keccak256,
     protocol::{self, Mode},
@@ -626,4 +626,46 @@ fn a_real_proof_has_every_public_input_bound() {
         }
     }
     assert_eq!(side.halves(claim, &made.argument), Halves { halo2: true, opening: true });
+}
+
+/// What is recorded of a circuit is bounded by the size that a key claims, and a true claim is within the bound by far.
+#[test]
+fn what_is_recorded_is_bounded_by_the_claimed_size() {
+    for l in layouts() {
+        let k = l.structure.k() as usize;
+        let rows = settle::circuit_of_size(&l.program, l.row_bits, k).unwrap();
+        assert_eq!((rows.fixed, rows.copies), (l.structure.fixed.clone(), l.structure.copies.clone()), "{}", l.name);
+        for other in (1..=28).filter(|o| *o != k) {
+            let e = settle::circuit_of_size(&l.program, l.row_bits, other).unwrap_err();
+            assert!(matches!(e, ProtocolError::CircuitSize { .. } | ProtocolError::Layout(_)), "{}: {e}", l.name);
+        }
+        // The bound is loose enough for other graphs than these.
+        let channel = TapeChannel::structure().unwrap();
+        let operations = operations(channel, &l.program, l.row_bits).unwrap();
+        println!("{}: {} operations, {} rows", l.name, operations, l.structure.fixed.len());
+        assert!(operations < 6 * l.structure.fixed.len(), "{}", l.name);
+    }
+    // A graph of a few bytes whose verifier takes millions of operations, in a circuit that is said to be small.
+    let mut g = GraphBuilder::new(4);
+    let x = g.input("x", &[1 << 18], 4).unwrap();
+    let graph = g.finish(vec![x], vec![x]).unwrap();
+    assert!(graph.to_bytes().unwrap().len() < 64);
+    let program = Program::inference(&graph, 1, Visibility::default()).unwrap();
+    for k in [11, 13] {
+        settle::circuit_of_size(&program, 14, k).unwrap_err();
+        let limit = 24 << k;
+        let channel = TapeChannel::structure().unwrap().limited(limit);
+        let full = operations(channel, &program, 14);
+        assert_eq!(full, Err(limit), "k = {k}");
+    }
+    settle::check_claimed_size(&program, 14, 28).unwrap_err();
+}
+
+/// Operations of a run, or their number where it ended for being too many.
+fn operations(mut channel: TapeChannel<'_>, program: &Program, row_bits: usize) -> Result<usize, usize> {
+    let statement = channel.instance(0, Fr::ZERO);
+    let end = protocol::verify(&mut channel, program, row_bits, Mode::Hiding, &statement).map(|_| ());
+    let end = end.and_then(|()| channel.within_limit());
+    let n = channel.finish().0.operations.len();
+    end.map(|()| n).map_err(|_| n)
 }

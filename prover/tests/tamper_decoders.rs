@@ -237,7 +237,7 @@ fn powers_of_tau() {
     });
 }
 
-/// The smallest ceremony file: sections 1 to 3 of power one.
+/// The smallest ceremony file: power one, one contribution.
 fn ptau(srs: &Srs) -> Vec<u8> {
     let coordinate = |x: Fq| x.0.0.map(u64::to_le_bytes).concat();
     let g1 = |p: &G1Affine| p.xy().map(|(x, y)| [coordinate(x), coordinate(y)].concat()).unwrap();
@@ -251,9 +251,18 @@ fn ptau(srs: &Srs) -> Vec<u8> {
         [&32u32.to_le_bytes()[..], &prime, &power, &power].concat(),
         srs.g1_powers[..3].iter().flat_map(g1).collect(),
         [g2(&srs.g2), g2(&srs.tau_g2)].concat(),
+        [
+            &1u32.to_le_bytes()[..],
+            &g1(&srs.g1_powers[1]),
+            &g2(&srs.tau_g2),
+            &[0; 8 * 64 + 4 * 128 + 216 + 64 + 4],
+            &4u32.to_le_bytes(),
+            &[1, 2, b'm', b'e'],
+        ]
+        .concat(),
     ];
-    let mut out = [b"ptau", &1u32.to_le_bytes()[..], &3u32.to_le_bytes()].concat();
-    for (id, payload) in (1u32..).zip(sections) {
+    let mut out = [b"ptau", &1u32.to_le_bytes()[..], &4u32.to_le_bytes()].concat();
+    for (id, payload) in [1u32, 2, 3, 7].into_iter().zip(sections) {
         out.extend_from_slice(&id.to_le_bytes());
         out.extend_from_slice(&(payload.len() as u64).to_le_bytes());
         out.extend_from_slice(&payload);
@@ -263,12 +272,13 @@ fn ptau(srs: &Srs) -> Vec<u8> {
 
 #[test]
 fn ceremonies() {
-    let srs = Srs::development(3, 7).unwrap();
+    let srs = Srs::development(3, 4242).unwrap();
     hammer(&ptau(&srs), 1000, |bytes| match import_ptau(Cursor::new(bytes), 1) {
         Ok(s) => {
-            s.verify().unwrap();
-            assert_eq!(s.g1_powers, srs.g1_powers[..2]);
-            true
+            s.srs.verify().unwrap();
+            assert_eq!(s.srs.g1_powers, srs.g1_powers[..2]);
+            // The alphas, betas, key and hashes of contributions are not read.
+            s.contributions.len() == 1 && s.contributions[0].name == "me" && bytes == ptau(&srs)
         }
         Err(_) => false,
     });

@@ -35,6 +35,14 @@ pub enum ProtocolError {
     /// A part of the layout that must exist does not.
     #[error("malformed layout: {0}")]
     Layout(&'static str),
+    /// A circuit whose claimed number of rows cannot be its own.
+    #[error("a circuit of 2^{claimed} rows is claimed; the verifier of this graph takes {what} than that")]
+    CircuitSize {
+        /// log2 of the rows claimed.
+        claimed: usize,
+        /// More or fewer.
+        what: &'static str,
+    },
 }
 
 /// An interpreter of the protocol.

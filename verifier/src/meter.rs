@@ -24,6 +24,8 @@ pub struct Cost {
     pub permutations: usize,
     /// Multiplications of ring elements, those with constants included.
     pub multiplications: u64,
+    /// Sums and differences of ring elements.
+    pub additions: u64,
     /// Inversions.
     pub inversions: usize,
     /// Row commitments in the proof.
@@ -36,6 +38,12 @@ pub struct Cost {
 
 thread_local! {
     static MULTIPLICATIONS: Cell<u64> = const { Cell::new(0) };
+    static ADDITIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+fn count(counter: &'static std::thread::LocalKey<Cell<u64>>) -> Counted {
+    counter.with(|c| c.set(c.get().saturating_add(1)));
+    Counted
 }
 
 /// An element that only counts.
@@ -45,22 +53,21 @@ pub struct Counted;
 impl Add for Counted {
     type Output = Self;
     fn add(self, _: Self) -> Self {
-        self
+        count(&ADDITIONS)
     }
 }
 
 impl Sub for Counted {
     type Output = Self;
     fn sub(self, _: Self) -> Self {
-        self
+        count(&ADDITIONS)
     }
 }
 
 impl Mul for Counted {
     type Output = Self;
     fn mul(self, _: Self) -> Self {
-        MULTIPLICATIONS.with(|m| m.set(m.get() + 1));
-        self
+        count(&MULTIPLICATIONS)
     }
 }
 
@@ -155,10 +162,12 @@ impl Channel for MeterChannel {
 pub fn measure(program: &Program, row_bits: usize, mode: Mode) -> Result<(Cost, Vec<Step>), ProtocolError> {
     let mut channel = MeterChannel::default();
     MULTIPLICATIONS.with(|m| m.set(0));
+    ADDITIONS.with(|a| a.set(0));
     protocol::verify(&mut channel, program, row_bits, mode, &Counted)?;
     let rows = |bits: usize| 1usize << (padded_bits(bits, row_bits) - row_bits).min(40);
     let mut cost = channel.cost;
     cost.multiplications = MULTIPLICATIONS.with(Cell::get);
+    cost.additions = ADDITIONS.with(Cell::get);
     cost.witness_rows = rows(program.witness_bits);
     cost.model_rows = rows(program.model_bits);
     cost.argument_bytes =

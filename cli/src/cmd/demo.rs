@@ -2,39 +2,23 @@
 
 use crate::{
     App, accuracy,
-    args::{KeyArgs, QuantArgs, SettleArgs, ShapeArgs},
+    args::{KeyArgs, QuantArgs, ShapeArgs},
     art,
     chain::merge,
+    demo_data::{self, Network, SIDE},
     economy::story::Story,
     error::{Failure, Outcome},
-    flow, input,
+    flow,
     output::{bytes, count, peak_memory_bytes, seconds},
     settlement,
 };
-use assay_circuits::{
-    model::{Model, TensorSpec},
-    onnx,
-};
+use assay_circuits::model::{Model, TensorSpec};
 use assay_verifier::core::{hex, verify};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::json;
 
-const MLP: &[u8] = include_bytes!("../../assets/digits_mlp.onnx");
-const CNN: &[u8] = include_bytes!("../../assets/digits_cnn.onnx");
-const DATA: &[u8] = include_bytes!("../../assets/digits_test.npz");
-
-/// Pixels along one side of an image.
-const SIDE: usize = 8;
 /// Images drawn side by side.
 const DRAWN: usize = 4;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Network {
-    /// 64-64-32-10, ReLU: 6,570 parameters
-    Mlp,
-    /// Two convolutions with max pooling, and a dense layer: 1,898 parameters
-    Cnn,
-}
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
@@ -48,23 +32,15 @@ pub(crate) struct DemoArgs {
 
 pub(crate) fn run(app: &App, args: &DemoArgs) -> Outcome<()> {
     let o = &app.output;
-    let (name, file) = match args.model {
-        Network::Mlp => ("digits_mlp", MLP),
-        Network::Cnn => ("digits_cnn", CNN),
-    };
-    let pixels = input::array(DATA, "x")?;
-    let labels = input::array(DATA, "y")?;
-    let calibration = input::array(DATA, "calibration")?;
-    let rows = |values: &[f32]| values.chunks(SIDE * SIDE).map(<[f32]>::to_vec).collect::<Vec<_>>();
-    let images = rows(&pixels);
-    if images.is_empty() || images.len() != labels.len() {
+    let name = args.model.name();
+    let (images, labels) = (demo_data::images()?, demo_data::labels()?);
+    if images.len() != labels.len() {
         return Err(Failure::new("the demo's data is damaged").bug());
     }
     // A stride coprime to the number of images visits all of them, and different digits early.
     let chosen: Vec<usize> = (0..usize::from(args.images)).map(|i| (i * 47 + 3) % images.len()).collect();
 
-    let float = onnx::load_bytes(file)?;
-    let samples: Vec<_> = rows(&calibration).into_iter().map(|r| vec![r]).collect();
+    let (float, samples) = args.model.load()?;
     let options = QuantArgs::default().options(false);
     let (model, compile_seconds) = flow::timed(|| flow::compile(app, &float, &options, Some(&samples)));
     let model: Model = model?;
@@ -82,7 +58,7 @@ pub(crate) fn run(app: &App, args: &DemoArgs) -> Outcome<()> {
     let checked = flow::check(&prepared.key.verifying, &proven.proof)?;
     let answers = flow::by_sample(&model.outputs, &checked.verified.outputs, chosen.len())?;
     let predictions: Vec<usize> = answers.iter().map(|a| a.first().map_or(0, |v| flow::argmax(v))).collect();
-    let truth: Vec<usize> = chosen.iter().map(|i| labels[*i] as usize).collect();
+    let truth: Vec<usize> = chosen.iter().map(|i| labels[*i]).collect();
 
     o.say("");
     for (k, group) in chosen.chunks(DRAWN).take(2).enumerate() {
@@ -110,7 +86,7 @@ pub(crate) fn run(app: &App, args: &DemoArgs) -> Outcome<()> {
     o.say("");
     // The market splits public values into jobs, so here the images are public; weights stay hidden.
     let shape = ShapeArgs { public_inputs: true, ..ShapeArgs::default() };
-    let settlement = settlement::prepare(app, &model, inputs.len(), &shape, None, &SettleArgs::default())?;
+    let settlement = settlement::prepare_once(app, &model, inputs.len(), &shape)?;
     let tensors = flow::quantize(app, &model, &inputs)?;
     let mut story = Story::begin(&model, &settlement, &tensors)?;
     let settled = settlement::prove_tensors(app, &model, &settlement.prover, &tensors, story.context())?;

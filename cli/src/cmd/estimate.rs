@@ -2,15 +2,17 @@
 
 use crate::{
     App,
-    args::{QuantArgs, ShapeArgs},
-    cost::{self, Estimate},
+    args::{OptimizeFor, QuantArgs, ShapeArgs},
+    cost::{self, Estimate, settlement::Settlement},
     error::Outcome,
     files::{self, Kind},
     flow,
     output::{bytes, count, seconds, table},
+    progress::Progress,
 };
+use assay_circuits::{Graph, Visibility, model::TensorSpec};
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
@@ -20,22 +22,75 @@ pub(crate) struct EstimateArgs {
     /// Number of inferences in one proof
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     batch: u32,
+    /// What the row length of the settled proof is chosen for
+    #[arg(long, value_enum, default_value = "gas", value_name = "WHAT")]
+    optimize: OptimizeFor,
     #[command(flatten)]
     shape: ShapeArgs,
     #[command(flatten)]
     quant: QuantArgs,
 }
 
+/// What is estimated.
+struct Subject {
+    graph: Graph,
+    inputs: Vec<TensorSpec>,
+    outputs: Vec<TensorSpec>,
+    visibility: Visibility,
+    /// Of the core proof's rows, if fixed.
+    row_bits: Option<usize>,
+    /// Of the settled proof's rows, if fixed.
+    settled_row_bits: Option<usize>,
+}
+
 pub(crate) fn run(app: &App, args: &EstimateArgs) -> Outcome<()> {
-    let batch = args.batch as usize;
-    let e = if files::kind(&args.file)? == Kind::Key {
+    let subject = if files::kind(&args.file)? == Kind::Key {
         let key = flow::read_key(&args.file)?;
-        cost::estimate(&key.graph, batch, key.visibility, Some(key.row_bits))?
+        Subject {
+            graph: key.graph,
+            inputs: key.inputs,
+            outputs: key.outputs,
+            visibility: key.visibility,
+            row_bits: Some(key.row_bits),
+            settled_row_bits: None,
+        }
     } else {
         let model = flow::load_model(app, &args.file, &args.quant, args.shape.private_outputs)?.model;
-        cost::estimate(&model.graph, batch, args.shape.visibility(), args.shape.row_bits.map(usize::from))?
+        let row_bits = args.shape.row_bits.map(usize::from);
+        Subject {
+            graph: model.graph,
+            inputs: model.inputs,
+            outputs: model.outputs,
+            visibility: args.shape.visibility(),
+            row_bits,
+            settled_row_bits: row_bits,
+        }
     };
+    let machine = app.machine();
+    let e = cost::estimate(&machine, &subject.graph, args.batch as usize, subject.visibility, subject.row_bits)?;
+    let progress = Progress::start(&app.output, "estimate", 0.0);
+    progress.stage("laying out the settlement circuit", 0.0);
+    // Not every model can be settled; what a core proof costs is worth knowing all the same.
+    let s = cost::settlement::estimate(
+        &machine,
+        &subject.graph,
+        (&subject.inputs, &subject.outputs),
+        args.batch,
+        subject.visibility,
+        subject.settled_row_bits,
+        args.optimize.into(),
+    );
+    drop(progress);
     say(app, &e);
+    match &s {
+        Ok(s) => say_settlement(app, s),
+        Err(f) => app.output.warn(format!("this cannot be settled: {f}; {}", f.help)),
+    }
+    app.output.answer(if machine.measured {
+        "  Seconds are predicted from what `assay bench` measured on this machine."
+    } else {
+        "  Seconds are predicted for a processor like this one; `assay bench` measures it and makes them better."
+    });
     app.output.result(json!({
         "batch": e.batch,
         "row_bits": e.row_bits,
@@ -54,12 +109,17 @@ pub(crate) fn run(app: &App, args: &EstimateArgs) -> Outcome<()> {
         "setup_seconds": e.setup_seconds,
         "memory_bytes": e.memory_bytes,
         "stage_seconds": flow::stages_json(&e.stages),
+        "settlement": s.as_ref().map_or(Value::Null, Settlement::json),
+        "measured": machine.measured,
     }));
     Ok(())
 }
 
+fn row(name: &str, value: String, note: &str) -> Vec<String> {
+    vec![name.to_owned(), value, note.to_owned()]
+}
+
 fn say(app: &App, e: &Estimate) {
-    let row = |name: &str, value: String, note: &str| vec![name.to_owned(), value, note.to_owned()];
     let n = |x: usize| count(x as u64);
     let m = &e.meter;
     let rows = vec![
@@ -78,5 +138,24 @@ fn say(app: &App, e: &Estimate) {
         row("prove", seconds(e.prove_seconds()), &format!("predicted: {}", flow::stages_text(&e.stages))),
         row("memory", bytes(e.memory_bytes), "predicted"),
     ];
+    app.output.answer(table(&rows));
+}
+
+fn say_settlement(app: &App, s: &Settlement) {
+    let rows = vec![
+        row("settle", seconds(s.settle_seconds), &format!("predicted: core and a circuit of 2^{} rows", s.circuit_k)),
+        row("settlement key", seconds(s.key_seconds), "predicted, once a model and batch size"),
+        row("", bytes(s.key_bytes as u64), "exact"),
+        row("settled proof", bytes(s.proof_bytes as u64), &format!("exact; rows of 2^{} values", s.row_bits)),
+        row("calldata", format!("{} bytes", count(s.calldata_bytes as u64)), "exact"),
+        row(
+            "gas",
+            count(s.gas),
+            &format!("to verify, at most; {} of it are the contract's code: exact", count(s.executed_gas)),
+        ),
+        row("", count(s.register_gas), "to register the key, once"),
+        row("settle memory", bytes(s.memory_bytes), "predicted"),
+    ];
+    app.output.answer("");
     app.output.answer(table(&rows));
 }

@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod bench;
 pub(crate) mod chain;
 pub(crate) mod compile;
 pub(crate) mod completions;

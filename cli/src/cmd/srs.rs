@@ -9,7 +9,7 @@ use crate::{
     progress::Progress,
     srs,
 };
-use assay_prover::srs::{MAX_POWER, Srs, import_ptau};
+use assay_prover::srs::{Ceremony, Contribution, MAX_POWER, Srs, import_ptau};
 use assay_verifier::core::hex;
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -59,7 +59,7 @@ pub(crate) fn run(app: &App, args: &SrsArgs) -> Outcome<()> {
             files::check_target(output)?;
             let (srs, s) = flow::timed(|| srs::development(app, *power));
             flow::warn_insecure(app, true);
-            save(app, &srs?, output, s)
+            save(app, &srs?, None, output, s)
         }
         SrsCommand::Import { file, power, output } => {
             files::check_target(output)?;
@@ -71,12 +71,13 @@ pub(crate) fn run(app: &App, args: &SrsArgs) -> Outcome<()> {
             let progress = Progress::start(&app.output, "import", 0.0);
             progress.stage("reading and checking points", 0.0);
             let (srs, s) = flow::timed(|| import_ptau(BufReader::new(input), *power));
-            let srs = srs.map_err(|e| Failure::from(e).in_file(file))?;
+            let Ceremony { srs, contributions } = srs.map_err(|e| Failure::from(e).in_file(file))?;
             drop(progress);
+            say_contributions(app, &contributions);
             if srs.power() < *power {
                 app.output.warn(format!("the ceremony has 2^{} points, fewer than 2^{power}", srs.power()));
             }
-            save(app, &srs, output, s)
+            save(app, &srs, Some(&contributions), output, s)
         }
         SrsCommand::Verify { file } => {
             let srs = srs::from_file(file, MAX_POWER)?;
@@ -92,26 +93,52 @@ pub(crate) fn run(app: &App, args: &SrsArgs) -> Outcome<()> {
                 seconds(s)
             ));
             app.output.say(format!("srs     {}", hex(&srs.hash)));
-            result(app, &srs, Some(true), s);
+            result(app, &srs, None, Some(true), s);
             Ok(())
         }
     }
 }
 
-fn save(app: &App, srs: &Srs, path: &Path, s: f64) -> Outcome<()> {
+/// What the file says of its making, and what it cannot say.
+fn say_contributions(app: &App, contributions: &[Contribution]) {
+    let beacons = contributions.iter().filter(|c| c.beacon).count();
+    let secrets = contributions.len() - beacons;
+    app.output.say(format!(
+        "made by {secrets} contribution{}{}, by the file's own account",
+        if secrets == 1 { "" } else { "s" },
+        match beacons {
+            0 => String::new(),
+            1 => " and a public beacon".to_owned(),
+            n => format!(" and {n} public beacons"),
+        }
+    ));
+    for c in contributions.iter().take(8).filter(|c| !c.name.is_empty()) {
+        app.output.say(format!("        {}{}", c.name, if c.beacon { " (beacon)" } else { "" }));
+    }
+    if secrets == 1 {
+        app.output.warn(
+            "one person made these powers: whoever it was may know tau and can then forge every proof".to_owned(),
+        );
+    }
+}
+
+fn save(app: &App, srs: &Srs, contributions: Option<&[Contribution]>, path: &Path, s: f64) -> Outcome<()> {
     files::write_with(path, |mut out| srs.write(&mut out).map_err(|e| Failure::from(e).in_file(path)))?;
     app.output.say(format!("srs     {}", hex(&srs.hash)));
     app.output.say(format!("wrote   {} (2^{} points) in {}", path.display(), srs.power(), seconds(s)));
-    result(app, srs, None, s);
+    result(app, srs, contributions, None, s);
     Ok(())
 }
 
-fn result(app: &App, srs: &Srs, valid: Option<bool>, s: f64) {
+fn result(app: &App, srs: &Srs, contributions: Option<&[Contribution]>, valid: Option<bool>, s: f64) {
+    let list =
+        contributions.map(|all| all.iter().map(|c| json!({ "name": c.name, "beacon": c.beacon })).collect::<Vec<_>>());
     app.output.result(json!({
         "valid": valid,
         "srs_hash": hex(&srs.hash),
         "power": srs.power(),
         "insecure_srs": srs.insecure_dev,
+        "contributions": list,
         "seconds": s,
     }));
 }

@@ -52,7 +52,7 @@ fn protocol(e: &ProtocolError) -> String {
         ProtocolError::Check(_) | ProtocolError::MissingMessage(_) | ProtocolError::ZeroInverse(_) => {
             DISTRUST.to_owned()
         }
-        ProtocolError::Layout(_) => INCONSISTENT.to_owned(),
+        ProtocolError::Layout(_) | ProtocolError::CircuitSize { .. } => INCONSISTENT.to_owned(),
     }
 }
 
@@ -189,6 +189,7 @@ impl From<SettlementError> for Failure {
             SettlementError::OtherKey { .. } => {
                 "use the settlement key that the proof was made with (`assay show` prints both ids)".to_owned()
             }
+            SettlementError::Protocol(e) => protocol(e),
             SettlementError::Public { .. } | SettlementError::Check(_) => DISTRUST.to_owned(),
             SettlementError::Codec { .. }
             | SettlementError::Argument(_)
@@ -211,9 +212,11 @@ impl From<SrsError> for Failure {
                 "take a ceremony over BN254 (also called bn128), such as the perpetual powers of tau"
             }
             SrsError::Version { .. } => OTHER_VERSION,
-            SrsError::NotConsecutive | SrsError::Degenerate(_) | SrsError::Generator(_) => {
-                "do not use this file: proofs under it could be forged"
-            }
+            SrsError::NotConsecutive
+            | SrsError::Degenerate(_)
+            | SrsError::Generator(_)
+            | SrsError::Contributions(_)
+            | SrsError::NoSecret { .. } => "do not use this file: proofs under it could be forged",
             SrsError::Point { .. }
             | SrsError::Header(_)
             | SrsError::Size { .. }

@@ -57,6 +57,7 @@ fn protocols() -> Vec<ProtocolError> {
         ProtocolError::MissingMessage("m"),
         ProtocolError::ZeroInverse("z"),
         ProtocolError::Layout("l"),
+        ProtocolError::CircuitSize { claimed: 9, what: "more" },
     ]);
     out
 }
@@ -89,6 +90,7 @@ fn settlements() -> Vec<SettlementError> {
         SettlementError::OtherKey { expected: id(), got: id() },
         SettlementError::Public { expected: 1, got: 2 },
         SettlementError::Check(SettleError::Pairing),
+        SettlementError::Protocol(ProtocolError::Layout("l")),
     ]
 }
 
@@ -186,6 +188,8 @@ fn all() -> Vec<Failure> {
             SrsError::Degenerate("d"),
             SrsError::Identity,
             SrsError::NotConsecutive,
+            SrsError::Contributions("c"),
+            SrsError::NoSecret { beacons: 1 },
         ]
         .map(Failure::from),
     );

@@ -18,6 +18,7 @@ use ark_ff::AdditiveGroup;
 use assay_circuits::{Graph, Op, Program, Tensor, Visibility, eval::Values, model::Model};
 use assay_verifier::{
     Fr, G1Affine,
+    channel::ProtocolError,
     curve::g1_to_bytes,
     keccak::{digest_to_fr, keccak256},
     opening::fold_count,
@@ -341,9 +342,12 @@ pub fn check_key(key: &SettlementKey, srs: &Srs) -> Result<(), SettleFailure> {
     let graph: &Graph = &key.graph;
     for (program, circuit) in [(key.program()?, &d.circuit), (Program::registration(graph)?, &key.registration_circuit)]
     {
-        let rows = settle::circuit(&program, d.row_bits, None)?;
-        // The size first: a key for a huge domain is not made for a claim that is already false.
-        if usize::try_from(rows.k()) != Ok(circuit.k) || circuit_key(srs, &rows)? != *circuit {
+        // The size first: nothing is recorded beyond what is claimed, and no key is made for a claim that is already false.
+        let rows = match settle::circuit_of_size(&program, d.row_bits, circuit.k) {
+            Err(ProtocolError::CircuitSize { .. }) => return wrong("its circuit is not that of its graph"),
+            other => other?,
+        };
+        if circuit_key(srs, &rows)? != *circuit {
             return wrong("its circuit is not that of its graph");
         }
     }

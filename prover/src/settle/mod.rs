@@ -6,6 +6,7 @@ mod convert;
 pub mod halo2;
 mod key;
 mod prove;
+mod template;
 
 pub use halo2::CircuitError;
 pub use key::{
@@ -13,6 +14,7 @@ pub use key::{
     needed_power, row_gas, setup_settlement,
 };
 pub use prove::{Settled, settle};
+pub use template::Template;
 
 use crate::{opening::OpenError, prove::ProveError};
 use assay_circuits::GraphError;

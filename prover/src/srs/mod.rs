@@ -4,6 +4,7 @@
 //! artefact. [`import_ptau`] takes them from a public ceremony. [`Srs::write`] and [`Srs::read`] keep them in a file that
 //! is checked while it is read and may be read in part.
 
+mod ceremony;
 mod development;
 mod file;
 mod lagrange;
@@ -17,9 +18,10 @@ use ark_ec::AffineRepr;
 use assay_verifier::{curve::CodecError, opening::VerifierSrs};
 use thiserror::Error;
 
+pub use ceremony::Contribution;
 pub use development::DEVELOPMENT_SEED;
 use development::development_tau;
-pub use ptau::import_ptau;
+pub use ptau::{Ceremony, import_ptau};
 
 /// The largest power of two of G1 points that any public ceremony offers.
 pub const MAX_POWER: u32 = 28;
@@ -123,12 +125,24 @@ pub enum SrsError {
     /// The first power is not the standard generator.
     #[error("the first power in {0} is not the standard generator")]
     Generator(&'static str),
-    /// tau is 0 or 1, or there is no second power.
+    /// tau follows from public data (0, 1, a small number, of small order, that of development powers), or there is no second
+    /// power.
     #[error("degenerate powers of tau: {0}")]
     Degenerate(&'static str),
     /// The identity hash does not belong to the points.
     #[error("identity hash of the powers of tau does not match their points")]
     Identity,
+    /// The list of a ceremony's contributions is not what it must be.
+    #[error("the ceremony's list of contributions: {0}")]
+    Contributions(&'static str),
+    /// A ceremony to which nobody brought a secret.
+    #[error(
+        "nobody brought a secret to this ceremony: it has {beacons} public beacons and no other contribution, so anybody can compute tau"
+    )]
+    NoSecret {
+        /// Beacons, which are public.
+        beacons: usize,
+    },
     /// The pairing check failed.
     #[error("the points are not consecutive powers of the tau in G2")]
     NotConsecutive,

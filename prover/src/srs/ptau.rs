@@ -6,6 +6,7 @@
 //!   1      n8 u32 = 32  prime[n8]  power u32  ceremony power u32       the prime is the *base* field's
 //!   2      [tau^i]_1  for i = 0 .. 2^(power+1) - 2     64 bytes: x, y
 //!   3      [tau^i]_2  for i = 0 .. 2^power - 1        128 bytes: x_re, x_im, y_re, y_im
+//!   7      contributions, see `ceremony`
 //!   others are not needed here
 //! ```
 //!
@@ -19,7 +20,12 @@ use ark_ff::{BigInt, PrimeField};
 use assay_verifier::curve::{CodecError, Field, G1_BYTES, G2_BYTES, Group};
 use rayon::prelude::*;
 
-use super::{MAX_POWER, Srs, SrsError, check_power, verify::point_error};
+use super::{
+    MAX_POWER, Srs, SrsError,
+    ceremony::{self, Contribution},
+    check_power,
+    verify::point_error,
+};
 
 const FORMAT: &str = "ptau";
 const VERSION: u32 = 1;
@@ -28,6 +34,7 @@ const SECTION_HEADER: u64 = 4 + 8;
 const HEADER: u32 = 1;
 const TAU_G1: u32 = 2;
 const TAU_G2: u32 = 3;
+const CONTRIBUTIONS: u32 = 7;
 const HEADER_BYTES: u64 = 4 + 32 + 4 + 4;
 /// Points read and checked at a time.
 const CHUNK: usize = 1 << 13;
@@ -38,13 +45,22 @@ struct Section {
     size: u64,
 }
 
+/// What a ceremony's file holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ceremony {
+    /// The powers.
+    pub srs: Srs,
+    /// Who contributed, by the file's own account, in order; at least one is no beacon.
+    pub contributions: Vec<Contribution>,
+}
+
 /// Reads the first `2^max_power` powers (fewer when the ceremony is smaller) from a `.ptau` file and checks them with
-/// [`Srs::verify`]; the rest of the file is skipped, not read.
+/// [`Srs::verify`]; then the list of contributions, the last of which must be the one that the powers are of.
 ///
 /// # Errors
-/// A file that is not a whole `.ptau` over BN254, points that are not canonical or not in their groups, or points that are
-/// not consecutive powers of one tau.
-pub fn import_ptau(mut input: impl Read + Seek, max_power: u32) -> Result<Srs, SrsError> {
+/// A file that is not a whole `.ptau` over BN254, points that are not canonical or not in their groups, points that are
+/// not consecutive powers of one tau, or a tau that follows from public data.
+pub fn import_ptau(mut input: impl Read + Seek, max_power: u32) -> Result<Ceremony, SrsError> {
     check_power(max_power, MAX_POWER)?;
     let sections = read_sections(&mut input)?;
     let power = read_header(&mut input, &sections)?;
@@ -66,7 +82,19 @@ pub fn import_ptau(mut input: impl Read + Seek, max_power: u32) -> Result<Srs, S
     let [one, tau] = [read_g2(&mut input, 0)?, read_g2(&mut input, 1)?];
     let srs = Srs::new(g1_powers, one, tau, false);
     srs.verify()?;
-    Ok(srs)
+    let section = find(&sections, CONTRIBUTIONS)?;
+    input.seek(SeekFrom::Start(section.start))?;
+    let contributions = ceremony::read(&mut input, section.size)?;
+    if let Some((g1, g2)) = contributions.last
+        && (parse_g1(&g1).ok().as_ref() != srs.g1_powers.get(1) || parse_g2(&g2).ok() != Some(srs.tau_g2))
+    {
+        return Err(SrsError::Contributions("the last one is not the one that these powers come from"));
+    }
+    let contributions = contributions.list;
+    if contributions.iter().all(|c| c.beacon) {
+        return Err(SrsError::NoSecret { beacons: contributions.len() });
+    }
+    Ok(Ceremony { srs, contributions })
 }
 
 /// The section table. Every section must lie inside of the file, and the last one ends it.

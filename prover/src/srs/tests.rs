@@ -26,6 +26,10 @@ struct Ptau {
     /// Claimed sizes in the place of the true ones, by section id.
     claims: Vec<(u32, u64)>,
     order: Vec<u32>,
+    /// Kind and parameters of each contribution.
+    contributions: Vec<(u32, Vec<u8>)>,
+    /// Added behind the last one.
+    tail: Vec<u8>,
 }
 
 impl Ptau {
@@ -42,6 +46,19 @@ impl Ptau {
             g2: powers[..1 << POWER].iter().map(|p| (G2Affine::generator() * p).into_affine()).collect(),
             claims: Vec::new(),
             order: vec![1, 2, 3, 7],
+            contributions: vec![(0, vec![1, 5, b'f', b'i', b'r', b's', b't']), (1, vec![2, 10, 3, 2, 7, 7])],
+            tail: vec![],
+        }
+    }
+
+    /// With other powers.
+    fn of(tau: Fr) -> Self {
+        let powers: Vec<Fr> =
+            core::iter::successors(Some(Fr::ONE), |p| Some(*p * tau)).take((2 << POWER) - 1).collect();
+        Self {
+            g1: powers.iter().map(|p| (G1Affine::generator() * p).into_affine()).collect(),
+            g2: powers[..1 << POWER].iter().map(|p| (G2Affine::generator() * p).into_affine()).collect(),
+            ..Self::new()
         }
     }
 
@@ -55,9 +72,19 @@ impl Ptau {
                 out
             }
             2 => self.g1.iter().flat_map(|p| [montgomery(p.x), montgomery(p.y)].concat()).collect(),
-            3 => {
-                let words = |p: &G2Affine| [p.x.c0, p.x.c1, p.y.c0, p.y.c1].map(montgomery).concat();
-                self.g2.iter().flat_map(words).collect()
+            3 => self.g2.iter().flat_map(words).collect(),
+            7 => {
+                let mut out = (self.contributions.len() as u32).to_le_bytes().to_vec();
+                for (kind, parameters) in &self.contributions {
+                    out.extend([montgomery(self.g1[1].x), montgomery(self.g1[1].y)].concat());
+                    out.extend(words(&self.g2[1]));
+                    out.extend(vec![0x11; 8 * 64 + 4 * 128 + 216 + 64]);
+                    out.extend(kind.to_le_bytes());
+                    out.extend((parameters.len() as u32).to_le_bytes());
+                    out.extend(parameters);
+                }
+                out.extend(&self.tail);
+                out
             }
             _ => vec![0xaa; 37],
         }
@@ -78,8 +105,16 @@ impl Ptau {
     }
 
     fn import(&self) -> Result<Srs, SrsError> {
+        self.ceremony().map(|c| c.srs)
+    }
+
+    fn ceremony(&self) -> Result<Ceremony, SrsError> {
         import_ptau(Cursor::new(self.bytes()), 28)
     }
+}
+
+fn words(p: &G2Affine) -> Vec<u8> {
+    [p.x.c0, p.x.c1, p.y.c0, p.y.c1].map(montgomery).concat()
 }
 
 /// Little-endian limbs of `value * 2^256 mod q`, computed by the definition.
@@ -97,7 +132,7 @@ fn spoiled(change: impl FnOnce(&mut Ptau)) -> SrsError {
 fn a_ceremony_imports_at_every_size() {
     let ptau = Ptau::new();
     for max_power in [1, 3, POWER, 28] {
-        let srs = import_ptau(Cursor::new(ptau.bytes()), max_power).unwrap();
+        let srs = import_ptau(Cursor::new(ptau.bytes()), max_power).unwrap().srs;
         assert_eq!(srs.g1_powers, ptau.g1[..1 << max_power.min(POWER)]);
         assert_eq!((srs.g2, srs.tau_g2), (ptau.g2[0], ptau.g2[1]));
         assert!(!srs.insecure_dev);
@@ -154,6 +189,45 @@ fn spoiled_ceremonies_have_distinct_errors() {
         spoiled(|p| p.g2[1] = outside.unwrap()),
         E::Point { what: "tau G2", index: 1, source: CodecError::OutsideSubgroup(Group::G2) }
     ));
+}
+
+#[test]
+fn contributions_are_told_and_a_ceremony_without_a_secret_is_refused() {
+    use SrsError as E;
+    let told = Ptau::new().ceremony().unwrap().contributions;
+    let named = |name: &str, beacon| Contribution { name: name.to_owned(), beacon };
+    assert_eq!(told, [named("first", false), named("", true)]);
+    assert!(matches!(spoiled(|p| p.contributions = vec![]), E::NoSecret { beacons: 0 }));
+    assert!(matches!(spoiled(|p| p.contributions = vec![(1, vec![])]), E::NoSecret { beacons: 1 }));
+    assert!(matches!(spoiled(|p| p.contributions = vec![(1, vec![]); 2]), E::NoSecret { beacons: 2 }));
+    assert!(matches!(spoiled(|p| p.order = vec![1, 2, 3]), E::Section { id: 7, got: 0 }));
+    assert!(matches!(spoiled(|p| p.tail = vec![0]), E::Contributions(_)));
+    for parameters in [vec![4], vec![1, 200, 0], vec![1], vec![2], vec![0; 2000]] {
+        assert!(matches!(spoiled(|p| p.contributions[0].1 = parameters), E::Contributions(_)));
+    }
+    // The list of another ceremony: sections of equal size, so the bytes can be exchanged.
+    let (ours, theirs) = (Ptau::new(), Ptau::of(Fr::from(987_654_321u64)));
+    let (bytes, section) = (ours.bytes(), theirs.section(7));
+    let mixed = [&bytes[..bytes.len() - section.len()], &section].concat();
+    assert!(matches!(import_ptau(Cursor::new(mixed), 4), Err(E::Contributions(_))));
+}
+
+#[test]
+fn a_tau_that_anybody_finds_is_refused() {
+    let minus_one = -Fr::ONE;
+    let of_order = |n: u64| {
+        let (quotient, rest) = (-Fr::ONE * Fr::from(n).inverse().unwrap(), n);
+        let root = Fr::from(5u8).pow(quotient.into_bigint());
+        assert_eq!(root.pow([rest]), Fr::ONE);
+        root
+    };
+    let mut weak = vec![minus_one, Fr::from(2u8), -Fr::from(3u8), Fr::from(1000u64)];
+    weak.extend([3, 4, 8, 9].map(of_order));
+    weak.extend([0, DEVELOPMENT_SEED, 7].map(development_tau));
+    for tau in weak {
+        assert!(matches!(Ptau::of(tau).import(), Err(SrsError::Degenerate(_))), "{tau}");
+    }
+    Ptau::of(Fr::from(1_000_003u64)).import().unwrap();
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Checks that points are what they are said to be: powers of one tau.
 
-use ark_bn254::{Bn254, Fr, G1Affine, G2Affine};
+use ark_bn254::{Bn254, Fr, G1Affine, G1Projective, G2Affine};
 use ark_ec::{AffineRepr, CurveGroup, pairing::Pairing};
 use ark_ff::{Field, Zero};
 use assay_verifier::opening::VerifierSrs;
@@ -10,12 +10,17 @@ use assay_verifier::{
 };
 use rayon::prelude::*;
 
-use super::{Srs, SrsError};
+use super::{Srs, SrsError, development::development_tau};
 use crate::msm::msm;
 
+/// Small numbers that are tried as tau, with both signs.
+const SMALL: usize = 1 << 10;
+/// Seeds of development powers that are tried.
+const SEEDS: u64 = 17;
+
 impl Srs {
-    /// Checks everything that powers of tau must satisfy: standard generators, every point in its group, a tau that is not
-    /// 0 or 1, the identity hash, and `[tau^(i+1)]_1 = tau [tau^i]_1` for all i at once:
+    /// Checks everything that powers of tau must satisfy: standard generators, every point in its group, a tau that nobody
+    /// can look up, the identity hash, and `[tau^(i+1)]_1 = tau [tau^i]_1` for all i at once:
     /// `e(sum_i rho^i P_(i+1), [1]_2) = e(sum_i rho^i P_i, [tau]_2)`, where rho is a hash of all points. A false one passes
     /// for less than 2^29 of the r values of rho.
     ///
@@ -42,7 +47,29 @@ impl Srs {
         if self.hash != VerifierSrs::identity(&self.g2, &self.tau_g2, self.insecure_dev) {
             return Err(SrsError::Identity);
         }
-        self.check_consecutive()
+        self.check_consecutive()?;
+        self.check_unknown()
+    }
+
+    /// Refuses a tau that anybody finds by trying: small numbers, elements of small order (-1 is of order two), the taus of
+    /// development powers that are not marked as such.
+    fn check_unknown(&self) -> Result<(), SrsError> {
+        let generator = G1Affine::generator();
+        // tau^i = 1 or -1.
+        if self.g1_powers.par_iter().skip(1).any(|p| p.x == generator.x) {
+            return Err(SrsError::Degenerate("tau is of small order"));
+        }
+        let multiples: Vec<G1Projective> =
+            core::iter::successors(Some(generator.into_group()), |p| Some(*p + generator)).take(SMALL).collect();
+        let multiples = G1Projective::normalize_batch(&multiples);
+        if self.g1_powers.get(1).is_some_and(|tau| multiples.iter().any(|m| m.x == tau.x)) {
+            return Err(SrsError::Degenerate("tau is a small number"));
+        }
+        let development = (0..SEEDS).map(development_tau).any(|tau| (self.g2 * tau).into_affine() == self.tau_g2);
+        if development && !self.insecure_dev {
+            return Err(SrsError::Degenerate("tau is that of development powers, which everybody can compute"));
+        }
+        Ok(())
     }
 
     fn check_consecutive(&self) -> Result<(), SrsError> {

@@ -10,9 +10,11 @@
 use super::{
     argument::{ArgumentError, SettledArgument},
     check::{SettleError, check, public_bytes, public_from_bytes},
+    check_claimed_size,
     descriptor::{CircuitKey, Descriptor, MAX_MODEL_ROW_BITS, MAX_ROW_BITS, PublicRange},
 };
 use crate::{
+    channel::ProtocolError,
     curve::{CodecError, Reader, g1_to_bytes},
     keccak::keccak256,
     key::MAX_GRAPH_BYTES,
@@ -153,6 +155,9 @@ pub enum SettlementError {
     /// The check.
     #[error(transparent)]
     Check(#[from] SettleError),
+    /// A circuit that is not that of the graph.
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
 }
 
 fn codec(what: &'static str) -> impl Fn(CodecError) -> SettlementError {
@@ -250,7 +255,8 @@ impl SettlementKey {
         VerifierSrs { g1: ark_ec::AffineRepr::generator(), g2, tau_g2, insecure_dev, srs_hash }
     }
 
-    /// Checks what can be checked without the powers of tau: that the descriptor is that of the graph, and the registration.
+    /// Checks what can be checked without the powers of tau: that the descriptor is that of the graph, that its circuits can
+    /// have the sizes that it says, and the registration.
     /// Whether the circuits' commitments and the blinder are those of the graph and of tau is checked by recomputing them
     /// (`assay_prover::settle::check_key`).
     ///
@@ -264,8 +270,13 @@ impl SettlementKey {
         if d.program != digest || (d.witness_bits, d.model_bits) != (witness_bits, model_bits) || d.public != public {
             return Err(SettlementError::Inconsistent("the descriptor is not that of the graph"));
         }
+        let registration = Program::registration(&self.graph)?;
+        // Whoever checks further makes powers and records circuits of the sizes that are claimed.
+        for (program, circuit) in [(&program, &d.circuit), (&registration, &self.registration_circuit)] {
+            check_claimed_size(program, d.row_bits, circuit.k)?;
+        }
         let descriptor = registration_descriptor(&self.graph, d, &self.registration_circuit)?;
-        let public = Program::registration(&self.graph)?.registration_public();
+        let public = registration.registration_public();
         Ok(check(&descriptor, &public, &[0; 32], &self.registration)?)
     }
 

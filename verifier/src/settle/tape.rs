@@ -78,6 +78,10 @@ pub struct Tape {
     /// Operations that a public input must equal.
     pub exposed: Vec<(usize, Operand)>,
     known: HashMap<Operation, usize>,
+    /// Most operations that may be recorded.
+    limit: Option<usize>,
+    /// Whether there were more.
+    full: bool,
 }
 
 impl Tape {
@@ -101,6 +105,11 @@ impl Tape {
     }
 
     fn push(&mut self, operation: Operation, value: Fr) -> usize {
+        if self.limit.is_some_and(|limit| self.operations.len() >= limit) {
+            // Nothing more is kept; the run ends at its next message.
+            self.full = true;
+            return 0;
+        }
         self.operations.push(operation);
         self.values.push(value);
         self.operations.len().saturating_sub(1)
@@ -113,7 +122,9 @@ impl Tape {
         }
         let value = value(self);
         let i = self.push(operation, value);
-        self.known.insert(operation, i);
+        if !self.full {
+            self.known.insert(operation, i);
+        }
         i
     }
 }
@@ -253,6 +264,20 @@ impl<'a> TapeChannel<'a> {
         })
     }
 
+    /// Records at most so many operations; a run that takes more ends with an error.
+    pub fn limited(self, operations: usize) -> Self {
+        self.tape.borrow_mut().limit = Some(operations);
+        self
+    }
+
+    /// An error once the limit is passed.
+    pub fn within_limit(&self) -> Result<(), ProtocolError> {
+        if self.tape.borrow().full {
+            return Err(ProtocolError::Layout("more operations than the claimed circuit can hold"));
+        }
+        Ok(())
+    }
+
     /// A public input with the given value.
     pub fn instance(&mut self, index: usize, value: Fr) -> Elem {
         let i = self.tape.borrow_mut().derive(Operation::Instance(index), |_| value);
@@ -306,6 +331,7 @@ impl Channel for TapeChannel<'_> {
     }
 
     fn receive(&mut self, label: &'static str) -> Result<Elem, ProtocolError> {
+        self.within_limit()?;
         let value = match &mut self.messages {
             None => Fr::ZERO,
             Some(m) => *m.next().ok_or(ProtocolError::MissingMessage(label))?,
@@ -317,6 +343,7 @@ impl Channel for TapeChannel<'_> {
     }
 
     fn challenge(&mut self, _: &'static str) -> Result<Elem, ProtocolError> {
+        self.within_limit()?;
         let value = self.transcript.challenge();
         if !self.pending.is_empty() || self.available == 0 {
             self.permute();

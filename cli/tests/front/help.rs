@@ -1,8 +1,6 @@
 //! What the program says about itself, and about mistakes in its arguments.
 
-mod common;
-
-use common::Sandbox;
+use super::common::Sandbox;
 
 #[test]
 fn help_of_every_command() {

@@ -1,8 +1,6 @@
 //! The demo, from nothing.
 
-mod common;
-
-use common::Sandbox;
+use super::common::Sandbox;
 
 #[test]
 fn demo_of_both_networks() {

@@ -1,8 +1,6 @@
 //! Damaged, swapped and oversized files, and proofs of something else: one clear error and the right exit code each.
 
-mod common;
-
-use common::{digits, digits_proof, image, mlp, npy};
+use super::common::{digits, digits_proof, image, mlp, npy};
 
 /// Damaged copies of a file, each with a name.
 fn damaged(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {

@@ -1,9 +1,7 @@
 //! Powers of tau: made, imported, checked and refused.
 
-mod common;
-
+use super::common::{Sandbox, digits, digits_proof, mlp};
 use assay_prover::srs::Srs;
-use common::{Sandbox, digits, digits_proof, mlp};
 
 /// A ceremony file of 2^power points. Points beyond those that are read are left out of section 3's content only in
 /// meaning: they are zero bytes.
@@ -26,10 +24,20 @@ fn ptau(srs: &Srs, power: u32) -> Vec<u8> {
         }
     }
     g2.resize(128 << power, 0);
+    // Two contributions and a beacon; of their points only [tau]_1 and [tau]_2 are read.
+    let mut list = 3u32.to_le_bytes().to_vec();
+    for (kind, parameters) in [(0u32, &[1u8, 3, b'a', b'n', b'n'][..]), (0, &[]), (1, &[2, 10, 3, 1, 9])] {
+        list.extend(&g1[64..128]);
+        list.extend(&g2[128..256]);
+        list.extend([0; 8 * 64 + 4 * 128 + 216 + 64]);
+        list.extend(kind.to_le_bytes());
+        list.extend((parameters.len() as u32).to_le_bytes());
+        list.extend(parameters);
+    }
     let mut out = b"ptau".to_vec();
     out.extend(1u32.to_le_bytes());
-    out.extend(3u32.to_le_bytes());
-    for (id, section) in [(1u32, header), (2, g1), (3, g2)] {
+    out.extend(4u32.to_le_bytes());
+    for (id, section) in [(1u32, header), (2, g1), (3, g2), (7, list)] {
         out.extend(id.to_le_bytes());
         out.extend((section.len() as u64).to_le_bytes());
         out.extend(section);
@@ -78,6 +86,11 @@ fn imported_powers() {
     s.write("c.ptau", &file);
     let v = s.json(&["srs", "import", "c.ptau", "--power", "12", "-o", "srs"]);
     assert_eq!((v["power"].as_u64(), v["insecure_srs"].as_bool()), (Some(12), Some(false)));
+    let told = v["contributions"].as_array().unwrap();
+    assert_eq!(told.len(), 3, "{v}");
+    assert_eq!((told[0]["name"].as_str(), told[2]["beacon"].as_bool()), (Some("ann"), Some(true)));
+    let ran = s.ok(&["srs", "import", "c.ptau", "--power", "4", "-o", "short"]);
+    assert!(ran.stdout.contains("2 contributions and a public beacon"), "{ran:#?}");
     assert_eq!(s.json(&["srs", "verify", "srs"])["valid"], true);
 
     s.ok(&["setup", "model", "--srs", "srs", "--row-bits", "11", "-o", "key2"]);
@@ -101,5 +114,26 @@ fn imported_powers() {
         s.write("bad.ptau", bad);
         s.fails(2, &["srs", "import", "bad.ptau", "--power", "12", "-o", "x"], &[word]);
     }
+    // A list that ends in a beacon and nothing else: anybody can compute tau.
+    let mut alone = file.clone();
+    let kind = |back: usize| file.len() - back;
+    // Sizes of the entries from the end: parameters, size, kind.
+    let (last, one) = (1504 + 5, 1504);
+    for at in [kind(last + one + 5 + 8), kind(last + 8)] {
+        alone[at] = 1;
+    }
+    s.write("alone.ptau", alone);
+    s.fails(2, &["srs", "import", "alone.ptau", "--power", "12", "-o", "x"], &["nobody brought a secret"]);
     assert!(!s.path("x").exists());
+
+    // A key in the cache is not damaged because there are fewer powers of the same ceremony this time.
+    s.ok(&["prove", "model", "input.json", "--srs", "srs", "--row-bits", "11", "-o", "p"]);
+    let ran = s.fails(
+        2,
+        &["prove", "model", "input.json", "--srs", "short", "--row-bits", "11", "-o", "p"],
+        &["powers of tau"],
+    );
+    assert!(!ran.contains("damaged"), "{ran}");
+    let again = s.json(&["prove", "model", "input.json", "--srs", "srs", "--row-bits", "11", "-o", "p"]);
+    assert_eq!(again["setup_cached"].as_bool(), Some(true), "{again}");
 }

@@ -1,8 +1,6 @@
 //! The commands one after another, as an engineer would use them.
 
-mod common;
-
-use common::{Sandbox, cnn, digits, digits_proof, image, mlp, npy};
+use super::common::{Sandbox, cnn, digits, digits_proof, image, mlp, npy};
 
 #[test]
 fn compile_setup_prove_verify() {

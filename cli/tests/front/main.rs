@@ -1,0 +1,13 @@
+//! The command line without a market: one binary, as each takes seconds to link.
+
+mod bad_files;
+mod bench;
+#[path = "../common/mod.rs"]
+mod common;
+mod demo;
+mod flow;
+mod help;
+mod messages;
+mod srs;
+mod verbs;
+mod whole;

@@ -1,0 +1,94 @@
+//! Every command, by the list that the program itself gives: JSON with a result or an error at the end, nothing on standard
+//! error, exit code 0, 1 or 2.
+
+use super::common::{Ran, Sandbox, digits, digits_proof, mlp};
+use std::collections::BTreeSet;
+
+/// The commands below one, from its help.
+fn below(s: &Sandbox, path: &[String]) -> Vec<Vec<String>> {
+    let args: Vec<&str> = path.iter().map(String::as_str).chain(["--help"]).collect();
+    let help = s.ok(&args).stdout;
+    let Some((_, rest)) = help.split_once("\nCommands:\n") else { return vec![path.to_vec()] };
+    let names = rest.lines().take_while(|l| l.starts_with("  ")).filter(|l| !l.starts_with("   "));
+    let names = names.filter_map(|l| l.split_whitespace().next()).filter(|n| *n != "help");
+    names.flat_map(|n| below(s, &[path, &[n.to_owned()]].concat())).collect()
+}
+
+fn check(ran: &Ran, what: &str) {
+    assert_eq!(ran.stderr, "", "{what}");
+    let last = ran.last_json();
+    match ran.code {
+        0 => assert_eq!(last["event"], "result", "{what}: {ran:#?}"),
+        1 => assert_eq!((&last["event"], &last["valid"]), (&"error".into(), &false.into()), "{what}: {ran:#?}"),
+        _ => assert_eq!((&last["event"], last["valid"].is_null()), (&"error".into(), true), "{what}: {ran:#?}"),
+    }
+    if ran.code != 0 {
+        for field in ["error", "help"] {
+            assert!(last[field].as_str().is_some_and(|t| !t.trim().is_empty()), "{what} has no {field}: {ran:#?}");
+        }
+    }
+}
+
+#[test]
+fn every_command_speaks_json() {
+    let s = digits_proof("verbs");
+    let (onnx, data) = (mlp(), digits());
+    // No node is at that address: whatever asks one, cannot check.
+    const NODE: &str = "http://127.0.0.1:9";
+    let rows: Vec<(&str, Vec<&str>, i32)> = vec![
+        ("inspect", vec![&onnx], 0),
+        ("compile", vec![&onnx, "--weight-bits", "8", "--activation-bits", "8", "-o", "m2"], 0),
+        ("setup", vec!["model", "-o", "k2"], 0),
+        ("prove", vec!["model", "input.json", "-o", "p2"], 0),
+        ("settle", vec!["model", "input.json", "-o", "sp", "--key-out", "sk"], 0),
+        ("verify", vec!["proof", "--key", "key"], 0),
+        ("verify", vec!["proof", "--key", "key", "--model-id", "00"], 1),
+        ("run", vec!["model", &data, "--batch", "1"], 0),
+        ("chain up", vec!["--embedded"], 0),
+        ("chain deploy", vec![], 0),
+        ("chain register", vec!["sk"], 0),
+        ("chain verify", vec!["sp", "--key", "sk"], 0),
+        ("chain gas", vec!["sp", "--key", "sk"], 0),
+        ("model register", vec!["model", "--rpc", NODE], 2),
+        ("job post", vec!["model", "input.json", "--max-price", "1", "--rpc", NODE], 2),
+        ("job lease", vec!["1", "--rpc", NODE], 2),
+        ("job prove", vec!["1", "model", "-o", "jp", "--rpc", NODE], 2),
+        ("job fulfil", vec!["sp", "--rpc", NODE], 2),
+        ("job claim", vec!["--rpc", NODE], 2),
+        ("job refund", vec!["1", "--rpc", NODE], 2),
+        ("job status", vec!["1", "--rpc", NODE], 2),
+        ("worker", vec!["model", "--once", "--rpc", NODE], 2),
+        ("explorer", vec!["--rpc", NODE, "--port", "0"], 2),
+        ("bench", vec!["model", "--batch", "1", "--repeats", "1"], 0),
+        ("estimate", vec!["model"], 0),
+        ("srs new", vec!["--power", "4", "-o", "tau"], 0),
+        ("srs import", vec!["tau", "--power", "4", "-o", "tau2"], 2),
+        ("srs verify", vec!["tau"], 0),
+        ("show", vec!["key"], 0),
+        ("show", vec![&data], 2),
+        ("doctor", vec![], 0),
+        ("completions", vec!["bash"], 0),
+        // Its run is a test of its own (`demo`).
+        ("demo", vec!["--images", "0"], 2),
+    ];
+    let mut seen = BTreeSet::new();
+    for (verb, args, code) in rows {
+        let all: Vec<&str> = verb.split(' ').chain(args).chain(["--json"]).collect();
+        let ran = s.assay(&all);
+        assert_eq!(ran.code, code, "{all:?}: {ran:#?}");
+        check(&ran, verb);
+        seen.insert(verb.to_owned());
+    }
+    let verbs = below(&s, &[]);
+    assert!(verbs.len() > 25, "{verbs:?}");
+    for verb in verbs {
+        let name = verb.join(" ");
+        assert!(seen.remove(&name), "`assay {name}` is not tested with --json");
+        // A flag that nothing knows.
+        let all: Vec<&str> = verb.iter().map(String::as_str).chain(["--no-such-flag", "--json"]).collect();
+        let ran = s.assay(&all);
+        assert_eq!(ran.code, 2);
+        check(&ran, &name);
+    }
+    assert!(seen.is_empty(), "these are no commands any more: {seen:?}");
+}

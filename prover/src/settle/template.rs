@@ -1,0 +1,152 @@
+//! Settlement keys and proofs of the right shape and no meaning. A contract does with them what it does with real ones, up to
+//! the verdict of the last pairing, so what they cost on chain, and how long they are, is what real ones cost: `estimate`
+//! asks them before anything is proven.
+
+use super::{SettleFailure, key::Optimize, key::choose_row_bits};
+use ark_ec::{AffineRepr, CurveGroup};
+use assay_circuits::{Graph, Program, Visibility, model::TensorSpec};
+use assay_verifier::{
+    Fr, G1Affine, G2Affine,
+    opening::{OpeningProof, evaluation_count},
+    settle::{
+        self,
+        argument::{EVALUATIONS, Halo2Proof, SettledArgument},
+        descriptor::{CircuitKey, Descriptor},
+        key::{SettlementKey, registration_descriptor, shape},
+    },
+};
+
+/// A key of the shape that [`super::setup_settlement`] would give, and what it takes to make it.
+#[derive(Clone, Debug)]
+pub struct Template {
+    /// The key. Nothing in it but its shape is true.
+    pub key: SettlementKey,
+    /// The layout of an inference.
+    pub program: Program,
+    /// The layout of the registration.
+    pub registration: Program,
+}
+
+/// Numbers that look like field elements of a proof: all bytes are used.
+fn scalar(i: u64) -> Fr {
+    let mut x = Fr::from(i + 3);
+    for _ in 0..12 {
+        x = x * x + Fr::from(i + 1);
+    }
+    x
+}
+
+/// A few points, over and over: what is done with them does not depend on their values.
+struct Points {
+    pool: Vec<G1Affine>,
+    next: usize,
+}
+
+impl Points {
+    fn new() -> Self {
+        let pool = (0..16).map(|i| (G1Affine::generator() * scalar(100 + i)).into_affine()).collect();
+        Self { pool, next: 0 }
+    }
+
+    fn one(&mut self) -> G1Affine {
+        self.next += 1;
+        self.pool[self.next % self.pool.len()]
+    }
+
+    fn many(&mut self, n: usize) -> Vec<G1Affine> {
+        (0..n).map(|_| self.one()).collect()
+    }
+
+    fn circuit(&mut self, k: usize) -> CircuitKey {
+        CircuitKey { k, fixed: core::array::from_fn(|_| self.one()), permutation: core::array::from_fn(|_| self.one()) }
+    }
+}
+
+impl Template {
+    /// The shape of the settlement key of a graph whose inputs and outputs are described so. `insecure_dev` is a flag in the key and changes nothing else.
+    ///
+    /// # Errors
+    /// A graph without layout or circuit.
+    pub fn new(
+        graph: &Graph,
+        specs: (&[TensorSpec], &[TensorSpec]),
+        visibility: Visibility,
+        batch: u32,
+        row_bits: Option<usize>,
+        optimize: Optimize,
+    ) -> Result<Self, SettleFailure> {
+        let program = Program::inference(graph, usize::try_from(batch).unwrap_or(usize::MAX), visibility)?;
+        let registration = Program::registration(graph)?;
+        let row_bits = row_bits.unwrap_or_else(|| choose_row_bits(&program, &registration, optimize));
+        let k = |program: &Program| settle::circuit(program, row_bits, None).map(|rows| rows.k() as usize);
+        let mut points = Points::new();
+        let (witness_bits, model_bits, public) = shape(&program, row_bits)?;
+        let mut descriptor = Descriptor {
+            insecure_dev: true,
+            program: [0xa5; 32],
+            circuit: points.circuit(k(&program)?),
+            row_bits,
+            witness_bits,
+            model_bits,
+            blinder: points.one(),
+            tau_g2: (G2Affine::generator() * scalar(7)).into_affine(),
+            public,
+            model_rows: Vec::new(),
+        };
+        let rows = settle::descriptor::rows(model_bits, row_bits);
+        descriptor.model_rows = points.many(rows);
+        let registration_circuit = points.circuit(k(&registration)?);
+        let argument = argument(&registration_descriptor(graph, &descriptor, &registration_circuit)?);
+        let key = SettlementKey {
+            graph: graph.clone(),
+            visibility,
+            inputs: specs.0.to_vec(),
+            outputs: specs.1.to_vec(),
+            batch,
+            descriptor,
+            registration_circuit,
+            registration: argument,
+        };
+        Ok(Self { key, program, registration })
+    }
+
+    /// Public values within their ranges, and a proof: what a contract is given.
+    pub fn proof(&self) -> (Vec<Vec<i64>>, SettledArgument) {
+        let d = &self.key.descriptor;
+        let public = d.public.iter().map(|p| vec![(-1).clamp(p.lo, p.hi); p.count]).collect();
+        (public, argument(d))
+    }
+}
+
+fn argument(d: &Descriptor) -> SettledArgument {
+    let mut points = Points::new();
+    let mut count = 0;
+    let mut next = || {
+        count += 1;
+        scalar(count)
+    };
+    SettledArgument {
+        rows: points.many(d.witness_rows()),
+        mask: points.one(),
+        zeta: next(),
+        gamma: next(),
+        value: next(),
+        point: (0..d.rounds()).map(|_| next()).collect(),
+        halo2: Halo2Proof {
+            advice: core::array::from_fn(|_| points.one()),
+            product: points.one(),
+            random: points.one(),
+            quotient: core::array::from_fn(|_| points.one()),
+            evaluations: core::array::from_fn::<_, EVALUATIONS, _>(|_| next()),
+            w: points.one(),
+            w_prime: points.one(),
+        },
+        beta: next(),
+        opening: OpeningProof {
+            folds: points.many(OpeningProof::fold_commitments(d.row_bits)),
+            evaluations: (0..evaluation_count(d.row_bits)).map(|_| next()).collect(),
+            quotient: points.one(),
+            linearised: points.one(),
+        },
+    }
+}
