@@ -32,9 +32,10 @@ pub struct OutputReport {
     pub top1: f64,
     /// The class with the least agreement, and its share, where classes differ: the float model's decisions counted apart.
     pub worst_class: Option<(u64, f64)>,
-    /// Mean absolute error, relative to the range of the element concerned; of the element where that is largest.
+    /// Mean absolute error, relative to the range of the output, or of the element where that is more than eight times smaller;
+    /// of the element where it is largest.
     pub mean_error: f64,
-    /// Largest absolute error, relative to the range of the element concerned.
+    /// Largest absolute error, relative to the same range.
     pub max_error: f64,
     /// The element (its number in row-major order) with the largest error, where elements were measured apart.
     pub worst_element: Option<u64>,

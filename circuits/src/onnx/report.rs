@@ -29,6 +29,8 @@ pub(crate) struct Trace {
 const MAX_ELEMENTS: usize = 64;
 /// And from so many samples on: the range of one value over two samples says nothing.
 const MIN_SAMPLES: usize = 16;
+/// Values whose ranges are at most so many times smaller than that of the whole output are of one kind.
+const LIKE: f64 = 8.0;
 /// Samples that are run together.
 const TOGETHER: usize = 64;
 /// Integers held at a time while samples are run together.
@@ -113,9 +115,11 @@ impl Pair<'_> {
         };
         for (i, r) in groups.iter().enumerate() {
             let (lo, hi) = bounds(r);
-            // What never changes is measured by its size.
+            // What never changes is measured by its size, and classes, which are compared with one another, by what they
+            // have in common.
             let size = lo.abs().max(hi.abs());
-            let unit = if hi - lo > 1e-6 * size { hi - lo } else { size };
+            let own = if hi - lo > 1e-6 * size { hi - lo } else { size };
+            let unit = if LIKE * own > all.1 - all.0 { own.max(all.1 - all.0) } else { own };
             let unit = if unit > 0.0 { unit } else { 1.0 };
             let (mut sum, mut max, mut square, mut total, mut count) = (0.0f64, 0.0f64, 0.0f64, 0.0f64, 0u64);
             for (f, q) in self.float.iter().zip(&self.integer) {

@@ -31,7 +31,7 @@ const FEATURE_BITS: u32 = 12;
 /// Most values of such an input.
 const TABLE_VALUES: usize = 1 << 12;
 /// Rows of a table have longer tails than pixels: a new row may be further out than all calibration rows.
-const TABLE_HEADROOM: f64 = 1.6;
+const TABLE_HEADROOM: f64 = 2.0;
 /// Widest output.
 const OUTPUT_BITS: i32 = 58;
 
@@ -77,7 +77,8 @@ pub(crate) fn lower_model(
         let range = node.map_or((-1.0, 1.0), |n| stats.range(OutletId::new(n.id, 0)));
         let bits = if table(features, shape) { widths.activation.max(FEATURE_BITS) } else { widths.activation };
         let limit = f64::from((1u32 << (bits - 1)) - 1);
-        let e = fit_exponent(range.1.max(-range.0), limit + 0.49);
+        let room = if table(features, shape) { TABLE_HEADROOM } else { 1.0 };
+        let e = fit_exponent(range.1.max(-range.0) * room, limit + 0.49);
         let id = c.g.input(name, shape, bits)?;
         input_ids.push(id);
         inputs.push(TensorSpec { features: features.clone(), ..TensorSpec::uniform(name, shape, e) });
