@@ -303,9 +303,26 @@ pub(crate) struct Checked {
     pub(crate) verify_seconds: f64,
 }
 
-/// Checks a key and a proof.
-pub(crate) fn check(key: &VerifyingKey, proof: &CoreProof) -> Outcome<Checked> {
-    let (registered, registration_seconds) = timed(|| check_registration(key));
+/// Counts the meanings that a remembered registration has had: raise it with every change of what [`check_registration`]
+/// accepts, and all are checked again.
+const REGISTRATION_CHECK: u32 = 1;
+
+/// The cache entry that says that a key's registration was checked. It names all bytes of the key, the argument's too.
+fn registration_entry(key: &VerifyingKey) -> Outcome<String> {
+    Ok(format!(
+        "registration-{}-{REGISTRATION_CHECK}-{}",
+        env!("CARGO_PKG_VERSION"),
+        hex(&assay_verifier::keccak::keccak256(&[&key.to_bytes()?]))
+    ))
+}
+
+/// Checks a key and a proof. A registration that was found valid is remembered in the cache.
+pub(crate) fn check(app: &App, key: &VerifyingKey, proof: &CoreProof) -> Outcome<Checked> {
+    let entry = registration_entry(key)?;
+    let (registered, registration_seconds) = timed(|| match app.cache.get(&entry, &app.output) {
+        Some(_) => Ok(()),
+        None => check_registration(key).inspect(|()| app.cache.put(&entry, b"valid")),
+    });
     registered.map_err(|e| {
         Failure::new(format!("the key is not valid: {e}"))
             .help("its weights or tables are not what it says: no proof under it means anything")

@@ -115,6 +115,9 @@ fn usage(e: &clap::Error) -> ExitCode {
 }
 
 fn setup_threads(threads: Option<u16>) -> Outcome<()> {
+    // Commands take the device without asking again.
+    assay_prover::device::Cpu::selected()
+        .map_err(|e| Failure::new(e.to_string()).help("unset ASSAY_CPU, or set it to auto, portable or avx512"))?;
     let Some(n) = threads else { return Ok(()) };
     rayon::ThreadPoolBuilder::new()
         .num_threads(usize::from(n))

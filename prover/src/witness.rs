@@ -1,5 +1,6 @@
 //! From the values of a graph to the witness stack and the lookups (docs/protocol.md#layout).
 
+use crate::device::zeroed_integers;
 use assay_circuits::{
     GraphError, Op, Program, Tensor, TensorRole,
     eval::Values,
@@ -110,7 +111,7 @@ fn contents(program: &Program, values: &Values, t: &CommittedTensor) -> Result<V
 impl Witness {
     /// Builds the witness of a program from the values of its graph.
     pub fn build(program: &Program, values: &Values) -> Result<Self, GraphError> {
-        let mut stack = vec![0i32; 1 << program.witness_bits];
+        let mut stack = zeroed_integers(1 << program.witness_bits);
         let mut tensors: Vec<Vec<i32>> = vec![vec![]; program.tensors.len()];
         tensors.par_iter_mut().zip(&program.tensors).try_for_each(|(slot, t)| {
             if t.role == TensorRole::Witness {
@@ -179,7 +180,7 @@ fn count(program: &Program, s: &Segment, v: &SegmentValues, multiplicities: &mut
 
 /// The model stack: weights and table values, `2^model_bits` entries.
 pub fn model_stack(program: &Program, weights: &[Tensor]) -> Result<Vec<i32>, GraphError> {
-    let mut stack = vec![0i32; 1 << program.model_bits];
+    let mut stack = zeroed_integers(1 << program.model_bits);
     let mut next = weights.iter();
     for t in program.tensors.iter().filter(|t| t.role == TensorRole::Model) {
         let entries = match &t.content {

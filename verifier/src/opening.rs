@@ -39,18 +39,20 @@
 //! first block's value. By the same token a commitment that carries a multiple of `[tau^(2^m)]_1` to
 //! hide a row must have it taken off before it is opened.
 
+mod combine;
 pub mod folds;
 mod srs;
 
-use ark_bn254::{Bn254, Fr, G1Affine, G1Projective};
+use ark_bn254::{Bn254, Fr, G1Affine};
 use ark_ec::{AffineRepr, CurveGroup, pairing::Pairing};
-use ark_ff::{AdditiveGroup, BigInteger, Field, PrimeField, Zero};
+use ark_ff::{Field, Zero};
 use thiserror::Error;
 
 use crate::{
     curve::{CodecError, FIELD_BYTES, G1_BYTES, Reader, fr_to_bytes, g1_to_bytes},
     keccak::KeccakTranscript,
 };
+pub use combine::combine_rows;
 use folds::{Linearisation, linearise};
 
 pub use folds::{evaluation_count, fold_count};
@@ -299,39 +301,6 @@ pub fn pairing_terms(
         linearise(point, value, &proof.evaluations, [z, nu, zeta]).ok_or(OpeningError::DegenerateChallenge)?;
     let (commitment, folds) = weights.split_first().ok_or(OpeningError::DegenerateChallenge)?;
     Ok(OpeningTerms { commitment: *commitment, folds: folds.to_vec(), quotient, linearised, generator: -constant })
-}
-
-/// `sum_i coefficients[i] * commitments[i]`, single-threaded (Pippenger's buckets).
-///
-/// # Errors
-/// [`OpeningError::Length`] when the lists differ in length.
-pub fn combine_rows(commitments: &[G1Affine], coefficients: &[Fr]) -> Result<G1Projective, OpeningError> {
-    check_length("row coefficients", commitments.len(), coefficients.len())?;
-    // Buckets cost two additions each, points one: about log2(n) - 2 bits a window.
-    let window = usize::try_from(commitments.len().max(1).ilog2()).unwrap_or(0).saturating_sub(2).clamp(2, 12);
-    let integers: Vec<_> = coefficients.iter().map(|c| c.into_bigint()).collect();
-    let bits: usize = Fr::MODULUS_BIT_SIZE.try_into().unwrap_or(usize::MAX);
-
-    let mut total = G1Projective::zero();
-    for start in (0..bits).step_by(window).rev() {
-        (0..window).for_each(|_| {
-            total.double_in_place();
-        });
-        let mut buckets = vec![G1Projective::zero(); (1 << window) - 1];
-        for (point, integer) in commitments.iter().zip(&integers) {
-            let bits = (start..start + window).rev();
-            let digit = bits.fold(0usize, |acc, bit| 2 * acc + usize::from(integer.get_bit(bit)));
-            if let Some(bucket) = digit.checked_sub(1).and_then(|slot| buckets.get_mut(slot)) {
-                *bucket += point;
-            }
-        }
-        let mut running = G1Projective::zero();
-        for bucket in buckets.iter().rev() {
-            running += bucket;
-            total += running;
-        }
-    }
-    Ok(total)
 }
 
 fn check_variables(got: usize) -> Result<(), OpeningError> {

@@ -1,4 +1,5 @@
-use ark_bn254::G2Affine;
+use ark_bn254::{G1Projective, G2Affine};
+use ark_ff::AdditiveGroup;
 use proptest::prelude::*;
 
 use super::*;
@@ -182,6 +183,16 @@ fn combining_needs_one_coefficient_for_each_row() {
     assert_eq!(combine_rows(&[], &[]), Ok(G1Projective::zero()));
 }
 
+#[test]
+fn many_rows_combine() {
+    let mut transcript = KeccakTranscript::new(b"rows");
+    let g = G1Affine::generator();
+    let points: Vec<G1Affine> = (0..700).map(|_| (g * transcript.challenge()).into_affine()).collect();
+    let scalars: Vec<Fr> = (0..700).map(|_| transcript.challenge()).collect();
+    let expected: G1Projective = points.iter().zip(&scalars).map(|(p, s)| *p * s).sum();
+    assert_eq!(combine_rows(&points, &scalars), Ok(expected));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
     #[test]
@@ -196,6 +207,14 @@ proptest! {
         if let Some(point) = points.get_mut(special / 2) {
             *point = G1Affine::identity();
         }
+        let expected: G1Projective = points.iter().zip(&scalars).map(|(p, s)| *p * s).sum();
+        prop_assert_eq!(combine_rows(&points, &scalars), Ok(expected));
+        // Points that meet in a bucket are doubled or cancel; extreme scalars have the longest and the shortest halves.
+        let half = Fr::from(2).inverse().unwrap();
+        let extreme = [Fr::ZERO, Fr::ONE, -Fr::ONE, Fr::from(2), half, -half, scalars[0], scalars[0]];
+        let (same, opposite) = (vec![points[0]; extreme.len()], vec![-points[0]; extreme.len()]);
+        let points: Vec<G1Affine> = [points, same, opposite].concat();
+        let scalars: Vec<Fr> = [&scalars[..], &extreme, &extreme].concat();
         let expected: G1Projective = points.iter().zip(&scalars).map(|(p, s)| *p * s).sum();
         prop_assert_eq!(combine_rows(&points, &scalars), Ok(expected));
     }

@@ -55,7 +55,7 @@ pub(crate) fn run(app: &App, args: &DemoArgs) -> Outcome<()> {
     let prepared = flow::prepare(app, &model, &KeyArgs::default(), true)?;
     let inputs = chosen.iter().map(|i| vec![images[*i].clone()]).collect();
     let proven = flow::prove(app, &model, &prepared.key, &inputs)?;
-    let checked = flow::check(&prepared.key.verifying, &proven.proof)?;
+    let checked = flow::check(app, &prepared.key.verifying, &proven.proof)?;
     let answers = flow::by_sample(&model.outputs, &checked.verified.outputs, chosen.len())?;
     let predictions: Vec<usize> = answers.iter().map(|a| a.first().map_or(0, |v| flow::argmax(v))).collect();
     let truth: Vec<usize> = chosen.iter().map(|i| labels[*i]).collect();

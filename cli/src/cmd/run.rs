@@ -62,7 +62,7 @@ pub(crate) fn run(app: &App, args: &RunArgs) -> Outcome<()> {
     }
     let prepared = flow::prepare(app, &model, &args.key, !args.fresh)?;
     let proven = flow::prove(app, &model, &prepared.key, &samples)?;
-    let checked = flow::check(&prepared.key.verifying, &proven.proof)?;
+    let checked = flow::check(app, &prepared.key.verifying, &proven.proof)?;
     if let Some(path) = &args.output {
         files::write(path, &proven.bytes)?;
     }

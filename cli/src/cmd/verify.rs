@@ -62,7 +62,7 @@ pub(crate) fn run(app: &App, args: &VerifyArgs) -> Outcome<()> {
             .help("the proof is about another model")
             .invalid());
     }
-    let checked = flow::check(&key, &proof)?;
+    let checked = flow::check(app, &key, &proof)?;
     let v = &checked.verified;
     flow::warn_insecure(app, key.srs.insecure_dev);
     let outputs = flow::by_sample(&key.outputs, &v.outputs, v.batch)?;

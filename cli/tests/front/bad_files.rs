@@ -1,6 +1,6 @@
 //! Damaged, swapped and oversized files, and proofs of something else: one clear error and the right exit code each.
 
-use super::common::{digits, digits_proof, image, mlp, npy};
+use super::common::{Sandbox, digits, digits_proof, image, mlp, npy};
 
 /// Damaged copies of a file, each with a name.
 fn damaged(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
@@ -199,4 +199,37 @@ fn errors_as_people_see_them() {
     insta::assert_snapshot!(text.join("\n"));
     let json = s.assay(&["prove", "model", "short.json", "-o", "p", "--json"]).stdout;
     insta::assert_snapshot!(json);
+}
+
+#[test]
+fn a_remembered_registration_is_of_one_key() {
+    // Damages the cache, so it has one of its own.
+    let s = Sandbox::with_own_cache("remembered");
+    let fixed = ["--weight-bits", "8", "--activation-bits", "8"];
+    s.ok(&[&["compile", &mlp(), "--calibrate", &digits(), "-o", "model"], &fixed[..]].concat());
+    s.ok(&["setup", "model", "-o", "key"]);
+    s.write("input.json", format!("{{\"input_data\": [{:?}]}}", image(5)));
+    s.ok(&["prove", "model", "input.json", "--key", "key", "-o", "proof"]);
+    let verify = ["verify", "proof", "--key", "key"];
+    s.ok(&verify);
+    let entries = || -> Vec<std::path::PathBuf> {
+        let names = std::fs::read_dir(s.cache()).unwrap().map(|e| e.unwrap().path());
+        names.filter(|p| p.file_name().unwrap().to_string_lossy().starts_with("registration-")).collect()
+    };
+    let before = entries();
+    assert!(!before.is_empty());
+    // The last bytes of a key are its registration's: another argument is another key to the cache, and is checked.
+    let mut key = s.read("key");
+    let at = key.len() - 40;
+    key[at] ^= 1;
+    s.write("other", key);
+    assert_ne!(s.assay(&["verify", "proof", "--key", "other"]).code, 0);
+    assert_eq!(entries(), before);
+    // A damaged entry is no entry.
+    for path in &before {
+        std::fs::write(path, b"ASSAYCCH").unwrap();
+    }
+    let ran = s.ok(&verify);
+    assert!(ran.stderr.contains("damaged"), "{ran:#?}");
+    s.ok(&verify);
 }

@@ -212,3 +212,20 @@ fn strict_refuses_inputs_that_would_be_clamped() {
     s.write("near.npy", npy("(1, 64)", &image(1)));
     s.ok(&["prove", "model", "near.npy", "-o", "p3", "--strict"]);
 }
+
+#[test]
+fn every_kind_of_kernel_gives_the_same_bytes() {
+    let s = digits_proof("kernels");
+    let args = ["prove", "model", "input.json", "--key", "key", "-o", "portable"];
+    let out = s.command(&args).env("ASSAY_CPU", "portable").output().unwrap();
+    assert!(out.status.success(), "{out:#?}");
+    assert_eq!(s.read("portable"), s.read("proof"));
+
+    let doctor = s.command(&["doctor", "--json"]).env("ASSAY_CPU", "portable").output().unwrap();
+    assert!(String::from_utf8_lossy(&doctor.stdout).contains(r#""kernels":"portable""#), "{doctor:#?}");
+    let unknown = s.command(&["doctor"]).env("ASSAY_CPU", "fast").output().unwrap();
+    let text = String::from_utf8_lossy(&unknown.stderr).into_owned();
+    assert_eq!(unknown.status.code(), Some(2), "{text}");
+    assert!(text.contains(r#"ASSAY_CPU is "fast"; expected auto, portable or avx512"#), "{text}");
+    assert!(text.contains("unset ASSAY_CPU"), "{text}");
+}

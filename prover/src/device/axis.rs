@@ -1,6 +1,7 @@
 //! Linear maps on one axis of a tensor, cut into blocks of outputs.
 
 use super::AxisMatrix;
+use super::arena::zeroed;
 use super::axis_kernels::BLOCK;
 use super::dispatch::{self, Vector};
 use super::kernels::OFFSET;
@@ -106,7 +107,7 @@ pub(super) fn map_fr(vector: Option<Vector>, data: &[Fr], outer: usize, inner: u
 /// Computes an output without inner axis: `block(o, k, out)` fills `out[o.., k]`.
 fn fill_columns(outer: usize, m: &AxisMatrix, block: impl Fn(usize, usize, &mut [Fr]) + Sync) -> Vec<Fr> {
     let count = m.rows.len();
-    let mut columns = vec![Fr::ZERO; outer * count];
+    let mut columns = zeroed(outer * count);
     let lines = (TASK / m.len).max(1);
     for (k, column) in columns.chunks_mut(outer.max(1)).enumerate() {
         if outer < 2 * lines || rayon::current_num_threads() == 1 {
@@ -124,7 +125,7 @@ fn fill_columns(outer: usize, m: &AxisMatrix, block: impl Fn(usize, usize, &mut 
 /// Computes the output in blocks: `block(o, k, i, out)` fills `out[o, k, i..]`.
 fn fill(outer: usize, inner: usize, m: &AxisMatrix, block: impl Fn(usize, usize, usize, &mut [Fr]) + Sync) -> Vec<Fr> {
     let count = m.rows.len();
-    let mut out = vec![Fr::ZERO; outer * count * inner];
+    let mut out = zeroed(outer * count * inner);
     if out.is_empty() {
         return out;
     }

@@ -389,6 +389,9 @@ fn fractions(device: &Cpu, reference: &Reference, n: usize, width: Width, seed: 
     let (p, q) = (source.elements(1 << n), source.elements(1 << n));
     assert_eq!(device.fraction_layer(&p, &q), reference.fraction_layer(&p, &q));
     assert_eq!(device.fraction_layer_i32(&leaves, &q), reference.fraction_layer_i32(&leaves, &q));
+    if n > 1 {
+        assert_eq!(device.fraction_layers_i32(&leaves, &q), reference.fraction_layers_i32(&leaves, &q));
+    }
     let lambda = source.element();
     let eq = source.elements((1 << n) / 4);
     assert_eq!(

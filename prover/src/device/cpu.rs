@@ -1,5 +1,6 @@
 //! The fast device for general-purpose cores: delayed reductions, in-place binds, and all threads of the current pool.
 
+use super::arena::zeroed;
 use super::dispatch::{self, Vector};
 use super::fractions::{FractionKernels, FractionLayer, Tree};
 use super::kernels::Quarters;
@@ -27,6 +28,20 @@ impl Cpu {
         Self { vector: None }
     }
 
+    /// The device that `ASSAY_CPU` names: `auto` (or nothing) for the fastest, `portable` or `avx512` for one kind of
+    /// kernel, so that a whole test suite can run with each.
+    ///
+    /// # Errors
+    /// A name that is none of these, or instructions that this machine lacks.
+    pub fn selected() -> Result<Self, CpuError> {
+        match std::env::var_os(VARIABLE).as_deref().map(std::ffi::OsStr::to_string_lossy).as_deref() {
+            None | Some("" | "auto") => Ok(Self::new()),
+            Some("portable") => Ok(Self::portable()),
+            Some("avx512") => Vector::detect().map(|v| Self { vector: Some(v) }).ok_or(CpuError::Missing),
+            Some(other) => Err(CpuError::Unknown { got: other.to_owned() }),
+        }
+    }
+
     /// Which kernels this device runs, for people.
     pub fn kernels(&self) -> &'static str {
         if self.vector.is_some() { "AVX-512 IFMA" } else { "portable" }
@@ -34,30 +49,48 @@ impl Cpu {
 
     /// An eq table with one more variable, the most significant.
     fn grow(&self, from: &[Fr], r: &Fr) -> Vec<Fr> {
-        let mut table = vec![Fr::ZERO; 2 * from.len()];
+        let mut table = zeroed(2 * from.len());
         let (lo, hi) = table.split_at_mut(from.len());
         for_each((from, [lo, hi]), &|(from, [lo, hi])| dispatch::eq_grow_into(self.vector, from, lo, hi, r));
         table
     }
 
-    fn bind_out(&self, lo: &[Fr], hi: &[Fr], r: &Fr) -> Vec<Fr> {
-        let mut out = vec![Fr::ZERO; lo.len()];
-        for_each(([lo, hi], &mut out[..]), &|([lo, hi], out)| dispatch::bind_into(self.vector, lo, hi, out, r));
-        out
-    }
-
     fn bind_integers(&self, [lo, hi]: [&[i32]; 2], r: &Fr) -> Vec<Fr> {
-        let mut out = vec![Fr::ZERO; lo.len()];
+        let mut out = zeroed(lo.len());
         for_each(([lo, hi], &mut out[..]), &|([lo, hi], out)| dispatch::bind_i32(self.vector, lo, hi, out, r));
         out
     }
 }
 
+/// Names the kernels of [`Cpu::default`].
+const VARIABLE: &str = "ASSAY_CPU";
+
+/// Why [`Cpu::selected`] gives no device.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CpuError {
+    /// No kernels have this name.
+    #[error("ASSAY_CPU is \"{got}\"; expected auto, portable or avx512")]
+    Unknown {
+        /// What the variable holds.
+        got: String,
+    },
+    /// The machine has no AVX-512 IFMA.
+    #[error("ASSAY_CPU is \"avx512\", but this machine has no AVX-512 IFMA")]
+    Missing,
+}
+
 impl Default for Cpu {
+    /// [`Cpu::selected`].
+    ///
+    /// # Panics
+    /// Where that fails: a test suite that was asked to run with other kernels must not pass with these.
     fn default() -> Self {
-        Self::new()
+        Self::selected().unwrap_or_else(|e| panic!("{e}"))
     }
 }
+
+/// Fractions of a layer that is passed over at once: they stay in the first-level cache.
+const BETWEEN: usize = 128;
 
 fn add_pairs(a: [Fr; 2], b: [Fr; 2]) -> [Fr; 2] {
     [a[0] + b[0], a[1] + b[1]]
@@ -128,7 +161,7 @@ impl Device for Cpu {
     }
 
     fn eq_table(&self, point: &[Fr]) -> Vec<Fr> {
-        let mut table = vec![Fr::ZERO; 1 << point.len()];
+        let mut table = zeroed(1 << point.len());
         table[0] = Fr::ONE;
         let mut len = 1;
         for r in point.iter().rev() {
@@ -260,7 +293,7 @@ impl Device for Cpu {
 
 impl FractionKernels for Cpu {
     fn fingerprints(&self, keys: &[i32], values: &[i32], alpha_minus_tag: Fr, beta: Fr) -> Vec<Fr> {
-        let mut out = vec![Fr::ZERO; keys.len()];
+        let mut out = zeroed(keys.len());
         // A tail that is shorter than a vector goes by itself.
         let (head, tail) = out.split_at_mut(keys.len() / 8 * 8);
         let (head_keys, tail_keys) = keys.split_at(head.len());
@@ -285,7 +318,7 @@ impl FractionKernels for Cpu {
     fn fraction_layer(&self, p: &[Fr], q: &[Fr]) -> (Vec<Fr>, Vec<Fr>) {
         assert_eq!(p.len(), q.len(), "numerators and denominators");
         let (p, q) = (halves(p), halves(q));
-        let (mut p_out, mut q_out) = (vec![Fr::ZERO; p[0].len()], vec![Fr::ZERO; p[0].len()]);
+        let (mut p_out, mut q_out) = (zeroed(p[0].len()), zeroed(p[0].len()));
         for_each((p, q, [&mut p_out[..], &mut q_out[..]]), &|(p, q, out)| {
             dispatch::fraction_layer(self.vector, p, q, out);
         });
@@ -295,16 +328,39 @@ impl FractionKernels for Cpu {
     fn fraction_layer_i32(&self, p: &[i32], q: &[Fr]) -> (Vec<Fr>, Vec<Fr>) {
         assert_eq!(p.len(), q.len(), "numerators and denominators");
         let (p, q) = (halves(p), halves(q));
-        let (mut p_out, mut q_out) = (vec![Fr::ZERO; p[0].len()], vec![Fr::ZERO; p[0].len()]);
+        let (mut p_out, mut q_out) = (zeroed(p[0].len()), zeroed(p[0].len()));
         for_each((p, q, [&mut p_out[..], &mut q_out[..]]), &|(p, q, out)| {
             dispatch::fraction_layer_i32(self.vector, p, q, out);
         });
         (p_out, q_out)
     }
 
+    fn fraction_layers_i32(&self, p: &[i32], q: &[Fr]) -> (Vec<Fr>, Vec<Fr>) {
+        assert_eq!(p.len(), q.len(), "numerators and denominators");
+        let (p, q) = (halves(p).map(halves), halves(q).map(halves));
+        let len = q[0][0].len();
+        let (mut p_out, mut q_out) = (zeroed(len), zeroed(len));
+        // Child k of an upper fraction is the sum of quarters k and k + 2.
+        let work = (p, q, [&mut p_out[..], &mut q_out[..]]);
+        for_each(work, &|([[p0, p1], [p2, p3]], [[q0, q1], [q2, q3]], [p_out, q_out])| {
+            let mut between = [const { [Fr::ZERO; BETWEEN] }; 4];
+            for start in (0..q_out.len()).step_by(BETWEEN) {
+                let end = (start + BETWEEN).min(q_out.len());
+                let [a, b, c, d] = between.each_mut().map(|array| &mut array[..end - start]);
+                let at = start..end;
+                let [even, odd] = [([p0, p2], [q0, q2]), ([p1, p3], [q1, q3])]
+                    .map(|(p, q)| (p.map(|p: &[i32]| &p[at.clone()]), q.map(|q: &[Fr]| &q[at.clone()])));
+                dispatch::fraction_layer_i32(self.vector, even.0, even.1, [&mut *a, &mut *b]);
+                dispatch::fraction_layer_i32(self.vector, odd.0, odd.1, [&mut *c, &mut *d]);
+                let out = [&mut p_out[at.clone()], &mut q_out[at]];
+                dispatch::fraction_layer(self.vector, [&*a, &*c], [&*b, &*d], out);
+            }
+        });
+        (p_out, q_out)
+    }
+
     fn fraction_round(&self, layer: &FractionLayer, eq: &[Fr], lambda: Fr) -> [Fr; 2] {
-        let arrays = [&layer.p0, &layer.p1, &layer.q0, &layer.q1];
-        assert!(arrays.iter().all(|array| array.len() == layer.len()), "arrays of a fraction layer");
+        let arrays = layer.arrays();
         if layer.len() == 1 {
             return [Fr::ZERO; 2];
         }
@@ -327,13 +383,16 @@ impl FractionKernels for Cpu {
 
     fn fraction_bind_i32(&self, p: &[i32], q: &[Fr], r: Fr) -> FractionLayer {
         assert_eq!(p.len(), q.len(), "numerators and denominators");
-        let ([p0, p1], [q0, q1]) = (halves(p).map(halves), halves(q).map(halves));
-        FractionLayer {
-            p0: self.bind_integers(p0, &r),
-            p1: self.bind_integers(p1, &r),
-            q0: self.bind_out(q0[0], q0[1], &r),
-            q1: self.bind_out(q1[0], q1[1], &r),
+        let quarter = p.len() / 4;
+        check_length(2 * quarter);
+        let (mut p_out, mut q_out) = (zeroed(2 * quarter), zeroed(2 * quarter));
+        for (child, out) in halves(p).map(halves).into_iter().zip(p_out.chunks_mut(quarter)) {
+            for_each((child, out), &|([lo, hi], out)| dispatch::bind_i32(self.vector, lo, hi, out, &r));
         }
+        for (child, out) in halves(q).map(halves).into_iter().zip(q_out.chunks_mut(quarter)) {
+            for_each((child, out), &|([lo, hi], out)| dispatch::bind_into(self.vector, lo, hi, out, &r));
+        }
+        FractionLayer::split(p_out, q_out)
     }
 
     fn layer_bind_round(&self, layer: &mut FractionLayer, r: Fr, eq: &[Fr], lambda: Fr) -> [Fr; 2] {
@@ -342,13 +401,10 @@ impl FractionKernels for Cpu {
             return [Fr::ZERO; 2];
         }
         assert_eq!(eq.len(), layer.len() / 4, "eq table of a fraction round");
-        let FractionLayer { p0, p1, q0, q1 } = layer;
-        let mut arrays = [p0, p1, q0, q1];
-        assert!(arrays.iter().all(|array| array.len() == 4 * eq.len()), "arrays of a fraction layer");
-        let work = (arrays.each_mut().map(|array| quarters(array)), eq);
+        let work = (layer.arrays_mut().map(quarters), eq);
         let g =
             reduce(work, &|(layer, eq)| dispatch::fraction_bind_round(self.vector, layer, &r, eq, &lambda), &add_pairs);
-        arrays.into_iter().for_each(halve);
+        layer.halve();
         g
     }
 }
@@ -356,8 +412,12 @@ impl FractionKernels for Cpu {
 impl Cpu {
     /// Binds the first variable of all four arrays to `r`, in place.
     pub(super) fn fraction_bind(&self, layer: &mut FractionLayer, r: Fr) {
-        for array in [&mut layer.p0, &mut layer.p1, &mut layer.q0, &mut layer.q1] {
-            self.bind(array, r);
+        check_length(layer.len());
+        let half = layer.len() / 2;
+        for array in layer.arrays_mut() {
+            let (lo, hi) = array.split_at_mut(half);
+            for_each((lo, &*hi), &|(lo, hi)| dispatch::bind(self.vector, lo, hi, &r));
         }
+        layer.halve();
     }
 }

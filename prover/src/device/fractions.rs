@@ -1,39 +1,62 @@
 //! Fraction trees in the host's memory: kernels of a layer, and the walk from the root to the leaves.
 
-use super::Leaves;
+use super::{Leaves, arena::zeroed};
 use ark_bn254::Fr;
 use ark_ff::AdditiveGroup;
+use rayon::prelude::*;
 
 /// The two children of one layer of the fraction tree: `n` fractions `p0/q0` and `n` fractions `p1/q1`, where the layer
-/// above holds `(p0 q1 + p1 q0) / (q0 q1)`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// above holds `(p0 q1 + p1 q0) / (q0 q1)`. Each child is bound where it is, so that nothing is copied.
+#[derive(Clone, Debug)]
 pub(super) struct FractionLayer {
-    /// Numerators of the children whose top index bit is 0.
-    pub(super) p0: Vec<Fr>,
-    /// Numerators of the children whose top index bit is 1.
-    pub(super) p1: Vec<Fr>,
-    /// Denominators of the children whose top index bit is 0.
-    pub(super) q0: Vec<Fr>,
-    /// Denominators of the children whose top index bit is 1.
-    pub(super) q1: Vec<Fr>,
+    /// Numerators: those of the children whose top index bit is 0 from 0 on, the others from `stride` on.
+    p: Vec<Fr>,
+    /// Denominators, likewise.
+    q: Vec<Fr>,
+    stride: usize,
+    len: usize,
 }
 
 impl FractionLayer {
-    /// Splits a layer of `2n` fractions by its top index bit, reusing the buffers for the lower halves.
+    /// A layer of `2n` fractions, split by its top index bit.
     ///
     /// # Panics
     /// When the lengths differ or are odd.
-    pub(super) fn split(mut p: Vec<Fr>, mut q: Vec<Fr>) -> Self {
+    pub(super) fn split(p: Vec<Fr>, q: Vec<Fr>) -> Self {
         assert_eq!(p.len(), q.len(), "numerators and denominators");
         assert!(p.len().is_multiple_of(2), "a layer of {} fractions has no halves", p.len());
-        let p1 = p.split_off(p.len() / 2);
-        let q1 = q.split_off(q.len() / 2);
-        Self { p0: p, p1, q0: q, q1 }
+        let stride = p.len() / 2;
+        Self { p, q, stride, len: stride }
     }
 
     /// Number of entries in each of the four arrays.
     pub(super) fn len(&self) -> usize {
-        self.q0.len()
+        self.len
+    }
+
+    /// `[p0, p1, q0, q1]`.
+    pub(super) fn arrays(&self) -> [&[Fr]; 4] {
+        let (low, high) = (0..self.len, self.stride..self.stride + self.len);
+        [&self.p[low.clone()], &self.p[high.clone()], &self.q[low], &self.q[high]]
+    }
+
+    /// `[p0, p1, q0, q1]`.
+    pub(super) fn arrays_mut(&mut self) -> [&mut [Fr]; 4] {
+        let (len, stride) = (self.len, self.stride);
+        let (p0, p1) = self.p.split_at_mut(stride);
+        let (q0, q1) = self.q.split_at_mut(stride);
+        [&mut p0[..len], &mut p1[..len], &mut q0[..len], &mut q1[..len]]
+    }
+
+    /// Keeps the first half of each array.
+    pub(super) fn halve(&mut self) {
+        self.len /= 2;
+    }
+}
+
+impl PartialEq for FractionLayer {
+    fn eq(&self, other: &Self) -> bool {
+        self.arrays() == other.arrays()
     }
 }
 
@@ -49,6 +72,9 @@ pub(super) trait FractionKernels {
     /// [`FractionKernels::fraction_layer`] at the leaves, where numerators are small integers: 0 and 1 for lookups, minus
     /// the multiplicity for table rows.
     fn fraction_layer_i32(&self, p: &[i32], q: &[Fr]) -> (Vec<Fr>, Vec<Fr>);
+
+    /// Two layers up from the leaves, `4n` fractions to `n`; the layer between is not kept.
+    fn fraction_layers_i32(&self, p: &[i32], q: &[Fr]) -> (Vec<Fr>, Vec<Fr>);
 
     /// One round of a layer's sumcheck; zeros when the children have one entry.
     fn fraction_round(&self, layer: &FractionLayer, eq: &[Fr], lambda: Fr) -> [Fr; 2];
@@ -69,8 +95,11 @@ pub(super) trait FractionKernels {
 pub struct Tree {
     /// Numerators and denominators of all leaves, until theirs is the current layer and bound.
     leaves: Option<(Vec<i32>, Vec<Fr>)>,
-    /// Layers above the leaves, the smallest last.
+    /// Layers above the leaves, the smallest last; without the largest, which is half of all their memory and is computed
+    /// again from the leaves when its turn comes.
     layers: Vec<(Vec<Fr>, Vec<Fr>)>,
+    /// Whether the largest is still to come.
+    largest: bool,
     current: FractionLayer,
 }
 
@@ -78,7 +107,8 @@ pub struct Tree {
 pub(super) fn expand(kernels: &impl FractionKernels, leaves: &Leaves<'_>) -> (Vec<i32>, Vec<Fr>) {
     let Leaves { alpha, beta, .. } = *leaves;
     let beta2 = beta * beta;
-    let mut q = vec![alpha; 1 << leaves.bits];
+    let mut q = zeroed(1 << leaves.bits);
+    q.par_chunks_mut(1 << 14).for_each(|q| q.fill(alpha));
     for run in &leaves.runs {
         let mut prints = kernels.fingerprints(&run.keys, &run.values, alpha - beta2 * Fr::from(run.tag), beta);
         for (print, side) in prints.iter_mut().zip(run.sides) {
@@ -100,34 +130,42 @@ impl Tree {
         let (p, q) = expand(kernels, leaves);
         if q.len() == 2 {
             let p = p.into_iter().map(Fr::from).collect();
-            return Self { leaves: None, layers: vec![], current: FractionLayer::split(p, q) };
+            return Self { leaves: None, layers: vec![], largest: false, current: FractionLayer::split(p, q) };
         }
-        let mut layers = vec![kernels.fraction_layer_i32(&p, &q)];
+        if q.len() == 4 {
+            let (top_p, top_q) = kernels.fraction_layer_i32(&p, &q);
+            let current = FractionLayer::split(top_p, top_q);
+            return Self { leaves: Some((p, q)), layers: vec![], largest: false, current };
+        }
+        let mut layers = vec![kernels.fraction_layers_i32(&p, &q)];
         while let Some((p, q)) = layers.last().filter(|(_, q)| q.len() > 2) {
             let next = kernels.fraction_layer(p, q);
             layers.push(next);
         }
         let (top_p, top_q) = layers.pop().unwrap_or_default();
-        Self { leaves: Some((p, q)), layers, current: FractionLayer::split(top_p, top_q) }
+        Self { leaves: Some((p, q)), layers, largest: true, current: FractionLayer::split(top_p, top_q) }
     }
 
     /// See [`super::Device::fraction_children`].
     pub(super) fn children(&self) -> [Fr; 4] {
-        let FractionLayer { p0, p1, q0, q1 } = &self.current;
-        [p0[0], p1[0], q0[0], q1[0]]
+        self.current.arrays().map(|array| array[0])
     }
 
     /// See [`super::Device::fraction_descend`].
     pub(super) fn descend(&mut self, kernels: &impl FractionKernels, eq: &[Fr], lambda: Fr) -> [Fr; 2] {
-        match (self.layers.pop(), &self.leaves) {
+        // What was bound is not needed any more.
+        self.current = FractionLayer::split(vec![], vec![]);
+        let next = self.layers.pop().or_else(|| {
+            let leaves = self.leaves.as_ref().filter(|_| self.largest);
+            self.largest = false;
+            leaves.map(|(p, q)| kernels.fraction_layer_i32(p, q))
+        });
+        match (next, &self.leaves) {
             (Some((p, q)), _) => {
                 self.current = FractionLayer::split(p, q);
                 kernels.fraction_round(&self.current, eq, lambda)
             }
-            (None, Some((p, q))) => {
-                self.current = FractionLayer::split(vec![], vec![]);
-                kernels.fraction_round_i32(p, q, eq, lambda)
-            }
+            (None, Some((p, q))) => kernels.fraction_round_i32(p, q, eq, lambda),
             (None, None) => panic!("no layer below the leaves"),
         }
     }

@@ -1,8 +1,8 @@
 //! What stands at the leaves of a fraction tree.
 
+use super::arena::{zeroed, zeroed_integers};
 use crate::witness::padded_runs;
 use ark_bn254::Fr;
-use ark_ff::AdditiveGroup;
 use std::borrow::Cow;
 
 /// The leaves of a fraction tree, by their runs. A leaf of no run is the fraction `0 / alpha`.
@@ -59,7 +59,7 @@ impl LeafRun<'_> {
 impl Leaves<'_> {
     /// Numerators of all leaves.
     pub(super) fn numerators(&self) -> Vec<i32> {
-        let mut out = vec![0; 1 << self.bits];
+        let mut out = zeroed_integers(1 << self.bits);
         for run in &self.runs {
             let (starts, len) = run.places();
             for (k, start) in starts.into_iter().enumerate() {
@@ -78,7 +78,7 @@ impl Leaves<'_> {
 /// See [`super::Device::rearrange`].
 pub(super) fn rearrange(data: &[Fr], source: &[usize], target: &[usize], len: usize) -> Vec<Fr> {
     assert_eq!(source.len(), target.len(), "a target for each source");
-    let mut out = vec![Fr::ZERO; len];
+    let mut out = zeroed(len);
     source.iter().zip(target).for_each(|(s, t)| out[*t] = data[*s]);
     out
 }

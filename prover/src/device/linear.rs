@@ -1,5 +1,6 @@
 //! Sums of integers with a functional that is expanded a piece at a time, in a buffer of the second-level cache.
 
+use super::arena::zeroed;
 use super::dispatch::{self, Vector};
 use super::functional::{Functional, PreparedTerm};
 use ark_bn254::Fr;
@@ -95,7 +96,7 @@ pub(super) fn bind(vector: Option<Vector>, omega: &Functional, weights: &[Fr]) -
     let row_bits = omega.bits - weights.len().trailing_zeros() as usize;
     let pieces = Pieces::new(omega, row_bits);
     let columns = 1usize << (row_bits - pieces.bits);
-    let mut out = vec![Fr::ZERO; 1 << row_bits];
+    let mut out = zeroed(1 << row_bits);
     out.par_chunks_mut(1 << pieces.bits).enumerate().for_each(|(column, out)| {
         for (c, weight) in weights.iter().enumerate() {
             pieces.add(vector, c * columns + column, *weight, out);

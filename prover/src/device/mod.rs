@@ -13,6 +13,7 @@
 //!
 //! Shapes are a contract between the caller and the device: a mismatch is a bug in the prover and panics.
 
+mod arena;
 mod axis;
 mod axis_kernels;
 mod cpu;
@@ -33,7 +34,8 @@ mod split;
 #[cfg(test)]
 mod conformance;
 
-pub use cpu::Cpu;
+pub(crate) use arena::zeroed_integers;
+pub use cpu::{Cpu, CpuError};
 pub(crate) use functional::LeadingRounds;
 pub use functional::{Functional, FunctionalFactor, FunctionalTerm};
 pub use leaves::{LeafRun, Leaves, Numerators};

@@ -199,9 +199,14 @@ impl FractionKernels for Reference {
         self.fraction_layer(&field_elements(p), q)
     }
 
+    fn fraction_layers_i32(&self, p: &[i32], q: &[Fr]) -> (Vec<Fr>, Vec<Fr>) {
+        let (p, q) = self.fraction_layer_i32(p, q);
+        self.fraction_layer(&p, &q)
+    }
+
     fn fraction_round(&self, layer: &FractionLayer, eq: &[Fr], lambda: Fr) -> [Fr; 2] {
-        let FractionLayer { p0, p1, q0, q1 } = layer;
-        let half = half_for_round(q0.len());
+        let [p0, p1, q0, q1] = layer.arrays();
+        let half = half_for_round(layer.len());
         if half == 0 {
             return [Fr::ZERO; 2];
         }
@@ -235,9 +240,13 @@ impl FractionKernels for Reference {
 impl Reference {
     /// Binds the first variable of all four arrays to `r`, in place.
     pub(super) fn fraction_bind(&self, layer: &mut FractionLayer, r: Fr) {
-        for array in [&mut layer.p0, &mut layer.p1, &mut layer.q0, &mut layer.q1] {
-            self.bind(array, r);
+        let half = layer.len() / 2;
+        for array in layer.arrays_mut() {
+            for x in 0..half {
+                array[x] = array[x] + r * (array[x + half] - array[x]);
+            }
         }
+        layer.halve();
     }
 }
 
