@@ -73,7 +73,7 @@ pub(crate) enum Command {
     /// Post jobs, work on them, and get paid
     Job(cmd::job::JobCommand),
     /// Watch the market and work on its jobs until stopped
-    Worker(cmd::worker::WorkerArgs),
+    Worker(Box<cmd::worker::WorkerArgs>),
     /// Serve a page on this machine about the models, jobs, proofs and payouts of a market
     Explorer(cmd::explorer::ExplorerArgs),
     /// Measure how fast this machine proves
@@ -97,15 +97,34 @@ pub(crate) struct ReadArgs {
     /// Leave out a Softmax or LogSoftmax at the end: what is proven are the logits that go into it
     #[arg(long)]
     pub(crate) drop_softmax: bool,
+
+    /// Extent of a symbolic axis: `height=320`, or `x:2=320` for axis 2 of input x where it has no name
+    #[arg(long = "dim", value_name = "NAME=NUMBER", value_parser = dim)]
+    pub(crate) dims: Vec<(String, usize)>,
+
+    /// A symbolic leading axis that counts independent samples although its name does not say so
+    #[arg(long = "batch-axis", value_name = "NAME")]
+    pub(crate) batch_axes: Vec<String>,
+}
+
+/// Reads `name=number`.
+fn dim(text: &str) -> Result<(String, usize), String> {
+    let wrong = || format!("'{text}' is not of the form NAME=NUMBER, as in height=320");
+    let (name, number) = text.rsplit_once('=').ok_or_else(wrong)?;
+    let number: usize = number.trim().parse().map_err(|_| wrong())?;
+    if name.trim().is_empty() || number == 0 {
+        return Err(wrong());
+    }
+    Ok((name.trim().to_owned(), number))
 }
 
 impl ReadArgs {
     pub(crate) fn options(&self) -> LoadOptions {
-        LoadOptions { drop_softmax: self.drop_softmax }
+        LoadOptions { dims: self.dims.clone(), batch: self.batch_axes.clone(), drop_softmax: self.drop_softmax }
     }
 
     fn is_used(&self) -> bool {
-        self.drop_softmax
+        self.drop_softmax || !self.dims.is_empty() || !self.batch_axes.is_empty()
     }
 }
 

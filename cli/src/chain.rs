@@ -41,10 +41,17 @@ pub(crate) struct ChainArgs {
 impl ChainArgs {
     /// Connects. Without a signer nothing can be sent.
     pub(crate) fn connect(&self, sends: bool) -> Outcome<Box<dyn Chain>> {
+        self.connect_with(sends, |_| {})
+    }
+
+    /// As [`connect`](Self::connect), with a node that is talked to in another way.
+    pub(crate) fn connect_with(&self, sends: bool, change: impl FnOnce(&mut RpcOptions)) -> Outcome<Box<dyn Chain>> {
         let Some(url) = &self.rpc else {
             return Ok(Box::new(Embedded::new()));
         };
         let signer = match &self.keystore {
+            // Reading needs no account: what is wrong with one that is not used is no matter.
+            _ if !sends => Signer::from_environment().unwrap_or(None),
             Some(path) => Some(Signer::from_keystore(path, self.password_file.as_deref())?),
             None => Signer::from_environment()?,
         };
@@ -52,7 +59,8 @@ impl ChainArgs {
             return Err(Failure::new("a transaction needs an account that pays for it")
                 .help("set ASSAY_PRIVATE_KEY, or pass --keystore FILE"));
         }
-        let options = RpcOptions { chain_id: self.expect_chain, ..RpcOptions::new(url.clone()) };
+        let mut options = RpcOptions { chain_id: self.expect_chain, ..RpcOptions::new(url.clone()) };
+        change(&mut options);
         Ok(Box::new(Rpc::connect(options, signer)?))
     }
 

@@ -85,8 +85,8 @@ fn mistakes_are_explained() {
     let data = digits();
     run(&["job", "post", "model", &data, "--max-price", "1"], &["no verifier", "assay model register"]);
     run(&["worker", "model"], &["no verifier", "assay model register"]);
-    run(&["job", "status", "7"], &["NotOpen(7)"]);
-    run(&["job", "lease", "7"], &["NotOpen(7)", "assay job status"]);
+    run(&["job", "status", "7"], &["there is no job 7", "0 were posted"]);
+    run(&["job", "lease", "7"], &["there is no job 7", "assay job status"]);
     run(&["job", "status", "--deployment", "none.json"], &["none.json", "assay chain up"]);
     m.s.fails(2, &["job", "status"], &["--rpc", "assay chain up"]);
     m.s.write("other.json", "{}");

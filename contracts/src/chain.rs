@@ -2,6 +2,7 @@
 
 use crate::{Error, abi::Revert};
 use alloy_primitives::{Address, B256, Bytes, Log, U256};
+use std::time::Duration;
 
 /// A message to a contract, or the creation of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +44,8 @@ impl Call {
 pub struct Receipt {
     /// Its identity. The embedded EVM has no signatures; there it is a hash of the transaction's number.
     pub hash: B256,
+    /// The block that has it.
+    pub block: u64,
     /// Gas charged.
     pub gas_used: u64,
     /// The contract it created.
@@ -76,6 +79,17 @@ pub struct Head {
     pub number: u64,
     /// Its time, in seconds since 1970.
     pub timestamp: u64,
+}
+
+/// A block that may be asked for by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Its number.
+    pub number: u64,
+    /// Its time, in seconds since 1970.
+    pub timestamp: u64,
+    /// Its identity, with which all blocks before it are fixed.
+    pub hash: B256,
 }
 
 /// Which events are asked for: those of one contract in a range of blocks, both ends included.
@@ -177,6 +191,33 @@ pub trait Chain {
     ///
     /// What went wrong on the way.
     fn head(&mut self) -> Result<Head, Error>;
+
+    /// A block; none if the chain is not that long.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong on the way.
+    fn block(&mut self, number: u64) -> Result<Option<Block>, Error>;
+
+    /// The time that the next block would have if it were made now; none if the node does not say. Later than the newest
+    /// block's, and far later on a chain that makes blocks only when there is something in them.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong on the way.
+    fn next_timestamp(&mut self) -> Result<Option<u64>, Error>;
+
+    /// What a transaction pays for gas at most if it is sent now, in wei per gas.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::FeeTooHigh`], or what went wrong on the way.
+    fn gas_price(&mut self) -> Result<u128, Error>;
+
+    /// Transactions that are sent from now on and are not included after so long are replaced by ones that do nothing, if
+    /// the chain can do that: they fail with [`Error::Withdrawn`] and have no effect later. None waits and raises the fee
+    /// only.
+    fn withdraw_after(&mut self, limit: Option<Duration>);
 
     /// Events in the order of the chain. A range that is too much for a node is asked for in parts.
     ///

@@ -3,7 +3,7 @@
 use crate::{
     Error,
     abi::Revert,
-    chain::{Call, Chain, Event, Filter, Head, MAX_EVENTS, Receipt, TRANSACTION_GAS},
+    chain::{Block, Call, Chain, Event, Filter, Head, MAX_EVENTS, Receipt, TRANSACTION_GAS},
 };
 use alloy_primitives::{Address, B256, Bytes, Log, TxKind, U256, address, keccak256};
 use revm::{
@@ -17,6 +17,7 @@ use revm::{
     primitives::hardfork::SpecId,
     state::{AccountInfo, EvmState},
 };
+use std::time::Duration;
 
 const CHAIN_ID: u64 = 31337;
 const PLACE: &str = "the embedded EVM";
@@ -38,6 +39,8 @@ pub struct Embedded {
     /// Time of the last block.
     now: u64,
     events: Vec<Event>,
+    /// Times of all blocks.
+    times: Vec<u64>,
 }
 
 impl Default for Embedded {
@@ -66,7 +69,7 @@ impl Embedded {
         for account in Self::ACCOUNTS {
             db.insert_account_info(account, AccountInfo::from_balance(U256::from(FUNDS)));
         }
-        Self { db, sender: Self::ACCOUNT, block: 0, now: GENESIS, events: Vec::new() }
+        Self { db, sender: Self::ACCOUNT, block: 0, now: GENESIS, events: Vec::new(), times: vec![GENESIS] }
     }
 
     /// Lets time pass: the next block comes this many seconds later than it would.
@@ -166,6 +169,7 @@ impl Chain for Embedded {
         self.db.commit(state);
         self.block += 1;
         self.now += BLOCK_SECONDS;
+        self.times.push(self.now);
         let logs = if revert.is_none() { result.logs().to_vec() } else { Vec::new() };
         let hash = keccak256(self.block.to_be_bytes());
         let event = |(index, log): (usize, &Log)| Event {
@@ -175,7 +179,8 @@ impl Chain for Embedded {
             log: log.clone(),
         };
         self.events.extend(logs.iter().enumerate().map(event));
-        Ok(Receipt { hash, gas_used: result.tx_gas_used(), created: result.created_address(), logs, revert })
+        let block = self.block;
+        Ok(Receipt { hash, block, gas_used: result.tx_gas_used(), created: result.created_address(), logs, revert })
     }
 
     fn call(&mut self, call: &Call) -> Result<Bytes, Error> {
@@ -211,6 +216,22 @@ impl Chain for Embedded {
     fn head(&mut self) -> Result<Head, Error> {
         Ok(Head { number: self.block, timestamp: self.now })
     }
+
+    fn block(&mut self, number: u64) -> Result<Option<Block>, Error> {
+        let timestamp = usize::try_from(number).ok().and_then(|n| self.times.get(n)).copied();
+        Ok(timestamp.map(|timestamp| Block { number, timestamp, hash: keccak256(number.to_be_bytes()) }))
+    }
+
+    fn next_timestamp(&mut self) -> Result<Option<u64>, Error> {
+        Ok(Some(self.now + BLOCK_SECONDS))
+    }
+
+    fn gas_price(&mut self) -> Result<u128, Error> {
+        Ok(0)
+    }
+
+    /// Every transaction is included at once.
+    fn withdraw_after(&mut self, _: Option<Duration>) {}
 
     fn events(&mut self, filter: &Filter) -> Result<Vec<Event>, Error> {
         let range = filter.from..=filter.to;

@@ -162,6 +162,31 @@ pub enum Error {
         /// What went wrong.
         reason: Box<Error>,
     },
+    /// Sent, and replaced by a transaction that does nothing because it was not included in time.
+    #[error(
+        "transaction {hash} on {place} was not included within {seconds} s and was withdrawn: nothing happened; try again"
+    )]
+    Withdrawn {
+        /// The transaction.
+        hash: B256,
+        /// The chain.
+        place: String,
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// Another transaction of the account has taken its place.
+    #[error(
+        "another transaction of account {account} took the place of {hash} on {place}; does something else send from this \
+         account? give each sender its own"
+    )]
+    Displaced {
+        /// The transaction.
+        hash: B256,
+        /// Who sends.
+        account: Address,
+        /// The chain.
+        place: String,
+    },
     /// Nothing to sign with.
     #[error(
         "sending a transaction to {place} needs a key: set ASSAY_PRIVATE_KEY, or give a keystore file and its password \
@@ -338,6 +363,7 @@ impl Error {
             Self::Unreachable { .. } | Self::Timeout { .. } | Self::BadAnswer { .. } | Self::FeeTooHigh { .. } => true,
             Self::Status { status, .. } => matches!(status, 408 | 429 | 500..=599),
             Self::Refused { .. } | Self::Pending { .. } | Self::Unsure { .. } => true,
+            Self::Withdrawn { .. } | Self::Displaced { .. } | Self::TooLarge { .. } => true,
             _ => false,
         }
     }

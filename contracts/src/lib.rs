@@ -24,10 +24,11 @@ mod rpc;
 mod signer;
 
 pub use abi::{Revert, context};
-pub use alloy_primitives::{Address, B256, Bytes, Log, U256};
+pub use alloy_primitives::{Address, B256, Bytes, Log, U256, keccak256};
 pub use alloy_sol_types as sol_types;
 pub use chain::{
-    Call, Chain, Event, Filter, Head, MAX_EVENTS, Receipt, calldata_floor, calldata_gas, guard_development, is_local,
+    Block, Call, Chain, Event, Filter, Head, MAX_EVENTS, Receipt, calldata_floor, calldata_gas, guard_development,
+    is_local,
 };
 pub use client::{Measured, Registered, Sent, Submitted, Verifier, is_development};
 pub use embedded::Embedded;

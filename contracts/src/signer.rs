@@ -39,13 +39,13 @@ impl fmt::Debug for Signer {
 }
 
 impl Signer {
-    /// The key in `ASSAY_PRIVATE_KEY`; none if it is not set.
+    /// The key in `ASSAY_PRIVATE_KEY`; none if it is not set, or empty.
     ///
     /// # Errors
     ///
     /// [`Error::PrivateKey`].
     pub fn from_environment() -> Result<Option<Self>, Error> {
-        env::var_os(PRIVATE_KEY_VARIABLE).map(Self::from_variable).transpose()
+        env::var_os(PRIVATE_KEY_VARIABLE).filter(|v| !v.is_empty()).map(Self::from_variable).transpose()
     }
 
     /// The key in a keystore file (Web3 Secret Storage, version 3). The password is in `password_file`, of which one

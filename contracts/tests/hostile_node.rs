@@ -7,7 +7,7 @@ use std::{
     io::Read,
     net::TcpListener,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -233,6 +233,8 @@ fn calls_inside_an_asynchronous_runtime_are_an_error() {
 fn node_but(method: &'static str, answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> (Server, Rpc) {
     let server = Server::new(move |a| match a.method.as_str() {
         m if m == method => answer(a),
+        // Of two methods at once: what is sent, and what became of it.
+        "eth_sendRawTransaction" | "eth_getTransactionReceipt" if method == "both" => answer(a),
         "eth_chainId" => result(&a.id, "\"0x7a69\""),
         "eth_estimateGas" => result(&a.id, "\"0x5208\""),
         "eth_feeHistory" => {
@@ -359,9 +361,17 @@ fn questions_for_a_receipt_are_repeated_when_they_fail() {
     assert_eq!(send(&mut node), Ok(21_000));
 }
 
+/// A node that includes nothing and does not answer `eth_sendRawTransaction` as it should.
+fn node_without_receipts(send: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> (Server, Rpc) {
+    node_but("both", move |a| match a.method.as_str() {
+        "eth_sendRawTransaction" => send(a),
+        _ => result(&a.id, "null"),
+    })
+}
+
 #[test]
 fn a_connection_that_breaks_while_sending_leaves_the_hash() {
-    let (_server, mut node) = node_but("eth_sendRawTransaction", |_| Reply::Close);
+    let (_server, mut node) = node_without_receipts(|_| Reply::Close);
     let e = send(&mut node).expect_err("broken");
     let Error::Unsure { hash, .. } = &e else { panic!("{e:?}") };
     assert!(e.to_string().contains(&hash.to_string()) && e.to_string().contains("before sending again"), "{e}");
@@ -370,6 +380,113 @@ fn a_connection_that_breaks_while_sending_leaves_the_hash() {
     });
     let e = send(&mut node).expect_err("refused");
     assert!(matches!(&e, Error::Refused { message, .. } if message.contains("underpriced")), "{e:?}");
+}
+
+#[test]
+fn a_transaction_whose_answer_is_lost_is_found() {
+    // The node has it, and does not get to say so; or it got the same bytes before.
+    let (_server, mut node) = node_but("eth_sendRawTransaction", |_| Reply::Close);
+    assert_eq!(send(&mut node), Ok(21_000));
+    for message in ["already known", "nonce too low: next nonce 1, tx nonce 0"] {
+        let (_server, mut node) = node_but("eth_sendRawTransaction", move |a| {
+            error(&a.id, &format!("{{\"code\":-32000,\"message\":\"{message}\"}}"))
+        });
+        assert_eq!(send(&mut node), Ok(21_000), "{message}");
+    }
+}
+
+#[test]
+fn a_number_that_another_transaction_used_is_said_soon() {
+    let (_server, mut node) =
+        node_without_receipts(|a| error(&a.id, "{\"code\":-32000,\"message\":\"nonce too low\"}"));
+    let e = send(&mut node).expect_err("used");
+    assert!(matches!(e, Error::Displaced { .. }), "{e:?}");
+}
+
+/// The fees of transactions that a node was sent, in the order of their arrival: type 2, `[chain, nonce, tip, most, ...]`.
+fn offers(raw: &str) -> (u64, u64, usize) {
+    let bytes: assay_contracts::Bytes = raw.parse().expect("hexadecimal");
+    let mut at = if bytes[1] < 0xf8 { 2 } else { 2 + usize::from(bytes[1] - 0xf7) };
+    let mut number = || {
+        let (first, start) = (bytes[at], at + 1);
+        if first < 0x80 {
+            at += 1;
+            return u64::from(first);
+        }
+        let length = usize::from(first - 0x80);
+        at = start + length;
+        bytes[start..at].iter().fold(0, |n, b| (n << 8) | u64::from(*b))
+    };
+    let fields: Vec<u64> = (0..4).map(|_| number()).collect();
+    (fields[1], fields[3], bytes.len())
+}
+
+/// A node whose blocks do not take transactions that offer less than `least` wei per gas; and what it was sent.
+fn dear_node(least: u64, change: impl FnOnce(&mut RpcOptions)) -> (Server, Rpc, Arc<Mutex<Vec<String>>>) {
+    let sent = Arc::new(Mutex::new(Vec::<String>::new()));
+    let seen = sent.clone();
+    let server = Server::new(move |a| {
+        let included = |raw: &String| offers(raw).1 >= least;
+        match a.method.as_str() {
+            "eth_chainId" => result(&a.id, "\"0x7a69\""),
+            "eth_estimateGas" => result(&a.id, "\"0x5208\""),
+            "eth_feeHistory" => result(&a.id, "{\"baseFeePerGas\":[\"0x3b9aca00\",\"0x3b9aca00\"]}"),
+            "eth_maxPriorityFeePerGas" => result(&a.id, "\"0x3b9aca00\""),
+            "eth_getBalance" => result(&a.id, "\"0x8ac7230489e80000\""),
+            "eth_getTransactionCount" => result(&a.id, "\"0x5\""),
+            "eth_sendRawTransaction" => {
+                seen.lock().unwrap().push(a.params[0].as_str().unwrap().to_owned());
+                result(&a.id, &format!("\"{}\"", B256::ZERO))
+            }
+            "eth_getTransactionReceipt" => {
+                let last = seen.lock().unwrap().last().cloned().expect("a transaction");
+                let hash = assay_contracts::keccak256(last.parse::<assay_contracts::Bytes>().unwrap());
+                if !included(&last) || a.params[0] != hash.to_string() {
+                    return result(&a.id, "null");
+                }
+                let fields = "\"blockNumber\":\"0x1\",\"status\":\"0x1\",\"gasUsed\":\"0x5208\",\"logs\":[]";
+                result(&a.id, &format!("{{\"transactionHash\":\"{hash}\",{fields}}}"))
+            }
+            m => error(&a.id, &format!("{{\"code\":-32601,\"message\":\"no method {m}\"}}")),
+        }
+    });
+    let mut options = options(&server);
+    options.receipt_timeout = Duration::from_secs(8);
+    options.raise_after = Duration::from_millis(200);
+    change(&mut options);
+    let node = Rpc::connect(options, Some(signer())).expect("a node");
+    (server, node, sent)
+}
+
+#[test]
+fn a_stuck_transaction_offers_more_with_the_same_number() {
+    let (_server, mut node, sent) = dear_node(5_000_000_000, |_| {});
+    assert_eq!(send(&mut node), Ok(21_000));
+    let seen: Vec<_> = sent.lock().unwrap().iter().map(|raw| offers(raw)).collect();
+    assert!(seen.len() >= 3 && seen[0].1 == 3_000_000_000, "{seen:?}");
+    for pair in seen.windows(2) {
+        assert!(pair[1].0 == 5 && pair[1].1 >= pair[0].1 + pair[0].1 / 8, "{seen:?}");
+    }
+    // Never more than is allowed.
+    let (_server, mut node, sent) = dear_node(5_000_000_000, |o| {
+        o.max_fee_per_gas = 4_000_000_000;
+        o.receipt_timeout = Duration::from_secs(2);
+    });
+    let e = send(&mut node).expect_err("too dear");
+    assert!(matches!(e, Error::Pending { .. }), "{e:?}");
+    assert!(sent.lock().unwrap().iter().all(|raw| offers(raw).1 <= 4_000_000_000));
+}
+
+#[test]
+fn what_must_not_happen_late_is_withdrawn() {
+    let (_server, mut node, sent) = dear_node(5_000_000_000, |o| o.raise_after = Duration::from_millis(700));
+    node.withdraw_after(Some(Duration::from_millis(400)));
+    let call = Call::new(Address::repeat_byte(9), vec![1; 500]);
+    let e = node.send(&call).expect_err("withdrawn");
+    assert!(matches!(e, Error::Withdrawn { .. }), "{e:?}");
+    let seen: Vec<_> = sent.lock().unwrap().iter().map(|raw| offers(raw)).collect();
+    // The same number; the last of them carries nothing.
+    assert!(seen.iter().all(|s| s.0 == 5) && seen[0].2 > 500 && seen.last().unwrap().2 < 200, "{seen:?}");
 }
 
 #[test]

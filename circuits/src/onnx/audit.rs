@@ -111,6 +111,7 @@ const HONOURED: &[(&str, &[&str])] = &[
     ("Transpose", &["perm"]),
     ("Trilu", &["upper"]),
     ("Unsqueeze", &["axes"]),
+    ("Upsample", &["mode"]),
 ];
 
 /// Checks every node of a model, and of its subgraphs.
@@ -155,8 +156,6 @@ fn check_node(node: &NodeProto) -> Result<(), String> {
 /// Values of known attributes that are passed over.
 fn passed_over(node: &NodeProto, a: &AttributeProto) -> Option<&'static str> {
     match (node.op_type.as_str(), a.name.as_str()) {
-        ("Swish", "alpha") if a.f != 1.0 => Some("must be 1"),
-        ("SpaceToDepth", "mode") if a.s != b"DCR" => Some("must be DCR"),
         ("MaxPool", "storage_order") if a.i != 0 => Some("must be 0"),
         ("LayerNormalization" | "SimplifiedLayerNormalization", "stash_type") if a.i != 1 => {
             Some("must be 1 (float32)")

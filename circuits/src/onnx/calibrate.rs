@@ -7,7 +7,7 @@ use tract_onnx::{
     tract_hir::tract_core::ops::{konst::Const, source::TypedSource},
 };
 
-/// Smallest and largest value of every float tensor.
+/// Smallest and largest value of every tensor.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stats(HashMap<OutletId, (f64, f64)>);
 
@@ -65,13 +65,16 @@ pub(crate) fn check_samples(model: &FloatModel, samples: &[Vec<Vec<f32>>]) -> Re
         if inputs.len() != model.inputs.len() {
             return err("", format!("expected {} inputs, got {}", model.inputs.len(), inputs.len()));
         }
-        for ((name, shape), values) in model.inputs.iter().zip(inputs) {
+        for (((name, shape), integral), values) in model.inputs.iter().zip(&model.integral).zip(inputs) {
             let n: usize = shape.iter().product();
             if values.len() != n {
                 return err(name, format!("expected {n} values for shape {shape:?}, got {}", values.len()));
             }
             if let Some(i) = values.iter().position(|v| !v.is_finite()) {
                 return err(name, format!("value {i} is {}", values[i]));
+            }
+            if *integral && let Some(i) = values.iter().position(|v| v.fract() != 0.0) {
+                return err(name, format!("value {i} is {}, but the input holds integers", values[i]));
             }
         }
     }
@@ -88,15 +91,25 @@ pub(crate) fn generate_samples(model: &FloatModel, seed: u64, count: usize) -> V
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         ((z ^ (z >> 31)) >> 40) as f32 / (1u32 << 24) as f32
     };
-    let mut sample = |k: usize, n: usize| -> Vec<f32> {
+    let mut sample = |k: usize, n: usize, integral: bool| -> Vec<f32> {
         (0..n)
-            .map(|_| if k.is_multiple_of(2) { uniform() } else { (0..6).map(|_| uniform()).sum::<f32>() * 1.4 - 4.2 })
+            .map(|_| {
+                if integral {
+                    (uniform() * 2.0).floor()
+                } else if k.is_multiple_of(2) {
+                    uniform()
+                } else {
+                    (0..6).map(|_| uniform()).sum::<f32>() * 1.4 - 4.2
+                }
+            })
             .collect()
     };
-    (0..count).map(|k| model.inputs.iter().map(|(_, s)| sample(k, s.iter().product())).collect()).collect()
+    let shapes: Vec<(usize, bool)> =
+        model.inputs.iter().zip(&model.integral).map(|((_, s), i)| (s.iter().product(), *i)).collect();
+    (0..count).map(|k| shapes.iter().map(|(n, i)| sample(k, *n, *i)).collect()).collect()
 }
 
-/// Runs one sample and hands every float tensor to `visit`.
+/// Runs one sample and hands every tensor to `visit`; booleans are 0 and 1.
 pub(crate) fn run_float(
     source: &FloatModel,
     model: &TypedModel,
@@ -104,7 +117,7 @@ pub(crate) fn run_float(
     visit: &mut dyn FnMut(OutletId, &[f32]),
 ) -> Result<(), ImportError> {
     let stage = "running the float model";
-    super::load::guarded(stage, || {
+    super::guard::guarded(stage, || {
         let fail = |e: TractError| ImportError::engine(stage, &e);
         let order = model.eval_order().map_err(fail)?;
         let mut uses: HashMap<OutletId, usize> = HashMap::new();
@@ -144,7 +157,8 @@ pub(crate) fn run_float(
             }
             for (slot, t) in outputs.into_iter().enumerate() {
                 let outlet = OutletId::new(id, slot);
-                if t.datum_type().is_float() && !node.op_is::<Const>() {
+                let kind = t.datum_type();
+                if (kind.is_float() || kind.is_integer() || kind == DatumType::Bool) && !node.op_is::<Const>() {
                     let f = t.cast_to::<f32>().map_err(fail)?;
                     let plain = f.try_as_plain_ram().map_err(fail)?;
                     visit(outlet, plain.as_slice::<f32>().map_err(fail)?);
@@ -163,6 +177,7 @@ pub(crate) fn measure(
     source: &FloatModel,
     model: &TypedModel,
     samples: &[Vec<Vec<f32>>],
+    generated: bool,
     progress: &mut dyn FnMut(&str, u64, u64),
 ) -> Result<Measured, ImportError> {
     let mut out = Measured::default();
@@ -172,7 +187,7 @@ pub(crate) fn measure(
         let mut bad = None;
         let mut outputs = vec![vec![]; model.outputs.len()];
         let mut record = (k < RECORDED_SAMPLES && room > 0).then(HashMap::new);
-        run_float(source, model, s, &mut |outlet, values| {
+        let run = run_float(source, model, s, &mut |outlet, values| {
             out.add(outlet, values);
             for (o, slot) in model.outputs.iter().zip(&mut outputs) {
                 if *o == outlet {
@@ -189,14 +204,19 @@ pub(crate) fn measure(
             if bad.is_none() && values.iter().any(|v| !v.is_finite()) {
                 bad = Some(outlet);
             }
-        })?;
+        });
+        if generated && let Err(e) = run {
+            return Err(ImportError::MadeUp { node: "the model".to_owned(), reason: e.to_string() });
+        }
+        run?;
         if let Some(outlet) = bad {
             let name = &model.nodes()[outlet.node].name;
             let (node, op) = source.origin(name, "");
-            return Err(ImportError::Calibration {
-                sample: k,
-                tensor: node.to_owned(),
-                reason: format!("the float model itself computes a NaN or an infinity here ({op})"),
+            let reason = format!("the float model itself computes a NaN or an infinity here ({op})");
+            return Err(if generated {
+                ImportError::MadeUp { node: node.to_owned(), reason }
+            } else {
+                ImportError::Calibration { sample: k, tensor: node.to_owned(), reason }
             });
         }
         out.outputs.push(outputs);

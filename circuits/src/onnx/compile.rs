@@ -2,9 +2,11 @@
 
 use super::{
     calibrate::{Measured, Stats, check_samples, generate_samples, measure},
+    convert::STAND_IN,
     equalize::Equalized,
     error::ImportError,
-    load::{FloatModel, guarded},
+    guard::guarded,
+    load::FloatModel,
     lower::{Lowering, Result, Widths},
     report::{Trace, Truth, cause, compare},
     tables::{Plan, choose_limb_bits},
@@ -64,26 +66,30 @@ pub fn compile(
     check_options(options)?;
     let typed = model.typed()?;
     let mut rewritten = Equalized::new(model, typed)?;
-    let generated;
+    let made_up;
     let samples = match calibration {
         Some(s) if !s.is_empty() => s,
         _ => {
             // Made-up numbers are as a network likes them, which is normalized.
             let normal = generate_samples(model, options.seed, GENERATED_SAMPLES);
-            generated = normal.iter().map(|s| rewritten.denormalize(model, s)).collect::<Vec<_>>();
-            &generated
+            made_up = normal.iter().map(|s| rewritten.denormalize(model, s)).collect::<Vec<_>>();
+            &made_up
         }
     };
     check_samples(model, samples)?;
-    let mut measured = measure(model, typed, samples, progress)?;
+    let generated = calibration.is_none_or(<[_]>::is_empty);
+    let mut measured = measure(model, typed, samples, generated, progress)?;
+    if model.infinities {
+        infinite_results(model, typed, &measured.stats())?;
+    }
     let outputs = measured.outputs.clone();
     if rewritten.changed {
-        measured = measure_rewritten(model, &rewritten, samples, progress)?;
+        measured = measure_rewritten(model, &rewritten, samples, generated, progress)?;
     }
     let before = std::mem::take(&mut rewritten.changed);
     guarded("equalizing channels", || rewritten.equalize(model, &mut measured.entries))?;
     if rewritten.changed {
-        measured = measure_rewritten(model, &rewritten, samples, progress)?;
+        measured = measure_rewritten(model, &rewritten, samples, generated, progress)?;
     }
     rewritten.changed |= before;
     let stats = measured.stats();
@@ -132,6 +138,13 @@ pub fn compile(
     out.report.limits = trace.lookup_limits(&out.graph);
     out.report.generated = calibration.is_none_or(<[_]>::is_empty);
     out.report.notes = model.notes.clone();
+    if reported.len() < samples.len() {
+        out.report.notes.push(format!(
+            "ranges come from all {} calibration samples, the accuracy from the first {}",
+            samples.len(),
+            reported.len()
+        ));
+    }
     if out.report.generated {
         out.report.notes.push(
             "no calibration data: ranges come from made-up samples; give real ones for a dependable model".to_owned(),
@@ -143,6 +156,18 @@ pub fn compile(
     Ok(out)
 }
 
+/// Refuses a model in which an infinity reaches an output.
+fn infinite_results(source: &FloatModel, model: &TypedModel, stats: &Stats) -> Result<()> {
+    for (name, outlet) in source.outputs.iter().zip(&model.outputs) {
+        let (lo, hi) = stats.range(*outlet);
+        if hi.max(-lo) >= f64::from(STAND_IN) / 2.0 {
+            let reason = "an infinite constant reaches this output; it cannot be proven".to_owned();
+            return Err(ImportError::Tensor { tensor: name.clone(), reason });
+        }
+    }
+    Ok(())
+}
+
 /// Ranks attempts: agreement first, then error.
 fn quality(r: &QuantReport) -> f64 {
     r.top1().min(MIN_AGREEMENT) - r.max_error()
@@ -151,7 +176,9 @@ fn quality(r: &QuantReport) -> f64 {
 fn check_options(o: &CompileOptions) -> Result<()> {
     let check =
         |name: &'static str, v: Option<u32>, range: std::ops::RangeInclusive<u32>, allowed: &'static str| match v {
-            Some(v) if !range.contains(&v) => Err(ImportError::Option { name, got: v.to_string(), allowed }),
+            Some(v) if !range.contains(&v) => {
+                Err(ImportError::Option { name, got: v.to_string(), allowed: allowed.to_owned() })
+            }
             _ => Ok(()),
         };
     check("weight_bits", o.weight_bits, 2..=16, "2 to 16")?;
@@ -186,10 +213,11 @@ fn measure_rewritten(
     model: &FloatModel,
     rewritten: &Equalized,
     samples: &[Vec<Vec<f32>>],
+    generated: bool,
     progress: &mut dyn FnMut(&str, u64, u64),
 ) -> Result<Measured> {
     let normal: Vec<_> = samples.iter().map(|s| rewritten.normalize(model, s)).collect();
-    measure(model, &rewritten.model, &normal, progress)
+    measure(model, &rewritten.model, &normal, generated, progress)
 }
 
 fn quantize(
@@ -232,7 +260,7 @@ pub(super) fn rehearse(model: &FloatModel) -> Result<Model> {
     const SAMPLES: usize = 2;
     let typed = model.typed()?;
     let samples = generate_samples(model, 1, SAMPLES);
-    let stats = measure(model, typed, &samples, &mut |_, _, _| {})?.stats();
+    let stats = measure(model, typed, &samples, true, &mut |_, _, _| {})?.stats();
     let widths = Widths { weight: 8, activation: 8, limb: 8 };
     let (out, _) = guarded("lowering the model", || {
         quantize(model, &Equalized::plain(model, typed), &stats, widths, &CompileOptions::default())

@@ -63,6 +63,14 @@ pub enum ImportError {
         /// What is wrong.
         reason: String,
     },
+    /// Samples that were made up for want of data do not suit the model.
+    #[error("'{node}' fails on made-up samples, because no calibration data was given: {reason}; pass real inputs")]
+    MadeUp {
+        /// Name of the node.
+        node: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// A compile option outside its range.
     #[error("option {name} is {got}; {allowed} is possible")]
     Option {
@@ -71,7 +79,7 @@ pub enum ImportError {
         /// The value given.
         got: String,
         /// What is allowed.
-        allowed: &'static str,
+        allowed: String,
     },
     /// The integer graph rejects what was lowered.
     #[error("node '{node}' ({op}) cannot be lowered: {source}")]

@@ -8,7 +8,10 @@ use std::{
 };
 use tract_onnx::{
     prelude::*,
-    tract_hir::internal::{TypedOp, tvec},
+    tract_hir::{
+        internal::{TypedOp, tvec},
+        tract_core::ops::{binary::TypedBinOp, math},
+    },
 };
 
 /// A function of one variable, as the tract operators that compute it.
@@ -20,7 +23,7 @@ pub(crate) struct Expr {
 
 #[derive(Debug)]
 enum Kind {
-    Root,
+    Root(DatumType),
     Const(Arc<Tensor>),
     Apply(Box<dyn TypedOp>, Vec<Rc<Expr>>),
 }
@@ -28,7 +31,19 @@ enum Kind {
 impl Expr {
     /// The variable itself.
     pub(crate) fn root() -> Rc<Self> {
-        Rc::new(Self { kind: Kind::Root, digest: 1 })
+        Self::root_of(DatumType::F32)
+    }
+
+    /// The variable, of a type of its own.
+    pub(crate) fn root_of(kind: DatumType) -> Rc<Self> {
+        let digest = if kind == DatumType::F32 { 1 } else { hash(&format!("{kind:?}"), &[1]) };
+        Rc::new(Self { kind: Kind::Root(kind), digest })
+    }
+
+    /// `max(f, 0)` of an expression of floats.
+    pub(crate) fn relu(f: Rc<Self>) -> Result<Rc<Self>, ImportError> {
+        let zero = Self::constant(&tensor0(0f32))?;
+        Ok(Self::apply(Box::new(TypedBinOp(Box::new(math::Max), None)), vec![f, zero]))
     }
 
     /// A constant, of one entry.
@@ -70,7 +85,7 @@ impl Expr {
             return Ok(v.clone());
         }
         let value = match &self.kind {
-            Kind::Root => root.clone(),
+            Kind::Root(kind) => root.cast_to_dt(*kind)?.into_owned().into_tvalue(),
             Kind::Const(t) => t.clone().into_tvalue(),
             Kind::Apply(op, args) => {
                 let mut inputs = tvec!();

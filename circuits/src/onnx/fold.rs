@@ -6,7 +6,7 @@
 
 use super::error::ImportError;
 use tract_onnx::{
-    prelude::{InferenceModel, OutletId, TVec, TractError},
+    prelude::{Arc, InferenceModel, OutletId, TVec, Tensor, TractError},
     tract_hir::infer::{Factoid, InferenceFact},
 };
 
@@ -14,6 +14,11 @@ use tract_onnx::{
 const FOLD_BUDGET: u64 = 1 << 28;
 /// Most values of a tensor.
 const MAX_ELEMENTS: u64 = 1 << 28;
+
+/// The value of a constant.
+pub(crate) fn constant(fact: &InferenceFact) -> Option<Arc<Tensor>> {
+    fact.value.concretize()
+}
 
 /// Infers types and shapes of a model, node by node.
 ///

@@ -1,14 +1,8 @@
 //! Listing a model: what it needs, and which operators stand in the way.
 
 use super::{
-    calibrate::Stats,
-    compile::rehearse,
-    equalize::Equalized,
-    error::ImportError,
-    load::{FloatModel, blocked, guarded},
-    lower::Widths,
-    tables::Plan,
-    walk::lower_model,
+    calibrate::Stats, compile::rehearse, equalize::Equalized, error::ImportError, guard::guarded, load::FloatModel,
+    lower::Widths, nodes::blocked, tables::Plan, walk::lower_model,
 };
 use std::collections::HashMap;
 

@@ -16,7 +16,7 @@ use std::{
     collections::{HashMap, HashSet},
     rc::Rc,
 };
-use tract_onnx::prelude::{OutletId, TypedModel, TypedNode};
+use tract_onnx::prelude::{DatumType, OutletId, TypedModel, TypedNode};
 
 /// Widths used by one compilation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +92,8 @@ pub(crate) struct Lowering<'a> {
     pub(crate) headroom: f64,
     /// Name of the node being lowered.
     pub(crate) name: String,
+    /// Integer nodes whose values, times their scale, are exactly those of an integer or boolean tensor.
+    pub(crate) exact: HashSet<NodeId>,
     committed: HashMap<(NodeId, *const Expr), (Rc<Expr>, Root)>,
 }
 
@@ -120,6 +122,7 @@ impl<'a> Lowering<'a> {
             limits: HashMap::new(),
             headroom: 1.0,
             name: String::new(),
+            exact: HashSet::new(),
             committed: HashMap::new(),
         }
     }
@@ -158,7 +161,23 @@ impl<'a> Lowering<'a> {
     pub(crate) fn result(&mut self, outlet: OutletId, node: NodeId, scale: f64) -> Value {
         let range = self.range_of(outlet);
         self.traces.push((outlet, node, scale));
-        Value::Lazy(Lazy { outlet: Some(outlet), ..Lazy::of(Root { node, scale, range }) })
+        let mut l = Lazy { outlet: Some(outlet), ..Lazy::of(Root { node, scale, range }) };
+        if let Some(kind) = self.integer(outlet) {
+            self.exact.insert(node);
+            l.expr = Expr::root_of(kind);
+        }
+        Value::Lazy(l)
+    }
+
+    /// The type of an outlet, if it is one of integers or booleans: such tensors are never rounded.
+    pub(crate) fn integer(&self, outlet: OutletId) -> Option<DatumType> {
+        let kind = self.model.nodes()[outlet.node].outputs[outlet.slot].fact.datum_type;
+        (!kind.is_float()).then_some(kind)
+    }
+
+    /// Whether a tensor is one of integers or booleans.
+    pub(crate) fn is_integer(&self, l: &Lazy) -> bool {
+        l.outlet.is_some_and(|o| self.integer(o).is_some())
     }
 
     /// Adds an integer node, named after the node being lowered.
@@ -216,7 +235,8 @@ impl<'a> Lowering<'a> {
     pub(crate) fn operand(&mut self, l: &Lazy) -> Result<Root> {
         let node = self.g.node(l.root.node);
         let width = node.range.hi - node.range.lo;
-        let wide = width >> (self.widths.activation + 7) != 0;
+        let room = if self.exact.contains(&l.root.node) { 24 } else { self.widths.activation + 7 };
+        let wide = width >> room != 0;
         if l.form.affine().is_none() || node.bilinear || wide { self.commit(l) } else { self.materialize(l) }
     }
 
@@ -241,6 +261,9 @@ impl<'a> Lowering<'a> {
         self.name = outer;
         if let Some(o) = l.outlet {
             self.traces.push((o, root.node, root.scale));
+        }
+        if self.is_integer(l) {
+            self.exact.insert(root.node);
         }
         self.committed.insert(key, (l.expr.clone(), root));
         Ok(root)

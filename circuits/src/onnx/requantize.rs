@@ -11,6 +11,11 @@ use crate::{ops::lookup::MAX_SHIFT, table::MAX_TABLE_BITS};
 /// Room above the calibrated maximum.
 const HEADROOM: f64 = 1.03;
 
+/// Most keys of a table of all values that an integer tensor can have.
+const EXACT_KEYS: u32 = 1 << 16;
+/// Largest magnitude of a tabulated integer.
+const LARGEST_INTEGER: i64 = 1 << 24;
+
 /// Integer bounds of a table's output.
 fn bounds(bits: u32, unsigned: bool) -> (i64, i64) {
     if unsigned { (0, (1 << bits) - 1) } else { (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) }
@@ -18,7 +23,8 @@ fn bounds(bits: u32, unsigned: bool) -> (i64, i64) {
 
 /// Adds the lookup that commits a tensor.
 pub(crate) fn commit(c: &mut Lowering<'_>, l: &Lazy) -> Result<Root> {
-    if let Form::Clamp { a, b, lo, hi } = l.form
+    if !c.is_integer(l)
+        && let Form::Clamp { a, b, lo, hi } = l.form
         && let Some(root) = commit_clamp(c, l, a, b, lo, hi)?
     {
         return Ok(root);
@@ -114,7 +120,9 @@ fn shareable(lo: i64, hi: i64) -> (i64, i64) {
 /// Any function, tabulated at keys of its own.
 fn commit_general(c: &mut Lowering<'_>, l: &Lazy) -> Result<Root> {
     let bits = c.widths.activation;
-    let key_bits = (bits + 2).clamp(8, 14);
+    let integer = c.is_integer(l);
+    // A step function of floats needs keys as fine as can be had.
+    let key_bits = if integer { 14 } else { (bits + 2).clamp(8, 14) };
     let scale = l.root.scale;
     // Neither an uncalibrated nor a calibrated range can pass the worst case.
     let worst = c.g.node(l.root.node).range;
@@ -125,8 +133,26 @@ fn commit_general(c: &mut Lowering<'_>, l: &Lazy) -> Result<Root> {
         (lo, hi) = (lo.min(worst.0), hi.max(worst.1));
     }
     let pad = (0.05 + (c.headroom - 1.0) / 2.0) * (hi - lo);
-    let (lo, hi) = (lo - if lo < 0.0 { pad } else { 0.0 }, hi + pad);
-    let shift = (((hi - lo) / scale).log2() - f64::from(key_bits)).ceil().clamp(0.0, f64::from(MAX_SHIFT));
+    let (mut lo, mut hi) = (lo - if lo < 0.0 { pad } else { 0.0 }, hi + pad);
+    let exact_root = c.exact.contains(&l.root.node);
+    if !exact_root {
+        let tolerance = (l.range.1 - l.range.0) * (-f64::from(bits) - 1.0).exp2();
+        let near = settled(&l.expr, lo, hi, tolerance)?;
+        let far = settled(&l.expr, hi, near, tolerance)?;
+        if far - near >= scale {
+            (lo, hi) = (near, far);
+        }
+    }
+    let fraction = -scale.log2();
+    let shift = if exact_root {
+        // Keys are the integers themselves, all of them where a table can hold them.
+        if worst.1 - worst.0 < f64::from(EXACT_KEYS) {
+            (lo, hi) = worst;
+        }
+        if fraction > 0.0 && fraction.fract() == 0.0 { fraction.min(f64::from(MAX_SHIFT)) } else { 0.0 }
+    } else {
+        (((hi - lo) / scale).log2() - f64::from(key_bits)).ceil().clamp(0.0, f64::from(MAX_SHIFT))
+    };
     let unit = scale * shift.exp2();
     let (k_lo, k_hi) = (to_int((lo / unit).floor())?, to_int((hi / unit).ceil())?);
     if k_hi.saturating_sub(k_lo) >= 1 << MAX_TABLE_BITS {
@@ -139,9 +165,15 @@ fn commit_general(c: &mut Lowering<'_>, l: &Lazy) -> Result<Root> {
     let sample: Vec<f32> = (base.0..=base.1).map(|k| (k as f64 * unit) as f32).collect();
     let values = l.expr.eval(&sample)?;
     let unsigned = l.range.0 >= 0.0 && values.iter().all(|v| *v >= 0.0 || v.is_nan());
-    let (t_lo, t_hi) = bounds(bits, unsigned);
+    let (mut t_lo, mut t_hi) = bounds(bits, unsigned);
     let top = l.range.1.max(-l.range.0) * HEADROOM * c.headroom;
-    let e = fit_exponent(top, t_hi as f64 + 0.5);
+    let mut e = fit_exponent(top, t_hi as f64 + 0.5);
+    if integer {
+        (t_lo, t_hi, e) = (-LARGEST_INTEGER, LARGEST_INTEGER, 0);
+        if let Some(v) = values.iter().find(|v| v.abs() > LARGEST_INTEGER as f32) {
+            return Err(ImportError::unsupported(format!("an integer of {v}; at most {LARGEST_INTEGER}")));
+        }
+    }
     let out_unit = (-f64::from(e)).exp2();
     let expr = l.expr.clone();
     let tabulate = move |keys: &[i64]| -> std::result::Result<Vec<i32>, ImportError> {
@@ -158,8 +190,9 @@ fn commit_general(c: &mut Lowering<'_>, l: &Lazy) -> Result<Root> {
             })
             .collect())
     };
+    let kind = if integer { "integers".to_owned() } else { format!("{bits} bits") };
     let f = Function {
-        name: format!("function {unit:e} -> 2^{}, {bits} bits{}", -e, if unsigned { "" } else { " signed" }),
+        name: format!("function {unit:e} -> 2^{}, {kind}{}", -e, if unsigned { "" } else { " signed" }),
         digest: l.expr.digest(),
         base,
         values: Box::new(tabulate),
@@ -170,4 +203,29 @@ fn commit_general(c: &mut Lowering<'_>, l: &Lazy) -> Result<Root> {
     let node = c.lookup(l.root.node, shift as u32, &f)?;
     c.limits.insert(node, limits);
     Ok(Root { node, scale: out_unit, range: l.range })
+}
+
+/// A tensor of booleans: what is not 0 or 1 is clamped.
+pub(crate) fn boolean(c: &mut Lowering<'_>, node: crate::graph::NodeId) -> Result<crate::graph::NodeId> {
+    relu_exact(c, node, 1)
+}
+
+/// The point nearest to zero (or to `other`, on the same side of zero) up to which the function, coming from `end`, has not
+/// moved: a sigmoid of a masked value is zero long before -1e9, and keys out there would only make the others coarse.
+fn settled(expr: &std::rc::Rc<super::expr::Expr>, end: f64, other: f64, tolerance: f64) -> Result<f64> {
+    let anchor = if end * other < 0.0 { 0.0 } else { other };
+    let at = |k: i32| anchor + (end - anchor) * f64::from(-k).exp2();
+    let points: Vec<f32> = (0..48).map(|k| at(k) as f32).collect();
+    let values = expr.eval(&points)?;
+    let flat = |v: &f32| f64::from((*v - values[0]).abs()) <= tolerance;
+    let mut k = values.iter().take_while(|v| flat(v)).count().saturating_sub(1) as i32;
+    while k > 0 {
+        // What lies between must be flat as well.
+        let between: Vec<f32> = (0..=64).map(|i| (end + (at(k) - end) * f64::from(i) / 64.0) as f32).collect();
+        if expr.eval(&between)?.iter().all(flat) {
+            break;
+        }
+        k -= 1;
+    }
+    Ok(at(k))
 }

@@ -19,7 +19,7 @@ use crate::{
 };
 use std::collections::HashMap;
 use tract_onnx::{
-    prelude::{IntoTValue, OutletId, TypedNode},
+    prelude::{DatumType, IntoTValue, OutletId, TypedNode},
     tract_hir::{
         internal::IntoArcTensor,
         tract_core::ops::{konst::Const, source::TypedSource},
@@ -75,15 +75,26 @@ pub(crate) fn lower_model(
     for ((name, shape), features) in source.inputs.iter().zip(&rewritten.inputs) {
         let node = model.nodes().iter().find(|n| n.op_is::<TypedSource>() && n.name == *name);
         let range = node.map_or((-1.0, 1.0), |n| stats.range(OutletId::new(n.id, 0)));
-        let bits = if table(features, shape) { widths.activation.max(FEATURE_BITS) } else { widths.activation };
-        let limit = f64::from((1u32 << (bits - 1)) - 1);
-        let room = if table(features, shape) { TABLE_HEADROOM } else { 1.0 };
-        let e = fit_exponent(range.1.max(-range.0) * room, limit + 0.49);
+        let kind = node.map_or(DatumType::F32, |n| n.outputs[0].fact.datum_type);
+        let (width, room) = if table(features, shape) {
+            (widths.activation.max(FEATURE_BITS), TABLE_HEADROOM)
+        } else {
+            (widths.activation, 1.0)
+        };
+        let limit = f64::from((1u32 << (width - 1)) - 1);
+        let (e, bits) = if kind.is_float() {
+            (fit_exponent(range.1.max(-range.0) * room, limit + 0.49), width)
+        } else {
+            (0, integer_bits(kind, range, widths.activation).map_err(|e| e.at(name, "input"))?)
+        };
         let id = c.g.input(name, shape, bits)?;
         input_ids.push(id);
         inputs.push(TensorSpec { features: features.clone(), ..TensorSpec::uniform(name, shape, e) });
         if let Some(n) = node {
             let outlet = OutletId::new(n.id, 0);
+            c.name = name.clone();
+            // Nobody may pass two for a boolean.
+            let id = if kind == DatumType::Bool { super::requantize::boolean(&mut c, id)? } else { id };
             let value = c.result(outlet, id, (-f64::from(e)).exp2());
             c.values.insert(outlet, value);
         }
@@ -126,6 +137,26 @@ pub(crate) fn lower_model(
     }
     let (output_ids, outputs) = lower_outputs(&mut c, &rewritten.outputs, private_output)?;
     prune(c, input_ids, output_ids, inputs, outputs)
+}
+
+/// Width of an input of integers: of its type where that is narrow, of the calibrated values otherwise.
+fn integer_bits(kind: DatumType, range: (f64, f64), least: u32) -> Result<u32> {
+    let fixed = match kind {
+        DatumType::Bool => 2,
+        DatumType::I8 => 8,
+        DatumType::U8 => 9,
+        DatumType::I16 => 16,
+        DatumType::U16 => 17,
+        _ => {
+            let top = range.1.max(-range.0).max(1.0);
+            (top.log2().floor() as u32 + 2).max(least)
+        }
+    };
+    if fixed > 20 {
+        let top = range.1.max(-range.0);
+        return Err(ImportError::unsupported(format!("integers up to {top}; at most {} are possible", (1 << 19) - 1)));
+    }
+    Ok(fixed)
 }
 
 fn lower_node(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Vec<Value>> {

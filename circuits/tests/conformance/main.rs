@@ -11,7 +11,7 @@ mod tensor;
 use case::Verdict;
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -19,25 +19,17 @@ use std::{
 };
 
 /// Fewest cases that must be right: a floor against silent losses.
-const FLOOR: usize = 520;
+const FLOOR: usize = 790;
+const RANDOM_FLOOR: usize = 110;
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/conformance")
 }
 
-#[test]
-fn no_node_test_is_wrong() {
-    let node = folder().join("node");
-    if !node.join(".version").exists() {
-        assert!(
-            std::env::var_os("ASSAY_REQUIRE_CONFORMANCE").is_none(),
-            "circuits/tests/conformance/install has not been run"
-        );
-        eprintln!("SKIPPED: the ONNX node tests are not installed; run circuits/tests/conformance/install");
-        return;
-    }
+/// The cases in a folder that are chosen by name.
+fn run_all(folder: &Path) -> BTreeMap<String, Verdict> {
     let filter = std::env::var("ASSAY_CONFORMANCE_CASES").ok();
-    let mut cases: Vec<PathBuf> = std::fs::read_dir(&node)
+    let mut cases: Vec<PathBuf> = std::fs::read_dir(folder)
         .expect("the folder can be listed")
         .filter_map(|e| Some(e.ok()?.path()))
         .filter(|p| p.join("model.onnx").exists())
@@ -58,32 +50,69 @@ fn no_node_test_is_wrong() {
         }
     });
     let verdicts = verdicts.into_inner().expect("no thread has panicked");
+    if filter.is_some() {
+        verdicts.iter().for_each(|(n, v)| println!("{n}: {v:?}"));
+    }
+    verdicts
+}
+
+/// Checks verdicts against the committed list of refused cases.
+fn judge(title: &str, verdicts: &BTreeMap<String, Verdict>, list: &str, floor: usize) {
     let mut refused = String::new();
     let mut wrong = Vec::new();
     let mut right = 0;
-    for (name, v) in &verdicts {
+    for (name, v) in verdicts {
         match v {
             Verdict::Right => right += 1,
             Verdict::Refused(why) => refused.push_str(&format!("{name}: {why}\n")),
             Verdict::Wrong(why) => wrong.push(format!("{name}: {why}")),
         }
     }
-    let count = refused.lines().count();
-    println!("ONNX node tests: right / refused / wrong = {right} / {count} / {}", wrong.len());
-    let list = folder().join("refused.txt");
-    if filter.is_some() {
-        verdicts.iter().for_each(|(n, v)| println!("{n}: {v:?}"));
-    } else if std::env::var("ASSAY_CONFORMANCE").is_ok_and(|v| v == "update") {
+    println!("{title}: right / refused / wrong = {right} / {} / {}", refused.lines().count(), wrong.len());
+    let some = std::env::var_os("ASSAY_CONFORMANCE_CASES").is_some();
+    let list = folder().join(list);
+    if !some && std::env::var("ASSAY_CONFORMANCE").is_ok_and(|v| v == "update") {
         std::fs::write(&list, &refused).expect("the list can be written");
     }
     assert!(wrong.is_empty(), "wrong answers:\n{}", wrong.join("\n"));
-    if filter.is_none() {
-        let known = std::fs::read_to_string(&list).unwrap_or_default();
-        let names = |t: &str| t.lines().filter_map(|l| Some(l.split_once(':')?.0.to_owned())).collect::<Vec<_>>();
-        let (known, now) = (names(&known), names(&refused));
-        let lost: Vec<_> = now.iter().filter(|n| !known.contains(n)).collect();
-        let won: Vec<_> = known.iter().filter(|n| !now.contains(n)).collect();
-        assert!(lost.is_empty() && won.is_empty(), "refused.txt differs; newly refused {lost:?}, now right {won:?}");
-        assert!(right >= FLOOR, "{right} cases are right");
+    if some {
+        return;
+    }
+    let known = std::fs::read_to_string(&list).unwrap_or_default();
+    let names = |t: &str| t.lines().filter_map(|l| Some(l.split_once(':')?.0.to_owned())).collect::<Vec<_>>();
+    let (known, now) = (names(&known), names(&refused));
+    let lost: Vec<_> = now.iter().filter(|n| !known.contains(n)).collect();
+    let won: Vec<_> = known.iter().filter(|n| !now.contains(n)).collect();
+    assert!(
+        lost.is_empty() && won.is_empty(),
+        "the list of refused cases differs; newly refused {lost:?}, now right {won:?}"
+    );
+    assert!(right >= floor, "{right} cases are right");
+}
+
+/// Whether a set of cases is installed; where it must be and is not, the test fails.
+fn installed(set: &str) -> bool {
+    let there = folder().join(set).join(".version").exists();
+    if !there {
+        assert!(
+            std::env::var_os("ASSAY_REQUIRE_CONFORMANCE").is_none(),
+            "circuits/tests/conformance/install has not been run"
+        );
+        eprintln!("SKIPPED: {set} is not installed; run circuits/tests/conformance/install");
+    }
+    there
+}
+
+#[test]
+fn no_node_test_is_wrong() {
+    if installed("node") {
+        judge("ONNX node tests", &run_all(&folder().join("node")), "refused.txt", FLOOR);
+    }
+}
+
+#[test]
+fn no_graph_checked_by_onnxruntime_is_wrong() {
+    if installed("random") {
+        judge("graphs run by onnxruntime", &run_all(&folder().join("random")), "refused_random.txt", RANDOM_FLOOR);
     }
 }

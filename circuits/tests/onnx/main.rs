@@ -6,6 +6,7 @@ mod hostile;
 mod models;
 mod proto;
 mod random;
+mod reading;
 mod softmax;
 mod support;
 mod tabular;

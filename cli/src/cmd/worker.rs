@@ -26,9 +26,20 @@ pub(crate) struct WorkerArgs {
     /// Seconds between looks at the chain
     #[arg(long, value_name = "SECONDS", default_value_t = 2.0, value_parser = poll)]
     pub(crate) poll: f64,
-    /// Take no job that pays less, in tokens
-    #[arg(long, value_name = "TOKENS", value_parser = units::tokens, default_value = "0")]
-    pub(crate) min_price: u128,
+    /// Take no job that leaves less, in tokens: without what goes to owner, data and treasury, and without the gas if
+    /// --ether-price says what it is worth
+    #[arg(long, value_name = "TOKENS", value_parser = units::tokens)]
+    pub(crate) min_price: Option<u128>,
+    /// What an ether is worth in tokens, to count gas. This or --min-price must be said where gas costs something
+    #[arg(long, value_name = "TOKENS", value_parser = units::tokens)]
+    pub(crate) ether_price: Option<u128>,
+    /// Most to pay for gas, in gwei: a proof waits while it is dearer, and a lease may end meanwhile
+    #[arg(long, value_name = "GWEI", default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) max_gas_price: u64,
+    /// Withdraw when the market owes so much [default: after each payment, or with --ether-price when it is twenty times the
+    /// gas]
+    #[arg(long, value_name = "TOKENS", value_parser = units::tokens)]
+    pub(crate) withdraw_at: Option<u128>,
     /// Take no job that asks for a larger bond, in tokens
     #[arg(long, value_name = "TOKENS", value_parser = units::tokens)]
     pub(crate) max_bond: Option<u128>,
@@ -38,6 +49,34 @@ pub(crate) struct WorkerArgs {
     /// Attempts at one job, crashes included, before it is given up
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) tries: u32,
+    /// Never prove a job without a lease; else that is done when the tokens for its bond are missing
+    #[arg(long)]
+    pub(crate) leases_only: bool,
+    /// Blocks on top of a payment until it is for good, and its proof is dropped [default: 12; 0 on a local chain]
+    #[arg(long, value_name = "BLOCKS")]
+    pub(crate) confirmations: Option<u64>,
+    /// Blocks on top of a job until it is taken: a reorganised chain may have another job of the same number [default: 2; 0 on
+    /// a local chain]
+    #[arg(long, value_name = "BLOCKS")]
+    pub(crate) depth: Option<u64>,
+    /// Look for jobs from this block on [default: that of --days ago, or of the last start if that is later]
+    #[arg(long, value_name = "BLOCK")]
+    pub(crate) from_block: Option<u64>,
+    /// How many days back jobs are looked for at the start
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..=90), conflicts_with = "from_block")]
+    pub(crate) days: u64,
+    /// Lost bonds and failed proofs, one after another, after which no more leases are taken
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_failures: u32,
+    /// Forget the failures that the journal has, after their cause was found
+    #[arg(long)]
+    pub(crate) reset_failures: bool,
+    /// How long a transaction may wait until more is offered for its gas
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = units::duration)]
+    pub(crate) raise_after: u64,
+    /// How long a transaction may wait until the chain is asked anew what is true
+    #[arg(long, value_name = "DURATION", default_value = "3m", value_parser = units::duration)]
+    pub(crate) receipt_timeout: u64,
     /// Files with salt and input from requesters, for jobs with private input
     #[arg(long, value_name = "FILE")]
     pub(crate) private_input: Vec<PathBuf>,

@@ -6,7 +6,11 @@ use crate::{
 };
 use assay_contracts::{B256, Bytes, economy::input_commitment};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::{
+    fs::OpenOptions,
+    io::{ErrorKind, Write},
+    path::Path,
+};
 
 const FORMAT: &str = "assay.private-inputs.v1";
 const MAX_BYTES: u64 = 1 << 30;
@@ -57,16 +61,34 @@ impl Secrets {
     }
 }
 
-/// Writes a file for workers, which nobody else may read.
+fn is_there(path: &Path) -> Failure {
+    Failure::new(format!("'{}' is there already, and may hold the salts of other jobs", path.display()))
+        .help("name a new file with --private-input: without its salts a job cannot be done")
+}
+
+/// Refuses early to replace a file.
+pub(crate) fn check_new(path: &Path) -> Outcome<()> {
+    if path.exists() { Err(is_there(path)) } else { Ok(()) }
+}
+
+/// Writes a new file for workers, which nobody else may read. One that is there is never replaced: its salts may be all
+/// that opens a job that was paid for.
 pub(crate) fn write(path: &Path, inputs: Vec<Secret>) -> Outcome<()> {
     let file = File { format: FORMAT.to_owned(), inputs };
     let text =
         serde_json::to_vec_pretty(&file).map_err(|e| Failure::new(format!("'{}': {e}", path.display())).bug())?;
-    files::write(path, &text)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
     #[cfg(unix)]
     {
-        use std::os::unix::fs::PermissionsExt;
-        let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600));
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
     }
-    Ok(())
+    let unwritable = |e: std::io::Error| match e.kind() {
+        ErrorKind::AlreadyExists => is_there(path),
+        _ => Failure::new(format!("cannot write '{}': {e}", path.display()))
+            .help("name a file in a folder that you may write to, with --private-input"),
+    };
+    let mut out = options.open(path).map_err(unwritable)?;
+    out.write_all(&text).and_then(|()| out.sync_all()).map_err(unwritable)
 }

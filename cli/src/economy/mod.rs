@@ -1,5 +1,6 @@
 //! The token economy as commands see it: which chain, which deployment, and how amounts and times are written.
 
+pub(crate) mod clock;
 pub(crate) mod inputs;
 pub(crate) mod story;
 pub(crate) mod units;
@@ -11,10 +12,11 @@ use crate::{
     files,
 };
 use assay_contracts::{
-    Address, B256, Chain, Revert,
-    economy::{DEPLOYMENT_BYTES, DEPLOYMENT_FILE, Deployment, Entry, Offer},
+    Address, B256, Chain, Revert, RpcOptions,
+    economy::{DEPLOYMENT_BYTES, DEPLOYMENT_FILE, Deployment, Entry, Job, Offer},
 };
 use clap::Args;
+use clock::{Clock, Moment};
 use std::path::{Path, PathBuf};
 
 /// Which deployment, on which chain, and who pays.
@@ -37,12 +39,17 @@ pub(crate) struct System {
 impl EconomyArgs {
     /// Connects, and checks that the contracts are there. Without `sends` no account is needed.
     pub(crate) fn connect(&self, sends: bool) -> Outcome<System> {
+        self.connect_with(sends, |_| {})
+    }
+
+    /// As [`connect`](Self::connect), with a node that is talked to in another way.
+    pub(crate) fn connect_with(&self, sends: bool, change: impl FnOnce(&mut RpcOptions)) -> Outcome<System> {
         if self.chain.rpc.is_none() {
             return Err(Failure::new("which chain? pass the address of a node with --rpc URL")
                 .help("`assay chain up` starts one on this machine, with everything deployed"));
         }
         let at = read_deployment(&self.deployment)?;
-        let mut chain = self.chain.connect(sends)?;
+        let mut chain = self.chain.connect_with(sends, change)?;
         at.check(chain.as_mut()).map_err(|e| Failure::from(e).in_file(&self.deployment))?;
         Ok(System { chain, at })
     }
@@ -57,6 +64,22 @@ pub(crate) fn read_deployment(path: &Path) -> Outcome<Deployment> {
 }
 
 impl System {
+    /// The chain's time.
+    pub(crate) fn moment(&mut self) -> Outcome<Moment> {
+        Ok(Clock::default().read(self.chain.as_mut())?)
+    }
+
+    /// A job, or that there never was one.
+    pub(crate) fn job(&mut self, id: u64) -> Outcome<Job> {
+        let market = self.at.market();
+        let posted = market.jobs(self.chain.as_mut())?;
+        if id == 0 || id > posted {
+            return Err(Failure::new(format!("there is no job {id}: {posted} were posted here so far"))
+                .help("`assay job status` lists them; a chain that was reorganised may have lost the last ones"));
+        }
+        market.job(self.chain.as_mut(), id).map_err(explained)
+    }
+
     /// The account that sends.
     pub(crate) fn sender(&self) -> Outcome<Address> {
         self.chain
@@ -92,33 +115,30 @@ impl System {
         })
     }
 
-    /// The offer to use for a model: the one that is named, or the only one.
-    pub(crate) fn offer_of(&mut self, model_id: [u8; 32], named: Option<B256>) -> Outcome<(B256, Offer)> {
+    /// The offer to use for a model, and the other ones: the one that is named, or the oldest. Anybody may make offers for
+    /// any model, so a second one means nothing.
+    pub(crate) fn offer_of(&mut self, model_id: [u8; 32], named: Option<B256>) -> Outcome<(B256, Offer, usize)> {
         let models = self.at.models();
         if let Some(id) = named {
             let offer = models.get(self.chain.as_mut(), id)?;
             if offer.modelId.0 != model_id {
-                return Err(Failure::new(format!("offer {id} is for another model"))
-                    .help("leave out --offer to take the model's only offer, or to see the list"));
+                return Err(Failure::new(format!("offer {id} is for another model")).help(format!(
+                    "it is for model {}; this one is {}",
+                    offer.modelId,
+                    B256::from(model_id)
+                )));
             }
-            return Ok((id, offer));
+            return Ok((id, offer, 0));
         }
-        let mut all = models.offers(self.chain.as_mut())?;
-        all.retain(|(_, o)| o.modelId.0 == model_id);
-        match all.len() {
-            1 => Ok(all.remove(0)),
-            0 => Err(Failure::new(format!("nobody offers model {} here", B256::from(model_id)))
-                .help("make an offer: assay model register MODEL")),
-            n => {
-                let list: Vec<String> = all
-                    .iter()
-                    .take(10)
-                    .map(|(id, o)| format!("{id} of {}, royalty {}", o.owner, units::percent(o.royaltyBps)))
-                    .collect();
-                Err(Failure::new(format!("{n} offers for this model: choose one with --offer ID"))
-                    .help(list.join("\n")))
-            }
+        let head = self.chain.head()?.number;
+        let mut all = models.offers_for(self.chain.as_mut(), model_id.into(), self.at.block, head)?;
+        if all.is_empty() {
+            return Err(Failure::new(format!("nobody offers model {} here", B256::from(model_id)))
+                .help("make an offer: assay model register MODEL"));
         }
+        let others = all.len() - 1;
+        let (id, offer) = all.swap_remove(0);
+        Ok((id, offer, others))
     }
 }
 

@@ -265,6 +265,7 @@ impl From<ImportError> for Failure {
             ImportError::Calibration { .. } => problem.help(
                 "calibration data has the inputs' shapes and finite numbers: `assay inspect MODEL` lists the shapes",
             ),
+            ImportError::MadeUp { .. } => problem.help("pass real inputs with --calibrate DATA"),
             ImportError::Option { allowed, .. } => problem.help(format!("choose {allowed}")),
             ImportError::Lowering { source, .. } => problem.help(graph(&source)),
             ImportError::Model(e) => e.into(),
@@ -275,13 +276,15 @@ impl From<ImportError> for Failure {
 /// By what is wrong with a tensor of a file.
 fn tensor(reason: &str) -> &'static str {
     let has = |words: &[&str]| words.iter().any(|w| reason.contains(w));
-    if has(&["another file"]) {
-        "save it as one file: onnx.save_model(onnx.load(\"m.onnx\"), \"one.onnx\")"
-    } else if has(&["float16", "float64", "double", "floats", "data type", "bfloat16"]) {
+    if has(&["data file", "another file"]) {
+        "keep the file with the weights (usually MODEL.onnx.data) beside the .onnx file, under the name it was exported with"
+    } else if has(&["must hold", "not supported; use float32"]) {
         "export with 32-bit floats: model.float() and float32 inputs before torch.onnx.export"
-    } else if has(&["NaN", "infinity"]) {
+    } else if has(&["NaN", "infinit"]) {
         "look for weights that diverged in training, and for masks of minus infinity: use -1e4 in their place"
-    } else if has(&["symbolic", "no extent", "depends on data", "fixed"]) {
+    } else if has(&["symbolic", "no extent", "--dim"]) {
+        "say how long the axis is: --dim NAME=NUMBER; the compiled model is then for that length alone"
+    } else if has(&["depends on data", "fixed"]) {
         "export with fixed shapes; only the first axis, the batch, may be symbolic (dynamic_axes={\"input\": {0: \"batch\"}})"
     } else {
         "export the model to ONNX again and check it with onnx.checker.check_model"

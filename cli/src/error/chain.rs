@@ -29,6 +29,8 @@ impl From<Error> for Failure {
             Error::Pending { .. } | Error::Unsure { .. } => {
                 "look the transaction up before sending again, so that nothing is paid twice"
             }
+            Error::Withdrawn { .. } => "try again; a transaction waits when others offer more for gas",
+            Error::Displaced { .. } => "give each process that sends an account of its own, then try again",
             Error::NoSigner { .. } => "set ASSAY_PRIVATE_KEY, or pass --keystore FILE",
             Error::PrivateKey => "set it to 0x and the 64 hexadecimal digits of the key, without quotes or spaces",
             Error::Keystore { .. } => "pass a keystore file as geth, foundry (`cast wallet`) or clef write it",

@@ -104,14 +104,15 @@ fn imports() -> Vec<ImportError> {
         ImportError::TooLarge { got: 2, limit: 1 },
         ImportError::Malformed { reason: text() },
         tensor("its data is in another file"),
-        tensor("an input must be of floats, not of ONNX data type 7"),
+        tensor("an input must hold floats, integers or booleans, not text"),
         tensor("it holds a NaN or an infinity"),
         tensor("axis 1 has the symbolic extent 'n'"),
         tensor("cut short"),
         ImportError::Unsupported { node: text(), op: text(), help: text() },
         ImportError::Engine { stage: "reading", reason: text() },
         ImportError::Calibration { sample: 0, tensor: text(), reason: text() },
-        ImportError::Option { name: "limb_bits", got: text(), allowed: "4 to 16" },
+        ImportError::Option { name: "limb_bits", got: text(), allowed: "4 to 16".to_owned() },
+        ImportError::MadeUp { node: text(), reason: text() },
     ]);
     out
 }

@@ -1,25 +1,49 @@
 //! The worker: looks at the market, takes jobs, proves them, hands the proofs in and collects the pay.
+//!
+//! What it holds to, and under which names that is tested, is in `docs/worker.md`.
 
 mod board;
+mod choose;
+mod confirm;
+mod hand_in;
 mod journal;
+mod policy;
+mod purse;
+mod record;
+mod serve;
 mod steps;
 
 use crate::{
     App,
     cmd::worker::WorkerArgs,
-    economy::{System, explained, inputs::Secrets, units, work::Served},
+    economy::{
+        System,
+        clock::{Clock, Moment},
+        inputs::Secrets,
+        units,
+    },
     error::{Failure, Outcome},
-    flow,
 };
-use assay_contracts::{Address, U256, is_development};
+use assay_contracts::{Address, B256, Error, U256, is_local};
 use board::Board;
-use journal::Journal;
+use journal::{Journal, Place};
+use policy::Gas;
+use record::Step;
 use serde_json::{Value, json};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use serve::Bench;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
 
 /// Waits after trouble with the node grow from the first to the last.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LAST_WAIT: Duration = Duration::from_secs(60);
+/// Defaults where something is at stake.
+const CONFIRMATIONS: u64 = 12;
+const DEPTH: u64 = 2;
+/// A part of the time between blocks: no longer is waited with a proof in hand.
+const IN_HAND: f64 = 0.5;
 
 pub(crate) struct Worker<'a> {
     app: &'a App,
@@ -27,13 +51,35 @@ pub(crate) struct Worker<'a> {
     system: System,
     sender: Address,
     payout: Address,
-    served: Vec<Served>,
-    /// Seconds that the last proof of each took; 0 before the first.
-    took: Vec<f64>,
+    bench: Bench,
     secrets: Secrets,
     journal: Journal,
     board: Board,
-    /// Since this start.
+    clock: Clock,
+    /// The chain when the round began, or a step asked anew.
+    moment: Moment,
+    gas: Gas,
+    /// Blocks until a payment is for good, and until a job is taken.
+    confirmations: u64,
+    depth: u64,
+    /// The parts of owner and data in an offer, in 1/10000.
+    offers: BTreeMap<B256, u32>,
+    counts: Counts,
+    /// What batches brought whose payment is not for good.
+    earned: BTreeMap<Vec<u64>, U256>,
+    /// Jobs whose batch was begun, or announced, in this start.
+    known: BTreeSet<u64>,
+    /// First jobs of batches whose proof waits for the end of somebody else's lease.
+    waiting: BTreeSet<u64>,
+    /// Jobs that were asked for and not leased: a lease on one of them that is ours nevertheless is taken up.
+    doubted: BTreeSet<u64>,
+    /// No leases are taken any more, and that was said.
+    broken: bool,
+}
+
+/// Since this start.
+#[derive(Debug, Default)]
+struct Counts {
     paid: u64,
     given_up: u64,
     batches: u64,
@@ -44,36 +90,48 @@ pub(crate) struct Worker<'a> {
 pub(crate) fn run(app: &App, args: &WorkerArgs) -> Outcome<()> {
     let mut worker = Worker::start(app, args)?;
     let mut wait = FIRST_WAIT;
-    while !worker.is_done() {
-        match worker.round() {
-            Ok(true) => wait = FIRST_WAIT,
+    loop {
+        let pause = match worker.round() {
+            Ok(true) => {
+                wait = FIRST_WAIT;
+                Duration::ZERO
+            }
             Ok(false) => {
                 wait = FIRST_WAIT;
-                std::thread::sleep(Duration::from_secs_f64(args.poll));
+                Duration::from_secs_f64(args.poll)
             }
             Err(Trouble::Node(e)) => {
-                let text = format!("{e}; trying again in {} s", wait.as_secs_f64());
-                worker.log("node_trouble", &text, json!({ "error": e.to_string(), "seconds": wait.as_secs_f64() }));
-                std::thread::sleep(wait);
+                let pause = worker.patience(wait);
+                let text = format!("{e}; trying again in {} s", pause.as_secs_f64());
+                worker.log("node_trouble", &text, json!({ "error": e.to_string(), "seconds": pause.as_secs_f64() }));
                 wait = (wait * 2).min(LAST_WAIT);
+                pause
             }
             Err(Trouble::Fatal(f)) => return Err(f),
+        };
+        if worker.is_done() {
+            break;
         }
+        std::thread::sleep(pause);
     }
     worker.finish()
 }
 
 /// Why a round ended early.
 pub(super) enum Trouble {
-    /// The node or the way to it: the same may work later.
-    Node(assay_contracts::Error),
-    /// Everything else.
+    /// The chain, the node or the way to it, an account without ether: the same may work later.
+    Node(Error),
+    /// What only a person can mend.
     Fatal(Failure),
 }
 
-impl From<assay_contracts::Error> for Trouble {
-    fn from(e: assay_contracts::Error) -> Self {
-        if e.is_transient() { Self::Node(e) } else { Self::Fatal(explained(e)) }
+impl From<Error> for Trouble {
+    /// No answer of a node ends the worker: a proof in hand is worth more than an early end.
+    fn from(e: Error) -> Self {
+        match e {
+            Error::NoSigner { .. } | Error::InsideRuntime | Error::Setup(_) => Self::Fatal(e.into()),
+            e => Self::Node(e),
+        }
     }
 }
 
@@ -85,86 +143,162 @@ impl From<Failure> for Trouble {
 
 impl<'a> Worker<'a> {
     fn start(app: &'a App, args: &'a WorkerArgs) -> Outcome<Self> {
-        let mut system = args.economy.connect(true)?;
+        let mut system = args.economy.connect_with(true, |o| {
+            o.raise_after = Duration::from_secs(args.raise_after);
+            o.receipt_timeout = Duration::from_secs(args.receipt_timeout);
+            o.sole_sender = true;
+            o.max_fee_per_gas = u128::from(args.max_gas_price) * 1_000_000_000;
+        })?;
+        policy::check_terms(is_local(system.at.chain_id), args.min_price, args.ether_price)?;
         let sender = system.sender()?;
         let payout = args.payout.unwrap_or(sender);
         let secrets = Secrets::read(&args.private_input)?;
+        let place = place(&mut system, payout)?;
         // Before the keys are made: a second worker on the same journal is told at once.
-        let journal = Journal::open(&args.journal, system.at.chain_id, system.at.contracts.market, payout)?;
-        let served = serve(app, args, &mut system)?;
-        let board = Board::new(system.at.block);
-        let took = vec![0.0; served.len()];
+        let mut journal = Journal::open(&args.journal, place)?;
+        if args.reset_failures {
+            journal.write(Step::Failures { count: 0 })?;
+        }
+        let mut clock = Clock::default();
+        let moment = clock.read(system.chain.as_mut())?;
+        let first = board::first_block(&mut system, args, journal.state().from, moment)?;
+        journal.write(Step::From { block: first })?;
+        let local = is_local(system.at.chain_id);
+        let default = |value: Option<u64>, safe: u64| value.unwrap_or(if local { 0 } else { safe });
+        let (confirmations, depth) = (default(args.confirmations, CONFIRMATIONS), default(args.depth, DEPTH));
+        let bench = Bench::new(app, args, &mut system, journal.state())?;
         let this = Self {
             app,
             args,
             system,
             sender,
             payout,
-            served,
-            took,
+            bench,
             secrets,
             journal,
-            board,
-            paid: 0,
-            given_up: 0,
-            batches: 0,
-            earned: U256::ZERO,
-            withdrawn: U256::ZERO,
+            board: Board::new(first, confirmations.max(depth)),
+            clock,
+            moment,
+            gas: Gas::default(),
+            confirmations,
+            depth,
+            offers: BTreeMap::new(),
+            counts: Counts::default(),
+            earned: BTreeMap::new(),
+            known: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+            doubted: BTreeSet::new(),
+            broken: false,
         };
-        let verifiers: Vec<Value> = this
-            .served
-            .iter()
-            .map(|s| json!({ "verifier_id": s.verifier_id.to_string(), "batch": s.batch() }))
-            .collect();
+        let verifiers: Vec<Value> = this.bench.served().iter().map(|s| s.described()).collect();
+        let plural = if verifiers.len() == 1 { "" } else { "s" };
         this.log(
             "started",
-            &format!(
-                "working for {payout} on {} verifier{}",
-                verifiers.len(),
-                if verifiers.len() == 1 { "" } else { "s" }
-            ),
-            json!({ "payout": payout.to_string(), "sender": sender.to_string(), "verifiers": verifiers }),
+            &format!("working for {payout} on {} verifier{plural}, jobs since block {first}", verifiers.len()),
+            json!({ "payout": payout.to_string(), "sender": sender.to_string(), "verifiers": verifiers,
+                    "from_block": first, "confirmations": confirmations, "depth": depth,
+                    "failures": this.journal.state().failures }),
         );
         Ok(this)
     }
 
-    /// One look at the chain and at most one batch; whether there was something to do.
+    /// One look at the chain and at most one new batch; whether there was something to do.
     fn round(&mut self) -> Result<bool, Trouble> {
+        self.look()?;
+        self.bench.refresh(self.app, self.args, &mut self.system)?;
         self.read_board()?;
-        for begun in self.journal.begun() {
-            self.go_on(&begun)?;
-            if self.is_done() {
-                return Ok(true);
+        // What goes wrong with one batch must not keep another one's proof from being handed in.
+        let mut trouble = None;
+        let mut busy = false;
+        for begun in self.journal.state().begun.clone() {
+            let step = if begun.paid.is_some() { self.confirm(&begun) } else { self.go_on(&begun) };
+            match step {
+                Ok(acted) => busy |= acted,
+                Err(Trouble::Node(e)) => trouble = trouble.or(Some(e)),
+                Err(fatal) => return Err(fatal),
             }
         }
-        let limit = self.args.jobs.map_or(u64::MAX, |n| n.saturating_sub(self.paid));
+        if let Some(e) = trouble {
+            return Err(Trouble::Node(e));
+        }
+        if self.has_worked() || self.is_broken() {
+            return Ok(busy);
+        }
+        let limit = self.args.jobs.map_or(u64::MAX, |n| n.saturating_sub(self.counts.paid));
         match self.choose(usize::try_from(limit).unwrap_or(usize::MAX))? {
             Some(batch) => self.take(batch).map(|()| true),
-            None => Ok(false),
+            None => Ok(busy),
         }
     }
 
-    fn is_done(&self) -> bool {
-        (self.args.once && self.batches > 0) || self.args.jobs.is_some_and(|n| self.paid >= n)
+    /// Asks the chain for its time.
+    fn look(&mut self) -> Result<(), Error> {
+        self.moment = self.clock.read(self.system.chain.as_mut())?;
+        Ok(())
     }
 
-    fn finish(self) -> Outcome<()> {
-        let o = &self.app.output;
-        o.answer(format!(
-            "paid for {} job{}: {}",
-            self.paid,
-            if self.paid == 1 { "" } else { "s" },
-            units::shown(self.earned)
-        ));
+    /// Whether the failures are too many for another lease; says so once.
+    fn is_broken(&mut self) -> bool {
+        let failures = self.journal.state().failures;
+        if failures < self.args.max_failures {
+            return false;
+        }
+        if !self.broken {
+            self.broken = true;
+            let text = format!(
+                "{failures} lost bonds or failed proofs one after another: no more leases are taken. Is this machine slower than \
+                 it was, short of memory, or are its keys wrong? Start again with --reset-failures when that is mended"
+            );
+            self.log("breaker", &text, json!({ "failures": failures, "max_failures": self.args.max_failures }));
+        }
+        true
+    }
+
+    /// Whether as much was done as was asked for.
+    fn has_worked(&self) -> bool {
+        let open = !self.journal.state().begun.is_empty() as u64;
+        (self.args.once && self.counts.batches + open > 0) || self.args.jobs.is_some_and(|n| self.counts.paid >= n)
+    }
+
+    /// Whether nothing is left to do: also payments must be for good.
+    fn is_done(&self) -> bool {
+        let idle = self.journal.state().begun.is_empty();
+        let enough =
+            (self.args.once && self.counts.batches > 0) || self.args.jobs.is_some_and(|n| self.counts.paid >= n);
+        idle && (enough || self.broken)
+    }
+
+    /// How long to wait after trouble: not long with a proof in hand.
+    fn patience(&self, wait: Duration) -> Duration {
+        if self.journal.state().begun.iter().any(|b| b.is_in_hand()) {
+            let most = Duration::from_secs_f64(self.moment.interval as f64 * IN_HAND);
+            return wait.min(most.max(FIRST_WAIT));
+        }
+        wait
+    }
+
+    fn finish(mut self) -> Outcome<()> {
+        self.withdraw(true);
+        let (o, c) = (&self.app.output, &self.counts);
+        let plural = if c.paid == 1 { "" } else { "s" };
+        o.answer(format!("paid for {} job{plural}: {}", c.paid, units::shown(c.earned)));
         o.result(json!({
-            "jobs_paid": self.paid,
-            "jobs_given_up": self.given_up,
-            "batches": self.batches,
-            "earned": self.earned.to_string(),
-            "withdrawn": self.withdrawn.to_string(),
+            "jobs_paid": c.paid,
+            "jobs_given_up": c.given_up,
+            "batches": c.batches,
+            "earned": c.earned.to_string(),
+            "withdrawn": c.withdrawn.to_string(),
             "payout": self.payout.to_string(),
+            "failures": self.journal.state().failures,
         }));
-        if self.paid == 0 && self.given_up > 0 {
+        if self.broken {
+            return Err(Failure::new(format!(
+                "stopped after {} failures one after another",
+                self.journal.state().failures
+            ))
+            .help("find out why with the lines above, then start again with --reset-failures"));
+        }
+        if c.paid == 0 && c.given_up > 0 {
             return Err(Failure::new("no job could be done").help("the lines above say why"));
         }
         Ok(())
@@ -175,51 +309,42 @@ impl<'a> Worker<'a> {
         self.app.output.say(format!("{:<9} {text}", event.replace('_', " ")));
         self.app.output.event(event, fields);
     }
-
-    /// The chain's time. A chain without new blocks stands still, and its next block will not.
-    fn now(&mut self) -> Result<u64, assay_contracts::Error> {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-        Ok(self.system.chain.head()?.timestamp.max(wall))
-    }
-
-    /// Predicted seconds of a proof: those of the last one.
-    fn expected_seconds(&self, served: usize) -> f64 {
-        self.took.get(served).copied().unwrap_or(0.0)
-    }
 }
 
-/// Provers for all registered verifiers of the models.
-fn serve(app: &App, args: &WorkerArgs, system: &mut System) -> Outcome<Vec<Served>> {
-    let registry = system.at.registry();
-    let entries = registry.entries(system.chain.as_mut())?;
-    let mut served = Vec::new();
-    let mut why = None;
-    for path in &args.models {
-        let model = flow::load_model(app, path, &args.quant, false)?.model;
-        let id = model.model_id()?;
-        for (verifier_id, entry) in entries.iter().filter(|(_, e)| e.modelId.0 == id) {
-            if !registry.is_active(system.chain.as_mut(), *verifier_id)? {
-                continue;
-            }
-            match Served::new(app, &model, *verifier_id, entry.clone(), &args.key) {
-                Ok(s) => {
-                    let development = is_development(&s.prepared.prover.key.descriptor.to_bytes());
-                    args.economy.chain.guard(system.chain.as_ref(), development)?;
-                    served.push(s);
-                }
-                Err(f) => {
-                    app.output.warn(format!("verifier {verifier_id} of '{}' is not served: {f}", path.display()));
-                    why = Some(f);
-                }
-            }
+/// Whose journal it is: a chain that is made anew has other blocks under the same addresses.
+fn place(system: &mut System, payout: Address) -> Outcome<Place> {
+    let at = &system.at;
+    let mut hash = |number: u64| {
+        let block = system.chain.block(number)?;
+        block.map(|b| b.hash).ok_or_else(|| {
+            Failure::new(format!("the node does not have block {number} of the chain"))
+                .help("the deployment file is of another chain, or the node is not in step yet")
+        })
+    };
+    Ok(Place {
+        chain_id: at.chain_id,
+        genesis: hash(0)?,
+        deployed: hash(at.block.saturating_add(1))?,
+        market: at.contracts.market,
+        payout,
+    })
+}
+
+/// Something that is done now and then.
+#[derive(Debug)]
+pub(super) struct Timer(Option<Instant>);
+
+impl Timer {
+    pub(super) const fn new() -> Self {
+        Self(None)
+    }
+
+    /// Whether so much time has passed since this last said so.
+    pub(super) fn rings(&mut self, every: Duration) -> bool {
+        if self.0.is_some_and(|t| t.elapsed() < every) {
+            return false;
         }
+        self.0 = Some(Instant::now());
+        true
     }
-    if served.is_empty() {
-        return Err(why.unwrap_or_else(|| {
-            Failure::new("no verifier of these models is registered here")
-                .help("register one: assay model register MODEL. A model must be the same file: ONNX models are quantized anew, so \
-                       pass the same --calibrate and widths, or a compiled model")
-        }));
-    }
-    Ok(served)
 }

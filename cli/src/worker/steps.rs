@@ -1,334 +1,369 @@
-//! The steps of a batch. Each is in the journal before it is taken, and asks the chain what is true after any doubt.
+//! From a batch to its proof. Each step is in the journal before it is taken, and asks the chain what is true after any
+//! doubt: which job an id stands for, and whose its lease is.
 
 use super::{
     Trouble, Worker,
-    board::Batch,
-    journal::{Begun, Step},
+    choose::Batch,
+    policy::{INCLUSION, needed},
+    record::{Begun, Identity, Step},
 };
 use crate::{
-    economy::{explained, units, work::slots},
-    error::{Failure, Outcome},
-    output::{count, seconds},
+    economy::{units, work::slots},
+    error::Failure,
+    output::seconds,
 };
+use assay_circuits::Tensor;
 use assay_contracts::{
-    B256, Bytes, Error, U256,
-    economy::{Fulfilled, Job, Status},
+    Bytes, Call, Error,
+    economy::{Job, Status},
 };
-use assay_verifier::settle::key::SettledProof;
 use serde_json::json;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+const NOT_SERVED: &str = "the verifier is not served any more";
+const NOT_SERVED_HELP: &str = "start the worker again with that model";
 
 /// What became of a job that was begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+pub(super) enum Fate {
     /// Its lease is ours.
     Ours { until: u64 },
     /// Nobody has it now.
     Free,
+    /// Somebody else has it now, and may lose it.
+    Taken,
     /// Paid to us.
     Paid,
-    /// Paid to others, leased by others, refunded or too late.
-    Lost,
+    /// The block that posted it is gone; it may come back.
+    Unknown,
+    /// Its number stands for another job.
+    Changed,
+    /// Paid to others, refunded or too late.
+    Over,
 }
 
 impl Worker<'_> {
-    /// Leases a batch and does it.
-    pub(super) fn take(&mut self, batch: Batch) -> Result<(), Trouble> {
-        let mut jobs = batch.jobs;
-        jobs.sort_unstable();
-        let (token, market) = (self.system.at.token(), self.system.at.market());
-        let balance = token.balance(self.system.chain.as_mut(), self.sender)?;
-        token.ensure_allowance(self.system.chain.as_mut(), market.address(), batch.bonds, balance.max(batch.bonds))?;
-        self.journal.write(Step::Leasing { jobs: jobs.clone(), verifier: batch.verifier })?;
-        self.lease(&jobs)
+    /// Begins a batch: leases it, or goes to work at once if there are no tokens for bonds.
+    pub(super) fn take(&mut self, mut batch: Batch) -> Result<(), Trouble> {
+        batch.jobs.sort_unstable_by_key(|j| j.id);
+        let ids: Vec<u64> = batch.jobs.iter().map(|j| j.id).collect();
+        if !self.has_ether(ids.len())? {
+            self.later(&ids);
+            return Ok(());
+        }
+        self.known.extend(&ids);
+        if !batch.leased {
+            self.journal.write(Step::Begin { jobs: batch.jobs, verifier: batch.verifier, nonce: None })?;
+            let text = format!("{}: no tokens for the bond, so somebody else may be paid first", names(&ids));
+            self.log("unleased", &text, json!({ "job_ids": ids }));
+            return self.work(&ids).map(|_| ());
+        }
+        self.fund(&batch)?;
+        let nonce = Some(self.system.chain.nonce(self.sender)?);
+        self.journal.write(Step::Begin { jobs: batch.jobs.clone(), verifier: batch.verifier, nonce })?;
+        self.lease(&ids, &batch)
     }
 
     /// Asks for leases that the journal has as begun.
-    fn lease(&mut self, jobs: &[u64]) -> Result<(), Trouble> {
-        let market = self.system.at.market();
-        let mut bonds = Vec::with_capacity(jobs.len());
-        for id in jobs {
-            bonds.push(market.job(self.system.chain.as_mut(), *id)?.bond);
+    fn lease(&mut self, ids: &[u64], batch: &Batch) -> Result<(), Trouble> {
+        self.look()?;
+        let (now, interval) = (self.moment.now, self.moment.interval);
+        let Some(station) = self.bench.of(batch.verifier) else {
+            return self.not_leased(ids, "its verifier is not served any more");
+        };
+        let left = needed(&station.pace, interval, self.proof_bytes(batch.verifier));
+        // How long the transaction may wait until the lease that it takes would be too short.
+        let slack = batch.deadline.saturating_sub(now.saturating_add(left));
+        if slack < INCLUSION * interval {
+            return self.not_leased(ids, "too little time is left");
         }
-        match market.lease(self.system.chain.as_mut(), jobs, self.payout, &bonds, 0) {
+        let limit = Duration::from_secs(slack - interval).min(Duration::from_secs(self.args.receipt_timeout) / 2);
+        let market = self.system.at.market();
+        self.system.chain.withdraw_after(Some(limit));
+        let bonds: Vec<u128> = ids.iter().map(|id| batch.max_bonds.get(id).copied().unwrap_or(0)).collect();
+        // The bonds and the end that were looked at: what the numbers stand for may have changed since.
+        let least = now.saturating_add(left);
+        let answer = market.lease(self.system.chain.as_mut(), ids, self.payout, &bonds, least);
+        self.system.chain.withdraw_after(None);
+        match answer {
             Ok((until, done)) => {
-                self.journal.write(Step::Leased { jobs: jobs.to_vec(), until })?;
-                let left = until.saturating_sub(self.now()?);
+                self.note(Step::Leased { jobs: ids.to_vec(), until });
+                self.gas.leased(done.gas_used, ids.len());
+                let left = until.saturating_sub(now);
                 self.log(
                     "leased",
-                    &format!("{} for {}", names(jobs), units::span(left)),
-                    json!({ "job_ids": jobs, "until": until, "gas": done.gas_used, "transaction": done.hash.to_string() }),
+                    &format!("{} for {}", names(ids), units::span(left)),
+                    json!({ "job_ids": ids, "until": until, "gas": done.gas_used, "transaction": done.hash.to_string() }),
                 );
-                self.work(jobs)
+                self.work(ids).map(|_| ())
             }
-            // It may be part of the chain later: the journal keeps it, and the next round asks.
-            Err(e) if e.is_transient() => Err(Trouble::Node(e)),
-            Err(e) => {
-                self.journal.write(Step::NotLeased { jobs: jobs.to_vec() })?;
-                let now = self.now()?;
-                jobs.iter().for_each(|id| self.board.defer(*id, now));
-                let text = format!("{}: {}", names(jobs), reason(&e));
-                self.log("not_leased", &text, json!({ "job_ids": jobs, "reason": reason(&e) }));
-                if e.revert().is_some() { Ok(()) } else { Err(e.into()) }
+            // Nothing was sent, or it was sent and is known to have had no effect.
+            Err(e) if e.revert().is_some() || matches!(e, Error::Withdrawn { .. }) => {
+                let Some(begun) = self.journal.of(ids).cloned() else { return Ok(()) };
+                let fates = self.fates(&begun)?;
+                if fates.iter().all(|f| matches!(f, Fate::Ours { .. })) {
+                    return self.go_on(&begun).map(|_| ());
+                }
+                self.not_leased(ids, &reason(&e))
             }
+            // It may be part of the chain now or later: the journal keeps it, and the next round asks.
+            Err(e) => Err(e.into()),
         }
     }
 
-    /// Goes on with a batch that was begun before.
-    pub(super) fn go_on(&mut self, begun: &Begun) -> Result<(), Trouble> {
-        let jobs = begun.jobs.as_slice();
-        if self.served_at(begun.verifier).is_none() {
-            self.app.output.warn(format!("{} were begun with a model that this worker was not given", names(jobs)));
-            return Ok(());
-        }
-        let now = self.now()?;
-        let mut fates = Vec::with_capacity(jobs.len());
-        for id in jobs {
-            let job = self.system.at.market().job(self.system.chain.as_mut(), *id)?;
-            fates.push(self.fate(&job, now));
-        }
-        if fates.iter().all(|f| *f == Fate::Paid) {
-            return self.found_paid(jobs);
-        }
-        let payable = fates.iter().all(|f| matches!(f, Fate::Ours { .. } | Fate::Free));
-        if payable && begun.proof.is_some() {
-            self.log("resumed", &format!("{}: the proof is there", names(jobs)), json!({ "job_ids": jobs }));
-            return self.fulfil(jobs);
-        }
-        let until = fates.iter().filter_map(|f| if let Fate::Ours { until } = f { Some(*until) } else { None }).min();
-        if let (true, Some(until)) = (fates.iter().all(|f| matches!(f, Fate::Ours { .. })), until) {
-            if begun.until.is_none() {
-                self.journal.write(Step::Leased { jobs: jobs.to_vec(), until })?;
-            }
-            let left = units::span(until.saturating_sub(now));
-            self.log("resumed", &format!("{}: leased for another {left}", names(jobs)), json!({ "job_ids": jobs }));
-            return self.work(jobs);
-        }
-        if begun.until.is_none() && fates.iter().all(|f| *f == Fate::Free) {
-            // It was never leased, so this is no second lease.
-            return self.lease(jobs);
-        }
-        self.split(begun, &fates)
+    fn not_leased(&mut self, ids: &[u64], why: &str) -> Result<(), Trouble> {
+        self.journal.write(Step::NotLeased { jobs: ids.to_vec() })?;
+        self.doubted.extend(ids);
+        self.later(ids);
+        self.log("not_leased", &format!("{}: {why}", names(ids)), json!({ "job_ids": ids, "reason": why }));
+        Ok(())
     }
 
-    /// A batch of which a part is lost: the rest, if its lease is ours, becomes a batch of its own.
+    fn later(&mut self, ids: &[u64]) {
+        let until = self.moment.now + 5;
+        ids.iter().for_each(|id| self.board.defer(*id, until));
+    }
+
+    /// Goes on with a batch that was begun; whether something was done.
+    pub(super) fn go_on(&mut self, begun: &Begun) -> Result<bool, Trouble> {
+        self.look()?;
+        let ids = begun.ids();
+        let fates = self.fates(begun)?;
+        let all = |ok: fn(&Fate) -> bool| fates.iter().all(ok);
+        let any = |is: fn(&Fate) -> bool| fates.iter().any(is);
+        let ours = all(|f| matches!(f, Fate::Ours { .. }));
+        let payable = all(|f| matches!(f, Fate::Ours { .. } | Fate::Free));
+        self.waiting.retain(|id| Some(id) != ids.first());
+        if all(|f| *f == Fate::Paid) {
+            return self.found_paid(begun).map(|()| true);
+        }
+        if any(|f| *f == Fate::Changed) {
+            // What is leased under these numbers is found by its new posting.
+            return self
+                .not_leased(&ids, "the chain was reorganised, and a number stands for another job")
+                .map(|()| true);
+        }
+        if any(|f| matches!(f, Fate::Over | Fate::Paid)) {
+            return self.split(begun, &fates).map(|()| true);
+        }
+        if begun.proof.is_some() {
+            if payable {
+                self.announce(&ids, "the proof is there");
+                return self.fulfil(&ids);
+            }
+            self.waiting.extend(ids.first());
+            return Ok(false);
+        }
+        if self.bench.of(begun.verifier).is_none() {
+            self.app.output.warn(format!("{} were begun with a model that this worker was not given", names(&ids)));
+            return Ok(false);
+        }
+        if begun.nonce.is_some() && begun.until.is_none() && !ours {
+            return self.settle_doubt(begun).map(|()| true);
+        }
+        if ours {
+            let until =
+                fates.iter().filter_map(|f| if let Fate::Ours { until } = f { Some(*until) } else { None }).min();
+            if let Some(until) = until.filter(|_| until != begun.until) {
+                self.journal.write(Step::Leased { jobs: ids.clone(), until })?;
+            }
+            let left = until.unwrap_or(0).saturating_sub(self.moment.now);
+            self.announce(&ids, &format!("leased for another {}", units::span(left)));
+            return self.work(&ids);
+        }
+        if payable {
+            // Whoever proves a job whose lease is lost gets half of the bond back with the price.
+            self.announce(&ids, "without a lease");
+            return self.work(&ids);
+        }
+        if any(|f| *f == Fate::Unknown) {
+            return self.not_leased(&ids, "the block that posted it is gone").map(|()| true);
+        }
+        let lost = begun.until.is_some();
+        self.give_up(&ids, "somebody else has leased it", lost).map(|()| true)
+    }
+
+    /// Says once that a batch of an earlier start goes on.
+    fn announce(&mut self, ids: &[u64], what: &str) {
+        if ids.iter().all(|id| self.known.contains(id)) {
+            return;
+        }
+        self.known.extend(ids);
+        self.log("resumed", &format!("{}: {what}", names(ids)), json!({ "job_ids": ids }));
+    }
+
+    /// A lease was asked for, nobody knows what became of the transaction, and the lease is not there. Before the jobs are
+    /// given up the transaction's number is used for one that does nothing, so that it cannot take the lease later.
+    fn settle_doubt(&mut self, begun: &Begun) -> Result<(), Trouble> {
+        let ids = begun.ids();
+        let next = self.system.chain.nonce(self.sender)?;
+        if begun.nonce.is_some_and(|n| next <= n) {
+            let nothing = Call { gas_limit: Some(21_000), ..Call::new(self.sender, Bytes::new()) };
+            self.system.chain.send(&nothing)?;
+        }
+        let fates = self.fates(begun)?;
+        if fates.iter().all(|f| matches!(f, Fate::Ours { .. })) {
+            return self.go_on(begun).map(|_| ());
+        }
+        self.not_leased(&ids, "the transaction was not included")
+    }
+
+    /// A batch of which a part is over: the rest, if its lease is ours, becomes a batch of its own.
     fn split(&mut self, begun: &Begun, fates: &[Fate]) -> Result<(), Trouble> {
+        let ids = begun.ids();
         let ours = |f: &Fate| if let Fate::Ours { until } = f { Some(*until) } else { None };
-        let rest: Vec<u64> =
-            begun.jobs.iter().zip(fates).filter(|(_, f)| ours(f).is_some()).map(|(id, _)| *id).collect();
+        let part = |keep: &dyn Fn(&Fate) -> bool| -> Vec<Identity> {
+            begun.jobs.iter().zip(fates).filter(|(_, f)| keep(f)).map(|(j, _)| *j).collect()
+        };
+        let rest = part(&|f| ours(f).is_some());
+        let over: Vec<u64> = part(&|f| matches!(f, Fate::Over | Fate::Paid)).iter().map(|j| j.id).collect();
         let until = fates.iter().filter_map(ours).min();
-        let reason = "the lease ended, or somebody else was paid, before the proof was handed in";
-        self.give_up(&begun.jobs, begun.jobs.len() - rest.len(), reason)?;
-        let Some(until) = until.filter(|_| !rest.is_empty()) else { return Ok(()) };
-        self.journal.write(Step::Leasing { jobs: rest.clone(), verifier: begun.verifier })?;
-        self.journal.write(Step::Leased { jobs: rest.clone(), until })?;
-        self.work(&rest)
+        // The rest is written first: a crash in between must not lose a lease.
+        if let Some(until) = until {
+            let rest_ids: Vec<u64> = rest.iter().map(|j| j.id).collect();
+            self.known.extend(&rest_ids);
+            self.journal.write(Step::Begin { jobs: rest, verifier: begun.verifier, nonce: begun.nonce })?;
+            self.journal.write(Step::Leased { jobs: rest_ids, until })?;
+        }
+        let late = begun.until.is_some_and(|u| self.moment.now >= u);
+        self.journal.write(Step::NotLeased { jobs: ids })?;
+        let why = "the lease ended, or somebody else was paid, before the proof was handed in";
+        self.give_up(&over, why, late)
     }
 
-    fn fate(&self, job: &Job, now: u64) -> Fate {
+    /// What the chain says of the jobs of a batch.
+    pub(super) fn fates(&mut self, begun: &Begun) -> Result<Vec<Fate>, Trouble> {
+        let mut fates = Vec::with_capacity(begun.jobs.len());
+        for identity in &begun.jobs {
+            let fate = match self.system.at.market().job(self.system.chain.as_mut(), identity.id) {
+                Ok(job) if job.inputCommitment != identity.commitment || job.verifierId != begun.verifier => {
+                    Fate::Changed
+                }
+                Ok(job) if job.status == Status::Closed && job.payout == self.payout => self.closed(identity)?,
+                Ok(job) => self.fate(&job),
+                Err(e) if e.revert().is_some() && self.moment.now < identity.deadline => Fate::Unknown,
+                Err(e) if e.revert().is_some() => Fate::Over,
+                Err(e) => return Err(e.into()),
+            };
+            fates.push(fate);
+        }
+        Ok(fates)
+    }
+
+    /// A job that its requester closed: after it was paid, or because it never was. The market's events tell.
+    fn closed(&mut self, identity: &Identity) -> Result<Fate, Trouble> {
+        let head = self.moment.head.number;
+        let (market, chain) = (self.system.at.market(), self.system.chain.as_mut());
+        let paid = market.payments(chain, Some(identity.id), identity.block.min(head), head)?;
+        Ok(if paid.iter().any(|p| p.payout == self.payout) { Fate::Paid } else { Fate::Over })
+    }
+
+    fn fate(&self, job: &Job) -> Fate {
+        let now = self.moment.now;
         let (until, deadline) = (job.leaseEnd.to::<u64>(), job.deadline.to::<u64>());
         match job.status {
             Status::Fulfilled if job.payout == self.payout => Fate::Paid,
+            Status::Open if now >= deadline => Fate::Over,
             Status::Open if now < until && job.payout == self.payout => Fate::Ours { until },
-            Status::Open if now >= until && now < deadline => Fate::Free,
-            _ => Fate::Lost,
+            Status::Open if now < until => Fate::Taken,
+            Status::Open => Fate::Free,
+            _ => Fate::Over,
         }
     }
 
-    fn served_at(&self, verifier: B256) -> Option<usize> {
-        self.served.iter().position(|s| s.verifier_id == verifier)
-    }
-
-    /// Proves a batch whose lease is ours, in a bounded number of attempts, and hands the proof in.
-    fn work(&mut self, jobs: &[u64]) -> Result<(), Trouble> {
+    /// Proves a batch in a bounded number of attempts, and hands the proof in.
+    pub(super) fn work(&mut self, ids: &[u64]) -> Result<bool, Trouble> {
         loop {
-            let Some(begun) = self.journal.of(jobs).cloned() else { return Ok(()) };
+            let Some(begun) = self.journal.of(ids).cloned() else { return Ok(true) };
             let attempt = begun.attempts + 1;
             if attempt > self.args.tries {
-                let reason = format!("{} attempts failed; the bond is lost when the lease ends", self.args.tries);
-                return self.give_up(jobs, jobs.len(), &reason);
+                let reason = format!("{} attempts failed", self.args.tries);
+                return self.give_up(ids, &reason, true).map(|()| true);
             }
-            self.journal.write(Step::Proving { jobs: jobs.to_vec(), attempt })?;
-            self.log("proving", &names(jobs), json!({ "job_ids": jobs, "attempt": attempt }));
-            match self.prove(jobs, begun.verifier) {
-                Ok(proof) => {
-                    self.journal.write(Step::Proven { jobs: jobs.to_vec(), proof })?;
-                    return self.fulfil(jobs);
+            // Asked before the attempt is counted: a node in trouble is no failure of this machine.
+            let inputs = self.inputs(&begun)?;
+            self.note(Step::Proving { jobs: ids.to_vec(), attempt });
+            self.log("proving", &names(ids), json!({ "job_ids": ids, "attempt": attempt }));
+            match inputs.and_then(|inputs| self.prove(&begun, &inputs)) {
+                Ok((proof, took)) => {
+                    self.note(Step::Proven { jobs: ids.to_vec(), proof });
+                    self.note(Step::Measured { verifier: begun.verifier, seconds: took });
+                    self.log(
+                        "proven",
+                        &format!("{} in {}", names(ids), seconds(took)),
+                        json!({ "job_ids": ids, "seconds": took }),
+                    );
+                    return self.fulfil(ids);
                 }
-                Err(Trouble::Node(e)) => return Err(Trouble::Node(e)),
-                Err(Trouble::Fatal(f)) => {
-                    let text = format!("{}, attempt {attempt} of {}: {f}", names(jobs), self.args.tries);
-                    let fields = json!({ "job_ids": jobs, "attempt": attempt, "error": f.message, "help": f.help });
+                Err(f) => {
+                    let text = format!("{}, attempt {attempt} of {}: {f}", names(ids), self.args.tries);
+                    let fields = json!({ "job_ids": ids, "attempt": attempt, "error": f.message, "help": f.help });
                     self.log("failed", &text, fields);
                 }
             }
         }
     }
 
-    fn prove(&mut self, jobs: &[u64], verifier: B256) -> Result<Bytes, Trouble> {
-        let index = self.served_at(verifier).ok_or_else(|| {
-            Failure::new("the verifier is not served any more").help("start the worker again with that model")
-        })?;
-        let mut inputs = Vec::with_capacity(jobs.len());
-        for id in jobs {
-            let job = self.system.at.market().job(self.system.chain.as_mut(), *id)?;
-            let secret = self.secret(*id, job.inputCommitment).ok_or_else(|| {
-                Failure::new(format!("the input of job {id} is not known"))
-                    .help("if it is private, pass the requester's file with --private-input")
-            })?;
-            let served = self.served.get(index).ok_or_else(|| {
-                Failure::new("the verifier is not served any more").help("start the worker again with that model")
-            })?;
-            inputs.push(
-                served
-                    .tensors(&secret.input)
-                    .map_err(|e| Failure::new(e).help("the job asks for something that this model does not take"))?,
-            );
+    /// The inputs of a batch as the model takes them; what cannot be proven is a failure of the attempt.
+    fn inputs(&mut self, begun: &Begun) -> Result<Result<Vec<Vec<Tensor>>, Failure>, Trouble> {
+        let mut inputs = Vec::with_capacity(begun.jobs.len());
+        for job in &begun.jobs {
+            let Some(secret) = self.secret(job.id, job.block, job.commitment)? else {
+                return Ok(Err(Failure::new(format!("the input of job {} is not known", job.id))
+                    .help("if it is private, pass the requester's file with --private-input")));
+            };
+            let Some(station) = self.bench.of(begun.verifier) else {
+                return Ok(Err(Failure::new(NOT_SERVED).help(NOT_SERVED_HELP)));
+            };
+            match station.served.tensors(&secret.input) {
+                Ok(tensors) => inputs.push(tensors),
+                Err(e) => {
+                    return Ok(Err(Failure::new(e).help("the job asks for something that this model does not take")));
+                }
+            }
         }
+        Ok(Ok(inputs))
+    }
+
+    /// The proof file, and the seconds that it took.
+    fn prove(&mut self, begun: &Begun, inputs: &[Vec<Tensor>]) -> Result<(Bytes, f64), Failure> {
         let start = Instant::now();
         let market = (self.system.at.chain_id, self.system.at.contracts.market);
-        let settled = match self.served.get(index) {
-            Some(served) => {
-                let slots = slots(jobs, served.batch())?;
-                served.prove(self.app, &inputs, &slots, market, self.payout)?
-            }
-            None => {
-                return Err(Failure::new("the verifier is not served any more")
-                    .help("start the worker again with that model")
-                    .into());
-            }
-        };
+        let station = self.bench.of(begun.verifier).ok_or_else(|| Failure::new(NOT_SERVED).help(NOT_SERVED_HELP))?;
+        let slots = slots(&begun.ids(), station.served.batch())?;
+        let settled = station.served.prove(self.app, inputs, &slots, market, self.payout)?;
         let took = start.elapsed().as_secs_f64();
-        if let Some(t) = self.took.get_mut(index) {
-            *t = took;
+        if let Some(station) = self.bench.of_mut(begun.verifier) {
+            station.pace.measure(took);
         }
-        self.log(
-            "proven",
-            &format!("{} in {}", names(jobs), seconds(took)),
-            json!({ "job_ids": jobs, "seconds": took }),
-        );
-        Ok(settled.bytes.into())
+        Ok((settled.bytes.into(), took))
     }
 
-    /// Hands in the proof that the journal has.
-    fn fulfil(&mut self, jobs: &[u64]) -> Result<(), Trouble> {
-        let Some(begun) = self.journal.of(jobs).cloned() else { return Ok(()) };
-        match self.hand_in(&begun) {
-            Ok((paid, gas)) => {
-                self.journal
-                    .write(Step::Paid { jobs: jobs.to_vec(), transaction: paid.first().map(|p| p.transaction) })?;
-                self.count_paid(jobs, &paid, Some(gas));
-                self.withdraw();
-                Ok(())
-            }
-            Err(Trouble::Node(e)) => Err(Trouble::Node(e)),
-            Err(Trouble::Fatal(f)) => {
-                // It may have been paid by a transaction that was in doubt, or by somebody who sent our proof.
-                let mut all = true;
-                for id in jobs {
-                    let job = self.system.at.market().job(self.system.chain.as_mut(), *id)?;
-                    all &= job.status == Status::Fulfilled && job.payout == self.payout;
-                }
-                if all { self.found_paid(jobs) } else { self.give_up(jobs, jobs.len(), &f.message) }
-            }
+    /// Writes a step of work that has begun. A disk that is full does not stop it, since that would cost a bond: what cannot
+    /// be written is known until the end of this process, and nothing new begins before it is.
+    pub(super) fn note(&mut self, step: Step) {
+        if let Err(f) = self.journal.note(step) {
+            self.app.output.warn(format!("{f}; what is begun is finished, and nothing new begins"));
         }
     }
 
-    fn hand_in(&mut self, begun: &Begun) -> Result<(Vec<Fulfilled>, u64), Trouble> {
-        let bytes = begun.proof.as_ref().ok_or_else(|| Failure::new("the proof is not in the journal").bug())?;
-        let proof = SettledProof::from_bytes(bytes).map_err(Failure::from)?;
-        let batch = self.served_at(begun.verifier).and_then(|i| self.served.get(i)).map_or(1, |s| s.batch());
-        let slots = slots(&begun.jobs, batch)?;
-        let market = self.system.at.market();
-        let mut salts = Vec::with_capacity(begun.jobs.len());
-        for id in &begun.jobs {
-            let job = market.job(self.system.chain.as_mut(), *id)?;
-            let secret = self.secret(*id, job.inputCommitment);
-            salts.push(
-                secret
-                    .ok_or_else(|| {
-                        Failure::new(format!("the salt of job {id} is not known"))
-                            .help("if the input is private, pass the requester's file with --private-input")
-                    })?
-                    .salt,
-            );
-        }
-        let chain = self.system.chain.as_mut();
-        let (paid, done) = market.fulfil(chain, &slots, &salts, self.payout, &proof.public, &proof.argument)?;
-        Ok((paid, done.gas_used))
-    }
-
-    /// Jobs that were paid to us without our having seen it.
-    fn found_paid(&mut self, jobs: &[u64]) -> Result<(), Trouble> {
-        let head = self.system.chain.head()?.number;
-        let mut paid = Vec::new();
-        for id in jobs {
-            let chain = self.system.chain.as_mut();
-            paid.extend(self.system.at.market().payments(chain, Some(*id), self.system.at.block, head)?);
-        }
-        self.journal.write(Step::Paid { jobs: jobs.to_vec(), transaction: paid.first().map(|p| p.transaction) })?;
-        self.count_paid(jobs, &paid, None);
-        self.withdraw();
+    pub(super) fn give_up(&mut self, ids: &[u64], reason: &str, failure: bool) -> Result<(), Trouble> {
+        self.note(Step::GaveUp { jobs: ids.to_vec(), reason: reason.to_owned(), failure });
+        self.counts.given_up += ids.len() as u64;
+        self.counts.batches += 1;
+        let fields = json!({ "job_ids": ids, "reason": reason, "failure": failure });
+        self.log("gave_up", &format!("{}: {reason}", names(ids)), fields);
         Ok(())
-    }
-
-    fn count_paid(&mut self, jobs: &[u64], paid: &[Fulfilled], gas: Option<u64>) {
-        let total: U256 = paid.iter().map(|p| U256::from(p.to_worker)).sum();
-        self.paid += jobs.len() as u64;
-        self.batches += 1;
-        self.earned += total;
-        let cost = gas.map_or_else(|| "found on the chain".to_owned(), |g| format!("{} gas", count(g)));
-        self.log(
-            "paid",
-            &format!("{} for {}, bonds included ({cost})", units::shown(total), names(jobs)),
-            json!({ "job_ids": jobs, "to_worker": total.to_string(), "gas": gas,
-                    "transaction": paid.first().map(|p| p.transaction.to_string()) }),
-        );
-    }
-
-    fn give_up(&mut self, jobs: &[u64], lost: usize, reason: &str) -> Result<(), Trouble> {
-        self.journal.write(Step::GaveUp { jobs: jobs.to_vec(), reason: reason.to_owned() })?;
-        self.given_up += lost as u64;
-        self.batches += 1;
-        self.log("gave_up", &format!("{}: {reason}", names(jobs)), json!({ "job_ids": jobs, "reason": reason }));
-        Ok(())
-    }
-
-    /// Collects the pay. It is not lost if that fails: it stays in the market, and the next time collects all.
-    fn withdraw(&mut self) {
-        let market = self.system.at.market();
-        match self.try_withdraw() {
-            Ok(amount) if amount.is_zero() => {}
-            Ok(amount) => {
-                self.withdrawn += amount;
-                let text = format!("{} to {}", units::shown(amount), self.payout);
-                self.log(
-                    "withdrawn",
-                    &text,
-                    json!({ "amount": amount.to_string(), "payout": self.payout.to_string() }),
-                );
-            }
-            Err(e) => self.app.output.warn(format!("the pay is still in the market {}: {e}", market.address())),
-        }
-    }
-
-    fn try_withdraw(&mut self) -> Outcome<U256> {
-        let (market, payout) = (self.system.at.market(), self.payout);
-        let chain = self.system.chain.as_mut();
-        if market.claimable(chain, payout)?.is_zero() {
-            return Ok(U256::ZERO);
-        }
-        Ok(market.withdraw(chain, payout).map_err(explained)?.0)
     }
 }
 
 /// What the contract says, without where.
-fn reason(e: &Error) -> String {
+pub(super) fn reason(e: &Error) -> String {
     e.revert().map_or_else(|| e.to_string(), ToString::to_string)
 }
 
 /// "job 3", "jobs 3 to 12 (10)".
-fn names(jobs: &[u64]) -> String {
+pub(super) fn names(jobs: &[u64]) -> String {
     match jobs {
         [one] => format!("job {one}"),
         [first, .., last] => format!("jobs {first} to {last} ({})", jobs.len()),

@@ -12,13 +12,15 @@ use alloy_sol_types::{SolCall, SolEvent};
 pub struct Done {
     /// Its identity.
     pub hash: B256,
+    /// The block that has it.
+    pub block: u64,
     /// Gas charged.
     pub gas_used: u64,
 }
 
 impl From<&Receipt> for Done {
     fn from(r: &Receipt) -> Self {
-        Self { hash: r.hash, gas_used: r.gas_used }
+        Self { hash: r.hash, block: r.block, gas_used: r.gas_used }
     }
 }
 

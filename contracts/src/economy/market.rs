@@ -265,6 +265,22 @@ impl Market {
         events.into_iter().map(|(at, e)| self.as_posted(chain, at.block, e)).collect()
     }
 
+    /// Jobs of one verifier posted in a range of blocks, both ends included.
+    ///
+    /// # Errors
+    ///
+    /// What the chain says.
+    pub fn posted_for(
+        &self,
+        chain: &mut dyn Chain,
+        verifier_id: B256,
+        from: u64,
+        to: u64,
+    ) -> Result<Vec<Posted>, Error> {
+        let events = self.0.events::<JobMarket::Posted>(chain, (from, to), &[None, None, Some(verifier_id)])?;
+        events.into_iter().map(|(at, e)| self.as_posted(chain, at.block, e)).collect()
+    }
+
     /// How one job was posted, if it was in a range of blocks.
     ///
     /// # Errors

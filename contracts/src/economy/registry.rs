@@ -99,14 +99,23 @@ impl Registry {
         self.0.ask(chain, &VerifierRegistry::entryCall { verifierId: id })
     }
 
+    /// The number of entries, active or not: it only rises.
+    ///
+    /// # Errors
+    ///
+    /// What the chain says.
+    pub fn count(&self, chain: &mut dyn Chain) -> Result<u64, Error> {
+        let count = self.0.ask(chain, &VerifierRegistry::countCall {})?;
+        u64::try_from(count).map_err(|_| self.0.unexpected(chain, "it counts more entries than fit"))
+    }
+
     /// All entries with their ids, in the order of their addition, active or not; at most [`MAX_LISTED`], the newest.
     ///
     /// # Errors
     ///
     /// What the chain says.
     pub fn entries(&self, chain: &mut dyn Chain) -> Result<Vec<(B256, Entry)>, Error> {
-        let count = self.0.ask(chain, &VerifierRegistry::countCall {})?;
-        let count = u64::try_from(count).map_err(|_| self.0.unexpected(chain, "it counts more entries than fit"))?;
+        let count = self.count(chain)?;
         let one = |i: u64| {
             let id = self.0.ask(chain, &VerifierRegistry::idAtCall { index: U256::from(i) })?;
             Ok((id, self.entry(chain, id)?))
@@ -178,6 +187,23 @@ impl Models {
     /// [`Error::Reverted`] with `UnknownOffer`, or what the chain says.
     pub fn get(&self, chain: &mut dyn Chain, id: B256) -> Result<Offer, Error> {
         self.0.ask(chain, &ModelRegistry::getCall { offerId: id })
+    }
+
+    /// The offers for a model, oldest first, from their events in a range of blocks, both ends included: others may make as
+    /// many offers for other models as they like.
+    ///
+    /// # Errors
+    ///
+    /// What the chain says.
+    pub fn offers_for(
+        &self,
+        chain: &mut dyn Chain,
+        model: B256,
+        from: u64,
+        to: u64,
+    ) -> Result<Vec<(B256, Offer)>, Error> {
+        let events = self.0.events::<ModelRegistry::Offered>(chain, (from, to), &[None, Some(model)])?;
+        events.into_iter().map(|(_, e)| Ok((e.offerId, self.get(chain, e.offerId)?))).collect()
     }
 
     /// All offers with their ids, in the order of their making; at most [`MAX_LISTED`], the newest.

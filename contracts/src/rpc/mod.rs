@@ -2,8 +2,10 @@
 
 mod endpoint;
 mod events;
+mod fee;
 mod http;
 mod relay;
+mod sender;
 mod wire;
 
 pub use relay::{BlockTag, LogFilter, Never, Question, Relay, ViewCall};
@@ -11,21 +13,17 @@ pub use relay::{BlockTag, LogFilter, Never, Question, Relay, ViewCall};
 use crate::{
     Error, Signer,
     abi::{Revert, printable},
-    chain::{Call, Chain, Event, Filter, Head, Receipt, TRANSACTION_GAS},
+    chain::{Block, Call, Chain, Event, Filter, Head, Receipt},
 };
-use alloy_consensus::{SignableTransaction, TxEip1559, TxLegacy, transaction::RlpEcdsaEncodableTx};
 use alloy_json_rpc::{ErrorPayload, RpcError, RpcRecv, RpcSend};
-use alloy_primitives::{Address, B256, Bytes, TxKind, U256, keccak256};
+use alloy_primitives::{Address, Bytes, U256};
 use alloy_rpc_client::RpcClient;
 use alloy_transport::TransportErrorKind;
 use endpoint::Endpoint;
 use http::Http;
-use std::{
-    fmt,
-    time::{Duration, Instant},
-};
+use std::{fmt, time::Duration};
 use tokio::runtime::{Builder, Handle, Runtime};
-use wire::{FeeHistory, NodeBlock, NodeReceipt, Request};
+use wire::{NodeBlock, PendingBlock, Request};
 
 /// How a node is talked to.
 #[derive(Clone)]
@@ -41,10 +39,16 @@ pub struct RpcOptions {
     /// Most wei paid per gas. A node that asks for more is refused: what it asks is paid, whether or not it is the
     /// price.
     pub max_fee_per_gas: u128,
+    /// How long a transaction waits until it offers more for gas.
+    pub raise_after: Duration,
+    /// Nothing else sends from this account: what an earlier process left behind, and is not included, is replaced. Else a
+    /// transaction waits behind it.
+    pub sole_sender: bool,
 }
 
 impl RpcOptions {
-    /// The node at an address: any chain, 30 s for an answer, 180 s for a transaction, 500 gwei per gas.
+    /// The node at an address: any chain, 30 s for an answer, 180 s for a transaction, 500 gwei per gas, more is offered
+    /// after 40 s.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
@@ -52,6 +56,8 @@ impl RpcOptions {
             request_timeout: Duration::from_secs(30),
             receipt_timeout: Duration::from_secs(180),
             max_fee_per_gas: 500 * GWEI,
+            raise_after: Duration::from_secs(40),
+            sole_sender: false,
         }
     }
 }
@@ -66,6 +72,8 @@ impl fmt::Debug for RpcOptions {
             .field("request_timeout", &self.request_timeout)
             .field("receipt_timeout", &self.receipt_timeout)
             .field("max_fee_per_gas", &self.max_fee_per_gas)
+            .field("raise_after", &self.raise_after)
+            .field("sole_sender", &self.sole_sender)
             .finish()
     }
 }
@@ -87,6 +95,7 @@ pub struct Rpc {
     options: RpcOptions,
     chain_id: u64,
     signer: Option<Signer>,
+    withdraw_after: Option<Duration>,
 }
 
 impl fmt::Debug for Rpc {
@@ -104,22 +113,6 @@ impl Drop for Rpc {
         // A name lookup that hangs would otherwise be waited for.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
-        }
-    }
-}
-
-/// What a transaction offers for gas.
-enum Fee {
-    /// Priority fee and most in total, wei per gas.
-    Dynamic(u128, u128),
-    /// Before EIP-1559.
-    Legacy(u128),
-}
-
-impl Fee {
-    fn most(&self) -> u128 {
-        match self {
-            Self::Dynamic(_, most) | Self::Legacy(most) => *most,
         }
     }
 }
@@ -142,6 +135,7 @@ impl Rpc {
             options,
             chain_id: 0,
             signer,
+            withdraw_after: None,
         };
         let found: U256 = this.ask("eth_chainId", ())?;
         let found = u64::try_from(found).map_err(|_| this.bad("its chain id is not a 64-bit number"))?;
@@ -157,6 +151,10 @@ impl Rpc {
 
     fn shown(&self) -> String {
         self.endpoint.shown().to_owned()
+    }
+
+    fn small(&self, n: U256) -> Result<u64, Error> {
+        u64::try_from(n).map_err(|_| self.bad("a block of it is out of all proportion"))
     }
 
     fn bad(&self, what: &str) -> Error {
@@ -222,104 +220,6 @@ impl Rpc {
             gas: call.gas_limit.map(U256::from),
         }
     }
-
-    fn quantity(&self, what: &str, value: U256) -> Result<u128, Error> {
-        u128::try_from(value).map_err(|_| self.bad(&format!("its {what} is out of all proportion")))
-    }
-
-    fn estimate(&self, call: &Call) -> Result<u64, Error> {
-        let gas: U256 = self.run("eth_estimateGas", (self.request_of(call),), call)?;
-        u64::try_from(gas).map_err(|_| self.bad("its gas estimate is out of all proportion"))
-    }
-
-    /// The price of the next block with room for it to double, within the limit.
-    fn fee(&self) -> Result<Fee, Error> {
-        let history: Result<FeeHistory, Error> =
-            self.ask("eth_feeHistory", (U256::from(1), "latest", Vec::<u8>::new()));
-        let base = match history {
-            Ok(history) => history.base_fee_per_gas.last().copied().unwrap_or_default(),
-            Err(Error::Refused { .. }) => U256::ZERO,
-            Err(e) => return Err(e),
-        };
-        let base = self.quantity("base fee", base)?;
-        let fee = if base == 0 {
-            Fee::Legacy(self.quantity("gas price", self.ask("eth_gasPrice", ())?)?)
-        } else {
-            let tip = match self.ask("eth_maxPriorityFeePerGas", ()) {
-                Ok(tip) => self.quantity("priority fee", tip)?,
-                Err(Error::Refused { code: METHOD_NOT_FOUND, .. }) => GWEI,
-                Err(e) => return Err(e),
-            };
-            Fee::Dynamic(tip, base.saturating_mul(2).saturating_add(tip))
-        };
-        let limit = self.options.max_fee_per_gas;
-        match fee {
-            // Room to double is given up before the transaction is.
-            Fee::Dynamic(tip, most) if most > limit && base.saturating_add(tip) <= limit => {
-                Ok(Fee::Dynamic(tip, limit))
-            }
-            fee if fee.most() > limit => Err(Error::FeeTooHigh { endpoint: self.shown(), asked: fee.most(), limit }),
-            fee => Ok(fee),
-        }
-    }
-
-    /// Signs a transaction; gives its bytes.
-    fn sign(&self, signer: &Signer, call: &Call, gas_limit: u64, nonce: u64, fee: &Fee) -> Result<Vec<u8>, Error> {
-        let to = call.to.map_or(TxKind::Create, TxKind::Call);
-        let (value, input) = (call.value, call.data.clone());
-        let mut out = Vec::new();
-        match *fee {
-            Fee::Dynamic(max_priority_fee_per_gas, max_fee_per_gas) => {
-                let tx = TxEip1559 {
-                    chain_id: self.chain_id,
-                    nonce,
-                    gas_limit,
-                    max_fee_per_gas,
-                    max_priority_fee_per_gas,
-                    to,
-                    value,
-                    access_list: Default::default(),
-                    input,
-                };
-                tx.eip2718_encode(&signer.sign(&tx.signature_hash())?, &mut out);
-            }
-            Fee::Legacy(gas_price) => {
-                let tx = TxLegacy { chain_id: Some(self.chain_id), nonce, gas_price, gas_limit, to, value, input };
-                tx.eip2718_encode(&signer.sign(&tx.signature_hash())?, &mut out);
-            }
-        }
-        Ok(out)
-    }
-
-    /// Waits for a receipt. Questions that fail are asked again until the time is over: the transaction is under way.
-    fn wait(&self, hash: B256) -> Result<NodeReceipt, Error> {
-        let started = Instant::now();
-        let limit = self.options.receipt_timeout;
-        let mut wait = FIRST_WAIT;
-        loop {
-            let last = match self.ask::<_, Option<NodeReceipt>>("eth_getTransactionReceipt", (hash,)) {
-                Ok(Some(receipt)) if receipt.transaction_hash == hash => return Ok(receipt),
-                Ok(Some(_)) => Some(self.bad("it sends the receipt of another transaction")),
-                Ok(None) => None,
-                Err(e) => Some(e),
-            };
-            if started.elapsed() + wait > limit {
-                let (endpoint, seconds) = (self.shown(), limit.as_secs());
-                return Err(Error::Pending { hash, endpoint, seconds, last: last.map(Box::new) });
-            }
-            std::thread::sleep(wait);
-            wait = (wait * 2).min(LAST_WAIT);
-        }
-    }
-
-    /// Why a transaction of the chain failed, found by running it again after its block.
-    fn reason(&self, call: &Call, gas_limit: u64, block: U256) -> Revert {
-        let request = Request { gas: Some(U256::from(gas_limit)), ..self.request_of(call) };
-        match self.run::<_, Bytes>("eth_call", (request, block), call) {
-            Err(Error::Reverted { revert, .. }) => revert,
-            _ => Revert::Halted("it fails no more when it is run again".to_owned()),
-        }
-    }
 }
 
 /// The revert behind a node's error, if that is what it is.
@@ -349,45 +249,7 @@ impl Chain for Rpc {
     }
 
     fn send(&mut self, call: &Call) -> Result<Receipt, Error> {
-        let Some(signer) = &self.signer else { return Err(Error::NoSigner { place: self.place.clone() }) };
-        let account = signer.address();
-        let gas_limit = match call.gas_limit {
-            Some(limit) => limit,
-            None => {
-                let gas = self.estimate(call)?;
-                // Other transactions may come first and make this one dearer.
-                let more = gas.saturating_add(gas / 8);
-                if gas <= TRANSACTION_GAS { more.min(TRANSACTION_GAS) } else { more }
-            }
-        };
-        let fee = self.fee()?;
-        let needed = (U256::from(gas_limit) * U256::from(fee.most())).saturating_add(call.value);
-        let balance: U256 = self.ask("eth_getBalance", (account, "latest"))?;
-        if balance < needed {
-            return Err(Error::InsufficientFunds { account, place: self.place.clone(), balance, needed });
-        }
-        let nonce: U256 = self.ask("eth_getTransactionCount", (account, "pending"))?;
-        let nonce = u64::try_from(nonce).map_err(|_| self.bad("its transaction count is out of all proportion"))?;
-        let bytes = self.sign(signer, call, gas_limit, nonce, &fee)?;
-        let hash = keccak256(&bytes);
-        match self.ask::<_, B256>("eth_sendRawTransaction", (Bytes::from(bytes),)) {
-            Ok(_) => {}
-            Err(e @ Error::Refused { .. }) => return Err(e),
-            Err(e) => return Err(Error::Unsure { hash, reason: Box::new(e) }),
-        }
-        let receipt = self.wait(hash)?;
-        let gas_used = u64::try_from(receipt.gas_used).map_err(|_| self.bad("the receipt has no sensible gas"))?;
-        let success = match receipt.status {
-            Some(status) if status == U256::ZERO => false,
-            Some(status) if status == U256::from(1) => true,
-            _ => return Err(self.bad("the receipt has no status")),
-        };
-        let created = (success && call.to.is_none()).then(|| account.create(nonce));
-        if created.is_some() && receipt.contract_address != created {
-            return Err(self.bad("the receipt names another contract than the transaction creates"));
-        }
-        let revert = (!success).then(|| self.reason(call, gas_limit, receipt.block_number));
-        Ok(Receipt { hash, gas_used, created, logs: receipt.logs.into_iter().map(Into::into).collect(), revert })
+        self.transact(call)
     }
 
     fn call(&mut self, call: &Call) -> Result<Bytes, Error> {
@@ -413,8 +275,35 @@ impl Chain for Rpc {
 
     fn head(&mut self) -> Result<Head, Error> {
         let block: NodeBlock = self.ask("eth_getBlockByNumber", ("latest", false))?;
-        let small = |n: U256| u64::try_from(n).map_err(|_| self.bad("its newest block is out of all proportion"));
-        Ok(Head { number: small(block.number)?, timestamp: small(block.timestamp)? })
+        Ok(Head { number: self.small(block.number)?, timestamp: self.small(block.timestamp)? })
+    }
+
+    fn block(&mut self, number: u64) -> Result<Option<Block>, Error> {
+        let Some(block): Option<NodeBlock> = self.ask("eth_getBlockByNumber", (U256::from(number), false))? else {
+            return Ok(None);
+        };
+        if block.number != U256::from(number) {
+            return Err(self.bad("it sends another block than was asked for"));
+        }
+        let hash = block.hash.ok_or_else(|| self.bad("a block of the chain has no hash"))?;
+        Ok(Some(Block { number, timestamp: self.small(block.timestamp)?, hash }))
+    }
+
+    fn next_timestamp(&mut self) -> Result<Option<u64>, Error> {
+        match self.ask::<_, Option<PendingBlock>>("eth_getBlockByNumber", ("pending", false)) {
+            Ok(block) => block.map(|b| self.small(b.timestamp)).transpose(),
+            // Not all nodes know such a block.
+            Err(Error::Refused { .. }) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn gas_price(&mut self) -> Result<u128, Error> {
+        self.fee().map(|f| f.most())
+    }
+
+    fn withdraw_after(&mut self, limit: Option<Duration>) {
+        self.withdraw_after = limit;
     }
 
     fn events(&mut self, filter: &Filter) -> Result<Vec<Event>, Error> {

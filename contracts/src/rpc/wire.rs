@@ -56,6 +56,15 @@ impl From<NodeLog> for Log {
 pub(super) struct NodeBlock {
     pub(super) number: U256,
     pub(super) timestamp: U256,
+    /// A block that is not made yet has none.
+    #[serde(default)]
+    pub(super) hash: Option<B256>,
+}
+
+/// The block that would be made now, whose other fields differ from node to node.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct PendingBlock {
+    pub(super) timestamp: U256,
 }
 
 /// Which events are asked for.

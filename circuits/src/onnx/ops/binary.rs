@@ -24,8 +24,8 @@ use crate::{
     ops::{AxisExpr, Contraction, Op},
 };
 use tract_onnx::{
-    prelude::{OutletId, Tensor, TypedNode},
-    tract_hir::tract_core::ops::{binary::TypedBinOp, math},
+    prelude::{DatumType, OutletId, Tensor, TypedNode},
+    tract_hir::tract_core::ops::binary::TypedBinOp,
 };
 
 pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec<Value>>> {
@@ -36,6 +36,12 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
     let shape = c.out_shape(node, 0);
     let outlet = OutletId::new(node.id, 0);
     let name = op.0.name();
+    if matches!(name, "Eq" | "NE" | "NotEq" | "LT" | "LTE" | "GT" | "GTE" | "And" | "Or" | "Xor") {
+        return Ok(None);
+    }
+    if let Some(kind) = c.integer(outlet) {
+        no_wrap(c, node, name, kind)?;
+    }
     let value = match (c.input(node, 0)?, c.input(node, 1)?) {
         (Value::Lazy(x), Value::Const(t)) => with_constant(c, name, &x, &t, false, &shape, outlet)?,
         (Value::Const(t), Value::Lazy(x)) => with_constant(c, name, &x, &t, true, &shape, outlet)?,
@@ -43,6 +49,39 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
         _ => return Err(ImportError::unsupported("both inputs are constants")),
     };
     Ok(Some(vec![value]))
+}
+
+/// Refuses integer arithmetic that leaves its type on the calibration data, and division, which rounds.
+fn no_wrap(c: &Lowering<'_>, node: &TypedNode, name: &str, kind: DatumType) -> Result<()> {
+    let range = |i: usize| -> Result<(f64, f64)> {
+        Ok(match c.input(node, i)? {
+            Value::Lazy(l) => l.range,
+            Value::Const(t) => {
+                let v = floats(&t)?;
+                (v.iter().copied().fold(f64::INFINITY, f64::min), v.iter().copied().fold(f64::NEG_INFINITY, f64::max))
+            }
+        })
+    };
+    let (a, b) = (range(0)?, range(1)?);
+    let ends = match name {
+        "Add" => vec![a.0 + b.0, a.1 + b.1],
+        "Sub" => vec![a.0 - b.1, a.1 - b.0],
+        "Mul" => vec![a.0 * b.0, a.0 * b.1, a.1 * b.0, a.1 * b.1],
+        "Max" | "Min" => return Ok(()),
+        _ => return Err(ImportError::unsupported("this operator on two integer tensors")),
+    };
+    let limits = match kind {
+        DatumType::U8 => (0.0, 255.0),
+        DatumType::I8 => (-128.0, 127.0),
+        DatumType::U16 => (0.0, 65535.0),
+        DatumType::I16 => (-32768.0, 32767.0),
+        DatumType::U32 | DatumType::U64 => (0.0, f64::from(1 << 30)),
+        _ => (-f64::from(1 << 30), f64::from(1 << 30)),
+    };
+    match ends.iter().find(|v| **v < limits.0 || **v > limits.1) {
+        Some(v) => Err(ImportError::unsupported(format!("integers of up to {v} may wrap around in their type"))),
+        None => Ok(()),
+    }
 }
 
 fn with_constant(
@@ -93,7 +132,7 @@ fn with_constant(
             let constant = if sign == 1 { &values } else { &negative };
             let (d, scale) = add_constant(c, flipped, root.scale, constant, t.shape())?;
             let bound = values.iter().fold(0.0f64, |m, v| m.max(v.abs())) + x.range.0.abs().max(x.range.1.abs());
-            let relu = relu_of(Root { node: d, scale, range: (-bound, bound) }, bound);
+            let relu = relu_of(Root { node: d, scale, range: (-bound, bound) }, bound)?;
             let relu = c.commit(&relu)?;
             let (id, scale) = c.combine(&[(root, 1), (relu, sign)])?;
             Ok(c.result(outlet, id, scale))
@@ -103,11 +142,9 @@ fn with_constant(
 }
 
 /// `max(x, 0)` of an integer node.
-fn relu_of(root: Root, bound: f64) -> Lazy {
+fn relu_of(root: Root, bound: f64) -> Result<Lazy> {
     let form = Form::identity().at_least(0.0);
-    // The form says it all; the expression only has to be unlike others.
-    let expr = Expr::apply(Box::new(TypedBinOp(Box::new(math::Max), None)), vec![Expr::root()]);
-    Lazy { root, expr, form, range: (0.0, bound), outlet: None }
+    Ok(Lazy { root, expr: Expr::relu(Expr::root())?, form, range: (0.0, bound), outlet: None })
 }
 
 /// Elementwise product with a constant that broadcasts.
@@ -124,7 +161,7 @@ pub(crate) fn multiply_constant(
 }
 
 /// Elementwise product with broadcasting.
-fn product(c: &mut Lowering<'_>, x: Root, y: Root, shape: &[usize]) -> Result<(NodeId, f64)> {
+pub(crate) fn product(c: &mut Lowering<'_>, x: Root, y: Root, shape: &[usize]) -> Result<(NodeId, f64)> {
     let mut extents = Vec::new();
     let (xs, ys) = (c.shape(x.node), c.shape(y.node));
     if xs.len() != shape.len() || ys.len() != shape.len() {
@@ -175,7 +212,7 @@ fn two(c: &mut Lowering<'_>, name: &str, x: &Lazy, y: &Lazy, shape: &[usize], ou
             b.node = c.broadcast(b.node, shape)?;
             let (d, scale) = c.combine(&[(b, sign), (a, -sign)])?;
             let bound = (x.range.1 - y.range.0).max(y.range.1 - x.range.0).max(0.0);
-            let relu = c.commit(&relu_of(Root { node: d, scale, range: (-bound, bound) }, bound))?;
+            let relu = c.commit(&relu_of(Root { node: d, scale, range: (-bound, bound) }, bound)?)?;
             let (id, scale) = c.combine(&[(a, 1), (relu, sign)])?;
             Ok(c.result(outlet, id, scale))
         }

@@ -205,8 +205,14 @@ pub(crate) fn floats(t: &Tensor) -> Result<Vec<f64>> {
 
 /// A constant as a weight of the given width and a power-of-two scale.
 pub(crate) fn quantize(c: &mut Lowering<'_>, values: &[f64], shape: &[usize], suffix: &str, bits: u32) -> Result<Root> {
-    let limit = f64::from((1u32 << (bits - 1)) - 1);
     let max = values.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+    // Whole numbers stay whole.
+    let bits = if max < f64::from(1 << 19) && values.iter().all(|v| v.fract() == 0.0) {
+        bits.max((max.max(1.0).log2().floor() as u32 + 2).min(20))
+    } else {
+        bits
+    };
+    let limit = f64::from((1u32 << (bits - 1)) - 1);
     let scale = f64::from(fit_exponent(max, limit + 0.49)).exp2();
     let data = values.iter().map(|v| (v * scale).round().clamp(-limit, limit) as i64).collect();
     let node = c.weight(suffix, shape, bits, data)?;
@@ -218,6 +224,18 @@ pub(crate) fn quantize_constant(c: &mut Lowering<'_>, t: &Tensor, suffix: &str, 
     quantize(c, &floats(t)?, t.shape(), suffix, bits)
 }
 
+/// Entries like -1e9, which exist to drown what they are added to, brought near enough to be tabulated: they still exceed
+/// everything else a thousandfold. (The sum is then a value that only a saturating function should see; the report shows
+/// the error where it is not.)
+fn without_masks(c: &Lowering<'_>, id: NodeId, scale: f64, values: &[f64]) -> Vec<f64> {
+    const MASK: f64 = 1e8;
+    let range = c.g.node(id).range;
+    let reach = range.hi.max(-range.lo) as f64 * scale;
+    let rest = values.iter().filter(|v| v.abs() < MASK).fold(reach, |m, v| m.max(v.abs()));
+    let far = |v: f64| v.abs() >= MASK && v.abs() > rest * f64::from(1 << 16);
+    values.iter().map(|v| if far(*v) { v.signum() * rest * f64::from(1 << 12) } else { *v }).collect()
+}
+
 /// Adds a constant tensor, which broadcasts to the node's shape, to an integer node; the result's node and scale. A
 /// coarse node (no accumulator) is refined first so that the constant is not rounded to its unit.
 pub(crate) fn add_constant(
@@ -227,6 +245,7 @@ pub(crate) fn add_constant(
     values: &[f64],
     shape: &[usize],
 ) -> Result<(NodeId, f64)> {
+    let values = &without_masks(c, id, scale, values);
     let first = values.first().copied().unwrap_or(0.0);
     let uniform = values.iter().all(|v| *v == first);
     if uniform && first == 0.0 {
@@ -241,9 +260,19 @@ pub(crate) fn add_constant(
     let limit = f64::from((1u32 << (BIAS_BITS - 1)) - 1);
     let down = (max / scale / limit).log2().ceil().clamp(0.0, 40.0);
     let unit = scale * down.exp2();
-    let data = values.iter().map(|v| (v / unit).round().clamp(-limit, limit) as i64).collect();
+    let coarse: Vec<f64> = values.iter().map(|v| (v / unit).round().clamp(-limit, limit)).collect();
     let target = c.shape(id);
-    let bias = c.weight("bias", shape, BIAS_BITS, data)?;
+    // Values far below the largest one (beside a mask of -1e9, say) would round to nothing: the rest is a second constant.
+    let rest: Vec<f64> = values.iter().zip(&coarse).map(|(v, q)| ((v - q * unit) / scale).round()).collect();
+    let lost = values.iter().zip(&rest).any(|(v, r)| r.abs() * scale > 1e-2 * v.abs());
+    let bias = c.weight("bias", shape, BIAS_BITS, coarse.iter().map(|v| *v as i64).collect())?;
     let bias = c.broadcast(bias, &target)?;
-    Ok((c.linear(&[(id, 1 << up), (bias, down.exp2() as i64)], 0)?, scale))
+    let mut terms = vec![(id, 1 << up), (bias, down.exp2() as i64)];
+    if down > 0.0 && lost {
+        let small = (rest.iter().fold(0.0f64, |m, v| m.max(v.abs())) / limit).log2().ceil().clamp(0.0, 40.0).exp2();
+        let fine = rest.iter().map(|v| (v / small).round().clamp(-limit, limit) as i64).collect();
+        let fine = c.weight("bias_rest", shape, BIAS_BITS, fine)?;
+        terms.push((c.broadcast(fine, &target)?, small as i64));
+    }
+    Ok((c.linear(&terms, 0)?, scale))
 }

@@ -9,6 +9,7 @@ mod broadcast;
 mod concat;
 mod conv;
 pub(crate) mod einsum;
+mod logic;
 pub(crate) mod norm;
 mod pad;
 mod pointwise;
@@ -32,6 +33,7 @@ pub(crate) const FAMILIES: &[Lower] = &[
     prelu::lower,
     binary::lower,
     pointwise::lower,
+    logic::lower,
     pool::lower,
     reduce::lower,
     slice::lower,

@@ -35,6 +35,7 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
     }
     match compose(c, node)? {
         Some(v) => Ok(Some(vec![v])),
+        None if node.op_is::<Iff>() => Ok(None),
         None => Err(ImportError::unsupported(
             "it combines different tensors; only functions of one tensor and constants of one value can be tabulated",
         )),
@@ -78,16 +79,26 @@ pub(crate) fn compose(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<V
     }
     let form = form_of(node, &forms);
     let outlet = OutletId::new(node.id, 0);
-    let float = node.outputs[0].fact.datum_type.is_float();
-    let range = if float { c.range_of(outlet) } else { (0.0, 1.0) };
+    let range = c.range_of(outlet);
     let expr = Expr::apply(node.op.clone(), args);
-    Ok(Some(Value::Lazy(Lazy { root: l.root, expr, form, range, outlet: float.then_some(outlet) })))
+    Ok(Some(Value::Lazy(Lazy { root: l.root, expr, form, range, outlet: Some(outlet) })))
 }
 
 /// Recognizes affine functions and clamps; `Err` stands for a constant.
 fn form_of(node: &TypedNode, args: &[std::result::Result<Form, f64>]) -> Form {
-    if node.outputs[0].fact.datum_type != DatumType::F32 {
+    let kind = node.outputs[0].fact.datum_type;
+    if kind == DatumType::Bool {
         return Form::General;
+    }
+    if !kind.is_float() {
+        // Sums and products of integers are exact; all else is tabulated.
+        return match (node.op_as::<TypedBinOp>().map(|op| op.0.name()), args) {
+            (Some("Add"), [Ok(f), Err(v)] | [Err(v), Ok(f)]) => f.shift(*v),
+            (Some("Sub"), [Ok(f), Err(v)]) => f.shift(-v),
+            (Some("Sub"), [Err(v), Ok(f)]) => f.scale(-1.0).shift(*v),
+            (Some("Mul"), [Ok(f), Err(v)] | [Err(v), Ok(f)]) => f.scale(*v),
+            _ => Form::General,
+        };
     }
     if let Some(op) = node.op_as::<TypedBinOp>() {
         return match (op.0.name(), args) {

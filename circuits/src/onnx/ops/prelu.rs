@@ -32,7 +32,7 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
     let Value::Lazy(x) = c.input(node, 2)? else { return Ok(None) };
     let below = Lazy {
         root: x.root,
-        expr: Expr::apply(Box::new(math::neg()), vec![x.expr.clone()]),
+        expr: Expr::relu(Expr::apply(Box::new(math::neg()), vec![x.expr.clone()]))?,
         form: x.form.scale(-1.0).at_least(0.0),
         range: (0.0, (-x.range.0).max(0.0)),
         outlet: None,

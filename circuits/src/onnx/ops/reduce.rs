@@ -1,7 +1,9 @@
 //! Reductions.
 //!
-//! * Statement: the sum, mean of squares, largest or smallest entry over some axes.
-//! * ONNX: ReduceSum, ReduceMean, GlobalAveragePool, ReduceMax, ReduceMin, GlobalMaxPool (tract: `Reduce`).
+//! * Statement: the sum, mean of squares, largest or smallest entry over some axes, or the position of one. Equal
+//!   integers count as equal entries: entries closer than a unit of the committed tensor cannot be told apart.
+//! * ONNX: ReduceSum, ReduceMean, GlobalAveragePool, ReduceMax, ReduceMin, GlobalMaxPool, ArgMax, ArgMin (tract:
+//!   `Reduce`).
 //! * Shapes: the axes keep extent one.
 //! * Lowering: sums are `Window`s; maxima are trees of pairwise maxima (see `pool.rs`); a minimum is the negated maximum
 //!   of negated entries.
@@ -13,13 +15,19 @@ use super::pool::{Span, max_windows};
 use crate::{
     onnx::{
         error::ImportError,
-        lower::{Lowering, Result, Root, Value},
+        expr::Expr,
+        lower::{Lazy, Lowering, Result, Root, Value},
+        requantize::relu_exact,
     },
-    ops::{Op, Window},
+    ops::{AxisScale, Op, Window},
 };
 use tract_onnx::{
-    prelude::{OutletId, TypedNode},
-    tract_hir::tract_core::ops::nn::{Reduce, Reducer},
+    prelude::{OutletId, TypedNode, tensor0},
+    tract_hir::tract_core::ops::{
+        binary::TypedBinOp,
+        math,
+        nn::{Reduce, Reducer},
+    },
 };
 
 pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec<Value>>> {
@@ -38,6 +46,7 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
         }
         Reducer::Max | Reducer::Min => {
             let negate = matches!(op.reducer, Reducer::Min);
+            let l = if negate { l } else { from_smallest_maximum(c, l, outlet)? };
             let mut root = c.operand(&l)?;
             if negate {
                 root = Root { node: c.linear(&[(root.node, -1)], 0)?, ..root };
@@ -64,10 +73,53 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
             }
             Ok(Some(vec![c.result(outlet, id, root.scale / count as f64)]))
         }
+        Reducer::ArgMax(last) => arg_max(c, node, &l, &op.axes, last, 1).map(|v| Some(vec![v])),
+        Reducer::ArgMin(last) => arg_max(c, node, &l, &op.axes, last, -1).map(|v| Some(vec![v])),
         other => {
             let help =
                 format!("{other:?} depends on the order of the data; leave it to the program that reads the output");
             Err(ImportError::unsupported(help))
         }
     }
+}
+
+/// Entries far below the smallest of all maxima never win (the masked ones of an attention, say): they are raised to it,
+/// so that they do not set the scale.
+fn from_smallest_maximum(c: &Lowering<'_>, l: Lazy, outlet: OutletId) -> Result<Lazy> {
+    let (lo, hi) = c.range_of(outlet);
+    let floor = lo - 0.25 * (hi - lo).max(hi.abs()).max(1e-3);
+    if c.is_integer(&l) || l.range.0 >= floor - 4.0 * (hi - floor) {
+        return Ok(l);
+    }
+    let bound = Expr::constant(&tensor0(floor as f32))?;
+    let expr = Expr::apply(Box::new(TypedBinOp(Box::new(math::Max), None)), vec![l.expr.clone(), bound]);
+    Ok(Lazy { root: l.root, expr, form: l.form.at_least(floor), range: (floor, l.range.1), outlet: None })
+}
+
+/// The first (or last) position of the largest entry: one where an entry equals the maximum, times a weight that falls (or
+/// rises) with the position, and the largest of those.
+fn arg_max(c: &mut Lowering<'_>, node: &TypedNode, l: &Lazy, axes: &[usize], last: bool, sign: i64) -> Result<Value> {
+    let [axis] = axes[..] else { return Err(ImportError::unsupported("positions over several axes")) };
+    let mut root = c.operand(l)?;
+    if sign < 0 {
+        root.node = c.linear(&[(root.node, -1)], 0)?;
+    }
+    let shape = c.shape(root.node);
+    let extent = shape[axis];
+    if extent > 1 << 16 {
+        return Err(ImportError::unsupported(format!("positions along an axis of {extent}; at most 65536")));
+    }
+    let span = [Span { axis, len: 1, stride: 1, kernel: extent, dilation: 1, pad: 0 }];
+    let top = max_windows(c, root.node, &span)?;
+    let top = c.broadcast(top, &shape)?;
+    let below = c.linear(&[(top, 1), (root.node, -1)], 0)?;
+    // 1 - min(top - x, 1): one at every largest entry.
+    let behind = relu_exact(c, below, 1)?;
+    let hit = c.linear(&[(behind, -1)], 1)?;
+    let n = extent as i64;
+    let factors = (0..n).map(|i| if last { i + 1 } else { n - i }).collect();
+    let ranked = c.push(Op::AxisScale(AxisScale { axis, factors }), &[hit])?;
+    let best = max_windows(c, ranked, &span)?;
+    let index = if last { c.linear(&[(best, 1)], -1)? } else { c.linear(&[(best, -1)], n)? };
+    Ok(c.result(OutletId::new(node.id, 0), index, 1.0))
 }

@@ -19,6 +19,9 @@ pub(crate) struct Lease {
     /// Who is paid, and gets the bond back [default: the account that sends]
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     payout: Option<Address>,
+    /// How long the lease must last, counted from now: one that would end sooner, at the job's deadline, is not taken
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = units::duration)]
+    min_lease: u64,
     #[command(flatten)]
     economy: EconomyArgs,
 }
@@ -30,13 +33,14 @@ pub(crate) fn run(app: &App, args: &Lease) -> Outcome<()> {
     let market = system.at.market();
     let mut each = Vec::with_capacity(args.ids.len());
     for id in &args.ids {
-        each.push(market.job(system.chain.as_mut(), *id).map_err(explained)?.bond);
+        each.push(system.job(*id)?.bond);
     }
     let bonds: U256 = each.iter().copied().map(U256::from).sum();
     let (token, at) = (system.at.token(), market.address());
     token.ensure_allowance(system.chain.as_mut(), at, bonds, bonds).map_err(explained)?;
-    let (until, done) = market.lease(system.chain.as_mut(), &args.ids, payout, &each, 0).map_err(explained)?;
-    let now = system.chain.head()?.timestamp;
+    let least = system.moment()?.now.saturating_add(args.min_lease);
+    let (until, done) = market.lease(system.chain.as_mut(), &args.ids, payout, &each, least).map_err(explained)?;
+    let now = system.moment()?.now;
     let price = market.job(system.chain.as_mut(), args.ids.first().copied().unwrap_or(0))?.price;
     o.answer(format!("leased   {} for {}", list(&args.ids), units::span(until.saturating_sub(now))));
     o.say(format!("price    {} locked", units::shown(U256::from(price))));

@@ -66,7 +66,10 @@ pub(crate) struct Post {
 
 pub(crate) fn run(app: &App, args: &Post) -> Outcome<()> {
     let o = &app.output;
-    args.private_input.as_deref().map_or(Ok(()), files::check_target)?;
+    if let Some(path) = &args.private_input {
+        files::check_target(path)?;
+        inputs::check_new(path)?;
+    }
     let mut system = args.economy.connect(true)?;
     let model = flow::load_model(app, &args.model, &args.quant, false)?.model;
     work::check_model(&model)?;
@@ -75,27 +78,42 @@ pub(crate) fn run(app: &App, args: &Post) -> Outcome<()> {
     let tensors = flow::quantize(app, &model, &samples)?;
     let model_id = model.model_id()?;
     let (verifier_id, entry) = system.verifier_of(model_id, args.verifier)?;
-    let (offer_id, _) = system.offer_of(model_id, args.offer)?;
+    let (offer_id, offer, others) = system.offer_of(model_id, args.offer)?;
+    if others > 0 {
+        let plural = if others == 1 { "there is another offer" } else { "there are other offers" };
+        o.warn(format!(
+            "the offer used is the oldest one, {offer_id} of {}, royalty {}; {plural} for this model ({others}): choose one with \
+             --offer ID",
+            offer.owner,
+            units::percent(offer.royaltyBps)
+        ));
+    }
     let work_fee = system.at.market().work_fee(system.chain.as_mut(), verifier_id)?;
     let secrets = tensors.iter().map(|t| secret(t)).collect::<Outcome<Vec<_>>>()?;
+    let each = U256::from(args.max_price) + U256::from(work_fee);
+    let total = each * U256::from(secrets.len());
+    approve(&mut system, total)?;
     // Before the money is spent: without salt and input nobody could do the job.
     if let Some(path) = &args.private_input {
         inputs::write(path, secrets.clone())?;
     }
-    let each = U256::from(args.max_price) + U256::from(work_fee);
-    let total = each * U256::from(secrets.len());
-    approve(&mut system, total)?;
     let mut ids = Vec::with_capacity(secrets.len());
     let mut gas = 0;
     let progress = Progress::start(&app.output, "post", 0.0);
     for (i, s) in secrets.iter().enumerate() {
         progress.set("sending", i as u64, secrets.len() as u64);
-        let now = system.chain.head()?.timestamp;
+        let now = system.moment()?.now;
         let spec = spec(args, verifier_id, offer_id, input_commitment(s.salt, &s.input), now)?;
         // The salt of a private input stays private: a short input could be guessed with it.
         let (salt, shown) =
             if args.private_input.is_some() { (B256::ZERO, &[][..]) } else { (s.salt, s.input.as_ref()) };
-        let (id, done) = system.at.market().post(system.chain.as_mut(), &spec, salt, shown).map_err(explained)?;
+        let (id, done) = system.at.market().post(system.chain.as_mut(), &spec, salt, shown).map_err(|e| {
+            if let (Some(path), [], Some(_)) = (&args.private_input, ids.as_slice(), e.revert()) {
+                // Nothing was posted, so its salts open nothing.
+                let _ = std::fs::remove_file(path);
+            }
+            posted_before(explained(e), &ids)
+        })?;
         gas += done.gas_used;
         ids.push(id);
         o.event("posted", json!({ "job_id": id, "gas": done.gas_used, "transaction": done.hash.to_string() }));
@@ -139,6 +157,14 @@ pub(crate) fn run(app: &App, args: &Post) -> Outcome<()> {
         "gas": gas,
     }));
     Ok(())
+}
+
+/// A failure in the middle: what was posted stays posted.
+fn posted_before(f: Failure, ids: &[u64]) -> Failure {
+    let (Some(first), Some(last)) = (ids.first(), ids.last()) else { return f };
+    let text = format!("{}; jobs {first} to {last} were posted before that", f.message);
+    let help = format!("{}; look at them before you post again: assay job status", f.help);
+    Failure { message: text, help, exit: f.exit }
 }
 
 /// A fresh salt and the input's bytes.

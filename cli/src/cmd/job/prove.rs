@@ -6,7 +6,7 @@ use crate::{
     args::QuantArgs,
     chain::address,
     economy::{
-        EconomyArgs, System, explained,
+        EconomyArgs, System,
         inputs::{Secret, Secrets},
         work::{RegisteredKeyArgs, Served, slots},
     },
@@ -69,7 +69,7 @@ pub(crate) fn run(app: &App, args: &Prove) -> Outcome<()> {
     let ids: Vec<u64> = slots.iter().copied().filter(|id| *id != 0).collect();
     let mut inputs = Vec::with_capacity(ids.len());
     for id in &ids {
-        let job = system.at.market().job(system.chain.as_mut(), *id).map_err(explained)?;
+        let job = system.job(*id)?;
         let secret = secret_of(&mut system, &secrets, *id, &job)?;
         let tensors = served.tensors(&secret.input).map_err(|e| {
             Failure::new(format!("job {id} cannot be proven: {e}")).help(
@@ -96,10 +96,9 @@ pub(crate) fn run(app: &App, args: &Prove) -> Outcome<()> {
 }
 
 fn open_jobs(system: &mut System, ids: &[u64]) -> Outcome<Vec<Job>> {
-    let market = system.at.market();
     let mut jobs: Vec<Job> = Vec::with_capacity(ids.len());
     for id in ids {
-        let job = market.job(system.chain.as_mut(), *id).map_err(explained)?;
+        let job = system.job(*id)?;
         if job.status != Status::Open {
             return Err(
                 Failure::new(format!("job {id} is not open any more")).help(format!("see assay job status {id}"))
@@ -141,10 +140,9 @@ pub(super) fn secret_of(system: &mut System, secrets: &Secrets, id: u64, job: &J
 
 /// The salts of jobs, in their order.
 pub(super) fn salts_of(system: &mut System, secrets: &Secrets, ids: &[u64]) -> Outcome<Vec<B256>> {
-    let market = system.at.market();
     let mut salts = Vec::with_capacity(ids.len());
     for id in ids.iter().filter(|id| **id != 0) {
-        let job = market.job(system.chain.as_mut(), *id).map_err(explained)?;
+        let job = system.job(*id)?;
         salts.push(secret_of(system, secrets, *id, &job)?.salt);
     }
     Ok(salts)

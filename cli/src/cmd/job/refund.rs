@@ -22,6 +22,9 @@ pub(crate) struct Refund {
 pub(crate) fn run(app: &App, args: &Refund) -> Outcome<()> {
     let o = &app.output;
     let mut system = args.economy.connect(true)?;
+    for id in &args.ids {
+        system.job(*id)?;
+    }
     let (amount, done) = system.at.market().refund(system.chain.as_mut(), &args.ids).map_err(explained)?;
     o.answer(format!("credited {}", units::shown(amount)));
     o.say("collect  assay job claim --account REQUESTER");

@@ -92,7 +92,7 @@ fn all(app: &App, system: &mut System) -> Outcome<()> {
     let o = &app.output;
     let market = system.at.market();
     let count = market.jobs(system.chain.as_mut())?;
-    let now = system.chain.head()?.timestamp;
+    let now = system.moment()?.now;
     let mut rows = vec![["job", "status", "price", "deadline", "worker"].map(str::to_owned).to_vec()];
     let mut list = Vec::new();
     for id in (1..=count).rev().take(usize::try_from(LISTED).unwrap_or(50)) {
@@ -123,9 +123,9 @@ fn all(app: &App, system: &mut System) -> Outcome<()> {
 fn one(app: &App, args: &StatusArgs, system: &mut System, id: u64) -> Outcome<()> {
     let o = &app.output;
     let market = system.at.market();
-    let job = market.job(system.chain.as_mut(), id).map_err(explained)?;
-    let head = system.chain.head()?;
-    let now = head.timestamp;
+    let job = system.job(id)?;
+    let moment = system.moment()?;
+    let (head, now) = (moment.head, moment.now);
     let price = price(system, id, &job)?;
     let mut result = fields(id, &job, price, now);
     o.answer(format!("job      {id}: {}", state(&job, now)));

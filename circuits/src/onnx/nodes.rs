@@ -1,0 +1,77 @@
+//! The nodes of a file, and what is known of operators that cannot be compiled.
+
+use std::collections::HashSet;
+use tract_onnx::pb::GraphProto;
+
+/// A node as the file has it.
+#[derive(Clone, Debug)]
+pub struct SourceNode {
+    /// Its name, or that of its first output where it has none.
+    pub name: String,
+    /// The ONNX operator.
+    pub op: String,
+    /// Names of its outputs.
+    pub outputs: Vec<String>,
+    /// Whether its value depends on the model's inputs (and not just on their shapes).
+    pub dynamic: bool,
+    /// Whether the operator exists in the ONNX standard that tract knows.
+    pub known: bool,
+}
+
+/// Lists all nodes in the file's order.
+pub(crate) fn list_nodes(graph: &GraphProto, inputs: &[(String, Vec<usize>)], opset: i64) -> Vec<SourceNode> {
+    let mut dynamic: HashSet<&str> = inputs.iter().map(|(n, _)| n.as_str()).collect();
+    let mut out = Vec::with_capacity(graph.node.len());
+    let register = tract_onnx::onnx().op_register.0;
+    for (i, n) in graph.node.iter().enumerate() {
+        let first = n.output.iter().find(|o| !o.is_empty());
+        let name = match (n.name.is_empty(), first) {
+            (false, _) => n.name.clone(),
+            (true, Some(o)) => o.clone(),
+            (true, None) => format!("node {i}"),
+        };
+        let static_shape = matches!(n.op_type.as_str(), "Shape" | "Size");
+        let is_dynamic = !static_shape && n.input.iter().any(|x| dynamic.contains(x.as_str()));
+        if is_dynamic {
+            dynamic.extend(n.output.iter().map(String::as_str));
+        }
+        out.push(SourceNode {
+            name,
+            op: n.op_type.clone(),
+            outputs: n.output.clone(),
+            dynamic: is_dynamic,
+            known: register.contains_key(&n.op_type) || super::rewrite::knows(n, opset),
+        });
+    }
+    out
+}
+
+/// What would help with an operator that is known not to work; `None` for all others.
+pub(crate) fn blocked(node: &SourceNode) -> Option<&'static str> {
+    if !node.known {
+        return Some("it is no operator of the ONNX standard that is known here; replace it by standard ones");
+    }
+    if !node.dynamic {
+        return None;
+    }
+    Some(match node.op.as_str() {
+        "GRU" | "LSTM" | "RNN" | "Scan" | "Loop" | "If" => {
+            "recurrence and control flow cannot be proven; unroll the steps when exporting"
+        }
+        "TopK" | "NonZero" | "NonMaxSuppression" | "Unique" | "Compress" => {
+            "its result depends on the order of the data; leave it to the program that reads the model's output"
+        }
+        "GridSample" | "RoiAlign" | "MaxUnpool" => "resampling is not supported; use Conv and pooling",
+        "QuantizeLinear"
+        | "DequantizeLinear"
+        | "DynamicQuantizeLinear"
+        | "QLinearConv"
+        | "QLinearMatMul"
+        | "ConvInteger"
+        | "MatMulInteger" => "export the float model; the compiler quantizes it itself",
+        "RandomNormal" | "RandomUniform" | "RandomNormalLike" | "RandomUniformLike" | "Multinomial" | "Bernoulli" => {
+            "randomness cannot be proven; export the model for inference"
+        }
+        _ => return None,
+    })
+}

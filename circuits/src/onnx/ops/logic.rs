@@ -1,0 +1,147 @@
+//! Comparisons, logic and choices between tensors.
+//!
+//! * Statement: `out = a < b` (and the like), `a and b`, `c ? a : b`, entry by entry, with broadcasting.
+//! * ONNX: Equal, Less, LessOrEqual, Greater, GreaterOrEqual, And, Or, Xor, Where (tract: `TypedBinOp`, `Iff`); what
+//!   depends on one tensor alone is a pointwise function instead.
+//! * Shapes: the broadcast of all.
+//! * Lowering: a comparison is the tabulated sign of the difference, logic a tabulated sum of both, a choice
+//!   `b + c (a - b)` with products for both.
+//! * Lookups: one a value for a comparison or logic; a choice may commit its operands.
+//! * Soundness: booleans are outputs of tables with values 0 and 1; products by bilinear sumcheck.
+//! * Reference: docs/protocol.md#lookups, docs/protocol.md#bilinear.
+
+use super::{
+    binary::{multiply_constant, product},
+    einsum::{floats, quantize_constant},
+};
+use crate::onnx::{
+    error::ImportError,
+    expr::{Expr, Form},
+    lower::{Lazy, Lowering, Result, Root, Value},
+};
+use tract_onnx::{
+    prelude::{OutletId, TypedNode, tensor0},
+    tract_hir::tract_core::ops::{
+        binary::TypedBinOp,
+        logic::{Iff, comp_eq, comp_gte},
+    },
+};
+
+pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec<Value>>> {
+    if let Some(op) = node.op_as::<TypedBinOp>() {
+        let kind = c.model.nodes()[node.inputs[0].node].outputs[node.inputs[0].slot].fact.datum_type;
+        return match op.0.name() {
+            "Eq" | "NE" | "NotEq" | "LT" | "LTE" | "GT" | "GTE" => {
+                compare(c, node, op, kind.is_float()).map(|v| Some(vec![v]))
+            }
+            "And" | "Or" | "Xor" if kind == tract_onnx::prelude::DatumType::Bool => {
+                logic(c, node, op.0.name()).map(|v| Some(vec![v]))
+            }
+            _ => Ok(None),
+        };
+    }
+    if node.op_is::<Iff>() && node.inputs.len() == 3 {
+        return choose(c, node).map(|v| Some(vec![v]));
+    }
+    Ok(None)
+}
+
+/// An input as an integer node of the output's shape.
+fn operand(c: &mut Lowering<'_>, node: &TypedNode, i: usize) -> Result<Root> {
+    let shape = c.out_shape(node, 0);
+    let mut root = match c.input(node, i)? {
+        Value::Lazy(l) => c.materialize(&l)?,
+        Value::Const(t) => quantize_constant(c, &t, &format!("operand{i}"), c.widths.weight)?,
+    };
+    root.node = c.broadcast(root.node, &shape)?;
+    Ok(root)
+}
+
+fn compare(c: &mut Lowering<'_>, node: &TypedNode, op: &TypedBinOp, floats: bool) -> Result<Value> {
+    let equality = matches!(op.0.name(), "Eq" | "NE" | "NotEq");
+    if floats && equality {
+        return Err(ImportError::unsupported("equality of two float tensors is lost in rounding; compare with < or >"));
+    }
+    let (a, b) = (operand(c, node, 0)?, operand(c, node, 1)?);
+    let (d, scale) = c.combine(&[(a, 1), (b, -1)])?;
+    let range = (a.range.0 - b.range.1, a.range.1 - b.range.0);
+    if !floats {
+        c.exact.insert(d);
+    }
+    let zero = Expr::constant(&tensor0(0f32))?;
+    let expr = Expr::apply(Box::new(TypedBinOp(op.0.clone(), None)), vec![Expr::root(), zero]);
+    Ok(boolean(node, Root { node: d, scale, range }, expr))
+}
+
+fn boolean(node: &TypedNode, root: Root, expr: std::rc::Rc<Expr>) -> Value {
+    Value::Lazy(Lazy { root, expr, form: Form::General, range: (0.0, 1.0), outlet: Some(OutletId::new(node.id, 0)) })
+}
+
+fn logic(c: &mut Lowering<'_>, node: &TypedNode, name: &str) -> Result<Value> {
+    let (a, b) = (operand(c, node, 0)?, operand(c, node, 1)?);
+    let (sum, scale) = c.combine(&[(a, 1), (b, 1)])?;
+    c.exact.insert(sum);
+    let (threshold, test) = match name {
+        "And" => (2f32, comp_gte()),
+        "Or" => (1f32, comp_gte()),
+        _ => (1f32, comp_eq()),
+    };
+    let threshold = Expr::constant(&tensor0(threshold))?;
+    let expr = Expr::apply(Box::new(TypedBinOp(test, None)), vec![Expr::root(), threshold]);
+    Ok(boolean(node, Root { node: sum, scale, range: (0.0, 2.0) }, expr))
+}
+
+/// `b + c (a - b)`: two products, `c a` and `(1 - c) b`, so that both operands keep their own scale.
+fn choose(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Value> {
+    let shape = c.out_shape(node, 0);
+    let outlet = OutletId::new(node.id, 0);
+    let (a, b) = (c.input(node, 1)?, c.input(node, 2)?);
+    let (yes, no) = match c.input(node, 0)? {
+        Value::Const(t) => {
+            let yes = floats(&t)?;
+            let no: Vec<f64> = yes.iter().map(|v| 1.0 - v).collect();
+            let mut parts = Vec::new();
+            for (value, mask) in [(&a, &yes), (&b, &no)] {
+                parts.push(masked(c, value, mask, t.shape(), &shape)?);
+            }
+            (parts[0], parts[1])
+        }
+        Value::Lazy(l) => {
+            let condition = c.commit(&l)?;
+            let flipped = Root { node: c.linear(&[(condition.node, -1)], 1)?, ..condition };
+            (chosen(c, condition, &a, &shape)?, chosen(c, flipped, &b, &shape)?)
+        }
+    };
+    let (id, scale) = c.combine(&[(yes, 1), (no, 1)])?;
+    Ok(c.result(outlet, id, scale))
+}
+
+/// A tensor times a boolean one.
+fn chosen(c: &mut Lowering<'_>, condition: Root, value: &Value, shape: &[usize]) -> Result<Root> {
+    let (node, scale) = match value {
+        Value::Const(t) => {
+            let w = quantize_constant(c, t, "choice", c.widths.weight)?;
+            product(c, condition, w, shape)?
+        }
+        Value::Lazy(l) => {
+            let x = c.operand(l)?;
+            product(c, x, condition, shape)?
+        }
+    };
+    let node = c.broadcast(node, shape)?;
+    Ok(Root { node, scale, range: (0.0, 0.0) })
+}
+
+/// A tensor times a constant mask of zeros and ones.
+fn masked(c: &mut Lowering<'_>, value: &Value, mask: &[f64], mask_shape: &[usize], shape: &[usize]) -> Result<Root> {
+    let (node, scale) = match value {
+        Value::Lazy(l) => multiply_constant(c, l, mask, mask_shape, shape)?,
+        Value::Const(t) => {
+            let w = quantize_constant(c, t, "choice", c.widths.weight)?;
+            let m = super::einsum::quantize(c, mask, mask_shape, "mask", 2)?;
+            product(c, w, m, shape)?
+        }
+    };
+    let node = c.broadcast(node, shape)?;
+    Ok(Root { node, scale, range: (0.0, 0.0) })
+}

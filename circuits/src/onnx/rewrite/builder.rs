@@ -1,0 +1,168 @@
+//! Building the nodes that stand for another one.
+
+use crate::onnx::error::ImportError;
+use std::collections::HashMap;
+use tract_onnx::pb::{AttributeProto, NodeProto, TensorProto};
+
+/// What is known of a tensor before the model is lowered.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Known {
+    /// Extents.
+    pub(crate) shapes: HashMap<String, Vec<usize>>,
+    /// Values of small constants.
+    pub(crate) values: HashMap<String, Vec<f64>>,
+    /// Tensors of floats.
+    pub(crate) floats: HashMap<String, bool>,
+}
+
+/// A node being replaced, and the nodes that replace it.
+pub(crate) struct Builder<'a> {
+    pub(crate) node: &'a NodeProto,
+    pub(crate) opset: i64,
+    pub(crate) known: &'a Known,
+    pub(crate) nodes: Vec<NodeProto>,
+    pub(crate) constants: Vec<TensorProto>,
+}
+
+pub(crate) type Result<T> = std::result::Result<T, ImportError>;
+
+impl<'a> Builder<'a> {
+    pub(crate) fn new(node: &'a NodeProto, opset: i64, known: &'a Known) -> Self {
+        Self { node, opset, known, nodes: vec![], constants: vec![] }
+    }
+
+    fn name(&self) -> String {
+        format!("{}.step{}", self.node.name, self.nodes.len() + self.constants.len())
+    }
+
+    /// Input `i` by name; `None` where it is left out.
+    pub(crate) fn input(&self, i: usize) -> Option<String> {
+        self.node.input.get(i).filter(|n| !n.is_empty()).cloned()
+    }
+
+    /// Input `i`, which must be there.
+    pub(crate) fn need(&self, i: usize) -> Result<String> {
+        self.input(i).ok_or_else(|| ImportError::unsupported(format!("it has no input {i}")))
+    }
+
+    /// Extents of a tensor.
+    pub(crate) fn shape(&self, name: &str) -> Result<Vec<usize>> {
+        let shape = self.known.shapes.get(name).cloned();
+        shape.ok_or_else(|| ImportError::unsupported(format!("the shape of '{name}' is not known")))
+    }
+
+    /// Values of a constant; `None` where it is not known.
+    pub(crate) fn values(&self, name: &str) -> Option<Vec<f64>> {
+        self.known.values.get(name).cloned()
+    }
+
+    fn attribute(&self, name: &str) -> Option<&AttributeProto> {
+        self.node.attribute.iter().find(|a| a.name == name)
+    }
+
+    pub(crate) fn int_or(&self, name: &str, default: i64) -> i64 {
+        self.attribute(name).map_or(default, |a| a.i)
+    }
+
+    pub(crate) fn float_or(&self, name: &str, default: f32) -> f32 {
+        self.attribute(name).map_or(default, |a| a.f)
+    }
+
+    pub(crate) fn text_or(&self, name: &str, default: &str) -> String {
+        self.attribute(name).map_or(default.to_owned(), |a| String::from_utf8_lossy(&a.s).into_owned())
+    }
+
+    pub(crate) fn ints(&self, name: &str) -> Option<Vec<i64>> {
+        self.attribute(name).map(|a| a.ints.clone())
+    }
+
+    /// A constant of floats.
+    pub(crate) fn tensor(&mut self, shape: &[usize], data: &[f32]) -> String {
+        let name = self.name();
+        self.constants.push(TensorProto {
+            name: name.clone(),
+            dims: shape.iter().map(|d| *d as i64).collect(),
+            data_type: 1,
+            raw_data: data.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            ..TensorProto::default()
+        });
+        name
+    }
+
+    /// A single float.
+    pub(crate) fn float(&mut self, v: f32) -> String {
+        self.tensor(&[], &[v])
+    }
+
+    /// A vector of 64-bit integers.
+    pub(crate) fn vector(&mut self, v: &[i64]) -> String {
+        let name = self.name();
+        self.constants.push(TensorProto {
+            name: name.clone(),
+            dims: vec![v.len() as i64],
+            data_type: 7,
+            raw_data: v.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            ..TensorProto::default()
+        });
+        name
+    }
+
+    /// A node with one output.
+    pub(crate) fn op(&mut self, op: &str, inputs: &[&str], attributes: Vec<AttributeProto>) -> String {
+        let name = self.name();
+        self.nodes.push(NodeProto {
+            input: inputs.iter().map(|i| (*i).to_owned()).collect(),
+            output: vec![name.clone()],
+            name: name.clone(),
+            op_type: op.to_owned(),
+            attribute: attributes,
+            ..NodeProto::default()
+        });
+        name
+    }
+
+    /// A reduction that keeps its axes.
+    pub(crate) fn reduce(&mut self, op: &str, x: &str, axes: &[i64]) -> String {
+        let by_input = self.opset >= if op == "ReduceSum" { 13 } else { 18 };
+        if by_input {
+            let axes = self.vector(axes);
+            return self.op(op, &[x, &axes], vec![int("keepdims", 1)]);
+        }
+        self.op(op, &[x], vec![int("keepdims", 1), ints("axes", axes)])
+    }
+
+    /// Without axes of extent one.
+    pub(crate) fn squeeze(&mut self, x: &str, axes: &[i64]) -> String {
+        if self.opset >= 13 {
+            let axes = self.vector(axes);
+            return self.op("Squeeze", &[x, &axes], vec![]);
+        }
+        self.op("Squeeze", &[x], vec![ints("axes", axes)])
+    }
+
+    pub(crate) fn reshape(&mut self, x: &str, shape: &[usize]) -> String {
+        let shape: Vec<i64> = shape.iter().map(|d| *d as i64).collect();
+        let shape = self.vector(&shape);
+        self.op("Reshape", &[x, &shape], vec![])
+    }
+
+    pub(crate) fn transpose(&mut self, x: &str, perm: &[usize]) -> String {
+        let perm: Vec<i64> = perm.iter().map(|d| *d as i64).collect();
+        self.op("Transpose", &[x], vec![ints("perm", &perm)])
+    }
+}
+
+/// An attribute with one integer.
+pub(crate) fn int(name: &str, v: i64) -> AttributeProto {
+    AttributeProto { name: name.to_owned(), r#type: 2, i: v, ..AttributeProto::default() }
+}
+
+/// An attribute with integers.
+pub(crate) fn ints(name: &str, v: &[i64]) -> AttributeProto {
+    AttributeProto { name: name.to_owned(), r#type: 7, ints: v.to_vec(), ..AttributeProto::default() }
+}
+
+/// An attribute with one text.
+pub(crate) fn text(name: &str, v: &str) -> AttributeProto {
+    AttributeProto { name: name.to_owned(), r#type: 3, s: v.as_bytes().to_vec(), ..AttributeProto::default() }
+}

@@ -1,0 +1,154 @@
+//! Operators spelled out in others, before tract reads the model.
+//!
+//! An operator that tract does not know, or reads differently from the standard, or that is best proven as a composition
+//! of others, is replaced by nodes that compute the same. The names of the new nodes begin with that of the old one, so
+//! messages still name the node of the file. One file a family; a rule that needs shapes gets them from tract's analysis
+//! of everything before it.
+
+mod builder;
+mod norm;
+mod pointwise;
+mod pool;
+mod shape;
+mod softmax;
+
+use super::{error::ImportError, fold};
+use builder::{Builder, Known, Result};
+use tract_onnx::{
+    pb::{ModelProto, NodeProto},
+    prelude::*,
+};
+
+/// Replaces a node: the names of the values that stand for its outputs.
+type Rule = fn(&mut Builder<'_>) -> Result<Vec<String>>;
+
+/// Most rounds of replacing and analysing: the longest chain of replaced nodes.
+const MAX_ROUNDS: usize = 512;
+
+/// The rule for a node, and whether it needs shapes.
+fn rule(node: &NodeProto, opset: i64) -> Option<(Rule, bool)> {
+    if !matches!(node.domain.as_str(), "" | "ai.onnx") {
+        return None;
+    }
+    pointwise::rule(node, opset)
+        .or_else(|| softmax::rule(node, opset))
+        .or_else(|| pool::rule(node))
+        .or_else(|| norm::rule(node))
+        .or_else(|| shape::rule(node))
+}
+
+/// Whether an operator is known by a rule.
+pub(crate) fn knows(node: &NodeProto, opset: i64) -> bool {
+    rule(node, opset).is_some()
+}
+
+/// Version of the ONNX standard that a model follows.
+pub(crate) fn opset(proto: &ModelProto) -> i64 {
+    let standard = proto.opset_import.iter().find(|o| matches!(o.domain.as_str(), "" | "ai.onnx"));
+    standard.map_or(0, |o| o.version)
+}
+
+/// Replaces all nodes that have a rule.
+///
+/// # Errors
+/// A rule that does not cover the node's attributes, by the node's name; shapes that stay unknown.
+pub(crate) fn expand(proto: &mut ModelProto) -> Result<()> {
+    let opset = opset(proto);
+    for _ in 0..MAX_ROUNDS {
+        let Some(graph) = &proto.graph else { return Ok(()) };
+        let waiting = graph.node.iter().any(|n| rule(n, opset).is_some());
+        if !waiting {
+            return Ok(());
+        }
+        let needs_shapes = graph.node.iter().any(|n| rule(n, opset).is_some_and(|r| r.1));
+        let known = if needs_shapes { analyse(proto, opset)? } else { Known::default() };
+        let Some(graph) = proto.graph.as_mut() else { return Ok(()) };
+        let mut nodes = Vec::with_capacity(graph.node.len());
+        let mut done = 0;
+        for node in std::mem::take(&mut graph.node) {
+            let ready = |needs: bool| !needs || node.input.iter().all(|i| i.is_empty() || known.shapes.contains_key(i));
+            let Some((apply, _)) = rule(&node, opset).filter(|(_, needs)| ready(*needs)) else {
+                nodes.push(node);
+                continue;
+            };
+            let mut b = Builder::new(&node, opset, &known);
+            let values = apply(&mut b).map_err(|e| e.at(&node.name, &node.op_type))?;
+            for (value, output) in values.iter().zip(&node.output) {
+                if !output.is_empty() {
+                    let name = b.op("Identity", &[value], vec![]);
+                    if let Some(last) = b.nodes.last_mut() {
+                        last.output = vec![output.clone()];
+                        last.name = name;
+                    }
+                }
+            }
+            if let Some(lost) = node.output.get(values.len()..).and_then(|o| o.iter().find(|o| !o.is_empty())) {
+                let help = format!("its output '{lost}' cannot be proven; export the model without it");
+                return Err(ImportError::unsupported(help).at(&node.name, &node.op_type));
+            }
+            graph.initializer.append(&mut b.constants);
+            nodes.append(&mut b.nodes);
+            done += 1;
+        }
+        graph.node = nodes;
+        if done == 0 {
+            let stuck = graph.node.iter().find(|n| rule(n, opset).is_some());
+            let (name, op) = stuck.map_or(("", ""), |n| (n.name.as_str(), n.op_type.as_str()));
+            let help = "the shapes of its inputs are not known; export the model with fixed shapes";
+            return Err(ImportError::unsupported(help).at(name, op));
+        }
+    }
+    Err(ImportError::Malformed { reason: format!("more than {MAX_ROUNDS} composed operators in a chain") })
+}
+
+/// Shapes, types and small constants, as far as tract can follow the model.
+fn analyse(proto: &ModelProto, opset: i64) -> Result<Known> {
+    let mut known = Known::default();
+    let mut masked = proto.clone();
+    for n in masked.graph.iter_mut().flat_map(|g| &mut g.node) {
+        if rule(n, opset).is_some() {
+            n.op_type = "Waiting".to_owned();
+            n.attribute.clear();
+        }
+    }
+    let framework = tract_onnx::onnx().with_ignore_value_info(true);
+    let fail = |e: TractError| ImportError::engine("parsing the model", &e);
+    let mut parsed = framework.parse(&masked, None).map_err(fail)?;
+    fold::analyse(&mut parsed.model)?;
+    for (name, outlet) in &parsed.outlets_by_name {
+        let Ok(fact) = parsed.model.outlet_fact(*outlet) else { continue };
+        if let Some(shape) = fact.shape.as_concrete_finite().ok().flatten() {
+            known.shapes.insert(name.clone(), shape.to_vec());
+        }
+        if let Some(kind) = fact.datum_type() {
+            known.floats.insert(name.clone(), kind.is_float());
+        }
+        let value = fold::constant(fact).filter(|t| t.len() <= 1 << 16);
+        let value = value.and_then(|t| t.cast_to::<f64>().ok().map(|t| t.into_owned()));
+        if let Some(t) = value
+            && let Ok(view) = t.to_plain_array_view::<f64>()
+        {
+            known.values.insert(name.clone(), view.iter().copied().collect());
+        }
+    }
+    Ok(known)
+}
+
+/// Rules by operator.
+fn table(node: &NodeProto, rules: &[(&str, Rule, bool)]) -> Option<(Rule, bool)> {
+    rules.iter().find(|(op, _, _)| *op == node.op_type).map(|(_, r, s)| (*r, *s))
+}
+
+/// A whole number for each entry.
+fn whole(values: &[f64]) -> Vec<i64> {
+    values.iter().map(|v| *v as i64).collect()
+}
+
+/// An axis counted from the front.
+fn axis(axis: i64, rank: usize) -> Result<usize> {
+    let a = if axis < 0 { axis + rank as i64 } else { axis };
+    usize::try_from(a)
+        .ok()
+        .filter(|a| *a < rank)
+        .ok_or_else(|| ImportError::unsupported(format!("axis {axis} of a tensor of rank {rank}")))
+}

@@ -1,0 +1,122 @@
+"""Writes graphs with the outputs that onnxruntime computes, in the layout of the ONNX node tests.
+
+Single operators with attributes off their defaults, and chains of operators drawn at random from a fixed seed.
+"""
+
+import pathlib
+import sys
+
+import numpy as np
+import onnxruntime as ort
+from onnx import TensorProto as T
+from onnx import helper, numpy_helper
+
+out = pathlib.Path(sys.argv[1])
+rng = np.random.default_rng(7)
+N = helper.make_node
+
+
+def f(*shape):
+    return rng.normal(size=shape).astype(np.float32)
+
+
+def case(name, nodes, inputs, outputs, constants=None, opset=18, kind=T.FLOAT):
+    value = helper.make_tensor_value_info
+    ins = [value(n, helper.np_dtype_to_tensor_dtype(v.dtype), v.shape) for n, v in inputs.items()]
+    outs = [value(o, kind, None) for o in outputs]
+    held = [numpy_helper.from_array(v, k) for k, v in (constants or {}).items()]
+    graph = helper.make_graph(nodes, name, ins, outs, held)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    data = model.SerializeToString()
+    results = ort.InferenceSession(data, providers=["CPUExecutionProvider"]).run(None, inputs)
+    folder = out / name / "test_data_set_0"
+    folder.mkdir(parents=True)
+    (out / name / "model.onnx").write_bytes(data)
+    for i, (n, v) in enumerate(inputs.items()):
+        (folder / f"input_{i}.pb").write_bytes(numpy_helper.from_array(v, n).SerializeToString())
+    for i, (n, v) in enumerate(zip(outputs, results)):
+        (folder / f"output_{i}.pb").write_bytes(numpy_helper.from_array(v, n).SerializeToString())
+
+
+def one(name, op, x, constants=None, opset=18, kind=T.FLOAT, **attributes):
+    held = dict(constants or {})
+    case(name, [N(op, ["x", *held], ["y"], **attributes)], {"x": x}, ["y"], held, opset, kind)
+
+
+for alpha in (0.3, 2.5):
+    one(f"celu_{alpha}", "Celu", f(3, 4), opset=12, alpha=alpha)
+for p in (1, 2, 3):
+    one(f"global_lp_pool_{p}", "GlobalLpPool", f(1, 3, 5, 5), opset=12, p=p)
+    one(f"lp_pool_{p}", "LpPool", f(1, 2, 6, 6), opset=18, p=p, kernel_shape=[2, 3], strides=[2, 1])
+one("reduce_log_sum_exp", "ReduceLogSumExp", f(3, 5) * 4, opset=12, axes=[1])
+one("selu", "Selu", f(3, 5), opset=12, alpha=2.0, gamma=3.0)
+one("shrink", "Shrink", f(3, 5) * 3, opset=12, lambd=1.0, bias=0.5)
+one("space_to_depth", "SpaceToDepth", f(1, 2, 4, 6), opset=12, blocksize=2)
+one("depth_to_space_crd", "DepthToSpace", f(1, 8, 4, 6), opset=12, blocksize=2, mode="CRD")
+one("leaky_relu", "LeakyRelu", f(2, 8), alpha=0.3)
+one("hard_sigmoid", "HardSigmoid", f(2, 8), alpha=0.3, beta=0.2)
+one("elu", "Elu", f(2, 8), alpha=0.3)
+one("thresholded_relu", "ThresholdedRelu", f(2, 8), alpha=0.3)
+one("gelu_tanh", "Gelu", f(2, 4), opset=20, approximate="tanh")
+one("round", "Round", f(2, 4) * 5)
+for axis in (0, 1, 2):
+    one(f"softmax_{axis}", "Softmax", f(2, 3, 4) * 4, axis=axis)
+    one(f"log_softmax_{axis}", "LogSoftmax", f(2, 3, 4) * 4, axis=axis)
+    one(f"softmax_old_{axis}", "Softmax", f(2, 3, 4) * 4, opset=11, axis=axis)
+    one(f"arg_max_{axis}", "ArgMax", f(2, 3, 4), kind=T.INT64, axis=axis)
+    one(f"arg_min_{axis}", "ArgMin", f(2, 3, 4), kind=T.INT64, axis=axis, keepdims=0, select_last_index=1)
+    one(f"hardmax_{axis}", "Hardmax", f(2, 3, 4), axis=axis)
+pool = {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}
+one("average_pool_ceil", "AveragePool", f(1, 2, 6, 6), **pool)
+one("average_pool_ceil_pads", "AveragePool", f(1, 2, 6, 6), **pool, count_include_pad=1, pads=[1, 1, 1, 1])
+one("max_pool_ceil", "MaxPool", f(1, 2, 6, 6), **pool)
+one("conv_same_lower", "Conv", f(1, 2, 5, 6), {"w": f(3, 2, 3, 3)}, auto_pad="SAME_LOWER", strides=[2, 2])
+one("conv_1x1_stride", "Conv", f(1, 2, 5, 6), {"w": f(3, 2, 1, 1)}, strides=[2, 2], pads=[1, 1, 1, 1])
+one("cast_int", "Cast", f(2, 5) * 50, kind=T.INT32, to=T.INT32)
+one("layer_norm_flat", "LayerNormalization", 5 + f(2, 8) * 1e-3, {"g": np.ones(8, np.float32)}, opset=17)
+one("gemm", "Gemm", f(2, 4), {"w": f(3, 4), "b": f(1, 3)}, alpha=0.5, beta=2.0, transB=1)
+one("pow_each", "Pow", np.abs(f(2, 4)) + 0.1, {"k": np.array([1, 2, 0.5, 3], np.float32)})
+norm = {"a": f(3), "b": f(3)}
+one("instance_norm", "InstanceNormalization", f(2, 3, 4), norm, epsilon=1e-2)
+one("batch_norm", "BatchNormalization", f(2, 3, 4), {**norm, "m": f(3), "v": np.abs(f(3))}, epsilon=1e-2)
+case("split_uneven", [N("Split", ["x"], ["a", "b"], num_outputs=2, axis=1)], {"x": f(2, 5)}, ["a", "b"])
+slope = {"s": np.array([0.1, 0.5, -0.3], np.float32).reshape(3, 1, 1)}
+pooled = N("AveragePool", ["x"], ["p"], kernel_shape=[2, 2])
+case("prelu_after_pool", [pooled, N("PRelu", ["p", "s"], ["y"])], {"x": f(1, 3, 6, 6)}, ["y"], slope)
+case("max_after_pool", [pooled, N("Max", ["p", "q"], ["y"])], {"x": f(1, 3, 6, 6), "q": f(1, 3, 5, 5)}, ["y"])
+for name, mask in (("finite", -1e9), ("infinite", -np.inf)):
+    masked = [N("Add", ["x", "m"], ["a"]), N("Softmax", ["a"], ["y"], axis=-1)]
+    case(f"mask_{name}", masked, {"x": f(3, 4)}, ["y"], {"m": np.array([0, mask, 0.5, 0], np.float32)})
+    masked = [N("Add", ["x", "m"], ["a"]), N("Relu", ["a"], ["y"])]
+    case(f"mask_relu_{name}", masked, {"x": f(3, 4)}, ["y"], {"m": np.array([0, mask, 0.5, 0], np.float32)})
+for op in ("Less", "Greater", "LessOrEqual", "GreaterOrEqual"):
+    chosen = [N(op, ["a", "b"], ["c"]), N("Where", ["c", "a", "b"], ["y"])]
+    case(f"choose_{op.lower()}", chosen, {"a": f(3, 4), "b": f(3, 4)}, ["y"])
+axes = {"ax": np.array([1])}
+e = [N("Exp", ["x"], ["e"]), N("ReduceSum", ["e", "ax"], ["s"], keepdims=1)]
+case("softmax_written", [*e, N("Div", ["e", "s"], ["y"])], {"x": f(2, 6) * 5 + 10}, ["y"], axes)
+case("log_softmax_written", [*e, N("Log", ["s"], ["l"]), N("Sub", ["x", "l"], ["y"])], {"x": f(2, 6) * 5 + 10}, ["y"], axes)
+
+# Chains: each step takes the last tensor, and now and then an earlier one of the same shape.
+UNARY = ["Relu", "Sigmoid", "Tanh", "Neg", "Abs", "Softplus", "Softsign", "Elu", "Selu", "HardSwish", "Erf", "Celu", "Gelu"]
+BINARY = ["Add", "Sub", "Mul", "Max", "Min"]
+for k in range(60):
+    constants, nodes, known = {}, [], ["x"]
+    width = int(rng.integers(3, 7))
+    for i in range(int(rng.integers(2, 7))):
+        last, to = known[-1], f"t{i}"
+        kind = rng.integers(0, 5)
+        if kind == 0:
+            constants[f"w{i}"] = f(width, width) / np.float32(np.sqrt(width))
+            nodes.append(N("MatMul", [last, f"w{i}"], [to]))
+        elif kind == 1:
+            nodes.append(N(str(rng.choice(BINARY)), [last, str(rng.choice(known))], [to]))
+        elif kind == 2:
+            constants[f"c{i}"] = f(width)
+            nodes.append(N(str(rng.choice(BINARY)), [last, f"c{i}"], [to]))
+        elif kind == 3:
+            nodes.append(N("Softmax", [last], [to], axis=int(rng.integers(0, 2))))
+        else:
+            nodes.append(N(str(rng.choice(UNARY)), [last], [to]))
+        known.append(to)
+    case(f"chain_{k:02}", nodes, {"x": f(3, width)}, [known[-1]], constants, opset=20)

@@ -1,0 +1,176 @@
+//! What a file leaves open or keeps elsewhere: symbolic extents, weights beside the file, types, names, unused parts.
+
+use crate::proto::{Message, Model, int, tensor};
+use assay_circuits::onnx::{CompileOptions, LoadOptions, compile, load, load_bytes, load_bytes_with, load_with};
+use std::path::PathBuf;
+
+fn quiet(_: &str, _: u64, _: u64) {}
+
+/// A folder of this test's own.
+fn folder(name: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&path);
+    std::fs::create_dir_all(path.join("in/deep")).expect("a folder");
+    path
+}
+
+/// A dense layer whose six weights are at `location`, `offset` bytes in.
+fn external(fields: &[(&str, &str)]) -> Vec<u8> {
+    let t = Message::default().int(1, 2).int(1, 3).int(2, 1).bytes(8, b"w").int(14, 1);
+    let entry = |k: &str, v: &str| Message::default().bytes(1, k.as_bytes()).bytes(2, v.as_bytes()).0;
+    let t = fields.iter().fold(t, |t, (k, v)| t.bytes(13, &entry(k, v)));
+    let mut m = Model::default();
+    m.initializer(&t);
+    let y = m.node("MatMul", &["x", "w"], &[]);
+    m.finish(&[("x", &[1, 2])], &y)
+}
+
+#[test]
+fn weights_beside_the_file_are_read_and_nothing_outside_of_its_folder() {
+    let root = folder("external");
+    let home = root.join("in");
+    let data: Vec<u8> = [9.0f32, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0].iter().flat_map(|v| v.to_le_bytes()).collect();
+    std::fs::write(home.join("m.onnx.data"), &data).expect("written");
+    std::fs::write(home.join("deep/w.bin"), &data).expect("written");
+    std::fs::write(root.join("secret"), &data).expect("written");
+    let model = home.join("m.onnx");
+    let attempt = |fields: &[(&str, &str)]| {
+        std::fs::write(&model, external(fields)).expect("written");
+        load(&model)
+    };
+    for location in ["m.onnx.data", "./m.onnx.data", "deep/w.bin"] {
+        let float = attempt(&[("location", location), ("offset", "4"), ("length", "24")]).expect("it is there");
+        assert_eq!(float.run(&[vec![1.0, 10.0]]).expect("it runs")[0], [41.0, 52.0, 63.0]);
+    }
+    let secret = root.join("secret").display().to_string();
+    for location in ["../secret", "deep/../../secret", &secret, "", "missing", "deep", ".."] {
+        let error = attempt(&[("location", location), ("length", "24")]).expect_err(location).to_string();
+        assert!(error.contains("'w'"), "{location}: {error}");
+    }
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(root.join("secret"), home.join("link")).expect("a link");
+        let error = attempt(&[("location", "link"), ("length", "24")]).expect_err("outside").to_string();
+        assert!(error.contains("not inside"), "{error}");
+    }
+    let huge = u64::MAX.to_string();
+    for (offset, length) in
+        [("8", "24"), ("0", "23"), ("0", "28"), ("x", "24"), ("-4", "24"), (&huge, "24"), ("0", &huge)]
+    {
+        let fields = [("location", "m.onnx.data"), ("offset", offset), ("length", length)];
+        assert!(attempt(&fields).is_err(), "offset {offset}, length {length}");
+    }
+    let bytes = external(&[("location", "m.onnx.data")]);
+    assert!(load_bytes(&bytes).is_err(), "without a folder there is no data");
+    std::fs::remove_dir_all(root).expect("removed");
+}
+
+/// `relu(x)` with the given extents; a name makes an axis symbolic.
+fn symbolic(dims: &[Result<i64, &str>]) -> Vec<u8> {
+    let dim = |d: &Result<i64, &str>| match d {
+        Ok(v) => Message::default().int(1, *v),
+        Err(name) if name.is_empty() => Message::default(),
+        Err(name) => Message::default().bytes(2, name.as_bytes()),
+    };
+    let shape = dims.iter().fold(Message::default(), |m, d| m.bytes(1, &dim(d).0));
+    let kind = Message::default().int(1, 1).bytes(2, &shape.0);
+    let value = Message::default().bytes(1, b"x").bytes(2, &Message::default().bytes(1, &kind.0).0);
+    let node = Message::default().bytes(1, b"x").bytes(2, b"y").bytes(4, b"Relu");
+    let graph = Message::default().bytes(1, &node.0).bytes(11, &value.0);
+    let graph = graph.bytes(12, &Message::default().bytes(1, b"y").0);
+    Message::default().int(1, 8).bytes(8, &Message::default().int(2, 17).0).bytes(7, &graph.0).0
+}
+
+#[test]
+fn a_leading_axis_is_a_batch_only_where_it_says_so() {
+    for name in ["N", "batch", "batch_size", "BATCH", ""] {
+        let model = load_bytes(&symbolic(&[Err(name), Ok(4)])).expect(name);
+        assert_eq!(model.inputs[0].1, [1, 4]);
+        assert!(model.notes.iter().any(|n| n.contains("fixed to 1")), "{:?}", model.notes);
+    }
+    let seq = symbolic(&[Err("seq"), Ok(4)]);
+    let error = load_bytes(&seq).expect_err("a sequence is no batch").to_string();
+    assert!(error.contains("--dim seq=") && error.contains("--batch-axis seq"), "{error}");
+    let five = LoadOptions { dims: vec![("seq".to_owned(), 5)], ..LoadOptions::default() };
+    assert_eq!(load_bytes_with(&seq, &five).expect("given").inputs[0].1, [5, 4]);
+    let batch = LoadOptions { batch: vec!["seq".to_owned()], ..LoadOptions::default() };
+    assert_eq!(load_bytes_with(&seq, &batch).expect("said").inputs[0].1, [1, 4]);
+    let image = symbolic(&[Err("N"), Ok(1), Err("height"), Err("")]);
+    let error = load_bytes(&image).expect_err("open").to_string();
+    assert!(error.contains("--dim height="), "{error}");
+    let dims = vec![("height".to_owned(), 3), ("x:3".to_owned(), 2)];
+    let options = LoadOptions { dims, ..LoadOptions::default() };
+    assert_eq!(load_bytes_with(&image, &options).expect("given").inputs[0].1, [1, 1, 3, 2]);
+    let typo = LoadOptions { dims: vec![("hieght".to_owned(), 3)], ..LoadOptions::default() };
+    let error = load_bytes_with(&symbolic(&[Err("N"), Ok(4)]), &typo).expect_err("no such symbol").to_string();
+    assert!(error.contains("hieght"), "{error}");
+}
+
+#[test]
+fn unused_parts_and_shared_names_do_not_matter() {
+    let node = |name: &[u8], op: &[u8], from: &[u8], to: &[u8]| {
+        Message::default().bytes(1, from).bytes(2, to).bytes(3, name).bytes(4, op)
+    };
+    let dim = |v: i64| Message::default().int(1, v).0;
+    let shape = Message::default().bytes(1, &dim(1)).bytes(1, &dim(3));
+    let kind = Message::default().int(1, 1).bytes(2, &shape.0);
+    let value = Message::default().bytes(1, b"x").bytes(2, &Message::default().bytes(1, &kind.0).0);
+    let graph = Message::default()
+        .bytes(1, &node(b"same", b"Relu", b"x", b"a").0)
+        .bytes(1, &node(b"same", b"Sigmoid", b"a", b"y").0)
+        .bytes(1, &node(b"x", b"Frobnicate", b"a", b"unused").0)
+        .bytes(5, &tensor("never", &[1], &[f32::NAN]).0)
+        .bytes(11, &value.0)
+        .bytes(12, &Message::default().bytes(1, b"y").0);
+    let file = Message::default().int(1, 8).bytes(8, &Message::default().int(2, 17).0).bytes(7, &graph.0).0;
+    let model = load_bytes(&file).expect("it loads");
+    assert_eq!(model.nodes.len(), 2);
+    assert!(compile(&model, &CompileOptions::default(), None, &mut quiet).is_ok());
+}
+
+#[test]
+fn integers_do_not_saturate() {
+    for values in [[98.0f32, -97.0, 3.9], [400.5, -3.2, 0.0]] {
+        let mut m = Model::default();
+        let i = m.node("Cast", &["x"], &[int("to", 6)]);
+        let i = m.node("Add", &[&i, &i], &[]);
+        let y = m.node("Cast", &[&i], &[int("to", 1)]);
+        let model = load_bytes(&m.finish(&[("x", &[1, 3])], &y)).expect("it loads");
+        let samples = vec![vec![values.to_vec()]];
+        let options = CompileOptions { weight_bits: Some(12), activation_bits: Some(12), ..CompileOptions::default() };
+        let c = compile(&model, &options, Some(&samples), &mut quiet).expect("it compiles");
+        let (q, _) = c.quantize_all(&samples[0]).expect("it fits");
+        let out = c.eval(&q).expect("it runs").outputs(&c.graph);
+        let out = c.dequantize(&c.outputs[0], &out[0]).expect("floats");
+        let expected: Vec<f32> = values.iter().map(|v| v.trunc() * 2.0).collect();
+        assert_eq!(out, expected);
+    }
+}
+
+#[test]
+fn a_mask_leaves_the_rest_as_it_is() {
+    for (mask, f) in
+        [(-1e9f32, "Sigmoid"), (f32::NEG_INFINITY, "Sigmoid"), (-1e9, "Softmax"), (f32::NEG_INFINITY, "Softmax")]
+    {
+        let mut m = Model::default();
+        m.initializer(&tensor("m", &[1, 4], &[0.0, mask, 0.25, 0.0]));
+        let a = m.node("Add", &["x", "m"], &[]);
+        let y = m.node(f, &[&a], &[]);
+        let model = load_bytes(&m.finish(&[("x", &[1, 4])], &y)).expect("it loads");
+        let samples: Vec<Vec<Vec<f32>>> =
+            (0..8).map(|k| vec![(0..4).map(|i| ((k * 7 + i * 5) % 11) as f32 / 5.0 - 1.0).collect()]).collect();
+        let c = compile(&model, &CompileOptions::default(), Some(&samples), &mut quiet).expect("it compiles");
+        assert!(c.report.max_error() < 0.01, "{f} with {mask}: {}", c.report.max_error());
+    }
+}
+
+#[test]
+fn a_path_and_options_agree() {
+    let root = folder("plain");
+    let path = root.join("m.onnx");
+    std::fs::write(&path, symbolic(&[Err("seq"), Ok(4)])).expect("written");
+    assert!(load(&path).is_err());
+    let five = LoadOptions { dims: vec![("seq".to_owned(), 5)], ..LoadOptions::default() };
+    assert_eq!(load_with(&path, &five).expect("given").inputs[0].1, [5, 4]);
+    std::fs::remove_dir_all(root).expect("removed");
+}

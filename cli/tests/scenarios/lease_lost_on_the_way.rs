@@ -1,0 +1,54 @@
+//! A lease that never reached the node, or reached it and comes out of its pool an hour later: nobody would prove for it.
+
+use crate::support::{
+    World, gift, once, part,
+    proxy::{Fault, ask},
+};
+use assay_contracts::economy::abi::JobMarket;
+use serde_json::json;
+use std::sync::{Arc, Mutex};
+
+#[test]
+fn a_forgotten_lease_cannot_be_taken_later() {
+    let w = World::new("lease-lost-on-the-way");
+    w.post(&[]);
+    let kept: Arc<Mutex<Option<String>>> = Arc::default();
+    let raw = kept.clone();
+    w.proxy.rule(move |a| {
+        if a.sends::<JobMarket::leaseCall>() {
+            // The first form is kept back; none of the others arrives.
+            raw.lock().unwrap().get_or_insert_with(|| a.params[0].as_str().unwrap().to_owned());
+            return Fault::DropRequest;
+        }
+        Fault::None
+    });
+    let mut worker = w.worker(1, &["--receipt-timeout", "2s"]);
+    worker.wait_for("node_trouble");
+    w.proxy.honest();
+    assert_eq!(worker.wait_for("not_leased")["job_ids"][0].as_u64(), Some(1));
+    // Its number is used: what was kept back is worth nothing now.
+    let raw = kept.lock().unwrap().clone().unwrap();
+    let again = std::panic::catch_unwind(|| ask(&w.node_url(), "eth_sendRawTransaction", &json!([raw])));
+    assert!(again.is_err(), "the node took the old lease");
+    worker.wait_for("paid");
+    worker.kill();
+    assert_eq!(w.counts(), (1, 0, 1));
+    assert_eq!(w.worth(1), gift() + part());
+}
+
+#[test]
+fn a_crash_before_the_lease_was_sent_costs_nothing() {
+    let w = World::new("lease-never-sent");
+    w.post(&[]);
+    w.proxy.rule(once(|a| a.sends::<JobMarket::leaseCall>(), || Fault::DropRequest));
+    let mut worker = w.worker(1, &["--receipt-timeout", "1m"]);
+    worker.wait_for("started");
+    while w.proxy.seen(|a| a.sends::<JobMarket::leaseCall>()).is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    worker.kill();
+    let mut worker = w.worker(1, &["--once"]);
+    assert_eq!(worker.ends().0, 0);
+    assert_eq!((w.counts().1, w.counts().2), (0, 1));
+    assert_eq!(w.worth(1), gift() + part());
+}
