@@ -18,7 +18,7 @@ use crate::{
     ops::Op,
     program::{Program, Visibility},
 };
-use tract_onnx::prelude::TypedNode;
+use tract_onnx::prelude::{TypedModel, TypedNode};
 
 /// How to quantize.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,13 +138,6 @@ pub fn compile(
     out.report.limits = trace.lookup_limits(&out.graph);
     out.report.generated = calibration.is_none_or(<[_]>::is_empty);
     out.report.notes = model.notes.clone();
-    if reported.len() < samples.len() {
-        out.report.notes.push(format!(
-            "ranges come from all {} calibration samples, the accuracy from the first {}",
-            samples.len(),
-            reported.len()
-        ));
-    }
     if out.report.generated {
         out.report.notes.push(
             "no calibration data: ranges come from made-up samples; give real ones for a dependable model".to_owned(),
