@@ -4,8 +4,10 @@ use crate::{
     error::GraphError,
     graph::{Graph, NodeId, check_tensor, check_weights},
     ops::Op,
+    schedule::{Step, eval_cycle},
     tensor::Tensor,
 };
+use std::collections::BTreeMap;
 
 /// The values of all nodes, by node.
 #[derive(Clone, Debug)]
@@ -61,13 +63,29 @@ pub fn eval(graph: &Graph, weights: &[Tensor], inputs: &[Tensor]) -> Result<Valu
     if inputs.len() != graph.inputs().len() {
         return Err(GraphError::Arity { expected: graph.inputs().len(), got: inputs.len() });
     }
-    let mut values: Vec<Tensor> = Vec::with_capacity(graph.nodes().len());
-    let mut next_weight = weights.iter();
-    for (i, node) in graph.nodes().iter().enumerate() {
+    let weight_of: BTreeMap<usize, &Tensor> = graph.weights().map(|id| id.0).zip(weights).collect();
+    let mut values: Vec<Option<Tensor>> = vec![None; graph.nodes().len()];
+    let plain: Vec<Step>;
+    let steps = if graph.steps().is_empty() {
+        plain = (0..graph.nodes().len()).map(Step::Node).collect();
+        &plain
+    } else {
+        graph.steps()
+    };
+    for step in steps {
+        let i = match step {
+            Step::Node(i) => *i,
+            Step::Cycle(cycle) => {
+                eval_cycle(graph.nodes(), cycle, &mut values, graph.tables())?;
+                continue;
+            }
+        };
+        let node = graph.node(NodeId(i));
         let at = |e: GraphError| e.at(&node.name, node.op.name());
+        let missing = || GraphError::Parameter("an input that is computed later".to_owned());
         let value = match &node.op {
             Op::Weight(_) => {
-                next_weight.next().cloned().ok_or(GraphError::Arity { expected: 1, got: 0 }).map_err(at)?
+                weight_of.get(&i).copied().cloned().ok_or(GraphError::Arity { expected: 1, got: 0 }).map_err(at)?
             }
             Op::Input(_) => {
                 let k = graph.inputs().iter().position(|id| id.0 == i);
@@ -75,14 +93,21 @@ pub fn eval(graph: &Graph, weights: &[Tensor], inputs: &[Tensor]) -> Result<Valu
                 check_tensor(node, t).map_err(at)?;
                 t.clone()
             }
+            // The state of a delay of one step is not read, and may come later.
+            Op::Delay(d) if d.len == 1 => {
+                node.inputs.first().and_then(|i| values.get(i.0)).cloned().flatten().ok_or_else(missing).map_err(at)?
+            }
             op => {
-                let args: Vec<&Tensor> = node.inputs.iter().map(|id| &values[id.0]).collect();
+                let args: Option<Vec<&Tensor>> =
+                    node.inputs.iter().map(|id| values.get(id.0).and_then(Option::as_ref)).collect();
+                let args = args.ok_or_else(missing).map_err(at)?;
                 op.eval(&args, &node.shape, graph.tables()).map_err(at)?
             }
         };
-        values.push(value);
+        values[i] = Some(value);
     }
-    Ok(Values(values))
+    let all: Option<Vec<Tensor>> = values.into_iter().collect();
+    all.map(Values).ok_or_else(|| GraphError::Parameter("a node that no step computes".to_owned()))
 }
 
 /// What [`eval_each`] calls for each value: the node, the sample, the value.

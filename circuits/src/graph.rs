@@ -4,7 +4,8 @@ use crate::{
     canonical,
     error::GraphError,
     interval::Interval,
-    ops::{Input, Linear, Lookup, Op, OpClass, Reshape, Weight, Window},
+    ops::{Delay, Input, Linear, Lookup, Op, OpClass, Reshape, Weight, Window},
+    schedule::{Step, schedule},
     table::{Table, TableId},
     tensor::{MAX_EXTENT, Tensor},
 };
@@ -21,7 +22,7 @@ pub struct Node {
     pub name: String,
     /// The operator.
     pub op: Op,
-    /// Inputs; all come earlier in the graph.
+    /// Inputs; all come earlier in the graph, but for the state of a delay.
     pub inputs: Vec<NodeId>,
     /// Extents of the output; derived.
     #[serde(skip)]
@@ -53,7 +54,7 @@ pub enum TensorRole {
 /// A validated graph. Its canonical bytes leave out everything that is derived, and hold no weights.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Graph {
-    /// Nodes in topological order.
+    /// Nodes in topological order, but for the states of delays.
     nodes: Vec<Node>,
     /// Input nodes, in the model's order.
     inputs: Vec<NodeId>,
@@ -63,6 +64,9 @@ pub struct Graph {
     tables: Vec<Table>,
     /// Remainders are cut in limbs of at most this many bits, 4 to 16.
     limb_bits: u32,
+    /// The order of computation where it is not that of the nodes; derived.
+    #[serde(skip)]
+    steps: Vec<Step>,
 }
 
 /// Most nodes that a graph may have.
@@ -71,7 +75,7 @@ pub const MAX_NODES: usize = 1 << 16;
 pub const MAX_KEYS_READ: u64 = 1 << 30;
 
 impl Graph {
-    /// Nodes in topological order.
+    /// Nodes in topological order, but for the states of delays.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }
@@ -99,6 +103,11 @@ impl Graph {
     /// Largest width of a remainder's limb.
     pub fn limb_bits(&self) -> u32 {
         self.limb_bits
+    }
+
+    /// The steps that compute all nodes; empty where their own order will do, which is so without delays.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
     }
 
     /// Weight nodes, in order: the order of a model's weight tensors.
@@ -173,6 +182,49 @@ impl Graph {
         if declared.iter().chain(self.outputs.iter().map(|o| &o.0)).any(|i| *i >= self.nodes.len()) {
             return Err(GraphError::Parameter("an input or output that does not exist".to_owned()));
         }
+        for node in &self.nodes {
+            if let Op::Delay(delay) = &node.op {
+                // The range of a state is read off its table, for each delay again.
+                if let Some(Op::Lookup(op)) = node.inputs.get(1).and_then(|s| self.nodes.get(s.0)).map(|n| &n.op) {
+                    keys += op.table(&self.tables)?.values.len() as u64;
+                    if keys > MAX_KEYS_READ {
+                        return Err(GraphError::Parameter(format!("delays read more than {MAX_KEYS_READ} table keys")));
+                    }
+                }
+                self.check_state(node, delay).map_err(|e| e.at(&node.name, node.op.name()))?;
+            }
+        }
+        self.steps = schedule(&self.nodes)?;
+        Ok(())
+    }
+
+    /// Checks the state of a delay, which may come later in the graph than the delay.
+    fn check_state(&self, node: &Node, delay: &Delay) -> Result<(), GraphError> {
+        let [_, state] = node.inputs.as_slice() else {
+            return Err(GraphError::Arity { expected: 2, got: node.inputs.len() });
+        };
+        let state = self
+            .nodes
+            .get(state.0)
+            .ok_or_else(|| GraphError::Parameter(format!("its state, node {}, does not exist", state.0)))?;
+        if state.shape != node.shape {
+            return Err(GraphError::Shape { expected: node.shape.clone(), got: state.shape.clone() });
+        }
+        // The range that is proven of the state by itself: nothing that was derived through the cycle enters.
+        let proven = match &state.op {
+            Op::Lookup(op) => op.table(&self.tables)?.image(),
+            Op::Input(op) => op.range(),
+            other => {
+                let what = format!("its state '{}' is a {}, which is not committed", state.name, other.name());
+                return Err(GraphError::Parameter(what));
+            }
+        };
+        if !delay.declared().contains(proven) {
+            return Err(GraphError::Parameter(format!(
+                "the declared range [{}, {}] does not hold the values [{}, {}] of its state '{}'",
+                delay.lo, delay.hi, proven.lo, proven.hi, state.name
+            )));
+        }
         Ok(())
     }
 
@@ -186,9 +238,11 @@ impl Graph {
         let mut map: Vec<NodeId> = Vec::with_capacity(self.nodes.len());
         for node in &self.nodes {
             let constant: Vec<bool> = node.inputs.iter().map(|i| self.node(*i).constant).collect();
-            let mut inputs: Vec<NodeId> = node.inputs.iter().map(|i| map[i.0]).collect();
+            // The state of a delay is joined to it below, when its place is known.
+            let known = if matches!(node.op, Op::Delay(_)) { &node.inputs[..1] } else { &node.inputs[..] };
+            let mut inputs: Vec<NodeId> = known.iter().map(|i| map[i.0]).collect();
             let op = if node.constant { node.op.clone() } else { node.op.batched(batch, &constant)? };
-            if !node.constant && matches!(node.op, Op::Linear(_) | Op::Concat(_)) {
+            if !node.constant && matches!(node.op, Op::Linear(_) | Op::Concat(_) | Op::Delay(_)) {
                 for (slot, is_constant) in inputs.iter_mut().zip(&constant) {
                     if *is_constant {
                         let mut shape = vec![1];
@@ -200,6 +254,11 @@ impl Graph {
             }
             map.push(b.push(&node.name, op, &inputs)?);
         }
+        for (node, id) in self.nodes.iter().zip(&map) {
+            if let (Op::Delay(_), Some(state)) = (&node.op, node.inputs.get(1)) {
+                b.connect(*id, map[state.0])?;
+            }
+        }
         let remap = |ids: &[NodeId]| ids.iter().map(|i| map[i.0]).collect::<Vec<_>>();
         let (inputs, outputs) = (remap(&self.inputs), remap(&self.outputs));
         b.finish(inputs, outputs)
@@ -207,8 +266,11 @@ impl Graph {
 }
 
 fn derive_node(node: &mut Node, done: &[Node], tables: &[Table]) -> Result<(), GraphError> {
-    let mut inputs = Vec::with_capacity(node.inputs.len());
-    for i in &node.inputs {
+    let recurrent = matches!(node.op, Op::Delay(_));
+    // What a delay's state is, is checked when all nodes are known.
+    let known = if recurrent { node.inputs.get(..1).unwrap_or(&[]) } else { &node.inputs };
+    let mut inputs = Vec::with_capacity(known.len());
+    for i in known {
         inputs.push(done.get(i.0).ok_or_else(|| GraphError::Parameter(format!("input {} comes later", i.0)))?);
     }
     let shapes: Vec<&[usize]> = inputs.iter().map(|n| n.shape.as_slice()).collect();
@@ -221,8 +283,8 @@ fn derive_node(node: &mut Node, done: &[Node], tables: &[Table]) -> Result<(), G
         return Err(GraphError::Parameter(format!("an axis of extent {extent}; at most {MAX_EXTENT}")));
     }
     node.range = node.op.range(&ranges, tables)?.checked()?;
-    node.constant =
-        if inputs.is_empty() { matches!(node.op, Op::Weight(_)) } else { inputs.iter().all(|n| n.constant) };
+    node.constant = !recurrent
+        && if inputs.is_empty() { matches!(node.op, Op::Weight(_)) } else { inputs.iter().all(|n| n.constant) };
     let below = inputs.iter().any(|n| n.bilinear);
     node.bilinear = match node.op.class() {
         OpClass::Committed => false,
@@ -251,7 +313,9 @@ pub struct GraphBuilder {
 impl GraphBuilder {
     /// An empty graph whose remainders are cut in limbs of at most `limb_bits` bits.
     pub fn new(limb_bits: u32) -> Self {
-        Self { graph: Graph { nodes: vec![], inputs: vec![], outputs: vec![], tables: vec![], limb_bits } }
+        Self {
+            graph: Graph { nodes: vec![], inputs: vec![], outputs: vec![], tables: vec![], limb_bits, steps: vec![] },
+        }
     }
 
     /// Adds a node.
@@ -291,6 +355,31 @@ impl GraphBuilder {
     pub fn lookup(&mut self, name: &str, input: NodeId, shift: u32, table: Table) -> Result<NodeId, GraphError> {
         let table = self.table(table)?;
         self.push(name, Op::Lookup(Lookup { table, shift }), &[input])
+    }
+
+    /// Adds a delay of `len` steps along `axis`, where `init` has extent one; its state, with values in `lo..=hi`, follows by
+    /// [`Self::connect`].
+    pub fn delay(
+        &mut self,
+        name: &str,
+        init: NodeId,
+        axis: usize,
+        len: usize,
+        (lo, hi): (i64, i64),
+    ) -> Result<NodeId, GraphError> {
+        self.push(name, Op::Delay(Delay { axis, len, lo, hi }), &[init])
+    }
+
+    /// Gives a delay its state: a lookup or an input, which may come later in the graph.
+    ///
+    /// # Errors
+    /// A node that is no delay, or has its state. Whether the state fits is checked by [`Self::finish`].
+    pub fn connect(&mut self, delay: NodeId, state: NodeId) -> Result<(), GraphError> {
+        match self.graph.nodes.get_mut(delay.0) {
+            Some(node) if matches!(node.op, Op::Delay(_)) && node.inputs.len() == 1 => node.inputs.push(state),
+            _ => return Err(GraphError::Parameter(format!("node {} is no delay without a state", delay.0))),
+        }
+        Ok(())
     }
 
     /// Adds a table unless one with the same keys and values is there.

@@ -22,6 +22,7 @@ pub mod program;
 pub mod pullback;
 pub mod relation;
 pub mod ring;
+pub mod schedule;
 pub mod table;
 pub mod tensor;
 

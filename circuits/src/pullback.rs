@@ -24,7 +24,7 @@ pub struct Term<E> {
 /// A claim's terms once no linear operator is left.
 #[derive(Clone, Debug)]
 pub struct Pulled<E> {
-    /// Terms on committed nodes, in decreasing order of node.
+    /// Terms on committed nodes, in decreasing order of node; the state of a delay follows the delay where it comes later.
     pub committed: Vec<Term<E>>,
     /// Terms on contractions, in decreasing order of node.
     pub bilinear: Vec<Term<E>>,

@@ -7,8 +7,8 @@
 
 use crate::{
     error::GraphError,
-    graph::NodeId,
-    ops::{Op, OpClass},
+    graph::{Node, NodeId},
+    ops::{Delay, Op, OpClass},
     program::{BlockValues, Content, KeyTerm, Program, Segment, Source, TableBlock},
     tensor::Tensor,
 };
@@ -72,6 +72,16 @@ pub enum RelationError {
     Registered {
         /// The weight or table.
         what: String,
+        /// Row-major index of the entry.
+        entry: usize,
+        /// The committed value.
+        got: i64,
+    },
+    /// A committed state of a recurrence that no lookup can have let through.
+    #[error("node '{node}', entry {entry} of its state: {got} is outside the declared range")]
+    State {
+        /// The delay.
+        node: String,
         /// Row-major index of the entry.
         entry: usize,
         /// The committed value.
@@ -166,6 +176,9 @@ impl<'a> Checker<'a> {
             Some(t) => Some(Tensor::new(node.shape.clone(), self.tensor(t)?.clone())?),
             None if node.op.class() == OpClass::Committed => None,
             None => {
+                if let Op::Delay(delay) = &node.op {
+                    self.state(node, delay)?;
+                }
                 let inputs: Option<Vec<&Tensor>> =
                     node.inputs.iter().map(|i| self.values.get(i.0).and_then(Option::as_ref)).collect();
                 match inputs {
@@ -179,6 +192,25 @@ impl<'a> Checker<'a> {
         }
         for (i, s) in self.program.segments.iter().enumerate().filter(|(_, s)| s.node.0 == index) {
             self.segment(i, s)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the state of a delay from what is committed: it may come later in the graph. Its own lookups are checked there; that
+    /// it has the values that they allow is needed before anything is computed from it.
+    fn state(&mut self, node: &Node, delay: &Delay) -> Result<(), RelationError> {
+        let Some(NodeId(state)) = node.inputs.get(1).copied() else { return Ok(()) };
+        let Some(t) = self.program.node_tensor.get(state).copied().flatten() else { return Ok(()) };
+        let entries = self.tensor(t)?;
+        let declared = delay.declared();
+        let outside = |v: &i64| i128::from(*v) < declared.lo || i128::from(*v) > declared.hi;
+        if let Some(entry) = entries.iter().position(outside) {
+            let got = entries.get(entry).copied().unwrap_or(0);
+            return Err(RelationError::State { node: node.name.clone(), entry, got });
+        }
+        let shape = self.program.graph.node(NodeId(state)).shape.clone();
+        if let Some(slot) = self.values.get_mut(state) {
+            *slot = Some(Tensor::new(shape, entries.clone())?);
         }
         Ok(())
     }

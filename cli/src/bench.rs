@@ -195,12 +195,18 @@ pub(crate) fn measure(app: &App, subject: &Subject, case: &Case, repeats: usize,
     Ok(measured)
 }
 
+/// What came of running a proof again and again.
+struct Repeated<T> {
+    /// The last one.
+    proof: T,
+    /// Seconds of each, in ascending order.
+    seconds: Vec<f64>,
+    /// Median seconds of the stages.
+    stages: Vec<(Stage, f64)>,
+}
+
 /// Runs a proof once to warm up, and then as often as is asked for or time allows.
-fn repeat<T>(
-    repeats: usize,
-    limit: f64,
-    mut prove: impl FnMut(&Recorder<'_>) -> Outcome<T>,
-) -> Outcome<(T, Vec<f64>, Vec<(Stage, f64)>)> {
+fn repeat<T>(repeats: usize, limit: f64, mut prove: impl FnMut(&Recorder<'_>) -> Outcome<T>) -> Outcome<Repeated<T>> {
     let mut last = prove(&Recorder::default())?;
     let (mut all, mut by_stage) = (Vec::new(), Vec::<(Stage, Vec<f64>)>::new());
     let start = Instant::now();
@@ -221,7 +227,8 @@ fn repeat<T>(
         list.sort_by(f64::total_cmp);
         percentile(&list, 0.5)
     };
-    Ok((last, all, by_stage.into_iter().map(|(s, list)| (s, median(list))).collect()))
+    let stages = by_stage.into_iter().map(|(s, list)| (s, median(list))).collect();
+    Ok(Repeated { proof: last, seconds: all, stages })
 }
 
 fn core(app: &App, subject: &Subject, case: &Case, repeats: usize, limit: f64) -> Outcome<Measured> {
@@ -229,7 +236,7 @@ fn core(app: &App, subject: &Subject, case: &Case, repeats: usize, limit: f64) -
     let prepared = flow::prepare(app, &subject.model, &KeyArgs::default(), false)?;
     let key = &prepared.key;
     let inputs = subject.batch(case.batch);
-    let (proof, prove_seconds, prover) =
+    let Repeated { proof, seconds: prove_seconds, stages: prover } =
         repeat(repeats, limit, |recorder| Ok(assay_prover::prove(&device, key, &inputs, recorder)?.proof))?;
     let (verified, verify_seconds) = timed(|| verify(&key.verifying, &proof));
     verified.map_err(|e| Failure::new(format!("a proof of the benchmark does not verify: {e}")).bug())?;
@@ -257,7 +264,7 @@ fn settled(app: &App, subject: &Subject, case: &Case, repeats: usize, limit: f64
         settlement::prepare(app, &subject.model, batch, &ShapeArgs::default(), None, &SettleArgs::default())?;
     let p = &prepared.prover;
     let inputs = subject.batch(case.batch);
-    let (proof, prove_seconds, prover) =
+    let Repeated { proof, seconds: prove_seconds, stages: prover } =
         repeat(repeats, limit, |recorder| Ok(settle(&device, p, &inputs, Context::default(), recorder)?.proof))?;
     let (verified, verify_seconds) = timed(|| p.key.verify(&proof));
     verified.map_err(|e| Failure::new(format!("a settled proof of the benchmark does not verify: {e}")).bug())?;

@@ -39,7 +39,7 @@ use tract_onnx::{
 /// Channels are told apart from this ratio of their ranges on.
 const SPREAD: f64 = 32.0;
 /// Features of an input: from this ratio on. An image's border is no feature.
-const INPUT_SPREAD: f64 = 16.0;
+const INPUT_SPREAD: f64 = 64.0;
 /// No channel is divided by less than two to the power of minus this.
 const MAX_SHIFT: f64 = 24.0;
 /// Most features of an input.

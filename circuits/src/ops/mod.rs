@@ -6,6 +6,7 @@
 pub mod axis_scale;
 pub mod concat;
 pub mod contraction;
+pub mod delay;
 pub mod linear;
 pub mod lookup;
 pub mod reshape;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use axis_scale::AxisScale;
 pub use concat::Concat;
 pub use contraction::{AxisExpr, Contraction};
+pub use delay::Delay;
 pub use linear::Linear;
 pub use lookup::Lookup;
 pub use reshape::Reshape;
@@ -51,6 +53,7 @@ pub enum Op {
     Concat(Concat),
     Contraction(Contraction),
     Lookup(Lookup),
+    Delay(Delay),
 }
 
 /// One piece of a pulled-back claim: `coefficient * <input, functional>`; the coefficient `None` is one.
@@ -94,6 +97,7 @@ impl Op {
             Self::Concat(_) => "Concat",
             Self::Contraction(_) => "Contraction",
             Self::Lookup(_) => "Lookup",
+            Self::Delay(_) => "Delay",
         }
     }
 
@@ -106,7 +110,7 @@ impl Op {
         }
     }
 
-    /// The shape of the output; checks the parameters against the inputs' shapes.
+    /// The shape of the output; checks the parameters against the inputs' shapes (a delay's: of its initial state alone).
     pub fn infer(&self, inputs: &[&[usize]], tables: &[Table]) -> Result<Vec<usize>, GraphError> {
         let arity = |n: usize| {
             if inputs.len() == n { Ok(()) } else { Err(GraphError::Arity { expected: n, got: inputs.len() }) }
@@ -122,10 +126,12 @@ impl Op {
             Self::Concat(op) => op.infer(inputs),
             Self::Contraction(op) => arity(2).and_then(|()| op.infer(inputs[0], inputs[1])),
             Self::Lookup(op) => arity(1).and_then(|()| op.infer(inputs[0], tables)),
+            // Of a delay only the initial state is known yet.
+            Self::Delay(op) => arity(1).and_then(|()| op.infer(inputs[0])),
         }
     }
 
-    /// Worst-case interval of the output, from what is proven of the inputs.
+    /// Worst-case interval of the output, from what is proven of the inputs (a delay's: of its initial state alone).
     pub fn range(&self, inputs: &[Interval], tables: &[Table]) -> Result<Interval, GraphError> {
         match self {
             Self::Input(op) => Ok(op.range()),
@@ -137,6 +143,7 @@ impl Op {
             Self::Concat(_) => Ok(inputs.iter().copied().reduce(Interval::union).unwrap_or(Interval { lo: 0, hi: 0 })),
             Self::Contraction(op) => op.range(inputs[0], inputs[1]),
             Self::Lookup(op) => op.range(inputs[0], tables),
+            Self::Delay(op) => Ok(op.range(inputs[0])),
         }
     }
 
@@ -154,6 +161,7 @@ impl Op {
             Self::Concat(op) => Ok(op.eval(inputs, shape)),
             Self::Contraction(op) => Ok(op.eval(inputs[0], inputs[1], shape)),
             Self::Lookup(op) => op.eval(inputs[0], tables),
+            Self::Delay(op) => Ok(op.eval(inputs[0], inputs[1], shape)),
         }
     }
 
@@ -171,6 +179,7 @@ impl Op {
             Self::AxisScale(op) => op.pullback(shape, f),
             Self::Linear(op) => Ok(op.pullback(f)),
             Self::Concat(op) => op.pullback(inputs, shape, f),
+            Self::Delay(op) => op.pullback(shape, f),
             _ => Err(GraphError::Pullback(format!("{} is not linear", self.name()))),
         }
     }
@@ -203,6 +212,7 @@ impl Op {
                 constant.get(1).copied().unwrap_or(false),
             )),
             Self::Lookup(op) => Self::Lookup(op.clone()),
+            Self::Delay(op) => Self::Delay(Delay { axis: op.axis + 1, ..op.clone() }),
         })
     }
 }

@@ -69,7 +69,7 @@ fn weights_beside_the_file_are_read_and_nothing_outside_of_its_folder() {
 fn symbolic(dims: &[Result<i64, &str>]) -> Vec<u8> {
     let dim = |d: &Result<i64, &str>| match d {
         Ok(v) => Message::default().int(1, *v),
-        Err(name) if name.is_empty() => Message::default(),
+        Err("") => Message::default(),
         Err(name) => Message::default().bytes(2, name.as_bytes()),
     };
     let shape = dims.iter().fold(Message::default(), |m, d| m.bytes(1, &dim(d).0));

@@ -8,7 +8,7 @@ use super::key_inputs;
 use ark_ec::CurveGroup;
 use ark_ff::{AdditiveGroup, Field};
 use assay_circuits::{
-    Op, Program, Ring, Tensor, TensorRole,
+    Node, Op, Program, Ring, Tensor, TensorRole,
     eval::eval,
     ops::OpClass,
     program::{BlockValues, Content, Segment, Source, side_of},
@@ -188,7 +188,10 @@ impl Forge {
     /// `kept`; then multiplicities and public values.
     pub fn rederive(&mut self, kept: &[usize]) {
         let graph = self.program.graph.clone();
-        for (i, node) in graph.nodes().iter().enumerate() {
+        // Through a recurrence, each pass gets one step further.
+        let steps = graph.nodes().iter().map(|n| if let Op::Delay(d) = &n.op { d.len } else { 1 });
+        let passes = steps.max().unwrap_or(1);
+        for (i, node) in (0..passes).flat_map(|_| graph.nodes().iter().enumerate()) {
             let Op::Lookup(op) = &node.op else { continue };
             let table = op.table(graph.tables()).unwrap();
             let input = self.values()[node.inputs[0].0].clone().unwrap();
@@ -258,17 +261,20 @@ impl Forge {
     /// Values of all nodes that follow from the contents.
     pub fn values(&self) -> Vec<Option<Tensor>> {
         let graph = &self.program.graph;
-        let mut out: Vec<Option<Tensor>> = Vec::new();
+        // What is committed is known from the start: a delay reads a state that comes later.
+        let committed = |(i, node): (usize, &Node)| {
+            let t = self.program.node_tensor[i]?;
+            Some(Tensor::new(node.shape.clone(), self.contents[t].clone()).unwrap())
+        };
+        let mut out: Vec<Option<Tensor>> = graph.nodes().iter().enumerate().map(committed).collect();
         for (i, node) in graph.nodes().iter().enumerate() {
-            let value = match self.program.node_tensor[i] {
-                Some(t) => Some(Tensor::new(node.shape.clone(), self.contents[t].clone()).unwrap()),
-                None if node.op.class() == OpClass::Committed => None,
-                None => {
-                    let inputs: Option<Vec<&Tensor>> = node.inputs.iter().map(|i| out[i.0].as_ref()).collect();
-                    inputs.map(|inputs| node.op.eval(&inputs, &node.shape, graph.tables()).unwrap())
-                }
-            };
-            out.push(self.claimed.get(&i).cloned().or(value));
+            if out[i].is_none() && node.op.class() != OpClass::Committed {
+                let inputs: Option<Vec<&Tensor>> = node.inputs.iter().map(|i| out[i.0].as_ref()).collect();
+                out[i] = inputs.map(|inputs| node.op.eval(&inputs, &node.shape, graph.tables()).unwrap());
+            }
+            if let Some(claimed) = self.claimed.get(&i) {
+                out[i] = Some(claimed.clone());
+            }
         }
         out
     }
