@@ -42,6 +42,8 @@ const SPREAD: f64 = 32.0;
 const INPUT_SPREAD: f64 = 64.0;
 /// No channel is divided by less than two to the power of minus this.
 const MAX_SHIFT: f64 = 24.0;
+/// Largest offset of a feature, in units of the normalized input.
+const MAX_OFFSET: f64 = 1e4;
 /// Most features of an input.
 const MAX_FEATURES: usize = 1 << 12;
 
@@ -163,6 +165,10 @@ impl Equalized {
                 }
             }
             end = outlet;
+        }
+        // A mask of minus a billion is no offset of a feature: what follows has to see it as it is.
+        if b.iter().any(|v| v.abs() > MAX_OFFSET) {
+            return Ok(());
         }
         // One factor for all entries without an offset is a matter of units.
         if end == start || (axis.is_none() && b[0] == 0.0) || a.iter().any(|v| !v.is_normal()) {
