@@ -43,7 +43,7 @@ pub fn graph() -> Result<Graph, GraphError> {
 /// # Errors
 /// None, for it is fixed.
 pub fn model() -> Result<Model, GraphError> {
-    let spec = |name: &str, n| TensorSpec { name: name.to_owned(), shape: vec![1, n], scale_bits: 0 };
+    let spec = |name: &str, n| TensorSpec::uniform(name, &[1, n], 0);
     Ok(Model {
         graph: graph()?,
         weights: vec![],

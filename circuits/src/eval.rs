@@ -109,3 +109,122 @@ pub fn eval(graph: &Graph, weights: &[Tensor], inputs: &[Tensor]) -> Result<Valu
     let all: Option<Vec<Tensor>> = values.into_iter().collect();
     all.map(Values).ok_or_else(|| GraphError::Parameter("a node that no step computes".to_owned()))
 }
+
+/// What [`eval_each`] calls for each value: the node, the sample, the value.
+pub type Visit<'v> = &'v mut dyn FnMut(NodeId, usize, &Tensor);
+
+/// Runs the graph on several samples, node by node, so that what depends on weights alone is done once; `visit` sees every
+/// value. Equal to [`eval`] of each sample; a value is dropped after its last use.
+pub fn eval_each(
+    graph: &Graph,
+    weights: &[Tensor],
+    samples: &[Vec<Tensor>],
+    visit: Visit<'_>,
+) -> Result<(), GraphError> {
+    check_weights(graph, weights)?;
+    let nodes = graph.nodes();
+    let mut uses = vec![0usize; nodes.len()];
+    nodes.iter().flat_map(|n| &n.inputs).for_each(|id| uses[id.0] += 1);
+    let mut weight_of = vec![None; nodes.len()];
+    graph.weights().zip(weights).for_each(|(id, w)| weight_of[id.0] = Some(w));
+    let mut values: Vec<Vec<Tensor>> = vec![vec![]; nodes.len()];
+    for (i, node) in nodes.iter().enumerate() {
+        let at = |e: GraphError| e.at(&node.name, node.op.name());
+        let made: Vec<Tensor> = match &node.op {
+            Op::Weight(_) => continue,
+            Op::Input(_) => {
+                let k = graph.inputs().iter().position(|id| id.0 == i);
+                let one = |s: &Vec<Tensor>| {
+                    let t = k
+                        .and_then(|k| s.get(k))
+                        .ok_or(GraphError::Arity { expected: graph.inputs().len(), got: s.len() })?;
+                    check_tensor(node, t).map(|()| t.clone())
+                };
+                samples.iter().map(one).collect::<Result<_, _>>().map_err(at)?
+            }
+            Op::Contraction(c) if node.inputs.get(1).is_some_and(|r| weight_of[r.0].is_some()) => {
+                let (l, r) = (node.inputs[0], node.inputs[1]);
+                let Some(w) = weight_of[r.0] else { continue };
+                let right = c.prepare(w);
+                match weight_of[l.0] {
+                    Some(l) => vec![c.apply(l, &right, &node.shape); samples.len()],
+                    None => values[l.0].iter().map(|l| c.apply(l, &right, &node.shape)).collect(),
+                }
+            }
+            op => {
+                let arg = |id: &NodeId, k: usize| weight_of[id.0].or_else(|| values[id.0].get(k));
+                let one = |k: usize| {
+                    let args: Option<Vec<&Tensor>> = node.inputs.iter().map(|id| arg(id, k)).collect();
+                    let args = args.ok_or(GraphError::Arity { expected: node.inputs.len(), got: 0 })?;
+                    op.eval(&args, &node.shape, graph.tables())
+                };
+                (0..samples.len()).map(one).collect::<Result<_, _>>().map_err(at)?
+            }
+        };
+        made.iter().enumerate().for_each(|(k, t)| visit(NodeId(i), k, t));
+        if uses[i] > 0 {
+            values[i] = made;
+        }
+        for id in &node.inputs {
+            uses[id.0] -= 1;
+            if uses[id.0] == 0 {
+                values[id.0] = vec![];
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        graph::GraphBuilder,
+        ops::{AxisExpr, Contraction},
+        table::Table,
+    };
+
+    #[test]
+    fn many_samples_are_as_one_by_one() {
+        let mut b = GraphBuilder::new(4);
+        let x = b.input("x", &[1, 2, 5], 8).unwrap();
+        let w = b.weight("w", &[3, 2, 3], 8).unwrap();
+        let v = b.weight("v", &[3, 4], 16).unwrap();
+        let conv = Contraction {
+            extents: vec![3, 2, 5, 3],
+            lhs: vec![AxisExpr::unit(), AxisExpr::index(1), AxisExpr { terms: vec![(2, 1), (3, 1)], offset: -1 }],
+            rhs: vec![AxisExpr::index(0), AxisExpr::index(1), AxisExpr::index(3)],
+            out: vec![AxisExpr::unit(), AxisExpr::index(0), AxisExpr::index(2)],
+        };
+        let acc = b.push("conv", Op::Contraction(conv), &[x, w]).unwrap();
+        let r = b.lookup("relu", acc, 6, Table::relu(0, 10, 255)).unwrap();
+        let s = b.linear("sum", &[(r, 3), (acc, 1)], 7).unwrap();
+        let heads = Contraction {
+            extents: vec![3, 5, 4],
+            lhs: vec![AxisExpr::unit(), AxisExpr::index(0), AxisExpr::index(1)],
+            rhs: vec![AxisExpr::index(0), AxisExpr::index(2)],
+            out: vec![AxisExpr::index(1), AxisExpr::index(2)],
+        };
+        let y = b.push("heads", Op::Contraction(heads), &[r, v]).unwrap();
+        let graph = b.finish(vec![x], vec![y, s]).unwrap();
+        let mut state = 7u64;
+        let mut random = |shape: &[usize], bits: u32| {
+            let n = shape.iter().product();
+            let data = (0..n).map(|_| {
+                state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                (state >> 33) as i64 % (1 << (bits - 1))
+            });
+            Tensor::new(shape.to_vec(), data.collect()).unwrap()
+        };
+        let weights = vec![random(&[3, 2, 3], 8), random(&[3, 4], 16)];
+        let samples: Vec<Vec<Tensor>> = (0..3).map(|_| vec![random(&[1, 2, 5], 8)]).collect();
+        let mut seen = 0;
+        let each: Vec<Values> = samples.iter().map(|s| eval(&graph, &weights, s).unwrap()).collect();
+        eval_each(&graph, &weights, &samples, &mut |id, k, t| {
+            assert_eq!(t, each[k].of(id));
+            seen += 1;
+        })
+        .unwrap();
+        assert_eq!(seen, 3 * (graph.nodes().len() - 2));
+    }
+}

@@ -14,11 +14,7 @@ fn model() -> Model {
     let y = b.lookup("relu", acc, 7, Table::relu(0, 8, 255)).expect("a lookup");
     let graph = b.finish(vec![x], vec![y]).expect("a graph");
     let w = Tensor::new(vec![4, 3], vec![1, -2, 3, 100, 127, -128, 0, 5, 6, 7, 8, 9]).expect("a tensor");
-    let spec = |name: &str, shape: &[usize], scale_bits| TensorSpec {
-        name: name.to_owned(),
-        shape: shape.to_vec(),
-        scale_bits,
-    };
+    let spec = |name: &str, shape: &[usize], scale_bits| TensorSpec::uniform(name, shape, scale_bits);
     Model {
         graph,
         weights: vec![w],
@@ -87,8 +83,8 @@ fn truncated_extended_and_swapped_files_are_rejected() {
     long.push(0);
     assert!(Model::from_bytes(&long).is_err());
     let mut version = bytes.clone();
-    version[9] = 2;
-    assert_eq!(Model::from_bytes(&resealed(version)), Err(ModelError::Version { expected: 1, got: 2 }));
+    version[9] = 3;
+    assert_eq!(Model::from_bytes(&resealed(version)), Err(ModelError::Version { expected: 2, got: 3 }));
     let mut length = bytes.clone();
     length[10] = 0xff;
     assert!(matches!(Model::from_bytes(&resealed(length)), Err(ModelError::File(_))));

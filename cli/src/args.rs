@@ -148,6 +148,9 @@ pub(crate) struct QuantArgs {
     /// Width of a remainder's limb, 4 to 16 [default: the cheapest]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(4..=16))]
     pub(crate) limb_bits: Option<u32>,
+    /// Go on although the quantized model is not as accurate as it should be
+    #[arg(long)]
+    pub(crate) accept_accuracy: bool,
     #[command(flatten)]
     pub(crate) read: ReadArgs,
 }
@@ -169,6 +172,7 @@ impl QuantArgs {
             || self.weight_bits.is_some()
             || self.activation_bits.is_some()
             || self.limb_bits.is_some()
+            || self.accept_accuracy
             || self.read.is_used()
     }
 }
@@ -289,4 +293,7 @@ pub(crate) struct BatchArgs {
     /// First sample to take
     #[arg(long, value_name = "I", default_value_t = 0)]
     pub(crate) from: usize,
+    /// Refuse inputs outside of the calibrated range instead of clamping them
+    #[arg(long)]
+    pub(crate) strict: bool,
 }

@@ -1,7 +1,7 @@
 //! The steps that commands are made of: model, key, proof, check.
 
 use crate::{
-    App,
+    App, accuracy,
     args::{BatchArgs, KeyArgs, QuantArgs, ReadArgs},
     cost,
     error::{Failure, Outcome},
@@ -53,13 +53,16 @@ pub(crate) fn load_model(app: &App, path: &Path, quant: &QuantArgs, private_outp
             }
             let bytes = files::read_kind(path, Kind::Model)?;
             let model = Model::from_bytes(&bytes).map_err(|e| Failure::from(e).in_file(path))?;
+            accuracy::remind(app, &model);
             Ok(Compiled { model, seconds: None })
         }
         kind if kind.may_be_onnx() => {
             let float = load_onnx(path, &quant.read)?;
             let samples = calibration(app, &float, quant.calibrate.as_deref())?;
             let (model, seconds) = timed(|| compile(app, &float, &quant.options(private_output), samples.as_deref()));
-            Ok(Compiled { model: model.map_err(|f| f.in_file(path))?, seconds: Some(seconds) })
+            let model = model.map_err(|f| f.in_file(path))?;
+            accuracy::gate(app, &model, quant.accept_accuracy).map_err(|f| f.in_file(path))?;
+            Ok(Compiled { model, seconds: Some(seconds) })
         }
         kind => {
             let order = if matches!(kind, Kind::Json | Kind::Npy | Kind::Npz) {
@@ -84,11 +87,7 @@ pub(crate) fn load_onnx(path: &Path, args: &ReadArgs) -> Outcome<FloatModel> {
 /// Samples for calibration from a file.
 pub(crate) fn calibration(app: &App, float: &FloatModel, path: Option<&Path>) -> Outcome<Option<Samples>> {
     let Some(path) = path else { return Ok(None) };
-    let specs: Vec<TensorSpec> = float
-        .inputs
-        .iter()
-        .map(|(name, shape)| TensorSpec { name: name.clone(), shape: shape.clone(), scale_bits: 0 })
-        .collect();
+    let specs: Vec<TensorSpec> = float.inputs.iter().map(|(name, shape)| TensorSpec::uniform(name, shape, 0)).collect();
     input::read(app, path, &specs, Role::Calibration).map(Some)
 }
 
@@ -103,66 +102,11 @@ pub(crate) fn compile(
     let mut report = |stage: &str, done: u64, total: u64| progress.set(stage, done, total);
     let model = onnx::compile(float, options, calibration, &mut report)?;
     drop(progress);
-    let r = &model.report;
-    if r.generated {
+    if model.report.generated {
         app.output
             .warn("no calibration data: ranges come from made-up samples; pass real inputs with --calibrate DATA");
     }
-    if !r.generated && (r.top1() < 0.99 || r.max_error() > 0.01) {
-        app.output.warn(format!(
-            "the quantized model agrees with the float model on {:.1} % of samples, with an error of up to {:.2} % of the \
-             output's range; wider --weight-bits or --activation-bits may help",
-            100.0 * r.top1(),
-            100.0 * r.max_error()
-        ));
-    }
     Ok(model)
-}
-
-/// The accuracy report as lines for people.
-pub(crate) fn report_lines(model: &Model) -> Vec<String> {
-    let r = &model.report;
-    let kind = if r.generated { "made-up" } else { "calibration" };
-    let mut out = vec![format!(
-        "quantized to {}-bit weights and {}-bit activations; against the float model on {} {kind} samples:",
-        r.weight_bits, r.activation_bits, r.samples
-    )];
-    for o in &r.outputs {
-        out.push(format!(
-            "  output '{}': top-1 agreement {:.2} %, error of the range: mean {:.3} %, largest {:.3} %",
-            o.name,
-            100.0 * o.top1,
-            100.0 * o.mean_error,
-            100.0 * o.max_error
-        ));
-    }
-    if let Some((name, error)) = &r.worst_layer {
-        out.push(format!("  worst layer '{name}': largest error {:.3} % of its range", 100.0 * error));
-    }
-    for (name, n) in &r.saturations {
-        out.push(format!("  '{name}': {} values were clamped", count(*n)));
-    }
-    out.extend(r.notes.iter().map(|n| format!("  note: {n}")));
-    out
-}
-
-/// The accuracy report for programs.
-pub(crate) fn report_json(model: &Model) -> Value {
-    let r = &model.report;
-    json!({
-        "weight_bits": r.weight_bits,
-        "activation_bits": r.activation_bits,
-        "samples": r.samples,
-        "generated": r.generated,
-        "top1": r.top1(),
-        "max_error": r.max_error(),
-        "outputs": r.outputs.iter().map(|o| json!({
-            "name": o.name, "top1": o.top1, "mean_error": o.mean_error, "max_error": o.max_error, "range": o.range,
-        })).collect::<Vec<_>>(),
-        "worst_layer": r.worst_layer.as_ref().map(|(n, e)| json!({ "name": n, "max_error": e })),
-        "saturations": r.saturations.iter().map(|(n, c)| json!({ "name": n, "count": c })).collect::<Vec<_>>(),
-        "notes": r.notes,
-    })
 }
 
 /// A key ready to prove with.
@@ -247,7 +191,30 @@ pub(crate) struct Proven {
 /// Reads the samples that a proof will be about.
 pub(crate) fn read_samples(app: &App, model: &Model, path: &Path, batch: BatchArgs) -> Outcome<Samples> {
     let samples = input::read(app, path, &model.inputs, Role::Input)?;
-    input::take(samples, batch.from, batch.batch, path)
+    let samples = input::take(samples, batch.from, batch.batch, path)?;
+    if batch.strict {
+        refuse_clamped(model, &samples, batch.from).map_err(|f| f.in_file(path))?;
+    }
+    Ok(samples)
+}
+
+/// Refuses inputs that leave the calibrated range.
+fn refuse_clamped(model: &Model, samples: &Samples, first: usize) -> Outcome<()> {
+    for (i, sample) in samples.iter().enumerate() {
+        for (spec, v) in model.inputs.iter().zip(sample) {
+            let (_, clamped) = model.quantize(spec, v)?;
+            if clamped > 0 {
+                let text = format!(
+                    "sample {}, input '{}': {} outside of the calibrated range would be clamped",
+                    first + i,
+                    spec.name,
+                    values(clamped)
+                );
+                return Err(Failure::new(text).help("calibrate with inputs like these, or leave --strict out"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Inputs as integers, with a warning where they left the calibrated range.

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, and a checked proof is valid; 1 a checked proof is not valid; 2 nothing could be checked.
 
+mod accuracy;
 mod args;
 mod art;
 mod bench;

@@ -23,7 +23,7 @@ fn model() -> Result<Model, Box<dyn Error>> {
     let h = g.push("product", Op::Contraction(Contraction::matmul(&[], 1, 3, 2)), &[x, w])?;
     let y = g.lookup("y", h, 5, Table::relu(-2, 2, 1))?;
     let graph = g.finish(vec![x], vec![y])?;
-    let spec = |name: &str, shape: &[usize]| TensorSpec { name: name.to_owned(), shape: shape.to_vec(), scale_bits: 4 };
+    let spec = |name: &str, shape: &[usize]| TensorSpec::uniform(name, shape, 4);
     Ok(Model {
         graph,
         weights: vec![Tensor::new(vec![3, 2], vec![3, -4, 2, 1, -4, 3])?],

@@ -17,7 +17,7 @@ use assay_circuits::{Graph, GraphError, NodeId, Program, Visibility, canonical, 
 /// First bytes of a key file.
 pub const MAGIC: &[u8; 8] = b"ASSAYKEY";
 /// Version of the format.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 /// Most bytes of a graph's encoding within a key.
 pub const MAX_GRAPH_BYTES: usize = 1 << 25;
 
@@ -76,10 +76,10 @@ pub enum KeyError {
 pub(crate) fn describes(graph: &Graph, specs: &[TensorSpec], ids: &[NodeId]) -> bool {
     let count = |shape: &[usize]| shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
     specs.len() == ids.len()
-        && specs.iter().zip(ids).all(|(spec, id)| {
-            count(&spec.shape) == count(&graph.node(*id).shape)
-                && spec.scale_bits.abs() <= assay_circuits::model::MAX_SCALE_BITS
-        })
+        && specs
+            .iter()
+            .zip(ids)
+            .all(|(spec, id)| count(&spec.shape) == count(&graph.node(*id).shape) && spec.check_scale().is_ok())
 }
 
 impl VerifyingKey {

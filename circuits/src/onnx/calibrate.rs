@@ -1,6 +1,6 @@
 //! Running the float model: ranges of all tensors over the calibration samples.
 
-use super::{error::ImportError, load::FloatModel};
+use super::{equalize::Entries, error::ImportError, load::FloatModel};
 use std::collections::HashMap;
 use tract_onnx::{
     prelude::*,
@@ -16,12 +16,43 @@ impl Stats {
     pub(crate) fn range(&self, outlet: OutletId) -> (f64, f64) {
         self.0.get(&outlet).copied().unwrap_or((-1.0, 1.0))
     }
+}
+
+/// What running the float model on all samples showed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Measured {
+    /// For every tensor, the smallest and largest value at each position.
+    pub(crate) entries: Entries,
+    /// `outputs[sample][output]`.
+    pub(crate) outputs: Vec<Vec<Vec<f32>>>,
+    /// All tensors of the first samples, as many as memory is set aside for.
+    pub(crate) recorded: Vec<HashMap<OutletId, Vec<f32>>>,
+}
+
+/// Values of intermediate tensors that are kept for the report.
+const RECORDED_VALUES: usize = 1 << 26;
+/// Samples whose intermediate tensors are kept for the report.
+const RECORDED_SAMPLES: usize = 32;
+
+impl Measured {
+    /// The range of every tensor.
+    pub(crate) fn stats(&self) -> Stats {
+        let low = |v: &[f32]| v.iter().fold(f64::INFINITY, |m, x| m.min(f64::from(*x)));
+        let high = |v: &[f32]| v.iter().fold(f64::NEG_INFINITY, |m, x| m.max(f64::from(*x)));
+        Stats(self.entries.iter().map(|(o, (lo, hi))| (*o, (low(lo), high(hi)))).collect())
+    }
 
     fn add(&mut self, outlet: OutletId, values: &[f32]) {
-        let r = self.0.entry(outlet).or_insert((f64::INFINITY, f64::NEG_INFINITY));
-        for v in values {
-            r.0 = r.0.min(f64::from(*v));
-            r.1 = r.1.max(f64::from(*v));
+        match self.entries.get_mut(&outlet) {
+            Some((lo, hi)) => {
+                for ((a, b), v) in lo.iter_mut().zip(hi.iter_mut()).zip(values) {
+                    *a = a.min(*v);
+                    *b = b.max(*v);
+                }
+            }
+            None => {
+                self.entries.insert(outlet, (values.to_vec(), values.to_vec()));
+            }
         }
     }
 }
@@ -141,20 +172,35 @@ pub(crate) fn run_float(
     })
 }
 
-/// Ranges over all samples.
+/// Runs the float model on all samples.
 pub(crate) fn measure(
     source: &FloatModel,
     model: &TypedModel,
     samples: &[Vec<Vec<f32>>],
     generated: bool,
     progress: &mut dyn FnMut(&str, u64, u64),
-) -> Result<Stats, ImportError> {
-    let mut stats = Stats::default();
+) -> Result<Measured, ImportError> {
+    let mut out = Measured::default();
+    let mut room = RECORDED_VALUES;
     for (k, s) in samples.iter().enumerate() {
         progress("calibrate", k as u64, samples.len() as u64);
         let mut bad = None;
+        let mut outputs = vec![vec![]; model.outputs.len()];
+        let mut record = (k < RECORDED_SAMPLES && room > 0).then(HashMap::new);
         let run = run_float(source, model, s, &mut |outlet, values| {
-            stats.add(outlet, values);
+            out.add(outlet, values);
+            for (o, slot) in model.outputs.iter().zip(&mut outputs) {
+                if *o == outlet {
+                    *slot = values.to_vec();
+                }
+            }
+            room = room.saturating_sub(values.len());
+            if room == 0 {
+                record = None;
+            }
+            if let Some(r) = &mut record {
+                r.insert(outlet, values.to_vec());
+            }
             if bad.is_none() && values.iter().any(|v| !v.is_finite()) {
                 bad = Some(outlet);
             }
@@ -173,7 +219,9 @@ pub(crate) fn measure(
                 ImportError::Calibration { sample: k, tensor: node.to_owned(), reason }
             });
         }
+        out.outputs.push(outputs);
+        out.recorded.extend(record);
     }
     progress("calibrate", samples.len() as u64, samples.len() as u64);
-    Ok(stats)
+    Ok(out)
 }

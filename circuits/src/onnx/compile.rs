@@ -1,19 +1,20 @@
 //! From the float model to the quantized one: lower, choose tables, compare.
 
 use super::{
-    calibrate::{Stats, check_samples, generate_samples, measure},
+    calibrate::{Measured, Stats, check_samples, generate_samples, measure},
     convert::STAND_IN,
+    equalize::Equalized,
     error::ImportError,
     guard::guarded,
     load::FloatModel,
     lower::{Lowering, Result, Widths},
-    report::{Trace, compare},
+    report::{Trace, Truth, cause, compare},
     tables::{Plan, choose_limb_bits},
     walk::lower_model,
 };
 use crate::{
     graph::Graph,
-    model::{Model, QuantReport},
+    model::{Attempt, MAX_ERROR, MIN_AGREEMENT, Model, QuantReport},
     ops::Op,
     program::{Program, Visibility},
 };
@@ -42,13 +43,8 @@ impl Default for CompileOptions {
 
 /// Widths (weights, activations) that are tried in turn.
 const ATTEMPTS: [(u32, u32); 5] = [(8, 8), (10, 9), (11, 10), (12, 11), (12, 12)];
-/// An attempt is good enough from this top-1 agreement on.
-const TARGET_TOP1: f64 = 0.99;
-/// And up to this error, relative to the output's range.
-const TARGET_ERROR: f64 = 0.01;
-/// Samples compared while searching for widths, and at the end.
-const SEARCH_SAMPLES: usize = 32;
-const REPORT_SAMPLES: usize = 512;
+/// Samples compared while searching for widths; at the end all are.
+const SEARCH_SAMPLES: usize = 64;
 const GENERATED_SAMPLES: usize = 32;
 
 /// Calibration data: for each sample, for each input, its values in row-major order.
@@ -69,20 +65,35 @@ pub fn compile(
 ) -> Result<Model> {
     check_options(options)?;
     let typed = model.typed()?;
+    let mut rewritten = Equalized::new(model, typed)?;
     let made_up;
     let samples = match calibration {
         Some(s) if !s.is_empty() => s,
         _ => {
-            made_up = generate_samples(model, options.seed, GENERATED_SAMPLES);
+            // Made-up numbers are as a network likes them, which is normalized.
+            let normal = generate_samples(model, options.seed, GENERATED_SAMPLES);
+            made_up = normal.iter().map(|s| rewritten.denormalize(model, s)).collect::<Vec<_>>();
             &made_up
         }
     };
     check_samples(model, samples)?;
     let generated = calibration.is_none_or(<[_]>::is_empty);
-    let stats = measure(model, typed, samples, generated, progress)?;
+    let mut measured = measure(model, typed, samples, generated, progress)?;
     if model.infinities {
-        infinite_results(model, typed, &stats)?;
+        infinite_results(model, typed, &measured.stats())?;
     }
+    let outputs = measured.outputs.clone();
+    if rewritten.changed {
+        measured = measure_rewritten(model, &rewritten, samples, generated, progress)?;
+    }
+    let before = std::mem::take(&mut rewritten.changed);
+    guarded("equalizing channels", || rewritten.equalize(model, &mut measured.entries))?;
+    if rewritten.changed {
+        measured = measure_rewritten(model, &rewritten, samples, generated, progress)?;
+    }
+    rewritten.changed |= before;
+    let stats = measured.stats();
+    let truth = Truth { source: model, rewritten: &rewritten, samples, outputs: &outputs, measured: &measured };
     let attempts: Vec<(u32, u32)> = match (options.weight_bits, options.activation_bits) {
         (Some(w), Some(a)) => vec![(w, a)],
         (w, a) => {
@@ -91,21 +102,17 @@ pub fn compile(
             v
         }
     };
+    let mut tried: Vec<Attempt> = vec![];
     let mut best: Option<(Model, Trace)> = None;
     for (k, (weight, activation)) in attempts.iter().enumerate() {
         progress("quantize", k as u64, attempts.len() as u64);
-        let widths = Widths { weight: *weight, activation: *activation, limb: options.limb_bits.unwrap_or(8) };
-        let (mut candidate, trace) = guarded("lowering the model", || quantize(model, typed, &stats, widths, options))?;
-        if attempts.len() > 1 {
-            let few = &samples[..samples.len().min(SEARCH_SAMPLES)];
-            candidate.report = compare(model, typed, &candidate, &trace, few, progress)?;
-        }
-        let good = candidate.report.top1() >= TARGET_TOP1 && candidate.report.max_error() <= TARGET_ERROR;
+        let (candidate, trace) = attempt(&truth, &stats, (*weight, *activation), options, &mut tried, progress)?;
+        let good = candidate.report.top1() >= MIN_AGREEMENT && candidate.report.max_error() <= MAX_ERROR;
         let better = best.as_ref().is_none_or(|(b, _)| quality(&candidate.report) > quality(&b.report));
         if good || better {
             best = Some((candidate, trace));
         }
-        if good && attempts.len() > 1 {
+        if good {
             break;
         }
     }
@@ -113,20 +120,24 @@ pub fn compile(
     let Some((mut out, trace)) = best else {
         return Err(ImportError::Malformed { reason: "no widths to try".to_owned() });
     };
-    let reported = &samples[..samples.len().min(REPORT_SAMPLES)];
-    out.report = compare(model, typed, &out, &trace, reported, progress)?;
+    if out.report.samples < samples.len() as u64 {
+        out.report = compare(&truth, &out, &trace, samples.len(), progress)?;
+    }
+    if out.report.top1() < MIN_AGREEMENT || out.report.max_error() > MAX_ERROR {
+        out.report.cause = cause(&truth, &out, &trace);
+        // Advice is only worth giving if it was followed once.
+        let wider = (trace.widths.weight.max(14), trace.widths.activation.max(12));
+        if !tried.iter().any(|t| (t.weight_bits, t.activation_bits) == wider) {
+            // What cannot be lowered at these widths is no advice.
+            let _ = attempt(&truth, &stats, wider, options, &mut tried, progress);
+        }
+    }
+    out.report.tried = tried;
     out.report.weight_bits = trace.widths.weight;
     out.report.activation_bits = trace.widths.activation;
     out.report.limits = trace.lookup_limits(&out.graph);
     out.report.generated = calibration.is_none_or(<[_]>::is_empty);
     out.report.notes = model.notes.clone();
-    if reported.len() < samples.len() {
-        out.report.notes.push(format!(
-            "ranges come from all {} calibration samples, the accuracy from the first {}",
-            samples.len(),
-            reported.len()
-        ));
-    }
     if out.report.generated {
         out.report.notes.push(
             "no calibration data: ranges come from made-up samples; give real ones for a dependable model".to_owned(),
@@ -152,7 +163,7 @@ fn infinite_results(source: &FloatModel, model: &TypedModel, stats: &Stats) -> R
 
 /// Ranks attempts: agreement first, then error.
 fn quality(r: &QuantReport) -> f64 {
-    r.top1().min(TARGET_TOP1) - r.max_error()
+    r.top1().min(MIN_AGREEMENT) - r.max_error()
 }
 
 fn check_options(o: &CompileOptions) -> Result<()> {
@@ -168,9 +179,43 @@ fn check_options(o: &CompileOptions) -> Result<()> {
     check("limb_bits", o.limb_bits, 4..=16, "4 to 16")
 }
 
+/// Quantizes at given widths and measures the result on a few samples.
+fn attempt(
+    truth: &Truth<'_>,
+    stats: &Stats,
+    (weight, activation): (u32, u32),
+    options: &CompileOptions,
+    tried: &mut Vec<Attempt>,
+    progress: &mut dyn FnMut(&str, u64, u64),
+) -> Result<(Model, Trace)> {
+    let widths = Widths { weight, activation, limb: options.limb_bits.unwrap_or(8) };
+    let (mut model, trace) =
+        guarded("lowering the model", || quantize(truth.source, truth.rewritten, stats, widths, options))?;
+    model.report = compare(truth, &model, &trace, SEARCH_SAMPLES, progress)?;
+    tried.push(Attempt {
+        weight_bits: weight,
+        activation_bits: activation,
+        top1: model.report.top1(),
+        max_error: model.report.max_error(),
+        samples: model.report.samples,
+    });
+    Ok((model, trace))
+}
+
+fn measure_rewritten(
+    model: &FloatModel,
+    rewritten: &Equalized,
+    samples: &[Vec<Vec<f32>>],
+    generated: bool,
+    progress: &mut dyn FnMut(&str, u64, u64),
+) -> Result<Measured> {
+    let normal: Vec<_> = samples.iter().map(|s| rewritten.normalize(model, s)).collect();
+    measure(model, &rewritten.model, &normal, generated, progress)
+}
+
 fn quantize(
     source: &FloatModel,
-    typed: &TypedModel,
+    typed: &Equalized,
     stats: &Stats,
     widths: Widths,
     options: &CompileOptions,
@@ -208,10 +253,11 @@ pub(super) fn rehearse(model: &FloatModel) -> Result<Model> {
     const SAMPLES: usize = 2;
     let typed = model.typed()?;
     let samples = generate_samples(model, 1, SAMPLES);
-    let stats = measure(model, typed, &samples, true, &mut |_, _, _| {})?;
+    let stats = measure(model, typed, &samples, true, &mut |_, _, _| {})?.stats();
     let widths = Widths { weight: 8, activation: 8, limb: 8 };
-    let (out, _) =
-        guarded("lowering the model", || quantize(model, typed, &stats, widths, &CompileOptions::default()))?;
+    let (out, _) = guarded("lowering the model", || {
+        quantize(model, &Equalized::plain(model, typed), &stats, widths, &CompileOptions::default())
+    })?;
     out.validate()?;
     Program::inference(&out.graph, 1, Visibility::default())?;
     Ok(out)

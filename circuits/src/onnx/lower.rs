@@ -88,6 +88,8 @@ pub(crate) struct Lowering<'a> {
     pub(crate) traces: Vec<(OutletId, NodeId, f64)>,
     /// Keys beyond which a lookup's result is not the function's, for want of bits.
     pub(crate) limits: HashMap<NodeId, (i64, i64)>,
+    /// Room above the calibrated range of a committed tensor, as a factor of at least one.
+    pub(crate) headroom: f64,
     /// Name of the node being lowered.
     pub(crate) name: String,
     /// Integer nodes whose values, times their scale, are exactly those of an integer or boolean tensor.
@@ -118,6 +120,7 @@ impl<'a> Lowering<'a> {
             requests: Requests::new(),
             traces: vec![],
             limits: HashMap::new(),
+            headroom: 1.0,
             name: String::new(),
             exact: HashSet::new(),
             committed: HashMap::new(),

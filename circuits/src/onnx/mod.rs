@@ -9,6 +9,7 @@ mod calibrate;
 mod check;
 mod compile;
 mod convert;
+mod equalize;
 pub mod error;
 mod expr;
 mod external;

@@ -1,17 +1,20 @@
 //! Comparing the quantized model with the float model.
 
 use super::{
-    calibrate::run_float,
+    calibrate::Measured,
+    equalize::Equalized,
     load::FloatModel,
     lower::{Result, Widths},
 };
 use crate::{
+    eval::eval_each,
     graph::{Graph, NodeId},
-    model::{Model, OutputReport, QuantReport},
+    model::{Cause, Metric, Model, OutputReport, QuantReport},
     ops::Op,
+    tensor::{Tensor, around},
 };
-use std::collections::BTreeMap;
-use tract_onnx::prelude::{OutletId, TypedModel};
+use std::collections::{BTreeMap, HashMap};
+use tract_onnx::prelude::OutletId;
 
 /// What the report needs to know of a quantized model.
 pub(crate) struct Trace {
@@ -22,44 +25,151 @@ pub(crate) struct Trace {
     pub(crate) limits: Vec<(NodeId, (i64, i64))>,
 }
 
-/// Errors of one tensor over all samples.
-#[derive(Clone, Debug)]
+/// Outputs of at most so many values are measured value by value: they are targets or classes, not pictures.
+const MAX_ELEMENTS: usize = 64;
+/// And from so many samples on: the range of one value over two samples says nothing.
+const MIN_SAMPLES: usize = 16;
+/// Values whose ranges are at most so many times smaller than that of the whole output are of one kind.
+const LIKE: f64 = 8.0;
+/// Samples that are run together.
+const TOGETHER: usize = 64;
+/// Integers held at a time while samples are run together.
+const HELD_VALUES: usize = 1 << 25;
+/// A tensor is a cause if its middle channel has fewer steps than this.
+const FEW_STEPS: f64 = 32.0;
+
+/// Both outputs of a model over all samples, `[sample][entry]`.
+struct Pair<'p> {
+    float: Vec<&'p [f32]>,
+    integer: Vec<Vec<f32>>,
+}
+
+fn top(values: &[f32]) -> usize {
+    let mut best = 0;
+    for (i, v) in values.iter().enumerate() {
+        if *v > values[best] {
+            best = i;
+        }
+    }
+    best
+}
+
+impl Pair<'_> {
+    fn metric(&self) -> Metric {
+        let values = || self.float.iter().filter_map(|v| v.first());
+        match self.float.first().map(|v| v.len()) {
+            Some(1) if values().any(|v| *v > 0.0) && values().any(|v| *v < 0.0) => Metric::Sign,
+            Some(1)
+                if values().all(|v| (0.0..=1.0).contains(v))
+                    && values().any(|v| *v > 0.5)
+                    && values().any(|v| *v < 0.5) =>
+            {
+                Metric::Threshold
+            }
+            Some(1) => Metric::Regression,
+            _ => Metric::Top1,
+        }
+    }
+
+    /// Agreement over all samples, and of the class that agrees least.
+    fn agreement(&self, metric: Metric) -> (f64, Option<(u64, f64)>) {
+        let class = |v: &[f32]| match metric {
+            Metric::Top1 => top(v),
+            Metric::Sign => usize::from(v.first().is_some_and(|v| *v > 0.0)),
+            Metric::Threshold => usize::from(v.first().is_some_and(|v| *v > 0.5)),
+            Metric::Regression => 0,
+        };
+        let mut classes: BTreeMap<usize, (u64, u64)> = BTreeMap::new();
+        for (f, q) in self.float.iter().zip(&self.integer) {
+            let c = class(f);
+            let (agree, all) = classes.entry(c).or_default();
+            *agree += u64::from(class(q) == c);
+            *all += 1;
+        }
+        let (agree, all) = classes.values().fold((0, 0), |(a, n), (b, m)| (a + b, n + m));
+        let share = |a: u64, n: u64| a as f64 / n.max(1) as f64;
+        let worst = classes.iter().map(|(c, (a, n))| (*c as u64, share(*a, *n))).min_by(|a, b| a.1.total_cmp(&b.1));
+        (share(agree, all), worst.filter(|(_, w)| *w < 1.0))
+    }
+
+    fn report(&self, name: &str) -> OutputReport {
+        let n = self.float.first().map_or(0, |v| v.len());
+        let apart = n > 1 && n <= MAX_ELEMENTS && self.float.len() >= MIN_SAMPLES;
+        let groups: Vec<std::ops::Range<usize>> = if apart { (0..n).map(|i| i..i + 1).collect() } else { vec![0..n] };
+        let bounds = |r: &std::ops::Range<usize>| {
+            let values = self.float.iter().flat_map(|v| &v[r.clone()]);
+            values
+                .fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), v| (lo.min(f64::from(*v)), hi.max(f64::from(*v))))
+        };
+        let metric = self.metric();
+        let (top1, worst_class) = self.agreement(metric);
+        let all = bounds(&(0..n));
+        let mut out = OutputReport {
+            name: name.to_owned(),
+            metric,
+            top1,
+            worst_class,
+            explained: 1.0,
+            range: (all.1 - all.0).max(0.0),
+            ..OutputReport::default()
+        };
+        for (i, r) in groups.iter().enumerate() {
+            let (lo, hi) = bounds(r);
+            // What never changes is measured by its size, and classes, which are compared with one another, by what they
+            // have in common.
+            let size = lo.abs().max(hi.abs());
+            let own = if hi - lo > 1e-6 * size { hi - lo } else { size };
+            let unit = if LIKE * own > all.1 - all.0 { own.max(all.1 - all.0) } else { own };
+            let unit = if unit > 0.0 { unit } else { 1.0 };
+            let (mut sum, mut max, mut square, mut total, mut count) = (0.0f64, 0.0f64, 0.0f64, 0.0f64, 0u64);
+            for (f, q) in self.float.iter().zip(&self.integer) {
+                for (f, q) in f[r.clone()].iter().zip(&q[r.clone()]) {
+                    let e = (f64::from(*f) - f64::from(*q)).abs();
+                    sum += e;
+                    max = max.max(e);
+                    square += e * e;
+                    total += f64::from(*f);
+                    count += 1;
+                }
+            }
+            let count = count.max(1) as f64;
+            let mean = total / count;
+            let values = self.float.iter().flat_map(|v| &v[r.clone()]);
+            let variance: f64 = values.map(|v| (f64::from(*v) - mean).powi(2)).sum();
+            if variance > 0.0 {
+                out.explained = out.explained.min(1.0 - square / variance);
+            }
+            out.mean_error = out.mean_error.max(sum / count / unit);
+            if max / unit > out.max_error {
+                out.max_error = max / unit;
+                out.worst_element = apart.then_some(i as u64);
+            }
+        }
+        out
+    }
+}
+
+/// Largest error and range of an intermediate tensor.
+#[derive(Clone, Copy)]
 struct Errors {
-    sum: f64,
     max: f64,
-    count: u64,
     lo: f64,
     hi: f64,
-    agree: u64,
 }
 
 impl Errors {
-    fn new() -> Self {
-        Self { sum: 0.0, max: 0.0, count: 0, lo: f64::INFINITY, hi: f64::NEG_INFINITY, agree: 0 }
-    }
-
     fn add(&mut self, float: &[f32], integer: &[i64], scale: f64) {
-        let top = |best: Option<(usize, f64)>, i: usize, v: f64| match best {
-            Some((_, b)) if v <= b => best,
-            _ => Some((i, v)),
-        };
-        let (mut a, mut b) = (None, None);
-        for (i, (f, q)) in float.iter().zip(integer).enumerate() {
-            let (f, q) = (f64::from(*f), *q as f64 * scale);
-            self.sum += (f - q).abs();
-            self.max = self.max.max((f - q).abs());
+        for (f, q) in float.iter().zip(integer) {
+            let f = f64::from(*f);
+            self.max = self.max.max((f - *q as f64 * scale).abs());
             self.lo = self.lo.min(f);
             self.hi = self.hi.max(f);
-            a = top(a, i, f);
-            b = top(b, i, q);
         }
-        self.count += float.len() as u64;
-        self.agree += u64::from(a.map(|x| x.0) == b.map(|x| x.0));
     }
 
-    fn relative(&self, v: f64) -> f64 {
+    fn relative(&self) -> f64 {
         let range = self.hi - self.lo;
-        if range > 0.0 { v / range } else { v }
+        if range > 0.0 { self.max / range } else { self.max }
     }
 }
 
@@ -73,75 +183,135 @@ impl Trace {
     }
 }
 
-/// Runs both models on samples and reports how far they are apart.
+/// What is compared: the float model's samples, and what it made of them.
+pub(crate) struct Truth<'t> {
+    pub(crate) source: &'t FloatModel,
+    /// The model that was quantized.
+    pub(crate) rewritten: &'t Equalized,
+    /// Inputs of the model as the file has it.
+    pub(crate) samples: &'t [Vec<Vec<f32>>],
+    /// Outputs of the model as the file has it, `[sample][output]`.
+    pub(crate) outputs: &'t [Vec<Vec<f32>>],
+    /// What the rewritten model computed.
+    pub(crate) measured: &'t Measured,
+}
+
+/// Runs the integer graph on the first `count` samples and reports how far it is from the float model.
 pub(crate) fn compare(
-    source: &FloatModel,
-    typed: &TypedModel,
+    truth: &Truth<'_>,
     model: &Model,
     trace: &Trace,
-    samples: &[Vec<Vec<f32>>],
+    count: usize,
     progress: &mut dyn FnMut(&str, u64, u64),
 ) -> Result<QuantReport> {
+    let count = count.min(truth.samples.len());
     let mut layers: BTreeMap<usize, Errors> = BTreeMap::new();
-    let mut outputs = vec![Errors::new(); model.outputs.len()];
     let mut saturated: BTreeMap<String, u64> = BTreeMap::new();
-    for (k, sample) in samples.iter().enumerate() {
-        progress("compare", k as u64, samples.len() as u64);
-        let (inputs, clipped) = model.quantize_all(sample)?;
-        if clipped > 0 {
-            *saturated.entry("input".to_owned()).or_default() += clipped as u64;
-        }
-        let values = model.eval(&inputs)?;
-        for (id, (lo, hi)) in &trace.limits {
-            let node = model.graph.node(*id);
-            let Op::Lookup(op) = &node.op else { continue };
-            let outside = |v: &&i64| !(*lo..=*hi).contains(&op.key(**v));
-            let count = values.of(node.inputs[0]).data.iter().filter(outside).count();
-            if count > 0 {
-                *saturated.entry(node.name.clone()).or_default() += count as u64;
+    let mut integer: Vec<Vec<Vec<f32>>> = vec![vec![]; model.outputs.len()];
+    let mut traced: HashMap<NodeId, Vec<usize>> = HashMap::new();
+    for (i, (_, id, _)) in trace.nodes.iter().enumerate() {
+        traced.entry(*id).or_default().push(i);
+    }
+    let mut limited: HashMap<NodeId, Vec<(NodeId, (i64, i64))>> = HashMap::new();
+    for (id, limits) in &trace.limits {
+        limited.entry(model.graph.node(*id).inputs[0]).or_default().push((*id, *limits));
+    }
+    let elements: usize = model.graph.nodes().iter().map(|n| n.shape.iter().product::<usize>()).sum();
+    let together = (HELD_VALUES / elements.max(1)).clamp(1, TOGETHER);
+    let mut done = 0;
+    while done < count {
+        progress("compare", done as u64, count as u64);
+        let part = &truth.samples[done..(done + together).min(count)];
+        let mut inputs = Vec::with_capacity(part.len());
+        for sample in part {
+            let (tensors, clipped) = model.quantize_all(sample)?;
+            if clipped > 0 {
+                *saturated.entry("input".to_owned()).or_default() += clipped as u64;
             }
+            inputs.push(tensors);
         }
-        run_float(source, typed, sample, &mut |outlet, float| {
-            for (i, (o, id, scale)) in trace.nodes.iter().enumerate() {
-                if *o == outlet {
-                    layers.entry(i).or_insert_with(Errors::new).add(float, &values.of(*id).data, *scale);
+        let mut failed = None;
+        let mut made: Vec<Vec<Option<Vec<f32>>>> = vec![vec![None; part.len()]; model.outputs.len()];
+        eval_each(&model.graph, &model.weights, &inputs, &mut |id: NodeId, k: usize, value: &Tensor| {
+            for (lookup, (lo, hi)) in limited.get(&id).into_iter().flatten() {
+                let node = model.graph.node(*lookup);
+                let Op::Lookup(op) = &node.op else { continue };
+                let outside = value.data.iter().filter(|v| !(*lo..=*hi).contains(&op.key(**v))).count();
+                if outside > 0 {
+                    *saturated.entry(node.name.clone()).or_default() += outside as u64;
                 }
             }
-            for (o, (errors, spec)) in typed.outputs.iter().zip(outputs.iter_mut().zip(&model.outputs)) {
-                if *o == outlet
-                    && let Some(id) =
-                        model.graph.outputs().get(model.outputs.iter().position(|s| s == spec).unwrap_or(0))
-                {
-                    errors.add(float, &values.of(*id).data, (-f64::from(spec.scale_bits)).exp2());
+            if let Some(record) = truth.measured.recorded.get(done + k) {
+                for i in traced.get(&id).into_iter().flatten() {
+                    let (outlet, _, scale) = trace.nodes[*i];
+                    if let Some(float) = record.get(&outlet) {
+                        let none = Errors { max: 0.0, lo: f64::INFINITY, hi: f64::NEG_INFINITY };
+                        layers.entry(*i).or_insert(none).add(float, &value.data, scale);
+                    }
+                }
+            }
+            for (o, _) in model.graph.outputs().iter().enumerate().filter(|(_, x)| **x == id) {
+                match model.outputs[o].dequantize(value) {
+                    Ok(v) => made[o][k] = Some(v),
+                    Err(e) => failed = Some(e),
                 }
             }
         })?;
+        if let Some(e) = failed {
+            return Err(e.into());
+        }
+        for (all, new) in integer.iter_mut().zip(made) {
+            all.extend(new.into_iter().map(Option::unwrap_or_default));
+        }
+        done += part.len();
     }
-    progress("compare", samples.len() as u64, samples.len() as u64);
-    let worst = layers
-        .iter()
-        .filter(|(_, e)| e.count > 0)
-        .max_by(|(_, a), (_, b)| a.relative(a.max).total_cmp(&b.relative(b.max)))
-        .map(|(i, e)| {
-            let name = &typed.nodes()[trace.nodes[*i].0.node].name;
-            (source.origin(name, "").0.to_owned(), e.relative(e.max))
-        });
-    let n = samples.len().max(1) as f64;
+    progress("compare", count as u64, count as u64);
+    let worst = layers.iter().max_by(|(_, a), (_, b)| a.relative().total_cmp(&b.relative())).map(|(i, e)| {
+        let name = &truth.rewritten.model.nodes()[trace.nodes[*i].0.node].name;
+        (truth.source.origin(name, "").0.to_owned(), e.relative())
+    });
+    let outputs = integer.into_iter().enumerate().map(|(o, integer)| {
+        let float = truth.outputs[..count].iter().map(|s| s[o].as_slice()).collect();
+        Pair { float, integer }.report(&model.outputs[o].name)
+    });
     Ok(QuantReport {
-        samples: samples.len() as u64,
-        outputs: outputs
-            .iter()
-            .zip(&model.outputs)
-            .map(|(e, spec)| OutputReport {
-                name: spec.name.clone(),
-                top1: e.agree as f64 / n,
-                mean_error: e.relative(e.sum / e.count.max(1) as f64),
-                max_error: e.relative(e.max),
-                range: (e.hi - e.lo).max(0.0),
-            })
-            .collect(),
+        samples: count as u64,
+        outputs: outputs.collect(),
         worst_layer: worst,
         saturations: saturated.into_iter().collect(),
         ..QuantReport::default()
     })
+}
+
+/// The tensor of which one channel leaves the fewest steps to the others.
+pub(crate) fn cause(truth: &Truth<'_>, model: &Model, trace: &Trace) -> Option<Cause> {
+    let mut worst: Option<Cause> = None;
+    for (outlet, id, scale) in &trace.nodes {
+        let node = model.graph.node(*id);
+        // Sums of products are as fine as can be; what was rounded to a width is not.
+        if !matches!(node.op, Op::Lookup(_) | Op::Input(_)) {
+            continue;
+        }
+        let (lo, hi) = truth.measured.entries.get(outlet)?;
+        let shape = &node.shape;
+        let Some(axis) = (usize::from(shape.len() > 1)..shape.len()).find(|a| shape[*a] > 1) else { continue };
+        let (_, len, inner) = around(shape, axis);
+        let mut sizes = vec![0.0f64; len];
+        for (i, (a, b)) in lo.iter().zip(hi).enumerate() {
+            let c = i / inner.max(1) % len.max(1);
+            sizes[c] = sizes[c].max(f64::from(a.abs().max(b.abs())));
+        }
+        let channel = (0..len).max_by(|a, b| sizes[*a].total_cmp(&sizes[*b]))?;
+        let largest = sizes[channel];
+        let mut live: Vec<f64> = sizes.iter().copied().filter(|s| *s > 0.0).collect();
+        live.sort_by(f64::total_cmp);
+        let typical = live.get(live.len() / 2).copied().unwrap_or(0.0);
+        let steps = typical / scale;
+        if steps < FEW_STEPS && worst.as_ref().is_none_or(|w| steps < w.steps) {
+            let name = &truth.rewritten.model.nodes()[outlet.node].name;
+            let node = truth.source.origin(name, "").0.to_owned();
+            worst = Some(Cause { node, channel: channel as u64, largest, typical, steps });
+        }
+    }
+    worst
 }

@@ -42,7 +42,7 @@ fn commit_clamp(c: &mut Lowering<'_>, l: &Lazy, a: f64, b: f64, lo: f64, hi: f64
     let (t_lo, t_hi) = bounds(c.widths.activation, unsigned);
     let own = l.range.1.max(-l.range.0);
     let before = l.root.range.1.max(-l.root.range.0) * a.abs();
-    let top = (if own > 0.0 { own } else { before } * HEADROOM).min(hi.max(-lo));
+    let top = (if own > 0.0 { own * c.headroom } else { before } * HEADROOM).min(hi.max(-lo));
     let mut e = fit_exponent(top, t_hi as f64 + 0.5);
     let power = scale.log2();
     let exact = (power - power.round()).abs() < 1e-12;
@@ -132,7 +132,7 @@ fn commit_general(c: &mut Lowering<'_>, l: &Lazy) -> Result<Root> {
         // Constant throughout calibration: the worst case is all there is to go by.
         (lo, hi) = (lo.min(worst.0), hi.max(worst.1));
     }
-    let pad = 0.05 * (hi - lo);
+    let pad = (0.05 + (c.headroom - 1.0) / 2.0) * (hi - lo);
     let (mut lo, mut hi) = (lo - if lo < 0.0 { pad } else { 0.0 }, hi + pad);
     let exact_root = c.exact.contains(&l.root.node);
     if !exact_root {
@@ -166,7 +166,7 @@ fn commit_general(c: &mut Lowering<'_>, l: &Lazy) -> Result<Root> {
     let values = l.expr.eval(&sample)?;
     let unsigned = l.range.0 >= 0.0 && values.iter().all(|v| *v >= 0.0 || v.is_nan());
     let (mut t_lo, mut t_hi) = bounds(bits, unsigned);
-    let top = l.range.1.max(-l.range.0) * HEADROOM;
+    let top = l.range.1.max(-l.range.0) * HEADROOM * c.headroom;
     let mut e = fit_exponent(top, t_hi as f64 + 0.5);
     if integer {
         (t_lo, t_hi, e) = (-LARGEST_INTEGER, LARGEST_INTEGER, 0);

@@ -2,6 +2,7 @@
 
 use super::{
     calibrate::Stats,
+    equalize::Equalized,
     error::ImportError,
     expr::{Expr, Form},
     load::FloatModel,
@@ -12,18 +13,27 @@ use super::{
 use crate::{
     error::GraphError,
     graph::{Graph, GraphBuilder, NodeId},
-    model::TensorSpec,
-    ops::Op,
+    model::{Features, TensorSpec},
+    ops::{AxisScale, Op},
     tensor::Tensor,
 };
 use std::collections::HashMap;
 use tract_onnx::{
-    prelude::{DatumType, IntoTValue, OutletId, TypedModel, TypedNode},
+    prelude::{DatumType, IntoTValue, OutletId, TypedNode},
     tract_hir::{
         internal::IntoArcTensor,
         tract_core::ops::{konst::Const, source::TypedSource},
     },
 };
+
+/// Least width of an input with a scale for each feature.
+const FEATURE_BITS: u32 = 12;
+/// Most values of such an input.
+const TABLE_VALUES: usize = 1 << 12;
+/// Rows of a table have longer tails than pixels: a new row may be further out than all calibration rows.
+const TABLE_HEADROOM: f64 = 2.0;
+/// Widest output.
+const OUTPUT_BITS: i32 = 58;
 
 /// A lowered model.
 pub(crate) struct Lowered {
@@ -44,29 +54,42 @@ pub(crate) type OnError<'e> = &'e mut dyn FnMut(&mut Lowering<'_>, &TypedNode, I
 /// Lowers all nodes with given widths and tables.
 pub(crate) fn lower_model(
     source: &FloatModel,
-    model: &TypedModel,
+    rewritten: &Equalized,
     stats: &Stats,
     widths: Widths,
     private_output: bool,
     plan: &Plan,
     on_error: OnError<'_>,
 ) -> Result<Lowered> {
+    let model = &rewritten.model;
     let mut c = Lowering::new(source, model, stats, widths, plan);
+    // Numbers of unlike kinds deserve more bits than pixels, and there are few of them.
+    let table = |features: &Option<Features>, shape: &[usize]| {
+        features.as_ref().is_some_and(|f| f.scale.len() > 1) && shape.iter().product::<usize>() <= TABLE_VALUES
+    };
+    if source.inputs.iter().zip(&rewritten.inputs).any(|((_, shape), f)| table(f, shape)) {
+        c.headroom = TABLE_HEADROOM;
+    }
     let mut inputs = Vec::new();
     let mut input_ids = Vec::new();
-    for (name, shape) in &source.inputs {
+    for ((name, shape), features) in source.inputs.iter().zip(&rewritten.inputs) {
         let node = model.nodes().iter().find(|n| n.op_is::<TypedSource>() && n.name == *name);
         let range = node.map_or((-1.0, 1.0), |n| stats.range(OutletId::new(n.id, 0)));
         let kind = node.map_or(DatumType::F32, |n| n.outputs[0].fact.datum_type);
-        let limit = f64::from((1u32 << (widths.activation - 1)) - 1);
+        let (width, room) = if table(features, shape) {
+            (widths.activation.max(FEATURE_BITS), TABLE_HEADROOM)
+        } else {
+            (widths.activation, 1.0)
+        };
+        let limit = f64::from((1u32 << (width - 1)) - 1);
         let (e, bits) = if kind.is_float() {
-            (fit_exponent(range.1.max(-range.0), limit + 0.49), widths.activation)
+            (fit_exponent(range.1.max(-range.0) * room, limit + 0.49), width)
         } else {
             (0, integer_bits(kind, range, widths.activation).map_err(|e| e.at(name, "input"))?)
         };
         let id = c.g.input(name, shape, bits)?;
         input_ids.push(id);
-        inputs.push(TensorSpec { name: name.clone(), shape: shape.clone(), scale_bits: e });
+        inputs.push(TensorSpec { features: features.clone(), ..TensorSpec::uniform(name, shape, e) });
         if let Some(n) = node {
             let outlet = OutletId::new(n.id, 0);
             c.name = name.clone();
@@ -112,7 +135,7 @@ pub(crate) fn lower_model(
             }
         }
     }
-    let (output_ids, outputs) = lower_outputs(&mut c, private_output)?;
+    let (output_ids, outputs) = lower_outputs(&mut c, &rewritten.outputs, private_output)?;
     prune(c, input_ids, output_ids, inputs, outputs)
 }
 
@@ -165,7 +188,13 @@ fn lower_node(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Vec<Value>> {
     Err(ImportError::unsupported(format!("there is no way to prove it yet (it was read as {})", node.op.name())))
 }
 
-fn lower_outputs(c: &mut Lowering<'_>, private_output: bool) -> Result<(Vec<NodeId>, Vec<TensorSpec>)> {
+type Factors = Option<(usize, Vec<i32>)>;
+
+fn lower_outputs(
+    c: &mut Lowering<'_>,
+    factors: &[Factors],
+    private_output: bool,
+) -> Result<(Vec<NodeId>, Vec<TensorSpec>)> {
     let mut ids = Vec::new();
     let mut specs = Vec::new();
     for (k, outlet) in c.model.outputs.clone().into_iter().enumerate() {
@@ -176,15 +205,39 @@ fn lower_outputs(c: &mut Lowering<'_>, private_output: bool) -> Result<(Vec<Node
         };
         c.name = name.clone();
         let root = if private_output { private(c, &l) } else { c.materialize(&l) }.map_err(at)?;
+        let plain = root;
+        let root = match factors.get(k) {
+            Some(Some((axis, powers))) => scale_axis(c, &l, root, *axis, powers).map_err(at)?,
+            _ => root,
+        };
         let (node, e) = to_power_of_two(c, root).map_err(at)?;
         // An output that is an input, or another output, gets a node of its own.
         let fresh = matches!(c.g.node(node).op, Op::Input(_) | Op::Weight(_)) || ids.contains(&node);
         let node = if fresh { c.g.linear(&name, &[(node, 1)], 0)? } else { node };
-        c.traces.push((outlet, node, (-f64::from(e)).exp2()));
-        specs.push(TensorSpec { name, shape: c.shape(node), scale_bits: e });
+        if plain.node == root.node {
+            c.traces.push((outlet, node, (-f64::from(e)).exp2()));
+        } else {
+            c.traces.push((outlet, plain.node, plain.scale));
+        }
+        specs.push(TensorSpec::uniform(name, &c.shape(node), e));
         ids.push(node);
     }
     Ok((ids, specs))
+}
+
+/// Multiplies each index of an axis by its power of two: entries of unlike sizes keep their own precision.
+fn scale_axis(c: &mut Lowering<'_>, l: &Lazy, root: Root, axis: usize, powers: &[i32]) -> Result<Root> {
+    let least = powers.iter().copied().min().unwrap_or(0);
+    let most = powers.iter().copied().max().unwrap_or(0);
+    let bits = |root: &Root, c: &Lowering<'_>| {
+        let r = c.g.node(root.node).range;
+        128 - (r.hi - r.lo).leading_zeros() as i32
+    };
+    let room = |root: &Root, c: &Lowering<'_>| bits(root, c) + most - least <= OUTPUT_BITS;
+    let root = if room(&root, c) { root } else { c.commit(&Lazy { outlet: None, ..l.clone() })? };
+    let factors = powers.iter().map(|p| 1i64 << (p - least)).collect();
+    let node = c.push(Op::AxisScale(AxisScale { axis, factors }), &[root.node])?;
+    Ok(Root { node, scale: root.scale * f64::from(least).exp2(), range: l.range })
 }
 
 /// The tensor, committed.

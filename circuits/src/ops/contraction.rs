@@ -371,15 +371,34 @@ impl Contraction {
 
     /// Evaluates by gathering both operands into `[batch, rows, k]` matrices.
     pub(crate) fn eval(&self, lhs: &Tensor, rhs: &Tensor, shape: &[usize]) -> Tensor {
-        let (mut b, mut m, mut n, mut k) = (vec![], vec![], vec![], vec![]);
+        self.apply(lhs, &self.prepare(rhs), shape)
+    }
+
+    /// Indices by where they occur: in all three tensors, in the first operand and the output, in the second operand and
+    /// the output, in no output.
+    fn groups(&self) -> [Vec<usize>; 4] {
+        let mut out = [vec![], vec![], vec![], vec![]];
         for i in 0..self.extents.len() {
-            match (self.in_operand(Side::Lhs, i), self.in_operand(Side::Rhs, i), self.in_out(i)) {
-                (_, _, false) => k.push(i),
-                (true, true, true) => b.push(i),
-                (true, false, true) => m.push(i),
-                _ => n.push(i),
-            }
+            let k = match (self.in_operand(Side::Lhs, i), self.in_operand(Side::Rhs, i), self.in_out(i)) {
+                (_, _, false) => 3,
+                (true, true, true) => 0,
+                (true, false, true) => 1,
+                _ => 2,
+            };
+            out[k].push(i);
         }
+        out
+    }
+
+    /// The second operand, laid out as rows.
+    pub(crate) fn prepare(&self, rhs: &Tensor) -> Rows {
+        let [b, _, n, k] = self.groups();
+        Rows::new(self.gather(Side::Rhs, rhs, &b, &n, &k))
+    }
+
+    /// [`Self::eval`] with a prepared second operand.
+    pub(crate) fn apply(&self, lhs: &Tensor, right: &Rows, shape: &[usize]) -> Tensor {
+        let [b, m, n, k] = self.groups();
         let mut data = vec![0i64; shape.iter().product()];
         let out_strides = crate::tensor::strides(shape);
         let place = |group: &[usize]| {
@@ -395,12 +414,18 @@ impl Contraction {
         };
         let (out_b, out_m, out_n) = (place(&b), place(&m), place(&n));
         let depth: usize = k.iter().map(|i| self.extents[*i]).product();
-        let left = self.gather(Side::Lhs, lhs, &b, &m, &k);
-        let right = self.gather(Side::Rhs, rhs, &b, &n, &k);
+        // A block of rows at a time: its values stay in the cache while the other operand goes by.
+        let block = (1 << 18) / depth.max(1);
+        let block = block.clamp(1, out_m.len().max(1));
         for (bi, ob) in out_b.iter().enumerate() {
-            let l = &left[bi * out_m.len() * depth..][..out_m.len() * depth];
-            let r = &right[bi * out_n.len() * depth..][..out_n.len() * depth];
-            gemm(l, r, depth, |i, j, v| data[ob + out_m[i] + out_n[j]] = v);
+            let mut first = 0;
+            for part in out_m.chunks(block) {
+                let left = Rows::new(self.gather_part(Side::Lhs, lhs, &b, &m, &k, bi, first..first + part.len()));
+                gemm(&left, right, bi * out_n.len()..(bi + 1) * out_n.len(), depth, |i, j, v| {
+                    data[ob + part[i] + out_n[j]] = v;
+                });
+                first += part.len();
+            }
         }
         Tensor { shape: shape.to_vec(), data }
     }
@@ -421,36 +446,94 @@ impl Contraction {
     }
 
     fn gather(&self, side: Side, t: &Tensor, b: &[usize], rows: &[usize], k: &[usize]) -> Vec<i64> {
+        let count = |group: &[usize]| group.iter().map(|i| self.extents[*i]).product::<usize>();
+        let mut out = Vec::with_capacity(count(b) * count(rows) * count(k));
+        for x in 0..count(b) {
+            out.extend(self.gather_part(side, t, b, rows, k, x, 0..count(rows)));
+        }
+        out
+    }
+
+    /// Some rows of one batch entry of an operand: `k` varies fastest, and what lies outside of the tensor is zero.
+    #[allow(clippy::too_many_arguments)]
+    fn gather_part(
+        &self,
+        side: Side,
+        t: &Tensor,
+        b: &[usize],
+        rows: &[usize],
+        k: &[usize],
+        entry: usize,
+        range: std::ops::Range<usize>,
+    ) -> Vec<i64> {
         let axes = self.operand(side);
-        let st = crate::tensor::strides(&t.shape);
-        // Axis positions split into a part per group of indices.
-        let part = |group: &[usize], with_offset: bool| {
-            self.grid(group, |value| {
-                axes.iter()
-                    .map(|a| {
-                        let start = if with_offset { a.offset } else { 0 };
-                        a.terms
-                            .iter()
-                            .filter(|(i, _)| group.contains(i))
-                            .fold(start, |p, (i, s)| p + s * value[*i] as i64)
-                    })
-                    .collect::<Vec<i64>>()
-            })
+        let strides = crate::tensor::strides(&t.shape);
+        let digits = |group: &[usize], mut n: usize| {
+            let mut value = vec![0usize; group.len()];
+            for (v, i) in value.iter_mut().zip(group).rev() {
+                *v = n % self.extents[*i];
+                n /= self.extents[*i];
+            }
+            value
         };
-        let (pb, pr, pk) = (part(b, true), part(rows, false), part(k, false));
-        let mut out = Vec::with_capacity(pb.len() * pr.len() * pk.len());
-        for x in &pb {
-            for y in &pr {
-                let base: Vec<i64> = x.iter().zip(y).map(|(p, q)| p + q).collect();
-                for z in &pk {
-                    let mut at = 0usize;
-                    let mut inside = true;
-                    for ((p, q), (extent, s)) in base.iter().zip(z).zip(t.shape.iter().zip(&st)) {
-                        let position = p + q;
-                        inside &= (0..*extent as i64).contains(&position);
-                        at = at.wrapping_add((position as usize).wrapping_mul(*s));
+        // Position along each axis of a part of the indices.
+        let along = |group: &[usize], value: &[usize], start: bool| -> Vec<i64> {
+            let one = |a: &AxisExpr| {
+                let of = |i: &usize| group.iter().position(|g| g == i).map_or(0, |p| value[p] as i64);
+                a.terms.iter().fold(if start { a.offset } else { 0 }, |p, (i, s)| p + s * of(i))
+            };
+            axes.iter().map(one).collect()
+        };
+        let base = along(b, &digits(b, entry), true);
+        // The innermost contracted index is a run along one axis, or stands still.
+        let (outer, run) = match k.split_last() {
+            Some((last, outer)) => (outer, Some(*last)),
+            None => (k, None),
+        };
+        let length = run.map_or(1, |i| self.extents[i]);
+        let moving = run.and_then(|i| {
+            axes.iter().position(|a| a.has(i)).map(|axis| {
+                let stride = axes[axis].terms.iter().find(|t| t.0 == i).map_or(0, |t| t.1);
+                (axis, stride)
+            })
+        });
+        let outer_count: usize = outer.iter().map(|i| self.extents[*i]).product();
+        let starts: Vec<Vec<i64>> = (0..outer_count).map(|n| along(outer, &digits(outer, n), false)).collect();
+        let mut out = Vec::with_capacity(range.len() * outer_count * length);
+        for row in range {
+            let at: Vec<i64> = base.iter().zip(along(rows, &digits(rows, row), false)).map(|(p, q)| p + q).collect();
+            for start in &starts {
+                let mut inside = true;
+                let mut offset = 0i64;
+                for (a, (p, q)) in at.iter().zip(start).enumerate() {
+                    let position = p + q;
+                    offset += position * strides[a] as i64;
+                    if moving.is_none_or(|(axis, _)| axis != a) {
+                        inside &= (0..t.shape[a] as i64).contains(&position);
                     }
-                    out.push(if inside { t.data[at] } else { 0 });
+                }
+                let Some((axis, stride)) = moving else {
+                    let value = if inside { t.data[offset as usize] } else { 0 };
+                    out.resize(out.len() + length, value);
+                    continue;
+                };
+                if !inside {
+                    out.resize(out.len() + length, 0);
+                    continue;
+                }
+                let (first, extent) = (at[axis] + start[axis], t.shape[axis] as i64);
+                let step = stride * strides[axis] as i64;
+                let last = first + stride * (length as i64 - 1);
+                let all = (0..extent).contains(&first) && (0..extent).contains(&last);
+                if all && step == 1 {
+                    out.extend_from_slice(&t.data[offset as usize..offset as usize + length]);
+                } else if all {
+                    out.extend((0..length as i64).map(|i| t.data[(offset + i * step) as usize]));
+                } else {
+                    out.extend((0..length as i64).map(|i| {
+                        let within = (0..extent).contains(&(first + i * stride));
+                        if within { t.data[(offset + i * step) as usize] } else { 0 }
+                    }));
                 }
             }
         }
@@ -458,30 +541,90 @@ impl Contraction {
     }
 }
 
-/// `emit(i, j, sum_k left[i, k] * right[j, k])`, with 16-bit multiplies where the values allow.
-fn gemm(left: &[i64], right: &[i64], depth: usize, mut emit: impl FnMut(usize, usize, i64)) {
-    let max = |v: &[i64]| v.iter().map(|x| x.unsigned_abs()).max().unwrap_or(0);
-    let (a, b) = (max(left), max(right));
-    if a < 1 << 15 && b < 1 << 15 && depth > 0 {
-        let narrow = |v: &[i64]| v.iter().map(|x| *x as i16).collect::<Vec<i16>>();
-        let (l, r) = (narrow(left), narrow(right));
+/// Rows of integers, of 16 bits where they fit.
+pub(crate) enum Rows {
+    Narrow(Vec<i16>, u64),
+    Wide(Vec<i64>),
+}
+
+impl Rows {
+    fn new(values: Vec<i64>) -> Self {
+        let max = values.iter().fold(0, |m, x| m.max(x.unsigned_abs()));
+        if max < 1 << 15 { Self::Narrow(values.iter().map(|x| *x as i16).collect(), max) } else { Self::Wide(values) }
+    }
+
+    fn wide(&self) -> std::borrow::Cow<'_, [i64]> {
+        match self {
+            Self::Narrow(v, _) => v.iter().map(|x| i64::from(*x)).collect(),
+            Self::Wide(v) => v.into(),
+        }
+    }
+}
+
+/// `emit(i, j, sum_k left[i, k] * right[j, k])` for the rows `range` of `right`, with 16-bit multiplies where the values
+/// allow.
+fn gemm(
+    left: &Rows,
+    right: &Rows,
+    range: std::ops::Range<usize>,
+    depth: usize,
+    mut emit: impl FnMut(usize, usize, i64),
+) {
+    if let (Rows::Narrow(l, a), Rows::Narrow(r, b)) = (left, right)
+        && depth > 0
+    {
+        let r = &r[range.start * depth..range.end * depth];
         let chunk = usize::try_from((i32::MAX as u64) / (a * b).max(1)).unwrap_or(usize::MAX).clamp(1, depth);
-        for (i, x) in l.chunks_exact(depth).enumerate() {
-            for (j, y) in r.chunks_exact(depth).enumerate() {
-                let mut acc = 0i64;
-                for (p, q) in x.chunks(chunk).zip(y.chunks(chunk)) {
-                    let s: i32 = p.iter().zip(q).map(|(u, v)| i32::from(*u) * i32::from(*v)).sum();
-                    acc += i64::from(s);
+        // Four rows of the left for one of the right: each value of the right is loaded once for them.
+        for (q, four) in l.chunks(4 * depth).enumerate() {
+            if four.len() == 4 * depth {
+                let x: [&[i16]; 4] = std::array::from_fn(|k| &four[k * depth..(k + 1) * depth]);
+                for (j, y) in r.chunks_exact(depth).enumerate() {
+                    let mut acc = [0i64; 4];
+                    let mut at = 0;
+                    while at < depth {
+                        let end = (at + chunk).min(depth);
+                        let s = dot4(x.map(|x| &x[at..end]), &y[at..end]);
+                        acc.iter_mut().zip(s).for_each(|(a, s)| *a += i64::from(s));
+                        at = end;
+                    }
+                    acc.iter().enumerate().for_each(|(k, v)| emit(4 * q + k, j, *v));
                 }
-                emit(i, j, acc);
+                continue;
+            }
+            for (i, x) in four.chunks_exact(depth).enumerate() {
+                for (j, y) in r.chunks_exact(depth).enumerate() {
+                    let mut acc = 0i64;
+                    for (p, q) in x.chunks(chunk).zip(y.chunks(chunk)) {
+                        let s: i32 = p.iter().zip(q).map(|(u, v)| i32::from(*u) * i32::from(*v)).sum();
+                        acc += i64::from(s);
+                    }
+                    emit(4 * q + i, j, acc);
+                }
             }
         }
         return;
     }
+    let (left, right) = (left.wide(), right.wide());
     let depth = depth.max(1);
     for (i, x) in left.chunks_exact(depth).enumerate() {
-        for (j, y) in right.chunks_exact(depth).enumerate() {
+        for (j, y) in right[range.start * depth..range.end * depth].chunks_exact(depth).enumerate() {
             emit(i, j, x.iter().zip(y).map(|(u, v)| u * v).sum());
         }
     }
+}
+
+/// Four dot products with one vector; sums fit by the caller's choice of lengths.
+fn dot4(x: [&[i16]; 4], y: &[i16]) -> [i32; 4] {
+    let n = y.len();
+    let [a, b, c, d] = x.map(|x| &x[..n]);
+    let mut s = [0i32; 4];
+    for k in 0..n {
+        let v = i32::from(y[k]);
+        s[0] += i32::from(a[k]) * v;
+        s[1] += i32::from(b[k]) * v;
+        s[2] += i32::from(c[k]) * v;
+        s[3] += i32::from(d[k]) * v;
+    }
+    s
 }

@@ -9,4 +9,5 @@ mod random;
 mod reading;
 mod softmax;
 mod support;
+mod tabular;
 mod zoo;

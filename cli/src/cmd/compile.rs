@@ -1,7 +1,7 @@
 //! `assay compile`: from ONNX to the integer graph that proofs are about.
 
 use crate::{
-    App,
+    App, accuracy,
     args::QuantArgs,
     error::Outcome,
     files, flow,
@@ -34,11 +34,12 @@ pub(crate) fn run(app: &App, args: &CompileArgs) -> Outcome<()> {
     let options = args.quant.options(args.private_outputs);
     let (model, compile_seconds) = flow::timed(|| flow::compile(app, &float, &options, samples.as_deref()));
     let model = model.map_err(|f| f.in_file(&args.model))?;
+    accuracy::lines(&model).iter().for_each(|l| o.say(l));
+    accuracy::gate(app, &model, args.quant.accept_accuracy).map_err(|f| f.in_file(&args.model))?;
     let file = model.to_bytes()?;
     files::write(&args.output, &file)?;
     let id = hex(&model.model_id()?);
     let parameters = model.graph.parameters();
-    flow::report_lines(&model).iter().for_each(|l| o.say(l));
     o.say(format!("model   {id}"));
     o.say(format!(
         "wrote   {} ({}, {} parameters) in {}",
@@ -53,7 +54,7 @@ pub(crate) fn run(app: &App, args: &CompileArgs) -> Outcome<()> {
         "nodes": model.graph.nodes().len(),
         "compile_seconds": compile_seconds,
         "file_bytes": file.len(),
-        "report": flow::report_json(&model),
+        "report": accuracy::to_json(&model),
     }));
     Ok(())
 }

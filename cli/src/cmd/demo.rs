@@ -1,7 +1,7 @@
 //! `assay demo`: real test images, a real network, a proof, a forgery that fails, and a market that pays.
 
 use crate::{
-    App,
+    App, accuracy,
     args::{KeyArgs, QuantArgs, ShapeArgs},
     art,
     chain::merge,
@@ -50,7 +50,7 @@ pub(crate) fn run(app: &App, args: &DemoArgs) -> Outcome<()> {
         count(parameters as u64)
     ));
     o.say(format!("model   {}", hex(&model.model_id()?)));
-    flow::report_lines(&model).iter().for_each(|l| o.say(l));
+    accuracy::lines(&model).iter().for_each(|l| o.say(l));
 
     let prepared = flow::prepare(app, &model, &KeyArgs::default(), true)?;
     let inputs = chosen.iter().map(|i| vec![images[*i].clone()]).collect();
@@ -115,7 +115,7 @@ pub(crate) fn run(app: &App, args: &DemoArgs) -> Outcome<()> {
     result["predictions"] = json!(predictions);
     result["labels"] = json!(truth);
     result["forgery_rejected"] = json!(true);
-    result["report"] = flow::report_json(&model);
+    result["report"] = accuracy::to_json(&model);
     merge(&mut result, settlement::json(&settlement, &settled));
     merge(&mut result, told.json(answer));
     o.result(result);

@@ -1,7 +1,7 @@
 //! `assay prove`: one proof of one inference, or of a batch of them.
 
 use crate::{
-    App,
+    App, accuracy,
     args::{BatchArgs, KeyArgs, QuantArgs},
     error::{Failure, Outcome},
     files, flow,
@@ -55,9 +55,12 @@ pub(crate) fn run(app: &App, args: &ProveArgs) -> Outcome<()> {
     if let Some(path) = &args.key_out {
         files::write(path, &prepared.key.verifying.to_bytes().map_err(Failure::from)?)?;
     }
+    o.say(accuracy::line(&model));
     flow::say_outputs(app, &model.outputs, &proven.outputs, "output");
     flow::say_proven(app, &prepared, &proven);
     o.say(format!("wrote   {}", args.output.display()));
-    o.result(flow::proven_json(&model, &prepared, &proven)?);
+    let mut result = flow::proven_json(&model, &prepared, &proven)?;
+    result["report"] = accuracy::to_json(&model);
+    o.result(result);
     Ok(())
 }

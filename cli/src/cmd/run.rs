@@ -1,7 +1,7 @@
 //! `assay run`: model and input in, checked proof out.
 
 use crate::{
-    App,
+    App, accuracy,
     args::{BatchArgs, KeyArgs, QuantArgs, SettleArgs},
     chain::{self, Local},
     error::{Failure, Outcome},
@@ -54,7 +54,7 @@ pub(crate) fn run(app: &App, args: &RunArgs) -> Outcome<()> {
     let samples = flow::read_samples(app, &model, &args.input, args.batch)?;
     o.say(format!("model   {}", hex(&model.model_id()?)));
     if let Some(s) = compiled.seconds {
-        flow::report_lines(&model).iter().for_each(|l| o.say(l));
+        accuracy::lines(&model).iter().for_each(|l| o.say(l));
         o.say(format!("compile {}", seconds(s)));
     }
     if args.settle {
@@ -78,7 +78,7 @@ pub(crate) fn run(app: &App, args: &RunArgs) -> Outcome<()> {
     let mut result = flow::proven_json(&model, &prepared, &proven)?;
     result["compile_seconds"] = json!(compiled.seconds);
     result["registration_seconds"] = json!(checked.registration_seconds);
-    result["report"] = flow::report_json(&model);
+    result["report"] = accuracy::to_json(&model);
     o.result(result);
     Ok(())
 }
@@ -113,7 +113,7 @@ fn settle(app: &App, args: &RunArgs, model: &Model, samples: &Samples, compile_s
         "prove_seconds": settled.prove_seconds,
         "outputs": flow::samples_json(&settled.outputs),
         "insecure_srs": prepared.prover.key.descriptor.insecure_dev,
-        "report": flow::report_json(model),
+        "report": accuracy::to_json(model),
     });
     chain::settled_json(&mut result, &prepared, &settled, &on_chain);
     o.result(result);

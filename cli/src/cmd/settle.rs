@@ -1,7 +1,7 @@
 //! `assay settle`: a constant-size, zero-knowledge proof that a contract verifies.
 
 use crate::{
-    App,
+    App, accuracy,
     args::{BatchArgs, ContextArgs, KeyArgs, QuantArgs, SettleArgs},
     error::Outcome,
     files, flow, settlement,
@@ -48,12 +48,14 @@ pub(crate) fn run(app: &App, args: &SettleCommand) -> Outcome<()> {
     if let Some(path) = &args.key_out {
         files::write(path, &prepared.prover.key.to_bytes()?)?;
     }
+    o.say(accuracy::line(&model));
     flow::say_outputs(app, &model.outputs, &settled.outputs, "output");
     settlement::say(app, &prepared, &settled);
     for target in [Some(&args.output), args.key_out.as_ref()].into_iter().flatten() {
         o.say(format!("wrote   {}", target.display()));
     }
     let mut result = settlement::json(&prepared, &settled);
+    result["report"] = accuracy::to_json(&model);
     result["valid"] = json!(true);
     result["hiding"] = json!(true);
     result["outputs"] = flow::samples_json(&settled.outputs);

@@ -1,7 +1,7 @@
 //! `assay show`: what is in a file.
 
 use crate::{
-    App,
+    App, accuracy,
     error::{Failure, Outcome},
     files::{self, Kind},
     flow,
@@ -54,12 +54,26 @@ pub(crate) fn run(app: &App, args: &ShowArgs) -> Outcome<()> {
 }
 
 fn specs_json(specs: &[TensorSpec]) -> Value {
-    specs.iter().map(|s| json!({ "name": s.name, "shape": s.shape, "scale_bits": s.scale_bits })).collect()
+    let one = |s: &TensorSpec| {
+        let mut out = json!({ "name": s.name, "shape": s.shape, "scale_bits": s.scale_bits });
+        if let Some(f) = &s.features {
+            out["features"] = json!({ "axis": f.axis, "scale": f.scale, "offset": f.offset });
+        }
+        out
+    };
+    specs.iter().map(one).collect()
 }
 
 fn say_specs(app: &App, what: &str, specs: &[TensorSpec]) {
     for s in specs {
-        app.output.answer(format!("{what:<8}'{}' {:?}, steps of 2^{}", s.name, s.shape, -s.scale_bits));
+        let own = match &s.features {
+            Some(f) if f.scale.len() > 1 => {
+                format!(", after a scale and an offset for each of {} features", f.scale.len())
+            }
+            Some(f) => format!(", after subtracting {} and dividing by {}", f.offset[0], f.scale[0]),
+            None => String::new(),
+        };
+        app.output.answer(format!("{what:<8}'{}' {:?}, steps of 2^{}{own}", s.name, s.shape, -s.scale_bits));
     }
 }
 
@@ -95,7 +109,7 @@ fn model(app: &App, path: &Path, size: u64, nodes: bool) -> Outcome<()> {
         count(macs),
         m.graph.tables().len()
     ));
-    flow::report_lines(&m).iter().for_each(|l| o.answer(l));
+    accuracy::lines(&m).iter().for_each(|l| o.answer(l));
     if nodes {
         say_nodes(app, &m.graph);
     }
@@ -108,7 +122,7 @@ fn model(app: &App, path: &Path, size: u64, nodes: bool) -> Outcome<()> {
         "macs": macs,
         "inputs": specs_json(&m.inputs),
         "outputs": specs_json(&m.outputs),
-        "report": flow::report_json(&m),
+        "report": accuracy::to_json(&m),
     }));
     Ok(())
 }

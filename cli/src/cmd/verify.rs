@@ -226,9 +226,10 @@ fn check_outputs(specs: &[TensorSpec], shown: &[Vec<Vec<f32>>], given: &input::S
     check_batch(shown.len(), given.len(), path, "outputs")?;
     for (i, (sample, proven)) in given.iter().zip(shown).enumerate() {
         for ((spec, wanted), values) in specs.iter().zip(sample).zip(proven) {
-            let half = 0.5 * (-f64::from(spec.scale_bits)).exp2();
-            let same = |a: &f32, b: &f32| a == b || (f64::from(*a) - f64::from(*b)).abs() < half;
-            if let Some(at) = wanted.iter().zip(values).position(|(a, b)| !same(a, b)) {
+            let same = |(i, (a, b)): (usize, (&f32, &f32))| {
+                a == b || (f64::from(*a) - f64::from(*b)).abs() < 0.5 * spec.step(i).0.abs()
+            };
+            if let Some(at) = wanted.iter().zip(values).enumerate().position(|v| !same(v)) {
                 let text = format!(
                     "the proof shows another output: inference {i}, '{}', value {at} is {}, '{}' says {}",
                     spec.name,

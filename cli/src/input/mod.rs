@@ -276,11 +276,7 @@ mod tests {
     use super::*;
 
     fn specs(shapes: &[&[usize]]) -> Vec<TensorSpec> {
-        shapes
-            .iter()
-            .enumerate()
-            .map(|(i, s)| TensorSpec { name: format!("in{i}"), shape: s.to_vec(), scale_bits: 0 })
-            .collect()
+        shapes.iter().enumerate().map(|(i, s)| TensorSpec::uniform(format!("in{i}"), s, 0)).collect()
     }
 
     #[test]

@@ -93,7 +93,8 @@ fn run_does_it_all() {
 fn private_outputs_need_a_model_compiled_for_them() {
     let s = digits_proof("private");
     s.fails(2, &["setup", "model", "--private-outputs", "-o", "k"], &["private output", "--private-output"]);
-    let quant = ["--calibrate", &digits(), "--weight-bits", "8", "--activation-bits", "8"];
+    // Rounded outputs of eight bits are just off by more than the gate lets through.
+    let quant = ["--calibrate", &digits(), "--weight-bits", "8", "--activation-bits", "8", "--accept-accuracy"];
     s.ok(&[&["compile", &mlp(), "--private-output", "-o", "m2"], &quant[..]].concat());
     let v = s.json(&["prove", "m2", "input.json", "--private-outputs", "-o", "p2", "--key-out", "k2"]);
     assert_eq!(v["outputs"][0].as_array().map(Vec::len), Some(10));
@@ -170,6 +171,46 @@ fn quiet_is_quiet() {
     assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", ""));
     let ran = s.ok(&["prove", "model", "input.json", "--key", "key", "-o", "p", "-q"]);
     assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", ""));
+}
+
+#[test]
+fn a_model_that_is_too_far_off_is_refused() {
+    let s = Sandbox::new("gate");
+    let model = mlp();
+    let narrow = ["--calibrate", &digits(), "--weight-bits", "2", "--activation-bits", "4"];
+    let text = s.fails(
+        2,
+        &[&["compile", &model, "-o", "model"], &narrow[..]].concat(),
+        &["agrees with the float model", "--accept-accuracy", "was tried"],
+    );
+    assert!(!s.path("model").exists(), "nothing is written: {text}");
+    s.write("one.npy", npy("(1, 64)", &image(0)));
+    s.fails(2, &[&["run", &model, "one.npy"], &narrow[..]].concat(), &["agrees with the float model"]);
+    // Accepted, it says so wherever it is used, and the report goes with it.
+    let all = [&["compile", &model, "-o", "model", "--accept-accuracy"], &narrow[..]].concat();
+    let v = s.json(&all);
+    assert_eq!(v["report"]["passes"], false);
+    assert!(v["warnings"].to_string().contains("accepted although"), "{v}");
+    assert_eq!(s.json(&["show", "model"])["report"]["passes"], false);
+    let v = s.json(&["prove", "model", "one.npy", "-o", "proof"]);
+    assert_eq!(v["report"]["passes"], false);
+    assert!(v["warnings"].to_string().contains("was accepted although"), "{v}");
+}
+
+#[test]
+fn strict_refuses_inputs_that_would_be_clamped() {
+    let s = digits_proof("strict");
+    let mut far = image(1);
+    far[20] = 1e4;
+    s.write("far.npy", npy("(1, 64)", &far));
+    s.ok(&["prove", "model", "far.npy", "-o", "p"]);
+    s.fails(
+        2,
+        &["prove", "model", "far.npy", "-o", "p2", "--strict"],
+        &["sample 0", "outside of the calibrated range"],
+    );
+    s.write("near.npy", npy("(1, 64)", &image(1)));
+    s.ok(&["prove", "model", "near.npy", "-o", "p3", "--strict"]);
 }
 
 #[test]

@@ -40,13 +40,7 @@ pub fn model(graph: Graph, seed: u64) -> Model {
         })
         .collect();
     let spec = |ids: &[NodeId]| {
-        ids.iter()
-            .map(|id| TensorSpec {
-                name: graph.node(*id).name.clone(),
-                shape: graph.node(*id).shape.clone(),
-                scale_bits: 4,
-            })
-            .collect::<Vec<_>>()
+        ids.iter().map(|id| TensorSpec::uniform(&graph.node(*id).name, &graph.node(*id).shape, 4)).collect::<Vec<_>>()
     };
     let (inputs, outputs) = (spec(graph.inputs()), spec(graph.outputs()));
     Model { graph, weights, inputs, outputs, report: QuantReport::default() }

@@ -32,7 +32,7 @@ use assay_circuits::{
 /// First bytes of a settlement key file.
 pub const MAGIC: &[u8; 8] = b"ASSAYSKY";
 /// Version of the key file.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// Kind byte of a settled proof.
 pub const KIND: u8 = 1;
 /// Most bytes of a descriptor or an argument.

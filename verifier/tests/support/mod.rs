@@ -69,7 +69,7 @@ pub fn unregistered(graph: Graph) -> VerifyingKey {
         ids.iter()
             .map(|id| {
                 let node = graph.node(*id);
-                TensorSpec { name: node.name.clone(), shape: node.shape.clone(), scale_bits: 0 }
+                TensorSpec::uniform(&node.name, &node.shape, 0)
             })
             .collect::<Vec<_>>()
     };

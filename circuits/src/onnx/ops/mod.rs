@@ -8,7 +8,7 @@ mod binary;
 mod broadcast;
 mod concat;
 mod conv;
-mod einsum;
+pub(crate) mod einsum;
 mod logic;
 pub(crate) mod norm;
 mod pad;

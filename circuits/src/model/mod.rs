@@ -4,11 +4,17 @@
 //! `ASSAYMOD`, a `u16` version and a `u64` payload length, both big-endian, the payload, and the Keccak-256 of all bytes
 //! before it.
 
+mod report;
+mod spec;
+
+pub use report::{Attempt, Cause, MAX_ERROR, MIN_AGREEMENT, Metric, OutputReport, QuantReport};
+pub use spec::{Features, MAX_SCALE_BITS, TensorSpec};
+
 use crate::{
     canonical,
     error::GraphError,
     eval::{Values, eval},
-    graph::{Graph, Node, check_weights},
+    graph::{Graph, check_weights},
     tensor::Tensor,
 };
 use serde::{Deserialize, Serialize};
@@ -62,67 +68,6 @@ pub enum ModelError {
     },
 }
 
-/// An input or output as the source model describes it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TensorSpec {
-    /// Name in the source model.
-    pub name: String,
-    /// Extents, with a batch of one.
-    pub shape: Vec<usize>,
-    /// `float = integer * 2^-scale_bits`.
-    pub scale_bits: i32,
-}
-
-/// How well one output of the integer graph follows the float model.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct OutputReport {
-    /// Name of the output.
-    pub name: String,
-    /// Share of samples whose largest entry is the same, 0 to 1; one for an output of a single value.
-    pub top1: f64,
-    /// Mean absolute error, relative to the float output's range over all samples.
-    pub mean_error: f64,
-    /// Largest absolute error, relative to the float output's range over all samples.
-    pub max_error: f64,
-    /// The float output's range: largest minus smallest value.
-    pub range: f64,
-}
-
-/// How the float model was quantized, and how far the result is from it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct QuantReport {
-    /// Width of weights.
-    pub weight_bits: u32,
-    /// Width of activations.
-    pub activation_bits: u32,
-    /// Number of samples compared.
-    pub samples: u64,
-    /// Whether the samples were made up for want of calibration data.
-    pub generated: bool,
-    /// One entry per output.
-    pub outputs: Vec<OutputReport>,
-    /// The intermediate tensor that is furthest off, with its error relative to its range.
-    pub worst_layer: Option<(String, f64)>,
-    /// Lookups at which values were clamped although that changed them, with how many over all samples.
-    pub saturations: Vec<(String, u64)>,
-    /// For each lookup, in the graph's order, the smallest and largest key that is no clamped value. Empty where unknown.
-    pub limits: Vec<(i64, i64)>,
-    /// Remarks for people.
-    pub notes: Vec<String>,
-}
-
-impl QuantReport {
-    /// The smallest top-1 agreement over all outputs, 0 to 1.
-    pub fn top1(&self) -> f64 {
-        self.outputs.iter().map(|o| o.top1).fold(1.0, f64::min)
-    }
-
-    /// The largest error over all outputs, relative to the output's range.
-    pub fn max_error(&self) -> f64 {
-        self.outputs.iter().map(|o| o.max_error).fold(0.0, f64::max)
-    }
-}
-
 /// A quantized model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
@@ -141,11 +86,9 @@ pub struct Model {
 /// First bytes of a model file.
 pub const MAGIC: &[u8; 8] = b"ASSAYMOD";
 /// Version of the file format.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// Largest model file, in bytes.
 pub const MAX_FILE_BYTES: usize = 1 << 31;
-/// Largest magnitude of [`TensorSpec::scale_bits`].
-pub const MAX_SCALE_BITS: i32 = 120;
 
 const HEADER: usize = 8 + 2 + 8;
 const CHECKSUM: usize = 32;
@@ -157,75 +100,6 @@ struct Payload {
     inputs: Vec<TensorSpec>,
     outputs: Vec<TensorSpec>,
     report: QuantReport,
-}
-
-impl TensorSpec {
-    /// Number of values.
-    pub fn len(&self) -> usize {
-        self.shape.iter().product()
-    }
-
-    /// Whether there are no values.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Floats of an integer tensor with this shape and scale.
-    pub fn dequantize(&self, t: &Tensor) -> Result<Vec<f32>, ModelError> {
-        if t.shape != self.shape || t.data.len() != self.len() {
-            return Err(GraphError::Shape { expected: self.shape.clone(), got: t.shape.clone() }.into());
-        }
-        let scale = (-f64::from(self.scale_bits)).exp2();
-        Ok(t.data.iter().map(|v| (*v as f64 * scale) as f32).collect())
-    }
-
-    /// Integers of finite floats, clamped to `[lo, hi]`; also the number of values clamped.
-    ///
-    /// # Errors
-    /// A wrong number of values, NaN or infinities.
-    pub fn quantize(&self, values: &[f32], lo: i64, hi: i64) -> Result<(Tensor, usize), ModelError> {
-        if values.len() != self.len() {
-            return Err(ModelError::Length {
-                name: self.name.clone(),
-                shape: self.shape.clone(),
-                expected: self.len(),
-                got: values.len(),
-            });
-        }
-        let scale = f64::from(self.scale_bits).exp2();
-        let mut saturated = 0;
-        let mut data = Vec::with_capacity(values.len());
-        for (i, v) in values.iter().enumerate() {
-            if !v.is_finite() {
-                return Err(ModelError::NotFinite {
-                    name: self.name.clone(),
-                    position: position(&self.shape, i),
-                    value: v.to_string(),
-                });
-            }
-            let q = (f64::from(*v) * scale).round();
-            let clamped = q.clamp(lo as f64, hi as f64);
-            saturated += usize::from(clamped != q);
-            data.push(clamped as i64);
-        }
-        Ok((Tensor { shape: self.shape.clone(), data }, saturated))
-    }
-
-    fn check(&self, node: &Node) -> Result<(), ModelError> {
-        let err = |what: String| Err(ModelError::Spec { name: self.name.clone(), what });
-        if self.shape != node.shape {
-            return err(format!("shape {:?}, but node '{}' has {:?}", self.shape, node.name, node.shape));
-        }
-        if self.scale_bits.unsigned_abs() > MAX_SCALE_BITS.unsigned_abs() {
-            return err(format!("a scale of 2^{}", -i64::from(self.scale_bits)));
-        }
-        Ok(())
-    }
-}
-
-/// Index along each axis of entry `i`.
-fn position(shape: &[usize], i: usize) -> Vec<usize> {
-    crate::tensor::strides(shape).iter().zip(shape).map(|(s, n)| i / (*s).max(1) % (*n).max(1)).collect()
 }
 
 /// The identity of a model: its graph's canonical bytes and the digest of its weights.

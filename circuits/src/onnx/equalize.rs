@@ -1,0 +1,758 @@
+//! One scale for each feature and channel, at no cost to the prover: the float model is rewritten before it is quantized.
+//!
+//! A tensor has one integer step. Where one channel is a thousand times another, the small one is rounded away. Such a
+//! tensor is divided by a power of two per channel: the rows of the weights that make it are divided, and the columns of
+//! the weights that read it are multiplied (cross-layer equalization: Nagel, van Baalen, Blankevoort, Welling, "Data-Free
+//! Quantization Through Weight Equalization and Bias Correction", ICCV 2019, section 4.1). In between there may be whatever
+//! commutes with positive factors: ReLU, pooling, reshapes, sums with constants. The integer graph has the same operators,
+//! lookups and ranges as before.
+//!
+//! At the two ends, where there are no weights to divide:
+//! * an input is quantized outside of the statement, so that a factor and an offset for each feature are part of its
+//!   [`Features`]; sums, differences, products and quotients with constants directly behind an input (standardization,
+//!   BatchNormalization) become part of them too;
+//! * an output's factors are applied to the integers by an `AxisScale`, a linear view that is proven without lookups.
+
+use super::{error::ImportError, load::FloatModel, lower::Result, ops::einsum::floats};
+use crate::model::Features;
+use std::collections::HashMap;
+use tract_onnx::{
+    prelude::*,
+    tract_hir::{
+        internal::{AxisOp, EvalOp},
+        tract_core::ops::{
+            array::{Pad, PadMode},
+            binary::TypedBinOp,
+            cast::Cast,
+            cnn::{Conv, KernelFormat, MaxPool, SumPool},
+            einsum::EinSum,
+            element_wise::ElementWiseOp,
+            identity::Identity,
+            konst::Const,
+            math,
+            nn::{Reduce, Reducer},
+            source::TypedSource,
+        },
+    },
+};
+
+/// Channels are told apart from this ratio of their ranges on.
+const SPREAD: f64 = 32.0;
+/// Features of an input: from this ratio on. An image's border is no feature.
+const INPUT_SPREAD: f64 = 64.0;
+/// No channel is divided by less than two to the power of minus this.
+const MAX_SHIFT: f64 = 24.0;
+/// Largest offset of a feature, in units of the normalized input.
+const MAX_OFFSET: f64 = 1e4;
+/// Most features of an input.
+const MAX_FEATURES: usize = 1 << 12;
+
+/// A rewritten model.
+#[derive(Clone, Debug)]
+pub(crate) struct Equalized {
+    /// The model; its inputs are the normalized ones.
+    pub(crate) model: TypedModel,
+    /// For each input, what was taken out of the model.
+    pub(crate) inputs: Vec<Option<Features>>,
+    /// For each output, an axis and the powers of two that its entries have to be multiplied by.
+    pub(crate) outputs: Vec<Option<(usize, Vec<i32>)>>,
+    /// Whether anything is different from the original.
+    pub(crate) changed: bool,
+}
+
+/// Magnitudes of every tensor's entries, over all samples: smallest and largest value by position.
+pub(crate) type Entries = HashMap<OutletId, (Vec<f32>, Vec<f32>)>;
+
+fn engine(e: TractError) -> ImportError {
+    ImportError::engine("equalizing channels", &e)
+}
+
+fn shape_of(model: &TypedModel, outlet: OutletId) -> Vec<usize> {
+    let fact = &model.nodes()[outlet.node].outputs[outlet.slot].fact;
+    fact.shape.as_concrete().map(<[usize]>::to_vec).unwrap_or_default()
+}
+
+fn constant(model: &TypedModel, outlet: OutletId) -> Option<std::sync::Arc<Tensor>> {
+    model.nodes()[outlet.node].op_as::<Const>().map(|k| k.val().clone())
+}
+
+impl Equalized {
+    /// The model as it is, but for what can become part of its inputs' quantization.
+    pub(crate) fn new(source: &FloatModel, model: &TypedModel) -> Result<Self> {
+        let mut out = Self::plain(source, model);
+        for k in 0..source.inputs.len() {
+            out.fold_input(source, k)?;
+        }
+        Ok(out)
+    }
+
+    fn source_outlet(&self, source: &FloatModel, k: usize) -> Option<OutletId> {
+        let name = &source.inputs[k].0;
+        let node = self.model.nodes().iter().find(|n| n.op_is::<TypedSource>() && n.name == *name)?;
+        (node.outputs[0].fact.datum_type == DatumType::F32).then(|| OutletId::new(node.id, 0))
+    }
+
+    /// The model as it is.
+    pub(crate) fn plain(source: &FloatModel, model: &TypedModel) -> Self {
+        Self {
+            model: model.clone(),
+            inputs: vec![None; source.inputs.len()],
+            outputs: vec![None; model.outputs.len()],
+            changed: false,
+        }
+    }
+
+    /// Inputs as the rewritten model takes them.
+    pub(crate) fn normalize(&self, source: &FloatModel, sample: &[Vec<f32>]) -> Vec<Vec<f32>> {
+        let each = sample.iter().zip(&source.inputs).zip(&self.inputs);
+        each.map(|((v, (_, shape)), f)| f.as_ref().map_or_else(|| v.clone(), |f| f.normalize(shape, v))).collect()
+    }
+
+    /// Inputs of the original model for inputs of the rewritten one.
+    pub(crate) fn denormalize(&self, source: &FloatModel, sample: &[Vec<f32>]) -> Vec<Vec<f32>> {
+        let each = sample.iter().zip(&source.inputs).zip(&self.inputs);
+        each.map(|((v, (_, shape)), f)| f.as_ref().map_or_else(|| v.clone(), |f| f.denormalize(shape, v))).collect()
+    }
+
+    /// Takes the chain of constants behind an input out of the model.
+    fn fold_input(&mut self, source: &FloatModel, k: usize) -> Result<()> {
+        let Some(start) = self.source_outlet(source, k) else { return Ok(()) };
+        let shape = shape_of(&self.model, start);
+        let mut axis: Option<usize> = None;
+        let (mut a, mut b) = (vec![1.0f64], vec![0.0f64]);
+        let mut end = start;
+        while let [next] = *self.model.outlet_successors(end) {
+            let node = &self.model.nodes()[next.node];
+            let outlet = OutletId::new(node.id, 0);
+            if self.model.outputs.contains(&end) || self.model.outputs.contains(&outlet) {
+                break;
+            }
+            let Some(op) = node.op_as::<TypedBinOp>() else { break };
+            let other = node.inputs[1 - next.slot];
+            let Some(t) = constant(&self.model, other) else { break };
+            let Ok(values) = floats(&t) else { break };
+            if shape_of(&self.model, outlet) != shape || t.rank() != shape.len() {
+                break;
+            }
+            let wide: Vec<usize> = (0..t.rank()).filter(|d| t.shape()[*d] != 1).collect();
+            let along = match wide[..] {
+                [] => None,
+                [d] if axis.is_none_or(|x| x == d) && shape[d] == t.shape()[d] => Some(d),
+                _ => break,
+            };
+            let name = op.0.name();
+            let known = matches!((name, next.slot), ("Add" | "Mul", _) | ("Sub" | "Div", 0));
+            let scales = matches!(name, "Mul" | "Div");
+            if !known || (scales && values.iter().any(|v| v.abs() < 1e-30)) {
+                break;
+            }
+            axis = axis.or(along);
+            let n = axis.map_or(1, |d| shape[d]);
+            let widen = |v: &mut Vec<f64>| {
+                if v.len() < n {
+                    *v = vec![v[0]; n];
+                }
+            };
+            widen(&mut a);
+            widen(&mut b);
+            for i in 0..n {
+                let v = values[i % values.len()];
+                match name {
+                    "Add" => b[i] += v,
+                    "Sub" => b[i] -= v,
+                    "Mul" => (a[i], b[i]) = (a[i] * v, b[i] * v),
+                    _ => (a[i], b[i]) = (a[i] / v, b[i] / v),
+                }
+            }
+            end = outlet;
+        }
+        // A mask of minus a billion is no offset of a feature: what follows has to see it as it is.
+        if b.iter().any(|v| v.abs() > MAX_OFFSET) {
+            return Ok(());
+        }
+        // One factor for all entries without an offset is a matter of units.
+        if end == start || (axis.is_none() && b[0] == 0.0) || a.iter().any(|v| !v.is_normal()) {
+            return Ok(());
+        }
+        let axis = axis.or_else(|| shape.iter().position(|d| *d == 1));
+        let Some(axis) = axis else { return Ok(()) };
+        let features = Features {
+            axis,
+            scale: a.iter().map(|v| 1.0 / v).collect(),
+            offset: a.iter().zip(&b).map(|(a, b)| -b / a).collect(),
+        };
+        if features.scale.len() > MAX_FEATURES || features.check(&shape).is_err() {
+            return Ok(());
+        }
+        let inlets = self.model.outlet_successors(end).to_vec();
+        self.model.nodes[start.node].outputs[start.slot].successors.clear();
+        for inlet in inlets {
+            self.model.add_edge(start, inlet).map_err(engine)?;
+        }
+        self.inputs[k] = Some(features);
+        self.changed = true;
+        Ok(())
+    }
+
+    /// Divides tensors by powers of two per channel where their ranges ask for it.
+    pub(crate) fn equalize(&mut self, source: &FloatModel, entries: &mut Entries) -> Result<()> {
+        for k in 0..source.inputs.len() {
+            self.equalize_input(source, k, entries)?;
+        }
+        let order = self.model.eval_order().map_err(engine)?;
+        for id in order {
+            if let Some(producer) = Producer::of(&self.model, id) {
+                self.equalize_producer(&producer, entries)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn equalize_input(&mut self, source: &FloatModel, k: usize, entries: &mut Entries) -> Result<()> {
+        let Some(start) = self.source_outlet(source, k) else { return Ok(()) };
+        let shape = shape_of(&self.model, start);
+        for axis in (0..shape.len()).rev() {
+            let known = self.inputs[k].as_ref().is_none_or(|f| f.axis == axis || f.scale.len() == 1);
+            if shape[axis] < 2 || shape[axis] > MAX_FEATURES || !known {
+                continue;
+            }
+            let Some(path) = Path::explore(&self.model, start, axis) else { continue };
+            if !path.outputs.is_empty() || !path.added.is_empty() || path.consumers.is_empty() {
+                continue;
+            }
+            let n = shape[axis];
+            let Some((lo, hi)) = channel_bounds(entries, &shape, start, Along { axis, inner: 1 }, n) else { continue };
+            // An offset can be moved into the bias of a product, and nowhere else.
+            let direct = path.consumers.iter().all(|c| c.direct && self.model.nodes()[c.node].op_is::<EinSum>());
+            let centre = |j: usize| {
+                let (half, middle) = ((hi[j] - lo[j]) / 2.0, (hi[j] + lo[j]) / 2.0);
+                if direct && hi[j] > lo[j] && middle.abs() > half { middle } else { 0.0 }
+            };
+            let offset: Vec<f64> = (0..n).map(centre).collect();
+            let size: Vec<f64> = (0..n).map(|j| (hi[j] - offset[j]).abs().max((lo[j] - offset[j]).abs())).collect();
+            let far = (0..n).any(|j| offset[j] != 0.0 && offset[j].abs() > INPUT_SPREAD * size[j]);
+            let Some(factors) = powers(&size, INPUT_SPREAD, |_| f64::INFINITY, far) else { return Ok(()) };
+            let offset = if far || factors.iter().any(|f| *f < 1.0) { offset } else { vec![0.0; n] };
+            let inner = self.inputs[k].clone();
+            let of = |j: usize| {
+                inner.as_ref().map_or((1.0, 0.0), |f| (f.scale[j % f.scale.len()], f.offset[j % f.offset.len()]))
+            };
+            let features = Features {
+                axis,
+                scale: (0..n).map(|j| of(j).0 * factors[j]).collect(),
+                offset: (0..n).map(|j| of(j).0 * offset[j] + of(j).1).collect(),
+            };
+            if features.check(&shape).is_err() {
+                return Ok(());
+            }
+            for c in &path.consumers {
+                if direct {
+                    self.move_offset(c, &offset, entries)?;
+                }
+                self.scale_consumer(c, &factors)?;
+            }
+            self.inputs[k] = Some(features);
+            self.changed = true;
+            return Ok(());
+        }
+        Ok(())
+    }
+
+    fn equalize_producer(&mut self, producer: &Producer, entries: &Entries) -> Result<()> {
+        let start = OutletId::new(producer.node, 0);
+        let shape = shape_of(&self.model, start);
+        let n = shape[producer.axis];
+        let Some(path) = Path::explore(&self.model, start, producer.axis) else { return Ok(()) };
+        if n < 2 || (path.consumers.is_empty() && path.outputs.is_empty()) {
+            return Ok(());
+        }
+        let mut size = vec![0.0f64; n];
+        for (outlet, along) in path.ends.iter() {
+            let shape = shape_of(&self.model, *outlet);
+            let Some((lo, hi)) = channel_bounds(entries, &shape, *outlet, *along, n) else { return Ok(()) };
+            for (s, (lo, hi)) in size.iter_mut().zip(lo.iter().zip(&hi)) {
+                *s = s.max(lo.abs()).max(hi.abs());
+            }
+        }
+        // The rows that are divided become no larger than the largest row is.
+        let rows = producer.row_sizes(&self.model, n)?;
+        let rows: Vec<f64> = rows.iter().zip(&path.factors).map(|(r, f)| r * f.abs()).collect();
+        let top = rows.iter().fold(0.0f64, |m, v| m.max(*v));
+        let room = |j: usize| if rows[j] > 0.0 { top / rows[j] } else { f64::INFINITY };
+        let Some(factors) = powers(&size, SPREAD, room, false) else { return Ok(()) };
+        let inverse: Vec<f64> = factors.iter().map(|f| 1.0 / f).collect();
+        producer.scale_rows(&mut self.model, &inverse)?;
+        for (inlet, along) in &path.added {
+            self.scale_operand(*inlet, *along, &inverse)?;
+        }
+        for c in &path.consumers {
+            self.scale_consumer(c, &factors)?;
+        }
+        for (outlet, along) in &path.outputs {
+            for (k, o) in self.model.outputs.iter().enumerate() {
+                if o == outlet {
+                    self.outputs[k] = Some((along.axis, factors.iter().map(|f| f.log2() as i32).collect()));
+                }
+            }
+        }
+        self.changed = true;
+        Ok(())
+    }
+
+    /// Multiplies the weights of a consumer along the contracted index.
+    fn scale_consumer(&mut self, c: &Consumer, factors: &[f64]) -> Result<()> {
+        self.scale_operand(InletId::new(c.node, c.slot), c.along, factors)
+    }
+
+    /// Replaces a constant operand by itself times a factor per channel.
+    fn scale_operand(&mut self, inlet: InletId, along: Along, factors: &[f64]) -> Result<()> {
+        let outlet = self.model.nodes()[inlet.node].inputs[inlet.slot];
+        let Some(t) = constant(&self.model, outlet) else { return Ok(()) };
+        let scaled = times(&t, along, factors)?;
+        set_constant(&mut self.model, inlet, scaled)
+    }
+
+    /// Adds `sum_j w[.., j] * offset[j]` behind a product.
+    fn move_offset(&mut self, c: &Consumer, offset: &[f64], entries: &mut Entries) -> Result<()> {
+        if offset.iter().all(|v| *v == 0.0) {
+            return Ok(());
+        }
+        let node = self.model.nodes()[c.node].clone();
+        let (Some(op), Some(w)) = (node.op_as::<EinSum>(), constant(&self.model, node.inputs[c.slot])) else {
+            return Ok(());
+        };
+        let x = 1 - c.slot;
+        let x_shape = shape_of(&self.model, node.inputs[x]);
+        // The offset as an input of the same product; entries do not depend on the other axes.
+        let mut plain = vec![1; x_shape.len()];
+        plain[c.from] = offset.len();
+        let row: Vec<f32> = offset.iter().map(|v| *v as f32).collect();
+        let t = Tensor::from_shape(&plain, &row).map_err(engine)?.broadcast_to_shape(&x_shape).map_err(engine)?;
+        let mut args: TVec<TValue> = tvec![t.into_tvalue(), (*w).clone().into_tvalue()];
+        if c.slot == 0 {
+            args.swap(0, 1);
+        }
+        let out = op.eval_out_of_plan(args).map_err(engine)?;
+        let value = out.and_then(|mut o| o.pop()).map(|v| v.into_tensor());
+        let value = value.ok_or_else(|| ImportError::unsupported("a product that cannot be evaluated"))?;
+        let value = shrink(&value)?;
+        let start = OutletId::new(node.id, 0);
+        let fact = node.outputs[0].fact.without_value();
+        let name = format!("{}.offset", node.name);
+        let sum = TypedBinOp(Box::new(math::Add), None);
+        let inlets = self.model.outlet_successors(start).to_vec();
+        let id = self.model.add_node(name.clone(), Box::new(sum) as Box<dyn TypedOp>, tvec!(fact)).map_err(engine)?;
+        let outlet = OutletId::new(id, 0);
+        for inlet in inlets {
+            self.model.add_edge(outlet, inlet).map_err(engine)?;
+        }
+        self.model.add_edge(start, InletId::new(id, 0)).map_err(engine)?;
+        // The sum is what the product was.
+        if let Some(known) = entries.get(&start).cloned() {
+            entries.insert(outlet, known);
+        }
+        let k = add_constant(&mut self.model, format!("{name}.value"), value)?;
+        self.model.add_edge(k, InletId::new(id, 1)).map_err(engine)?;
+        for o in &mut self.model.outputs {
+            if *o == start {
+                *o = outlet;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A tensor without the repetitions along its axes.
+fn shrink(t: &Tensor) -> Result<Tensor> {
+    let mut out = t.clone();
+    for axis in 0..t.rank() {
+        let first = out.slice(axis, 0, 1).map_err(engine)?;
+        let n = out.shape()[axis];
+        let same = (1..n).all(|i| out.slice(axis, i, i + 1).is_ok_and(|s| s == first));
+        if same {
+            out = first;
+        }
+    }
+    Ok(out)
+}
+
+fn add_constant(model: &mut TypedModel, name: String, value: Tensor) -> Result<OutletId> {
+    let value = std::sync::Arc::new(value);
+    let fact = TypedFact::try_from(value.clone()).map_err(engine)?;
+    let op = Const::new(value).map_err(engine)?;
+    let id = model.add_node(name, Box::new(op) as Box<dyn TypedOp>, tvec!(fact)).map_err(engine)?;
+    Ok(OutletId::new(id, 0))
+}
+
+fn set_constant(model: &mut TypedModel, inlet: InletId, value: Tensor) -> Result<()> {
+    let name = format!("{}.equalized{}", model.nodes()[inlet.node].name, inlet.slot);
+    let k = add_constant(model, name, value)?;
+    model.add_edge(k, inlet).map_err(engine)
+}
+
+/// A constant times a factor per channel; an axis of extent one is repeated first.
+fn times(t: &Tensor, along: Along, factors: &[f64]) -> Result<Tensor> {
+    let values = floats(t)?;
+    let mut shape = t.shape().to_vec();
+    if shape.is_empty() && along.axis == 0 {
+        shape = vec![1];
+    }
+    let len = shape.get(along.axis).copied().unwrap_or(1);
+    let (outer, inner) = (
+        shape[..along.axis.min(shape.len())].iter().product::<usize>(),
+        shape.get(along.axis + 1..).map_or(1, |s| s.iter().product::<usize>()),
+    );
+    let n = if len == 1 { along.extent(factors.len()) } else { len };
+    let mut data = Vec::with_capacity(outer * n * inner);
+    for o in 0..outer {
+        for p in 0..n {
+            let from = (o * len + if len == 1 { 0 } else { p }) * inner;
+            let f = factors[along.channel(p) % factors.len()];
+            data.extend(values[from..from + inner].iter().map(|v| (v * f) as f32));
+        }
+    }
+    shape[along.axis] = n;
+    Tensor::from_shape(&shape, &data).map_err(engine)
+}
+
+/// Where the channels are in a tensor: position `p` of the axis is of channel `p / inner`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Along {
+    axis: usize,
+    inner: usize,
+}
+
+impl Along {
+    fn channel(&self, p: usize) -> usize {
+        p / self.inner
+    }
+
+    fn extent(&self, channels: usize) -> usize {
+        channels * self.inner
+    }
+}
+
+/// Smallest and largest value of every channel.
+fn channel_bounds(
+    entries: &Entries,
+    shape: &[usize],
+    outlet: OutletId,
+    along: Along,
+    channels: usize,
+) -> Option<(Vec<f64>, Vec<f64>)> {
+    let (lo, hi) = entries.get(&outlet)?;
+    let (outer, len, inner) = crate::tensor::around(shape, along.axis);
+    if lo.len() != outer * len * inner || len != along.extent(channels) {
+        return None;
+    }
+    let mut out = (vec![f64::INFINITY; channels], vec![f64::NEG_INFINITY; channels]);
+    for (i, (a, b)) in lo.iter().zip(hi).enumerate() {
+        let c = along.channel(i / inner % len);
+        out.0[c] = out.0[c].min(f64::from(*a));
+        out.1[c] = out.1[c].max(f64::from(*b));
+    }
+    out.0.iter().chain(&out.1).all(|v| v.is_finite()).then_some(out)
+}
+
+/// Powers of two up to one that bring all sizes near the largest; `None` where they are near enough.
+fn powers(size: &[f64], spread: f64, room: impl Fn(usize) -> f64, force: bool) -> Option<Vec<f64>> {
+    let top = size.iter().fold(0.0f64, |m, v| m.max(*v));
+    if top <= 0.0 || !top.is_finite() {
+        return None;
+    }
+    let one = |(j, s): (usize, &f64)| {
+        // A channel that is always zero has no size to go by.
+        let wanted = if *s > 0.0 { (top / s).min(room(j)) } else { 1.0 };
+        (-wanted.log2().floor().clamp(0.0, MAX_SHIFT)).exp2()
+    };
+    let out: Vec<f64> = size.iter().enumerate().map(one).collect();
+    let least = out.iter().fold(1.0f64, |m, v| m.min(*v));
+    (force || 1.0 / least >= spread).then_some(out)
+}
+
+/// A product or convolution with constant weights that makes a tensor with channels.
+struct Producer {
+    node: usize,
+    /// Axis of the output.
+    axis: usize,
+    /// The operand with the weights, and its axis.
+    weights: (usize, usize),
+    bias: Option<usize>,
+}
+
+impl Producer {
+    fn of(model: &TypedModel, id: usize) -> Option<Self> {
+        let node = &model.nodes()[id];
+        let is_constant = |slot: usize| node.inputs.get(slot).is_some_and(|o| constant(model, *o).is_some());
+        if let Some(op) = node.op_as::<EinSum>() {
+            if node.inputs.len() != 2 || op.q_params.is_some() || is_constant(0) == is_constant(1) {
+                return None;
+            }
+            let slot = if is_constant(0) { 0 } else { 1 };
+            let own: Vec<(usize, usize)> = op
+                .axes
+                .iter_all_axes()
+                .filter(|a| a.inputs[1 - slot].is_empty())
+                .filter_map(|a| Some((*a.outputs[0].first()?, *a.inputs[slot].first()?)))
+                .filter(|(o, _)| shape_of(model, OutletId::new(id, 0))[*o] > 1)
+                .collect();
+            let [(axis, w)] = own[..] else { return None };
+            return Some(Self { node: id, axis, weights: (slot, w), bias: None });
+        }
+        let op = node.op_as::<Conv>()?;
+        if op.q_params.is_some() || op.kernel_fmt != KernelFormat::OIHW || !is_constant(1) || !is_constant(2) {
+            return None;
+        }
+        let shape = shape_of(model, OutletId::new(id, 0));
+        let axis = if op.pool_spec.data_format.c_is_last() {
+            shape.len() - 1
+        } else {
+            usize::from(op.pool_spec.data_format.has_n())
+        };
+        let kernel = constant(model, node.inputs[1])?;
+        (kernel.shape().first() == Some(&shape[axis])).then_some(Self {
+            node: id,
+            axis,
+            weights: (1, 0),
+            bias: Some(2),
+        })
+    }
+
+    /// Largest magnitude in each row of the weights.
+    fn row_sizes(&self, model: &TypedModel, n: usize) -> Result<Vec<f64>> {
+        let outlet = model.nodes()[self.node].inputs[self.weights.0];
+        let Some(t) = constant(model, outlet) else { return Ok(vec![0.0; n]) };
+        let values = floats(&t)?;
+        let (_, len, inner) = crate::tensor::around(t.shape(), self.weights.1);
+        let mut out = vec![0.0f64; n];
+        for (i, v) in values.iter().enumerate() {
+            let k = i / inner.max(1) % len.max(1);
+            out[k % n] = out[k % n].max(v.abs());
+        }
+        Ok(out)
+    }
+
+    fn scale_rows(&self, model: &mut TypedModel, factors: &[f64]) -> Result<()> {
+        let (slot, axis) = self.weights;
+        for (slot, axis) in std::iter::once((slot, axis)).chain(self.bias.map(|b| (b, 0))) {
+            let outlet = model.nodes()[self.node].inputs[slot];
+            let Some(t) = constant(model, outlet) else { continue };
+            if slot == 2 && floats(&t)?.iter().all(|v| *v == 0.0) {
+                continue;
+            }
+            let scaled = times(&t, Along { axis, inner: 1 }, factors)?;
+            set_constant(model, InletId::new(self.node, slot), scaled)?;
+        }
+        Ok(())
+    }
+}
+
+/// A product that reads a tensor with channels along a contracted index.
+struct Consumer {
+    node: usize,
+    /// The operand with the weights, and where the channels are in it.
+    slot: usize,
+    along: Along,
+    /// Axis of the tensor.
+    from: usize,
+    /// Whether it reads the tensor that the path starts with.
+    direct: bool,
+}
+
+/// All that happens to a tensor until weights have been applied to it.
+#[derive(Default)]
+struct Path {
+    consumers: Vec<Consumer>,
+    /// Constants that are added on the way.
+    added: Vec<(InletId, Along)>,
+    /// Factors that constants apply on the way, per channel, as far as nothing but linear operators comes before.
+    factors: Vec<f64>,
+    /// Outputs of the model.
+    outputs: Vec<(OutletId, Along)>,
+    /// Tensors that consumers read, and outputs.
+    ends: Vec<(OutletId, Along)>,
+}
+
+impl Path {
+    /// Follows a tensor to all its readers; `None` where one of them needs the values as they are.
+    fn explore(model: &TypedModel, start: OutletId, axis: usize) -> Option<Self> {
+        let channels = *shape_of(model, start).get(axis)?;
+        let mut out = Self { factors: vec![1.0; channels], ..Self::default() };
+        let mut open = vec![(start, Along { axis, inner: 1 })];
+        let mut steps = 0;
+        while let Some((outlet, along)) = open.pop() {
+            steps += 1;
+            if steps > 256 {
+                return None;
+            }
+            if model.outputs.contains(&outlet) {
+                if along.inner != 1 {
+                    return None;
+                }
+                out.outputs.push((outlet, along));
+                out.ends.push((outlet, along));
+            }
+            let successors = model.outlet_successors(outlet);
+            for inlet in successors {
+                out.step(model, outlet, along, *inlet, channels, outlet == start, &mut open)?;
+            }
+        }
+        Some(out)
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn step(
+        &mut self,
+        model: &TypedModel,
+        outlet: OutletId,
+        along: Along,
+        inlet: InletId,
+        channels: usize,
+        direct: bool,
+        open: &mut Vec<(OutletId, Along)>,
+    ) -> Option<()> {
+        let node = &model.nodes()[inlet.node];
+        let next = OutletId::new(node.id, 0);
+        if node.outputs.len() != 1 || !node.outputs[0].fact.datum_type.is_float() {
+            return None;
+        }
+        let shape = shape_of(model, outlet);
+        if let Some(op) = node.op_as::<EinSum>() {
+            let other = 1usize.checked_sub(inlet.slot)?;
+            let weights = constant(model, *node.inputs.get(other)?)?;
+            if op.q_params.is_some() || node.inputs.len() != 2 {
+                return None;
+            }
+            let index = op.axes.iter_all_axes().find(|a| a.inputs[inlet.slot].contains(&along.axis))?;
+            let (w, o) = (index.inputs[other].clone(), index.outputs[0].clone());
+            if let (true, [o]) = (w.is_empty(), &o[..]) {
+                open.push((next, Along { axis: *o, ..along }));
+                return Some(());
+            }
+            let [w] = w[..] else { return None };
+            if !o.is_empty() || weights.shape()[w] != shape[along.axis] {
+                return None;
+            }
+            self.ends.push((outlet, along));
+            let along_w = Along { axis: w, ..along };
+            self.consumers.push(Consumer { node: node.id, slot: other, along: along_w, from: along.axis, direct });
+            return Some(());
+        }
+        if let Some(op) = node.op_as::<Conv>() {
+            let axis = if op.pool_spec.data_format.c_is_last() {
+                shape.len() - 1
+            } else {
+                usize::from(op.pool_spec.data_format.has_n())
+            };
+            let weights = constant(model, *node.inputs.get(1)?)?;
+            constant(model, *node.inputs.get(2)?)?;
+            let plain = op.group == 1 && op.kernel_fmt == KernelFormat::OIHW && op.q_params.is_none();
+            if inlet.slot != 0 || axis != along.axis || !plain || weights.shape().get(1) != Some(&shape[axis]) {
+                return None;
+            }
+            self.ends.push((outlet, along));
+            let along_w = Along { axis: 1, ..along };
+            self.consumers.push(Consumer { node: node.id, slot: 1, along: along_w, from: axis, direct: false });
+            return Some(());
+        }
+        let along = self.pass(model, node, along, inlet, channels)?;
+        open.push((next, along));
+        Some(())
+    }
+
+    /// Where the channels are behind an operator that commutes with positive factors.
+    fn pass(
+        &mut self,
+        model: &TypedModel,
+        node: &TypedNode,
+        along: Along,
+        inlet: InletId,
+        channels: usize,
+    ) -> Option<Along> {
+        if node.op_is::<Identity>() || node.op_is::<Cast>() {
+            return Some(along);
+        }
+        let shape = shape_of(model, node.inputs[inlet.slot]);
+        if let Some(op) = node.op_as::<TypedBinOp>() {
+            let t = constant(model, node.inputs[1 - inlet.slot])?;
+            let values = floats(&t).ok()?;
+            if shape_of(model, OutletId::new(node.id, 0)) != shape || t.rank() != shape.len() {
+                return None;
+            }
+            return match (op.0.name(), inlet.slot) {
+                ("Add" | "Sub", _) => {
+                    self.added.push((InletId::new(node.id, 1 - inlet.slot), along));
+                    Some(along)
+                }
+                ("Mul", _) | ("Div", 0) => {
+                    let len = t.shape()[along.axis];
+                    let inner: usize = t.shape()[along.axis + 1..].iter().product();
+                    let divide = op.0.name() == "Div";
+                    let mut most = vec![0.0f64; channels];
+                    for (i, v) in values.iter().enumerate() {
+                        let v = if divide { 1.0 / v } else { *v };
+                        let p = i / inner.max(1) % len.max(1);
+                        if len == 1 {
+                            most.iter_mut().for_each(|m| *m = m.max(v.abs()));
+                        } else {
+                            let c = along.channel(p);
+                            most[c] = most[c].max(v.abs());
+                        }
+                    }
+                    self.factors.iter_mut().zip(&most).for_each(|(f, m)| *f *= m);
+                    Some(along)
+                }
+                ("Max" | "Min", _) if values.iter().all(|v| *v == 0.0) => Some(along),
+                _ => None,
+            };
+        }
+        if let Some(op) = node.op_as::<ElementWiseOp>() {
+            let name = op.0.name();
+            return matches!(&*name, "LeakyRelu" | "Neg" | "Abs").then_some(along);
+        }
+        let spec = node.op_as::<MaxPool>().filter(|p| p.with_index_outputs.is_none()).map(|p| &p.pool_spec);
+        if let Some(spec) = spec.or(node.op_as::<SumPool>().map(|p| &p.pool_spec)) {
+            let axis =
+                if spec.data_format.c_is_last() { shape.len() - 1 } else { usize::from(spec.data_format.has_n()) };
+            return (axis == along.axis).then_some(along);
+        }
+        if let Some(op) = node.op_as::<Pad>() {
+            let zero = matches!(&op.mode, PadMode::Constant(t) if floats(t).is_ok_and(|v| v.iter().all(|v| *v == 0.0)));
+            return (zero && op.pads[along.axis] == (0, 0)).then_some(along);
+        }
+        if let Some(op) = node.op_as::<Reduce>() {
+            let linear = matches!(op.reducer, Reducer::Sum | Reducer::Max | Reducer::Min);
+            return (linear && !op.axes.contains(&along.axis)).then_some(along);
+        }
+        reshaped(node.op_as::<AxisOp>()?, along, &shape, &shape_of(model, OutletId::new(node.id, 0)))
+    }
+}
+
+/// Where the channels are behind a change of axes.
+fn reshaped(op: &AxisOp, along: Along, before: &[usize], after: &[usize]) -> Option<Along> {
+    let axis = along.axis;
+    match op {
+        AxisOp::Add(a) => Some(Along { axis: axis + usize::from(*a <= axis), ..along }),
+        AxisOp::Rm(a) => (*a != axis).then(|| Along { axis: axis - usize::from(*a < axis), ..along }),
+        AxisOp::Move(from, to) => {
+            let mut order: Vec<usize> = (0..before.len()).collect();
+            let moved = order.remove(*from);
+            order.insert(*to, moved);
+            Some(Along { axis: order.iter().position(|a| *a == axis)?, ..along })
+        }
+        AxisOp::Reshape(at, from, to) => {
+            if axis < *at {
+                return Some(along);
+            }
+            if axis >= at + from.len() {
+                return Some(Along { axis: axis + to.len() - from.len(), ..along });
+            }
+            // Merged with what comes behind it, and with nothing in front.
+            let lead: usize = before[*at..axis].iter().product();
+            let behind: usize = before[axis + 1..at + from.len()].iter().product();
+            let all: usize = before[*at..at + from.len()].iter().product();
+            let first = (*at..at + to.len()).find(|a| after[*a] == all)?;
+            (lead == 1).then_some(Along { axis: first, inner: along.inner * behind })
+        }
+    }
+}
