@@ -190,8 +190,19 @@ pub fn inference_digest(
     visibility: Visibility,
     batch: u32,
 ) -> Result<[u8; 32], GraphError> {
-    let parts: [&[u8]; 4] =
-        [&graph.to_bytes()?, &canonical::to_bytes(&specs)?, &[visibility_byte(visibility)], &batch.to_be_bytes()];
+    // What is scaled apart is a part of its own, so that the identity of models without it is what it always was.
+    let plain = |specs: &[TensorSpec]| -> Vec<(String, Vec<usize>, i32)> {
+        specs.iter().map(|s| (s.name.clone(), s.shape.clone(), s.scale_bits)).collect()
+    };
+    let features = |specs: &[TensorSpec]| specs.iter().map(|s| s.features.clone()).collect::<Vec<_>>();
+    let names = canonical::to_bytes(&(plain(specs.0), plain(specs.1)))?;
+    let (graph, visibility, batch) = (graph.to_bytes()?, [visibility_byte(visibility)], batch.to_be_bytes());
+    let mut parts: Vec<&[u8]> = vec![&graph, &names, &visibility, &batch];
+    let scales = (features(specs.0), features(specs.1));
+    let apart = canonical::to_bytes(&scales)?;
+    if scales.0.iter().chain(&scales.1).any(Option::is_some) {
+        parts.push(&apart);
+    }
     Ok(canonical::digest("assay.settle.inference.v1", &parts))
 }
 
