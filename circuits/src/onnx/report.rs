@@ -95,7 +95,8 @@ impl Pair<'_> {
     fn report(&self, name: &str) -> OutputReport {
         let n = self.float.first().map_or(0, |v| v.len());
         let apart = n > 1 && n <= MAX_ELEMENTS && self.float.len() >= MIN_SAMPLES;
-        let groups: Vec<std::ops::Range<usize>> = if apart { (0..n).map(|i| i..i + 1).collect() } else { vec![0..n] };
+        let groups: Vec<std::ops::Range<usize>> =
+            if apart { (0..n).map(|i| i..i + 1).collect() } else { std::iter::once(0..n).collect() };
         let bounds = |r: &std::ops::Range<usize>| {
             let values = self.float.iter().flat_map(|v| &v[r.clone()]);
             values
@@ -196,6 +197,9 @@ pub(crate) struct Truth<'t> {
     pub(crate) measured: &'t Measured,
 }
 
+/// A lookup, and the smallest and largest key that is no clamped value.
+type Limited = (NodeId, (i64, i64));
+
 /// Runs the integer graph on the first `count` samples and reports how far it is from the float model.
 pub(crate) fn compare(
     truth: &Truth<'_>,
@@ -212,7 +216,7 @@ pub(crate) fn compare(
     for (i, (_, id, _)) in trace.nodes.iter().enumerate() {
         traced.entry(*id).or_default().push(i);
     }
-    let mut limited: HashMap<NodeId, Vec<(NodeId, (i64, i64))>> = HashMap::new();
+    let mut limited: HashMap<NodeId, Vec<Limited>> = HashMap::new();
     for (id, limits) in &trace.limits {
         limited.entry(model.graph.node(*id).inputs[0]).or_default().push((*id, *limits));
     }
