@@ -59,7 +59,7 @@ impl Addresses {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Canary {
-    /// Keccak of [tau]_2.
+    /// Keccak of `[tau]_2`.
     pub srs_hash: B256,
     /// Its settlement id.
     pub settlement_id: B256,
