@@ -35,6 +35,9 @@ fn every_command_speaks_json() {
     let (onnx, data) = (mlp(), digits());
     // No node is at that address: whatever asks one, cannot check.
     const NODE: &str = "http://127.0.0.1:9";
+    const ACCOUNT: &str = "0x00000000000000000000000000000000000000aa";
+    const CALL: &str = "0x00000000000000000000000000000000000000aa:0x00";
+    const ID: &str = "0x00000000000000000000000000000000000000000000000000000000000000aa";
     let rows: Vec<(&str, Vec<&str>, i32)> = vec![
         ("inspect", vec![&onnx], 0),
         ("compile", vec![&onnx, "--weight-bits", "8", "--activation-bits", "8", "-o", "m2"], 0),
@@ -57,6 +60,20 @@ fn every_command_speaks_json() {
         ("job claim", vec!["--rpc", NODE], 2),
         ("job refund", vec!["1", "--rpc", NODE], 2),
         ("job status", vec!["1", "--rpc", NODE], 2),
+        ("model tombstone", vec![ID, "--rpc", NODE], 2),
+        ("chain check", vec!["--rpc", NODE], 2),
+        ("chain canary", vec!["--rpc", NODE], 2),
+        ("chain pause", vec!["--rpc", NODE], 2),
+        ("chain unpause", vec!["--rpc", NODE], 2),
+        ("vote propose", vec!["--call", CALL, "--why", "because", "--rpc", NODE], 2),
+        ("vote cast", vec!["1", "for", "--rpc", NODE], 2),
+        ("vote queue", vec!["1", "--rpc", NODE], 2),
+        ("vote execute", vec!["1", "--rpc", NODE], 2),
+        ("vote show", vec!["1", "--rpc", NODE], 2),
+        ("vote delegate", vec!["--rpc", NODE], 2),
+        ("token balance", vec!["--rpc", NODE], 2),
+        ("token transfer", vec![ACCOUNT, "1", "--rpc", NODE], 2),
+        ("token approve", vec![ACCOUNT, "1", "--rpc", NODE], 2),
         ("worker", vec!["model", "--once", "--rpc", NODE], 2),
         ("explorer", vec!["--rpc", NODE, "--port", "0"], 2),
         ("bench", vec!["model", "--batch", "1", "--repeats", "1"], 0),
