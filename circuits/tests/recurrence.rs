@@ -7,7 +7,7 @@ use assay_circuits::{
     Functional, Graph, GraphBuilder, NodeId, Op, Table, Tensor,
     error::GraphError,
     eval::eval,
-    ops::{AxisExpr, AxisScale, Concat, Contraction, Delay, Reshape, Transpose, Window},
+    ops::{AxisExpr, AxisScale, Concat, Contraction, Delay, Divide, Reshape, Root, Transpose, Window},
     pullback::{Term, pull_back},
 };
 use proptest::prelude::*;
@@ -83,7 +83,15 @@ fn cell(g: &mut GraphBuilder, w: &Weights, x: NodeId, h: NodeId, c: NodeId, vari
     } else {
         g.push("gated", product, &[gate, c]).unwrap()
     };
-    let next_h = g.lookup("h", out, 2, squash("squash")).unwrap();
+    let mut next_h = g.lookup("h", out, 2, squash("squash")).unwrap();
+    if variant & 8 == 8 {
+        // Advice inside of a recurrence: a quotient by a gate that is at least one, and the root of a quotient.
+        let raised = g.linear("raised", &[(next_h, 1), (h, 1)], 100).unwrap();
+        let q = g.push("quotient", Op::Divide(Divide {}), &[raised, gate]).unwrap();
+        let r = g.push("root", Op::Root(Root {}), &[q]).unwrap();
+        let mixed = g.linear("mixed", &[(q, 1), (r, -3)], -10).unwrap();
+        next_h = g.lookup("h", mixed, 1, squash("squash")).unwrap();
+    }
     (next_h, next_c)
 }
 
@@ -138,7 +146,7 @@ proptest! {
 
     /// The interpreter by slices against the plain one on the unrolled graph, with and without a batch axis.
     #[test]
-    fn cycle_is_step_by_step(n in 1usize..4, i in 1usize..4, h in 1usize..4, steps in 1usize..7, variant in 0u64..8, batch in 1usize..4, seed: u64) {
+    fn cycle_is_step_by_step(n in 1usize..4, i in 1usize..4, h in 1usize..4, steps in 1usize..7, variant in 0u64..16, batch in 1usize..4, seed: u64) {
         let s = Sizes { n, i, h };
         let mut rng = StdRng::seed_from_u64(seed);
         let (graph, plain) = (cyclic(s, steps, variant), unrolled(s, steps, variant));
@@ -166,7 +174,7 @@ proptest! {
 
     /// Every node's claim, pulled back through the cycle, is a true claim about committed tensors.
     #[test]
-    fn claims_go_through_delays(n in 1usize..3, i in 1usize..3, h in 1usize..4, steps in 1usize..6, variant in 0u64..8, seed: u64) {
+    fn claims_go_through_delays(n in 1usize..3, i in 1usize..3, h in 1usize..4, steps in 1usize..6, variant in 0u64..16, seed: u64) {
         let graph = cyclic(Sizes { n, i, h }, steps, variant);
         let mut rng = StdRng::seed_from_u64(seed);
         let (weights, inputs) = sources(&graph, &mut rng);
