@@ -27,7 +27,7 @@ fn jobs_are_posted_and_taken_by_the_time_of_the_next_block() {
     assert!(price < 1_100_000_000_000_000_000, "{status}");
 
     // Half an hour in which nothing happens: the price is at its top, and nobody takes the job for expired or early.
-    w.node("evm_increaseTime", &json!([1_800]));
+    w.node("evm_increaseTime", &json!([1_810]));
     let mut worker = w.worker(1, &["--once", "--min-price", "3.5"]);
     assert_eq!(worker.wait_for("paid")["job_ids"][0].as_u64(), Some(id));
     assert_eq!(w.job(id).price, 4_000_000_000_000_000_000);
