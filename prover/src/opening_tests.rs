@@ -5,7 +5,10 @@ use ark_std::test_rng;
 use assay_verifier::opening::{OpeningError, VerifierSrs, combine_rows, pairing_input, verify};
 
 use super::*;
-use crate::{device::Cpu, msm::reference};
+use crate::{
+    device::Cpu,
+    msm::{msm, reference},
+};
 
 const MAX_TESTED: usize = 9;
 
@@ -320,7 +323,7 @@ impl Setup {
     fn cheat(&self, polynomials: &[&[Fr]], point: &[Fr], value: Fr) -> Claim {
         let commitment = reference::msm(&self.bases, polynomials[0]).into_affine();
         let mut transcript = transcript(&commitment, point, value);
-        let proof = prove(&self.bases, polynomials, point.len(), &mut transcript).unwrap();
+        let proof = prove(&Cpu::default(), &&self.bases[..], polynomials, point.len(), &mut transcript).unwrap();
         Claim { commitment, point: point.to_vec(), value, proof }
     }
 }
