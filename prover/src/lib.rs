@@ -5,6 +5,7 @@
 //! drift apart. Heavy work goes through a [`device::Device`].
 
 pub mod bilinear;
+pub mod cancel;
 pub mod device;
 pub mod lookup;
 pub mod msm;
