@@ -10,6 +10,7 @@ pub mod contraction;
 pub mod delay;
 pub mod divide;
 mod dot;
+pub mod gather;
 pub mod linear;
 pub mod lookup;
 pub mod reshape;
@@ -26,6 +27,7 @@ pub use concat::Concat;
 pub use contraction::{AxisExpr, Contraction};
 pub use delay::Delay;
 pub use divide::Divide;
+pub use gather::Gather;
 pub use linear::Linear;
 pub use lookup::Lookup;
 pub use reshape::Reshape;
@@ -62,6 +64,7 @@ pub enum Op {
     Delay(Delay),
     Divide(Divide),
     Root(Root),
+    Gather(Gather),
 }
 
 /// One piece of a pulled-back claim: `coefficient * <input, functional>`; the coefficient `None` is one.
@@ -108,13 +111,16 @@ impl Op {
             Self::Delay(_) => "Delay",
             Self::Divide(_) => "Divide",
             Self::Root(_) => "Root",
+            Self::Gather(_) => "Gather",
         }
     }
 
     /// What the operator is to the protocol.
     pub fn class(&self) -> OpClass {
         match self {
-            Self::Input(_) | Self::Weight(_) | Self::Lookup(_) | Self::Divide(_) | Self::Root(_) => OpClass::Committed,
+            Self::Input(_) | Self::Weight(_) | Self::Lookup(_) | Self::Divide(_) | Self::Root(_) | Self::Gather(_) => {
+                OpClass::Committed
+            }
             Self::Contraction(_) => OpClass::Bilinear,
             _ => OpClass::Linear,
         }
@@ -140,6 +146,7 @@ impl Op {
             Self::Delay(op) => arity(1).and_then(|()| op.infer(inputs[0])),
             Self::Divide(op) => arity(2).and_then(|()| op.infer(inputs[0], inputs[1])),
             Self::Root(_) => arity(1).map(|()| inputs[0].to_vec()),
+            Self::Gather(op) => arity(2).and_then(|()| op.infer(inputs[0], inputs[1])),
         }
     }
 
@@ -158,6 +165,7 @@ impl Op {
             Self::Delay(op) => Ok(op.range(inputs[0])),
             Self::Divide(op) => op.range(inputs[0], inputs[1]),
             Self::Root(op) => op.range(inputs[0]),
+            Self::Gather(op) => op.range(inputs[0]),
         }
     }
 
@@ -178,6 +186,7 @@ impl Op {
             Self::Delay(op) => Ok(op.eval(inputs[0], inputs[1], shape)),
             Self::Divide(op) => op.eval(inputs[0], inputs[1]),
             Self::Root(op) => op.eval(inputs[0]),
+            Self::Gather(op) => op.eval(inputs[0], inputs[1], shape),
         }
     }
 
@@ -242,6 +251,11 @@ impl Op {
             Self::Delay(op) => Self::Delay(Delay { axis: op.axis + 1, ..op.clone() }),
             Self::Divide(op) => Self::Divide(op.clone()),
             Self::Root(op) => Self::Root(op.clone()),
+            // A table that all samples share stays as it is.
+            Self::Gather(op) => {
+                let shared = op.leading == 0 && constant.first().copied().unwrap_or(false);
+                Self::Gather(Gather { leading: op.leading + usize::from(!shared) })
+            }
         })
     }
 }
