@@ -9,6 +9,7 @@ pub mod concat;
 pub mod contraction;
 pub mod delay;
 pub mod divide;
+mod dot;
 pub mod linear;
 pub mod lookup;
 pub mod remap;
