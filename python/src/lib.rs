@@ -5,10 +5,7 @@
 //! and to tell how far the command is.
 
 use assay_cli::embed::{End, Job, Reading, Refusal};
-use pyo3::{
-    exceptions::PyKeyboardInterrupt,
-    prelude::*,
-};
+use pyo3::{exceptions::PyKeyboardInterrupt, prelude::*};
 use serde_json::{Value, json};
 use std::{ffi::OsString, time::Duration};
 
