@@ -280,8 +280,10 @@ impl Forge {
 
     /// The committed value of the node with a name.
     pub fn named(&self, name: &str) -> usize {
-        let id = self.program.graph.nodes().iter().position(|n| n.name == name).unwrap();
-        self.program.node_tensor[id].unwrap()
+        // Views that a batch adds have the name of the node that reads them.
+        let mut ids =
+            (0..self.program.graph.nodes().len()).filter(|i| self.program.graph.node(NodeId(*i)).name == name);
+        ids.find_map(|i| self.program.node_tensor[i]).unwrap()
     }
 
     /// What the naive checker says.
