@@ -23,8 +23,8 @@ use std::collections::HashMap;
 use tract_onnx::{
     prelude::{DatumType, IntoTValue, OutletId, TypedModel, TypedNode},
     tract_hir::{
-        internal::IntoArcTensor,
-        tract_core::ops::{konst::Const, source::TypedSource},
+        internal::{AxisOp, IntoArcTensor},
+        tract_core::ops::{array::Gather, cast::Cast, konst::Const, source::TypedSource},
     },
 };
 
@@ -88,6 +88,11 @@ pub(crate) fn lower_model(
         let (e, bits) = if kind.is_float() {
             (fit_exponent(range.1.max(-range.0) * room, limit + 0.49), width)
         } else {
+            // Every row of a table can be named, whatever the calibration data did.
+            let range = match node.map(|n| rows_read(model, OutletId::new(n.id, 0))) {
+                Some(Some(rows)) => (range.0, range.1.max(rows as f64)),
+                _ => range,
+            };
             (0, integer_bits(kind, range, widths.activation).map_err(|e| e.at(name, "input"))?)
         };
         if let (Some(q), Some(n)) = (quantize, node) {
@@ -167,6 +172,23 @@ fn quantizer(model: &TypedModel, source: usize) -> Option<Quantize> {
         Kind::Quantize(q) if !model.outputs.contains(&outlet) => Some(*q),
         _ => None,
     }
+}
+
+/// The number of rows that a tensor chooses from, where it is the index of gathers.
+fn rows_read(model: &TypedModel, outlet: OutletId) -> Option<usize> {
+    let (mut open, mut most) = (vec![outlet], None);
+    while let Some(outlet) = open.pop() {
+        for reader in &model.nodes()[outlet.node].outputs[outlet.slot].successors {
+            let node = &model.nodes()[reader.node];
+            if let (Some(op), 1) = (node.op_as::<Gather>(), reader.slot) {
+                let table = model.outlet_fact(node.inputs[0]).ok()?.shape.as_concrete()?;
+                most = most.max(table.get(op.axis).copied());
+            } else if node.op_is::<Cast>() || node.op_is::<AxisOp>() {
+                open.push(OutletId::new(node.id, 0));
+            }
+        }
+    }
+    most
 }
 
 /// Width of an input of integers: of its type where that is narrow, of the calibrated values otherwise.

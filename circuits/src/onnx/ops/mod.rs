@@ -9,6 +9,7 @@ mod broadcast;
 mod concat;
 mod conv;
 pub(crate) mod einsum;
+mod gather;
 mod logic;
 pub(crate) mod norm;
 mod pad;

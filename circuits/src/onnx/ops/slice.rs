@@ -89,11 +89,8 @@ fn strided(c: &Lowering<'_>, node: &TypedNode) -> Result<Vec<(usize, i64, i64)>>
 }
 
 fn gather(c: &mut Lowering<'_>, node: &TypedNode, axis: usize) -> Result<Vec<Value>> {
-    let Value::Const(indices) = c.input(node, 1)? else {
-        return Err(ImportError::unsupported("indexing by data is not supported; use constant positions"));
-    };
-    let Value::Lazy(l) = c.input(node, 0)? else {
-        return Err(ImportError::unsupported("a gather from a constant by data (an embedding) is not supported"));
+    let (Value::Const(indices), Value::Lazy(l)) = (c.input(node, 1)?, c.input(node, 0)?) else {
+        return super::gather::by_data(c, node, axis);
     };
     let fail = |e: tract_onnx::prelude::TractError| ImportError::engine("reading indices", &e);
     let out_shape = c.out_shape(node, 0);

@@ -5,9 +5,13 @@
 //! messages still name the node of the file. One file a family; a rule that needs shapes gets them from tract's analysis
 //! of everything before it.
 
+mod attention;
 mod border;
 mod builder;
+mod index;
+mod loss;
 mod norm;
+mod order;
 mod pointwise;
 mod pool;
 mod qdq;
@@ -37,6 +41,10 @@ fn rule(node: &NodeProto, opset: i64) -> Option<(Rule, bool)> {
     }
     pointwise::rule(node, opset)
         .or_else(|| softmax::rule(node, opset))
+        .or_else(|| attention::rule(node))
+        .or_else(|| loss::rule(node))
+        .or_else(|| index::rule(node))
+        .or_else(|| order::rule(node))
         .or_else(|| pool::rule(node))
         .or_else(|| norm::rule(node))
         .or_else(|| shape::rule(node))

@@ -55,11 +55,16 @@ fn softmax(b: &mut Builder<'_>) -> Result<Vec<String>> {
 
 fn log_softmax(b: &mut Builder<'_>) -> Result<Vec<String>> {
     let (x, axes) = over(b)?;
-    let (d, _) = shifted(b, &x, &axes);
+    Ok(vec![log_normalize(b, &x, &axes)])
+}
+
+/// The logarithm of a softmax over axes, for other rules.
+pub(super) fn log_normalize(b: &mut Builder<'_>, x: &str, axes: &[i64]) -> String {
+    let (d, _) = shifted(b, x, axes);
     let e = b.op("Exp", &[&d], vec![]);
-    let sum = b.reduce("ReduceSum", &e, &axes);
+    let sum = b.reduce("ReduceSum", &e, axes);
     let log = b.op("Log", &[&sum], vec![]);
-    Ok(vec![b.op("Sub", &[&d, &log], vec![])])
+    b.op("Sub", &[&d, &log], vec![])
 }
 
 /// `m + log(sum(e^(x - m)))`.

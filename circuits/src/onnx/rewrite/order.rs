@@ -1,0 +1,73 @@
+//! TopK: every entry's rank is the number of entries before it, by one comparison a pair; rank `r` is the `r`th result.
+//!
+//! Among equals the lower index comes first, as the standard says. The comparisons are those of the quantized values, so
+//! entries that rounding made equal are in the order of their indices.
+
+use super::{
+    Rule, axis,
+    builder::{Builder, Result},
+    table,
+};
+use crate::onnx::error::ImportError;
+use tract_onnx::pb::NodeProto;
+
+/// Most entries of an axis; their pairs are compared.
+const MAX_ENTRIES: usize = 256;
+
+pub(super) fn rule(node: &NodeProto) -> Option<(Rule, bool)> {
+    table(node, &[("TopK", top, true)])
+}
+
+fn top(b: &mut Builder<'_>) -> Result<Vec<String>> {
+    let x = b.need(0)?;
+    let shape = b.shape(&x)?;
+    let along = axis(b.int_or("axis", -1), shape.len())?;
+    let (n, outer) = (shape[along], shape[..along].iter().product::<usize>());
+    let inner: usize = shape[along + 1..].iter().product();
+    let k = match b.optional(1)? {
+        Some(k) => k.first().copied().unwrap_or(0.0),
+        None => b.int_or("k", 0) as f64,
+    };
+    let k = if k >= 1.0 && k <= n as f64 { k as usize } else { 0 };
+    if k == 0 || n > MAX_ENTRIES {
+        let what = format!("it takes {k} of {n} entries; 1 to all of at most {MAX_ENTRIES} are possible");
+        return Err(ImportError::unsupported(what));
+    }
+    let floats = b.known.floats.get(&x).copied().unwrap_or(false);
+    if !floats {
+        return Err(ImportError::unsupported("it orders integers; cast them to float32"));
+    }
+    // [outer, i, j, inner]: whether entry j comes before entry i.
+    let (mine, theirs) = (b.reshape(&x, &[outer, n, 1, inner]), b.reshape(&x, &[outer, 1, n, inner]));
+    let (strict, weak) =
+        if b.int_or("largest", 1) != 0 { ("Greater", "GreaterOrEqual") } else { ("Less", "LessOrEqual") };
+    let later: Vec<f32> = (0..n * n).map(|p| if p % n > p / n { 1.0 } else { 0.0 }).collect();
+    let earlier: Vec<f32> = (0..n * n).map(|p| if p % n < p / n { 1.0 } else { 0.0 }).collect();
+    let mut counts = Vec::new();
+    for (test, of) in [(strict, later), (weak, earlier)] {
+        let before = b.op(test, &[&theirs, &mine], vec![]);
+        let before = b.cast(&before, 1);
+        let of = b.tensor(&[1, n, n, 1], &of);
+        let before = b.op("Mul", &[&before, &of], vec![]);
+        counts.push(b.reduce("ReduceSum", &before, &[2]));
+    }
+    let rank = b.op("Add", &[&counts[0], &counts[1]], vec![]);
+    let rank = b.cast(&rank, 7);
+    // [outer, i, r, inner]: whether entry i is the r-th.
+    let places = b.vector(&(0..k as i64).collect::<Vec<_>>());
+    let places = b.reshape(&places, &[1, 1, k, 1]);
+    let hit = b.op("Equal", &[&rank, &places], vec![]);
+    let hit = b.cast(&hit, 1);
+    let numbers: Vec<f32> = (0..n).map(|i| i as f32).collect();
+    let numbers = b.tensor(&[1, n, 1, 1], &numbers);
+    let mut out_shape = shape.clone();
+    out_shape[along] = k;
+    let pick = |b: &mut Builder<'_>, of: &str| {
+        let terms = b.op("Mul", &[&hit, of], vec![]);
+        let sum = b.reduce("ReduceSum", &terms, &[1]);
+        b.reshape(&sum, &out_shape)
+    };
+    let values = pick(b, &mine);
+    let indices = pick(b, &numbers);
+    Ok(vec![values, b.cast(&indices, 7)])
+}
