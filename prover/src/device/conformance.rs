@@ -476,6 +476,8 @@ fn layer_kernels(device: &Cpu) {
 
 conformance_suite!(cpu, Cpu::new());
 conformance_suite!(portable_cpu, Cpu::portable());
+#[cfg(target_os = "linux")]
+conformance_suite!(emulated_cuda, super::super::cuda::emulated());
 
 #[test]
 fn layer_kernels_conform() {
