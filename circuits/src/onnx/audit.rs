@@ -12,6 +12,7 @@ const DOMAINS: [&str; 4] = ["", "ai.onnx", "ai.onnx.ml", "com.microsoft"];
 
 /// Operators with the attributes that are honoured.
 const HONOURED: &[(&str, &[&str])] = &[
+    ("AffineGrid", &["align_corners"]),
     ("ArgMax", &["axis", "keepdims", "select_last_index"]),
     ("ArgMin", &["axis", "keepdims", "select_last_index"]),
     ("Attention", &["is_causal", "kv_num_heads", "q_num_heads", "scale", "softcap", "qk_matmul_output_mode"]),
@@ -22,7 +23,10 @@ const HONOURED: &[(&str, &[&str])] = &[
     ("Cast", &["to", "saturate", "round_mode"]),
     ("CastLike", &["saturate", "round_mode"]),
     ("Celu", &["alpha"]),
+    ("CenterCropPad", &["axes"]),
     ("Clip", &["max", "min"]),
+    ("Col2Im", &["dilations", "pads", "strides"]),
+    ("Compress", &["axis"]),
     ("Concat", &["axis"]),
     ("Constant", &["value", "value_float", "value_floats", "value_int", "value_ints"]),
     ("ConstantOfShape", &["value"]),
@@ -92,6 +96,7 @@ const HONOURED: &[(&str, &[&str])] = &[
             "nearest_mode",
         ],
     ),
+    ("ReverseSequence", &["batch_axis", "time_axis"]),
     ("RotaryEmbedding", &["interleaved", "num_heads", "rotary_embedding_dim"]),
     ("Scatter", &["axis"]),
     ("ScatterElements", &["axis", "reduction"]),
@@ -111,7 +116,7 @@ const HONOURED: &[(&str, &[&str])] = &[
     ("Transpose", &["perm"]),
     ("Trilu", &["upper"]),
     ("Unsqueeze", &["axes"]),
-    ("Upsample", &["mode"]),
+    ("Upsample", &["mode", "scales"]),
 ];
 
 /// Checks every node of a model, and of its subgraphs.

@@ -58,7 +58,7 @@ pub(crate) fn blocked(node: &SourceNode) -> Option<&'static str> {
         "GRU" | "LSTM" | "RNN" | "Scan" | "Loop" | "If" => {
             "recurrence and control flow cannot be proven; unroll the steps when exporting"
         }
-        "TopK" | "NonZero" | "NonMaxSuppression" | "Unique" | "Compress" => {
+        "TopK" | "NonZero" | "NonMaxSuppression" | "Unique" => {
             "its result depends on the order of the data; leave it to the program that reads the model's output"
         }
         "GridSample" | "RoiAlign" | "MaxUnpool" => "resampling is not supported; use Conv and pooling",

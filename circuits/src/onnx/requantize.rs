@@ -100,13 +100,23 @@ fn clamp_name(lo: i64, hi: i64) -> String {
 
 /// `max(d, 0)` of an integer node that never exceeds `cap`: the same table as a ReLU's.
 pub(crate) fn relu_exact(c: &mut Lowering<'_>, node: crate::graph::NodeId, cap: i64) -> Result<crate::graph::NodeId> {
+    clamp_exact(c, node, 0, (0, cap))
+}
+
+/// `floor((node + 2^(shift-1)) / 2^shift)`, clamped.
+pub(crate) fn clamp_exact(
+    c: &mut Lowering<'_>,
+    node: crate::graph::NodeId,
+    shift: u32,
+    (lo, hi): (i64, i64),
+) -> Result<crate::graph::NodeId> {
     let f = Function {
-        name: clamp_name(0, cap),
+        name: clamp_name(lo, hi),
         digest: 0,
-        base: (0, cap),
-        values: Box::new(move |keys| Ok(keys.iter().map(|k| *k.clamp(&0, &cap) as i32).collect())),
+        base: (lo, hi),
+        values: Box::new(move |keys| Ok(keys.iter().map(|k| *k.clamp(&lo, &hi) as i32).collect())),
     };
-    c.lookup(node, 0, &f)
+    c.lookup(node, shift, &f)
 }
 
 /// The keys `[0, 2^k)` or `[-2^k, 2^k)` around the given ones, so that layers of like scale share a table; the given keys

@@ -120,3 +120,49 @@ for k in range(60):
             nodes.append(N(str(rng.choice(UNARY)), [last], [to]))
         known.append(to)
     case(f"chain_{k:02}", nodes, {"x": f(3, width)}, [known[-1]], constants, opset=20)
+
+# What moves or mixes entries by fixed rules: shapes and attributes drawn at random.
+pick = lambda *a: a[int(rng.integers(len(a)))]
+MODES = ["half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"]
+for k in range(24):
+    kind = pick("nearest", "linear", "cubic")
+    h, w = (int(v) for v in rng.integers(2, 8, 2))
+    extra = {"mode": kind, "coordinate_transformation_mode": pick(*MODES)}
+    if kind == "nearest":
+        extra["nearest_mode"] = pick("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
+    if kind == "cubic":
+        extra |= {"cubic_coeff_a": pick(-0.75, -0.5), "exclude_outside": pick(0, 1)}
+    sizes = np.array([1, 2, *rng.integers(1, 14, 2)], np.int64)
+    node = N("Resize", ["x", "", "", "s"], ["y"], **extra)
+    case(f"resize_{k:02}", [node], {"x": f(1, 2, h, w)}, ["y"], {"s": sizes}, opset=13)
+for k in range(12):
+    dims, g = int(rng.integers(1, 3)), pick(1, 2)
+    space, kernel = [int(v) for v in rng.integers(2, 6, dims)], [int(v) for v in rng.integers(1, 4, dims)]
+    strides, dilations = [int(v) for v in rng.integers(1, 4, dims)], [int(v) for v in rng.integers(1, 3, dims)]
+    attributes = {"strides": strides, "dilations": dilations, "group": g}
+    attributes["output_padding"] = [int(rng.integers(0, s)) for s in strides]
+    if k % 3 == 0:
+        attributes["auto_pad"] = pick("SAME_UPPER", "SAME_LOWER")
+        attributes["dilations"] = [1] * dims
+        del attributes["output_padding"]
+    elif k % 3 == 1:
+        attributes["pads"] = [int(rng.integers(0, d * (n - 1) // 2 + 1)) for n, d in zip(kernel, dilations)] * 2
+    x, wt = f(1, 2 * g, *space), f(2 * g, 3, *kernel)
+    one(f"conv_transpose_{k:02}", "ConvTranspose", x, {"w": wt, "b": f(3 * g)}, **attributes)
+for k, mode in enumerate(["reflect", "edge", "wrap", "constant"] * 4):
+    pads = rng.integers(-1, 2 if mode == "reflect" else 3, 6)
+    held = {"p": np.array(pads, np.int64), **({"v": np.float32(2.5).reshape(())} if mode == "constant" else {})}
+    one(f"pad_{mode}_{k:02}", "Pad", f(3, 4, 5), held, opset=19, mode=mode)
+for k in range(4):
+    g = pick(1, 2)
+    nodes = [N("Conv", ["x", "k", "b"], ["y"], group=g, strides=[pick(1, 2)] * 2, pads=[1, 0, 1, 1])]
+    case(f"conv_by_data_{k}", nodes, {"x": f(1, 2 * g, 5, 6), "k": f(2 * g, 2, 3, 2), "b": f(2 * g)}, ["y"])
+for k in range(3):
+    held = {"i": np.array([5, 6]), "b": np.array([2, 3])}
+    one(f"col2im_{k}", "Col2Im", f(1, 12, [16, 36, 12][k]), held, **[{}, {"pads": [1, 1, 1, 1]}, {"dilations": [1, 2], "strides": [2, 1], "pads": [1, 1, 1, 1]}][k])
+one("gather_many_runs", "Gather", f(2, 24), {"i": rng.permutation(24).reshape(4, 6)}, axis=1)
+one("compress", "Compress", f(3, 5), {"c": np.array([True, False, True, True, False])}, axis=1)
+one("reverse_sequence", "ReverseSequence", f(4, 3, 2), {"n": np.array([2, 4, 1])}, time_axis=0, batch_axis=1)
+one("affine_grid", "AffineGrid", f(2, 2, 3), {"n": np.array([2, 3, 4, 5])}, opset=20, align_corners=1)
+one("affine_grid_3d", "AffineGrid", f(1, 3, 4), {"n": np.array([1, 3, 2, 3, 4])}, opset=20)
+one("center_crop_pad", "CenterCropPad", f(3, 6, 4), {"n": np.array([4, 7])}, axes=[1, 2])

@@ -39,4 +39,5 @@ pub(crate) const FAMILIES: &[Lower] = &[
     slice::lower,
     concat::lower,
     pad::lower,
+    super::own::lower,
 ];

@@ -5,14 +5,17 @@
 //! messages still name the node of the file. One file a family; a rule that needs shapes gets them from tract's analysis
 //! of everything before it.
 
+mod border;
 mod builder;
 mod norm;
 mod pointwise;
 mod pool;
+mod resize;
 mod shape;
 mod softmax;
+mod transposed;
 
-use super::{error::ImportError, fold};
+use super::{error::ImportError, fold, own};
 use builder::{Builder, Known, Result};
 use tract_onnx::{
     pb::{ModelProto, NodeProto},
@@ -35,6 +38,9 @@ fn rule(node: &NodeProto, opset: i64) -> Option<(Rule, bool)> {
         .or_else(|| pool::rule(node))
         .or_else(|| norm::rule(node))
         .or_else(|| shape::rule(node))
+        .or_else(|| resize::rule(node))
+        .or_else(|| border::rule(node))
+        .or_else(|| transposed::rule(node))
 }
 
 /// Whether an operator is known by a rule.
@@ -111,7 +117,7 @@ fn analyse(proto: &ModelProto, opset: i64) -> Result<Known> {
             n.attribute.clear();
         }
     }
-    let framework = tract_onnx::onnx().with_ignore_value_info(true);
+    let framework = own::framework();
     let fail = |e: TractError| ImportError::engine("parsing the model", &e);
     let mut parsed = framework.parse(&masked, None).map_err(fail)?;
     fold::analyse(&mut parsed.model)?;
@@ -122,6 +128,7 @@ fn analyse(proto: &ModelProto, opset: i64) -> Result<Known> {
         }
         if let Some(kind) = fact.datum_type() {
             known.floats.insert(name.clone(), kind.is_float());
+            known.types.insert(name.clone(), kind);
         }
         let value = fold::constant(fact).filter(|t| t.len() <= 1 << 16);
         let value = value.and_then(|t| t.cast_to::<f64>().ok().map(|t| t.into_owned()));
