@@ -12,13 +12,16 @@
 //! | `reference` | the specification: plain loops over integers |
 //! | `step` | the same as a graph over `Delay` |
 //! | `backward` | gradients of layers, as graph nodes |
+//! | `evaluate` | losses of two sets of weights on held-out rows |
 
 mod backward;
+mod evaluate;
 pub mod reference;
 mod sampler;
 mod spec;
 mod step;
 
+pub use evaluate::Evaluation;
 pub use sampler::Sampler;
 pub use spec::{Layer, Loss, MAX_ROWS, MAX_STEPS, Network, Spec, TrainError};
 pub use step::Training;
@@ -37,5 +40,9 @@ pub const RELU_KEYS: usize = 14;
 pub const DATA_WIDTH: u32 = 14;
 /// Fraction bits of probabilities.
 pub const PROBABILITY_BITS: u32 = 11;
-/// Fraction bits of exponentials of logits.
-pub const EXPONENTIAL_BITS: u32 = 7;
+/// Fraction bits of exponentials of what logits lie below the largest one.
+pub const EXPONENTIAL_BITS: u32 = 15;
+/// Width of logits for softmax: clamped to it, plus or minus 32.
+pub const LOGIT_WIDTH: u32 = 14;
+/// Key bits of the table of exponentials: what lies further below the largest logit counts as if it were 16 below.
+pub const EXPONENTIAL_KEYS: usize = 12;

@@ -5,15 +5,13 @@
 //! `WIDTH` bits. All weights of a step change after all its gradients have been computed.
 
 use super::{
-    ACTIVATION_BITS, ERROR_BITS, EXPONENTIAL_BITS, Layer, Loss, PROBABILITY_BITS, RELU_KEYS, Sampler, Spec, TrainError,
-    WEIGHT_BITS, WIDTH,
+    ACTIVATION_BITS, ERROR_BITS, EXPONENTIAL_BITS, EXPONENTIAL_KEYS, LOGIT_WIDTH, Layer, Loss, PROBABILITY_BITS,
+    RELU_KEYS, Sampler, Spec, TrainError, WEIGHT_BITS, WIDTH,
 };
 use crate::tensor::Tensor;
 
 /// How much finer a velocity is than the weight that it moves, as a shift.
 pub(super) const VELOCITY_SHIFT: u32 = 4;
-/// Logits are clamped to this magnitude, in units of `2^-ACTIVATION_BITS`, before their exponential is taken.
-pub(super) const LOGIT_LIMIT: i64 = 1 << (3 + ACTIVATION_BITS);
 
 /// Weights, velocities and losses while training goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,10 +47,24 @@ pub(super) fn kept(v: i64) -> i64 {
     v.clamp(-(1 << (WIDTH - 1)), (1 << (WIDTH - 1)) - 1)
 }
 
-/// `e^x` of a logit in units of `2^-ACTIVATION_BITS`, as a whole number of `2^-EXPONENTIAL_BITS`, at least one.
-pub(super) fn exponential(logit: i64) -> i64 {
-    let x = logit.clamp(-LOGIT_LIMIT, LOGIT_LIMIT - 1) as f64 / f64::from(1u32 << ACTIVATION_BITS);
+/// The lowest key of the table of exponentials; the highest is zero.
+pub(super) const FARTHEST: i64 = 1 - (1 << EXPONENTIAL_KEYS);
+
+/// `e^x` of a difference of logits in units of `2^-ACTIVATION_BITS`, as a whole number of `2^-EXPONENTIAL_BITS`, at least one.
+pub(super) fn exponential(difference: i64) -> i64 {
+    let x = difference.clamp(FARTHEST, 0) as f64 / f64::from(1u32 << ACTIVATION_BITS);
     ((x.exp() * f64::from(1u32 << EXPONENTIAL_BITS)).round() as i64).max(1)
+}
+
+/// Softmax of logits, in units of `2^-PROBABILITY_BITS`, rounded. The largest logit is taken off first: without that, two logits
+/// beyond the table would count as equal, and training past that point diverges.
+fn softmax(logits: &[i64]) -> Vec<i64> {
+    let half = 1i64 << (LOGIT_WIDTH - 1);
+    let logits: Vec<i64> = logits.iter().map(|o| (*o).clamp(-half, half - 1)).collect();
+    let largest = logits.iter().copied().max().unwrap_or(0);
+    let powers: Vec<i64> = logits.iter().map(|o| exponential(o - largest)).collect();
+    let sum: i64 = powers.iter().sum();
+    powers.iter().map(|p| ((p << (PROBABILITY_BITS + 1)) + sum).div_euclid(2 * sum)).collect()
 }
 
 fn relu(v: i64) -> i64 {
@@ -206,11 +218,8 @@ fn output_error(loss: Loss, output: &[i64], target: &[i64]) -> (Vec<i64>, i64) {
     let differences: Vec<i64> = match loss {
         Loss::SquaredError => output.iter().zip(target).map(|(o, y)| o - y).collect(),
         Loss::CrossEntropy => {
-            let powers: Vec<i64> = output.iter().map(|o| exponential(*o)).collect();
-            let sum = powers.iter().sum::<i64>() + 1;
-            let share = |p: &i64| (p << PROBABILITY_BITS).div_euclid(sum);
             let up = PROBABILITY_BITS - ACTIVATION_BITS;
-            powers.iter().zip(target).map(|(p, y)| share(p) - (y << up)).collect()
+            softmax(output).iter().zip(target).map(|(p, y)| p - (y << up)).collect()
         }
     };
     let unit = match loss {
@@ -291,6 +300,20 @@ fn update(spec: &Spec, shift: i64, w: i64, v: i64, g: i64) -> (i64, i64) {
     (moved(w, v, VELOCITY_SHIFT.into()), v)
 }
 
+/// The loss of weights on all rows of a holdout: the sum in the unit of [`State::losses`].
+///
+/// # Errors
+/// A specification that is impossible.
+pub fn evaluate(spec: &Spec, weights: &[Tensor], data: &Tensor, targets: &Tensor) -> Result<i64, TrainError> {
+    let classes = spec.outputs()?;
+    let width = spec.network.input.iter().product();
+    let mut loss = 0;
+    for (row, target) in data.data.chunks(width).zip(targets.data.chunks(classes)) {
+        loss += output_error(spec.loss, &infer(spec, weights, row)?, target).1;
+    }
+    Ok(loss)
+}
+
 /// All steps.
 ///
 /// # Errors
@@ -302,4 +325,29 @@ pub fn train(spec: &Spec, weights: Vec<Tensor>, data: &Tensor, targets: &Tensor)
         step(spec, &mut state, t, data, targets)?;
     }
     Ok(state)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// No entry of the table of exponentials is near enough to a tie for a platform's `exp` to matter.
+    #[test]
+    fn exponentials_are_far_from_ties() {
+        for difference in FARTHEST..=0 {
+            let x = (difference as f64 / 256.0).exp() * 32768.0;
+            assert!(((x - x.floor()) - 0.5).abs() > 1e-6, "{difference}: {x}");
+        }
+    }
+
+    #[test]
+    fn probabilities_are_those_of_softmax() {
+        for logits in [[0i64, 0, 0], [5000, 4000, -8000], [8191, 8191, 8000], [-8192, -8192, -8100], [700, -300, 450]] {
+            let powers: Vec<f64> = logits.iter().map(|l| ((*l - 8192) as f64 / 256.0).exp()).collect();
+            let sum: f64 = powers.iter().sum();
+            for (got, power) in softmax(&logits).into_iter().zip(&powers) {
+                assert!((got as f64 / 2048.0 - power / sum).abs() < 0.51 / 2048.0 + 1e-4, "{logits:?}: {got}");
+            }
+        }
+    }
 }

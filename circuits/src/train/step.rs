@@ -5,10 +5,10 @@
 //! is committed with the key.
 
 use super::{
-    ACTIVATION_BITS, DATA_WIDTH, ERROR_BITS, Layer, Loss, PROBABILITY_BITS, RELU_KEYS, Sampler, Spec, TrainError,
-    WEIGHT_BITS, WIDTH,
+    ACTIVATION_BITS, DATA_WIDTH, ERROR_BITS, EXPONENTIAL_KEYS, LOGIT_WIDTH, Layer, Loss, PROBABILITY_BITS, RELU_KEYS,
+    Sampler, Spec, TrainError, WEIGHT_BITS, WIDTH,
     backward::{self, Saved},
-    reference::{LOGIT_LIMIT, VELOCITY_SHIFT, exponential},
+    reference::{FARTHEST, VELOCITY_SHIFT, exponential},
 };
 use crate::{
     graph::{Graph, GraphBuilder, NodeId},
@@ -76,6 +76,26 @@ impl Nodes {
         }
         Ok(self.g.push(name, Op::Window(Window::broadcast(axis, len)), &[flat])?)
     }
+
+    /// The largest of the logits along axis 2, which keeps extent one: `max(a, b) = b + relu(a - b)` on halves, which share the
+    /// middle one where their number is odd.
+    fn largest(&mut self, name: &str, logits: NodeId) -> Result<NodeId> {
+        let mut all = logits;
+        loop {
+            let count = self.shape(all)[2];
+            if count == 1 {
+                return Ok(all);
+            }
+            let half = count.div_ceil(2);
+            let a = self.g.push(name, Op::Window(Window::slice(2, 0, 1, half)), &[all])?;
+            let b = self.g.push(name, Op::Window(Window::slice(2, (count - half) as i64, 1, half)), &[all])?;
+            let difference = self.g.linear(name, &[(a, 1), (b, -1)], 0)?;
+            // Differences of logits fit the keys, whatever the worst case of sums of them is.
+            let table = Table::relu(-(1i64 << LOGIT_WIDTH), LOGIT_WIDTH as usize + 1, i32::MAX);
+            let more = self.g.lookup(name, difference, 0, table)?;
+            all = self.g.linear(name, &[(b, 1), (more, 1)], 0)?;
+        }
+    }
 }
 
 /// Names of the weights of all layers: `0.weight`, `0.bias`, ...
@@ -110,9 +130,52 @@ pub(super) fn product(n: &Nodes, layer: &Layer, shape: &[usize]) -> Option<Contr
     }
 }
 
+/// Sums of the products of two tensors `[steps, batch, classes]`, one a step.
+pub(super) fn squares(steps: usize, batch: usize, classes: usize) -> Contraction {
+    let index = |all: &[usize]| all.iter().map(|i| AxisExpr::index(*i)).collect::<Vec<_>>();
+    Contraction {
+        extents: vec![steps, batch, classes],
+        lhs: index(&[0, 1, 2]),
+        rhs: index(&[0, 1, 2]),
+        out: index(&[0]),
+    }
+}
+
+/// A model of a graph whose weights are data and targets.
+pub(super) fn data_model(
+    graph: &Graph,
+    weights: [Tensor; 2],
+    inputs: Vec<TensorSpec>,
+    outputs: Vec<TensorSpec>,
+) -> Result<Model> {
+    for (id, t) in graph.weights().zip(&weights) {
+        let node = graph.node(id);
+        crate::graph::check_tensor(node, t).map_err(|e| TrainError::Data {
+            name: node.name.clone(),
+            expected: format!("shape {:?}, values in [{}, {}]", node.shape, node.range.lo, node.range.hi),
+            got: e.to_string(),
+        })?;
+    }
+    let report = QuantReport::default();
+    let model = Model { graph: graph.clone(), weights: weights.to_vec(), inputs, outputs, report };
+    model.validate().map_err(|e| TrainError::Data {
+        name: "model".to_owned(),
+        expected: "what the graph needs".to_owned(),
+        got: e.to_string(),
+    })?;
+    Ok(model)
+}
+
 impl Spec {
-    /// Forward through all layers.
-    fn forward(&self, n: &mut Nodes, shapes: &[Vec<usize>], x: NodeId, weights: &[NodeId]) -> Result<Vec<Saved>> {
+    /// Forward through all layers, with the derivatives of ReLU where they are asked for.
+    pub(super) fn forward(
+        &self,
+        n: &mut Nodes,
+        shapes: &[Vec<usize>],
+        x: NodeId,
+        weights: &[NodeId],
+        derivatives: bool,
+    ) -> Result<Vec<Saved>> {
         let mut out = vec![Saved { value: x, derivative: None }];
         let mut sums = false;
         let mut k = 0;
@@ -138,8 +201,10 @@ impl Spec {
                     let shift = if std::mem::take(&mut sums) { WEIGHT_BITS } else { 0 };
                     let (low, cap) = (-(1i64 << (RELU_KEYS - 1)), (1i32 << (RELU_KEYS - 1)) - 1);
                     let a = n.g.lookup(&name, input, shift, Table::relu(low, RELU_KEYS, cap))?;
-                    let positive = Table::tabulate("positive", 0, 1, |t| t as i32);
-                    derivative = Some(n.g.lookup(&format!("{name}.derivative"), a, 0, positive)?);
+                    if derivatives {
+                        let positive = Table::tabulate("positive", 0, 1, |t| t as i32);
+                        derivative = Some(n.g.lookup(&format!("{name}.derivative"), a, 0, positive)?);
+                    }
                     a
                 }
                 Layer::AveragePool { size } => {
@@ -164,7 +229,7 @@ impl Spec {
     }
 
     /// The error at the output, and the difference whose squares are the published loss.
-    fn output_error(&self, n: &mut Nodes, output: NodeId, target: NodeId) -> Result<(NodeId, NodeId)> {
+    pub(super) fn output_error(&self, n: &mut Nodes, output: NodeId, target: NodeId) -> Result<(NodeId, NodeId)> {
         let classes = n.shape(output)[2];
         let (difference, unit) = match self.loss {
             Loss::SquaredError => {
@@ -172,16 +237,20 @@ impl Spec {
                 (d, ERROR_BITS - ACTIVATION_BITS)
             }
             Loss::CrossEntropy => {
-                let bits = LOGIT_LIMIT.trailing_zeros() as usize + 1;
-                let table = Table::tabulate("exponential", -LOGIT_LIMIT, bits, |t| exponential(t) as i32);
-                let powers = n.g.lookup("powers", output, 0, table)?;
+                let half = 1i64 << (LOGIT_WIDTH - 1);
+                let table = Table::tabulate("logit", -half, LOGIT_WIDTH as usize, |t| t as i32);
+                let logits = n.g.lookup("logits", output, 0, table)?;
+                let largest = n.largest("largest", logits)?;
+                let largest = n.g.push("largest", Op::Window(Window::broadcast(2, classes)), &[largest])?;
+                let below = n.g.linear("below", &[(logits, 1), (largest, -1)], 0)?;
+                let table = Table::tabulate("exponential", FARTHEST, EXPONENTIAL_KEYS, |t| exponential(t) as i32);
+                let powers = n.g.lookup("powers", below, 0, table)?;
                 let sum = n.g.push("sum", Op::Window(Window::reduce(2, classes)), &[powers])?;
-                let sum =
-                    if classes > 1 { n.g.push("sum", Op::Window(Window::broadcast(2, classes)), &[sum])? } else { sum };
-                // One more than the sum: a divisor that cannot be zero whatever is proven of the sum.
-                let sum = n.g.linear("divisor", &[(sum, 1)], 1)?;
-                let scaled = n.g.linear("scaled", &[(powers, 1 << PROBABILITY_BITS)], 0)?;
-                let p = n.g.push("quotients", Op::Divide(Divide {}), &[scaled, sum])?;
+                let sum = n.g.push("sum", Op::Window(Window::broadcast(2, classes)), &[sum])?;
+                // Powers are at least one, so the divisor is too. Half of it rounds the quotient.
+                let divisor = n.g.linear("divisor", &[(sum, 2)], 0)?;
+                let scaled = n.g.linear("scaled", &[(powers, 1 << (PROBABILITY_BITS + 1)), (sum, 1)], 0)?;
+                let p = n.g.push("quotients", Op::Divide(Divide {}), &[scaled, divisor])?;
                 // Never above one, which nothing has proven yet: the range of what follows is read off this table.
                 let share = Table::tabulate("share", 0, PROBABILITY_BITS as usize + 1, |t| t as i32);
                 let p = n.g.lookup("probabilities", p, 0, share)?;
@@ -265,7 +334,7 @@ impl Spec {
                 }
             });
         }
-        let saved = self.forward(&mut n, &shapes, x, &states)?;
+        let saved = self.forward(&mut n, &shapes, x, &states, true)?;
         let Some(output) = saved.last().map(|s| s.value) else { return Err(self.empty()) };
         let (error, difference) = self.output_error(&mut n, output, y)?;
         let gradients = backward::gradients(self, &mut n, &shapes, &saved, &states, error)?;
@@ -281,19 +350,12 @@ impl Spec {
             let last = n.g.push(&name, Op::Window(Window::slice(0, steps as i64 - 1, 1, 1)), &[next])?;
             outputs.push(n.reshape(&name, last, weights[k].clone())?);
         }
-        let index = |all: &[usize]| all.iter().map(|i| AxisExpr::index(*i)).collect::<Vec<_>>();
-        let squares = Contraction {
-            extents: vec![steps, batch, classes],
-            lhs: index(&[0, 1, 2]),
-            rhs: index(&[0, 1, 2]),
-            out: index(&[0]),
-        };
-        outputs.push(n.contract("loss", squares, difference, difference)?);
+        outputs.push(n.contract("loss", squares(steps, batch, classes), difference, difference)?);
         let graph = n.g.finish(inputs, outputs)?;
         Ok(Training { spec: self.clone(), graph })
     }
 
-    fn empty(&self) -> TrainError {
+    pub(super) fn empty(&self) -> TrainError {
         TrainError::Spec { what: "layers".to_owned(), got: "none".to_owned(), allowed: "one or more".to_owned() }
     }
 }
@@ -306,16 +368,6 @@ impl Training {
     pub fn model(&self, data: Tensor, targets: Tensor) -> Result<Model> {
         let spec = &self.spec;
         let names = weight_names(spec);
-        let weights = [data, targets];
-        let ids: Vec<NodeId> = self.graph.weights().collect();
-        for (id, t) in ids.iter().zip(&weights) {
-            let node = self.graph.node(*id);
-            crate::graph::check_tensor(node, t).map_err(|e| TrainError::Data {
-                name: node.name.clone(),
-                expected: format!("shape {:?}, values in [{}, {}]", node.shape, node.range.lo, node.range.hi),
-                got: e.to_string(),
-            })?;
-        }
         let tensors = |suffix: &str| -> Vec<TensorSpec> {
             let all = names.iter().zip(spec.network.weights());
             all.map(|(n, s)| TensorSpec::uniform(format!("{n}{suffix}"), &s, WEIGHT_BITS as i32)).collect()
@@ -326,18 +378,6 @@ impl Training {
             Loss::CrossEntropy => 2 * PROBABILITY_BITS,
         };
         outputs.push(TensorSpec::uniform("loss", &[spec.steps], (unit + spec.batch_bits) as i32));
-        let model = Model {
-            graph: self.graph.clone(),
-            weights: weights.to_vec(),
-            inputs: tensors(".initial"),
-            outputs,
-            report: QuantReport::default(),
-        };
-        model.validate().map_err(|e| TrainError::Data {
-            name: "model".to_owned(),
-            expected: "what the graph needs".to_owned(),
-            got: e.to_string(),
-        })?;
-        Ok(model)
+        data_model(&self.graph, [data, targets], tensors(".initial"), outputs)
     }
 }
