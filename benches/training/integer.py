@@ -125,7 +125,7 @@ def output_error(loss, output, target):
         logits = np.clip(output, -LOGIT_LIMIT, LOGIT_LIMIT - 1)
         e = EXPONENTIALS[np.minimum(logits.max(1, keepdims=True) - logits, FARTHEST - 1)]
         sum_ = e.sum(1, keepdims=True)
-        p = ((e << (PROBABILITY + 1)) + sum_) // (2 * sum_)
+        p = ((e << (PROBABILITY + 1)) + sum_) // (2 * sum_ + 1)
         d, bits = p - (target << (PROBABILITY - ACTIVATION)), PROBABILITY
     return d << (ERROR - bits), int((d * d).sum())
 

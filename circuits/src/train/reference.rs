@@ -64,7 +64,7 @@ fn softmax(logits: &[i64]) -> Vec<i64> {
     let largest = logits.iter().copied().max().unwrap_or(0);
     let powers: Vec<i64> = logits.iter().map(|o| exponential(o - largest)).collect();
     let sum: i64 = powers.iter().sum();
-    powers.iter().map(|p| ((p << (PROBABILITY_BITS + 1)) + sum).div_euclid(2 * sum)).collect()
+    powers.iter().map(|p| ((p << (PROBABILITY_BITS + 1)) + sum).div_euclid(2 * sum + 1)).collect()
 }
 
 fn relu(v: i64) -> i64 {

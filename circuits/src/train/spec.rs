@@ -145,6 +145,12 @@ pub struct Network {
 }
 
 impl Network {
+    /// The shape behind the last layer, whether or not a layer has weights.
+    #[cfg(feature = "onnx")]
+    pub(crate) fn shape_behind(&self) -> Result<Vec<usize>, String> {
+        self.layers.iter().try_fold(self.input.clone(), |shape, l| l.apply(&shape))
+    }
+
     /// Shapes of the input and behind every layer.
     ///
     /// # Errors

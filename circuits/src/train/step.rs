@@ -247,8 +247,9 @@ impl Spec {
                 let powers = n.g.lookup("powers", below, 0, table)?;
                 let sum = n.g.push("sum", Op::Window(Window::reduce(2, classes)), &[powers])?;
                 let sum = n.g.push("sum", Op::Window(Window::broadcast(2, classes)), &[sum])?;
-                // Powers are at least one, so the divisor is too. Half of it rounds the quotient.
-                let divisor = n.g.linear("divisor", &[(sum, 2)], 0)?;
+                // Half of the divisor rounds the quotient; the one more makes a divisor that cannot be zero whatever is proven
+                // of the sum.
+                let divisor = n.g.linear("divisor", &[(sum, 2)], 1)?;
                 let scaled = n.g.linear("scaled", &[(powers, 1 << (PROBABILITY_BITS + 1)), (sum, 1)], 0)?;
                 let p = n.g.push("quotients", Op::Divide(Divide {}), &[scaled, divisor])?;
                 // Never above one, which nothing has proven yet: the range of what follows is read off this table.
