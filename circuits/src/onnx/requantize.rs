@@ -145,7 +145,11 @@ fn commit_general(c: &mut Lowering<'_>, l: &Lazy) -> Result<Root> {
     let pad = (0.05 + (c.headroom - 1.0) / 2.0) * (hi - lo);
     let (mut lo, mut hi) = (lo - if lo < 0.0 { pad } else { 0.0 }, hi + pad);
     let exact_root = c.exact.contains(&l.root.node);
-    if !exact_root {
+    // Integers made of floats are steps: every value of the tensor is a key where a table can hold them.
+    let all_keys = integer && !exact_root && (worst.1 - worst.0) / scale < f64::from(EXACT_KEYS);
+    if all_keys {
+        (lo, hi) = worst;
+    } else if !exact_root {
         let tolerance = (l.range.1 - l.range.0) * (-f64::from(bits) - 1.0).exp2();
         let near = settled(&l.expr, lo, hi, tolerance)?;
         let far = settled(&l.expr, hi, near, tolerance)?;
@@ -154,7 +158,9 @@ fn commit_general(c: &mut Lowering<'_>, l: &Lazy) -> Result<Root> {
         }
     }
     let fraction = -scale.log2();
-    let shift = if exact_root {
+    let shift = if all_keys {
+        0.0
+    } else if exact_root {
         // Keys are the integers themselves, all of them where a table can hold them.
         if worst.1 - worst.0 < f64::from(EXACT_KEYS) {
             (lo, hi) = worst;
@@ -213,11 +219,6 @@ fn commit_general(c: &mut Lowering<'_>, l: &Lazy) -> Result<Root> {
     let node = c.lookup(l.root.node, shift as u32, &f)?;
     c.limits.insert(node, limits);
     Ok(Root { node, scale: out_unit, range: l.range })
-}
-
-/// A tensor of booleans: what is not 0 or 1 is clamped.
-pub(crate) fn boolean(c: &mut Lowering<'_>, node: crate::graph::NodeId) -> Result<crate::graph::NodeId> {
-    relu_exact(c, node, 1)
 }
 
 /// The point nearest to zero (or to `other`, on the same side of zero) up to which the function, coming from `end`, has not

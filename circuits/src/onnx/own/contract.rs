@@ -75,7 +75,7 @@ impl Contract {
 }
 
 /// An operand as a node of integers, linear in committed tensors.
-fn operand(c: &mut Lowering<'_>, node: &TypedNode, i: usize) -> Result<NodeId> {
+pub(super) fn operand(c: &mut Lowering<'_>, node: &TypedNode, i: usize) -> Result<NodeId> {
     match c.input(node, i)? {
         Value::Const(t) => {
             let values = super::whole(&t).map_err(super::engine)?;

@@ -5,6 +5,8 @@
 //! [`Own`], which evaluates itself for calibration and is lowered by [`lower`]. One file a kind.
 
 mod contract;
+mod pair;
+mod quantize;
 mod remap;
 mod rescale;
 
@@ -24,6 +26,8 @@ use tract_onnx::{
 };
 
 pub(crate) use contract::Contract;
+pub(crate) use pair::{Act, Pair};
+pub(crate) use quantize::Quantize;
 pub(crate) use remap::Remap;
 pub(crate) use rescale::Rescale;
 
@@ -41,6 +45,10 @@ pub(crate) enum Kind {
     Contract(Contract),
     /// Rounding of a product with a float, as quantized runtimes do it.
     Rescale(Rescale),
+    /// Floats to integers.
+    Quantize(Quantize),
+    /// A function of two small integers.
+    Pair(Pair),
 }
 
 /// Type of the result.
@@ -133,6 +141,8 @@ impl EvalOp for Own {
             Kind::Remap(k) => k.eval(&inputs, &self.0.shape)?,
             Kind::Contract(k) => k.eval(&inputs, &self.0.shape)?,
             Kind::Rescale(k) => k.eval(&inputs)?,
+            Kind::Quantize(k) => k.eval(&inputs)?,
+            Kind::Pair(k) => k.eval(&inputs, &self.0.shape)?,
         };
         Ok(tvec!(out.into_tvalue()))
     }
@@ -159,6 +169,8 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
         Kind::Remap(k) => k.lower(c, node),
         Kind::Contract(k) => k.lower(c, node),
         Kind::Rescale(k) => k.lower(c, node),
+        Kind::Quantize(k) => k.lower(c, node),
+        Kind::Pair(k) => k.lower(c, node),
     }
     .map(|v| Some(vec![v]))
 }

@@ -207,8 +207,3 @@ pub(crate) fn int(name: &str, v: i64) -> AttributeProto {
 pub(crate) fn ints(name: &str, v: &[i64]) -> AttributeProto {
     AttributeProto { name: name.to_owned(), r#type: 7, ints: v.to_vec(), ..AttributeProto::default() }
 }
-
-/// An attribute with one text.
-pub(crate) fn text(name: &str, v: &str) -> AttributeProto {
-    AttributeProto { name: name.to_owned(), r#type: 3, s: v.as_bytes().to_vec(), ..AttributeProto::default() }
-}

@@ -10,6 +10,8 @@ mod builder;
 mod norm;
 mod pointwise;
 mod pool;
+mod qdq;
+mod quantized;
 mod resize;
 mod shape;
 mod softmax;
@@ -31,7 +33,7 @@ const MAX_ROUNDS: usize = 512;
 /// The rule for a node, and whether it needs shapes.
 fn rule(node: &NodeProto, opset: i64) -> Option<(Rule, bool)> {
     if !matches!(node.domain.as_str(), "" | "ai.onnx") {
-        return None;
+        return if node.domain == quantized::VENDOR { quantized::rule(node) } else { None };
     }
     pointwise::rule(node, opset)
         .or_else(|| softmax::rule(node, opset))
@@ -41,6 +43,7 @@ fn rule(node: &NodeProto, opset: i64) -> Option<(Rule, bool)> {
         .or_else(|| resize::rule(node))
         .or_else(|| border::rule(node))
         .or_else(|| transposed::rule(node))
+        .or_else(|| quantized::rule(node))
 }
 
 /// Whether an operator is known by a rule.
@@ -60,6 +63,7 @@ pub(crate) fn opset(proto: &ModelProto) -> i64 {
 /// A rule that does not cover the node's attributes, by the node's name; shapes that stay unknown.
 pub(crate) fn expand(proto: &mut ModelProto) -> Result<()> {
     let opset = opset(proto);
+    proto.graph.iter_mut().for_each(qdq::fold);
     for _ in 0..MAX_ROUNDS {
         let Some(graph) = &proto.graph else { return Ok(()) };
         let waiting = graph.node.iter().any(|n| rule(n, opset).is_some());
