@@ -82,7 +82,9 @@ fn read(path: &Path) -> Result<GraphProto, ImportError> {
 }
 
 /// A float constant: shape and values.
-fn floats(t: &TensorProto) -> Result<(Vec<usize>, Vec<f32>), String> {
+type Constant = (Vec<usize>, Vec<f32>);
+
+fn floats(t: &TensorProto) -> Result<Constant, String> {
     let shape = t.dims.iter().map(|d| usize::try_from(*d).unwrap_or(0)).collect::<Vec<_>>();
     let bytes = |b: &[u8]| <[u8; 4]>::try_from(b).map(f32::from_le_bytes).unwrap_or(f32::NAN);
     let values: Vec<f32> =
@@ -156,7 +158,7 @@ struct Chain<'a> {
 }
 
 impl Chain<'_> {
-    fn constant(&self, node: &NodeProto, i: usize) -> Result<Option<(Vec<usize>, Vec<f32>)>, String> {
+    fn constant(&self, node: &NodeProto, i: usize) -> Result<Option<Constant>, String> {
         let Some(name) = node.input.get(i).filter(|n| !n.is_empty()) else { return Ok(None) };
         let t = self.constants.get(name.as_str()).ok_or("its weights must be constants of the file")?;
         floats(t).map(Some)
@@ -169,7 +171,7 @@ impl Chain<'_> {
         Ok(())
     }
 
-    fn dense(&mut self, (shape, values): (Vec<usize>, Vec<f32>), transposed: bool) -> Result<usize, String> {
+    fn dense(&mut self, (shape, values): Constant, transposed: bool) -> Result<usize, String> {
         let [rows, columns] = shape[..] else { return Err(format!("weights of shape {shape:?}; two axes are needed")) };
         let (inputs, outputs) = if transposed { (columns, rows) } else { (rows, columns) };
         self.push(Layer::Dense { inputs, outputs })?;
@@ -179,10 +181,10 @@ impl Chain<'_> {
         Ok(outputs)
     }
 
-    fn bias(&mut self, given: Option<(Vec<usize>, Vec<f32>)>, outputs: usize) -> Result<(), String> {
-        let values = given.map_or_else(|| vec![0.0; outputs], |(_, v)| v);
-        if values.len() != outputs {
-            return Err(format!("a bias of {} values for {outputs} outputs", values.len()));
+    fn bias(&mut self, given: Option<Constant>, outputs: usize) -> Result<(), String> {
+        let (shape, values) = given.unwrap_or_else(|| (vec![outputs], vec![0.0; outputs]));
+        if values.len() != outputs || shape.last().is_some_and(|n| *n != outputs) {
+            return Err(format!("a bias of shape {shape:?} for {outputs} outputs"));
         }
         self.weights.push(values);
         Ok(())
