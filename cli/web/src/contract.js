@@ -42,6 +42,13 @@ export class Contract {
         return contract;
     }
 
+    /** One contract for all questions: it has no state but keys, and a key that is there is never another. */
+    static shared() {
+        return (Contract.#shared ??= Contract.deploy());
+    }
+
+    static #shared;
+
     constructor(evm) {
         this.evm = evm;
     }

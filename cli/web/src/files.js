@@ -1,6 +1,6 @@
 // Settled proofs and settlement keys: their files (docs/protocol.md#settlement-keys) and what must agree in them.
 
-import { Malformed, Reader, bigEndian, digest, keccak, same } from "./bytes.js";
+import { Reader, bigEndian, digest, keccak, same } from "./bytes.js";
 import * as specs from "./specs.js";
 
 const MAX_BYTES = 1 << 20;
@@ -76,6 +76,9 @@ function readDescriptor(words) {
     return { development: development === 1, program, k, rowBits, witnessBits, modelBits, tensors };
 }
 
+/** Parts of a key that contradict each other: no proof under it means anything. */
+export class Inconsistent extends Error {}
+
 export function readKey(bytes) {
     const reader = begin(bytes, "the key", "ASSAYSKY", KEY_VERSION);
     const bits = reader.small(1);
@@ -94,11 +97,11 @@ export function readKey(bytes) {
     // What the page says about a key must be what its id stands for.
     const [names, ...apart] = specs.identity(inputs, outputs);
     const program = digest("assay.settle.inference.v1", [graph, names, Uint8Array.of(bits), batchBytes, ...apart]);
-    if (!same(program, key.descriptor.program)) throw new Malformed("the key: its descriptor is not that of its graph");
+    if (!same(program, key.descriptor.program)) throw new Inconsistent("the settlement key is not valid: the descriptor is not that of the graph");
     key.shown = [...(visible.inputs ? inputs : []), ...(visible.outputs ? outputs : [])];
     const fits = key.shown.every((s, i) => key.descriptor.tensors[i]?.values === batch * specs.size(s));
     if (!fits || key.shown.length !== key.descriptor.tensors.length) {
-        throw new Malformed("the key: its public tensors are not those of its descriptions");
+        throw new Inconsistent("the settlement key is not valid: its public tensors are not those of its descriptions");
     }
     return key;
 }

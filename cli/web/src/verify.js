@@ -2,7 +2,7 @@
 
 import { Malformed, hex, same } from "./bytes.js";
 import { Contract, Reverted } from "./contract.js";
-import { contextDigest, publicTensors, readKey, readProof } from "./files.js";
+import { Inconsistent, contextDigest, publicTensors, readKey, readProof } from "./files.js";
 
 export { kind } from "./files.js";
 
@@ -16,7 +16,7 @@ const invalid = (reason) => ({ verdict: "invalid", reason });
  * Resolves to whether it accepts; rejects if it does not take the key.
  */
 export async function contractAccepts(words, publicValues, context, argument) {
-    const contract = await Contract.deploy();
+    const contract = await Contract.shared();
     const id = await contract.register(words);
     return (await contract.verify(id, publicValues, context, argument)).accepted;
 }
@@ -30,13 +30,6 @@ export async function contractAccepts(words, publicValues, context, argument) {
  * taken for what its id stands for.
  */
 export async function verify(proofBytes, keyBytes) {
-    let key;
-    try {
-        key = readKey(keyBytes);
-    } catch (e) {
-        if (e instanceof Malformed) return unchecked(e.message);
-        throw e;
-    }
     let proof;
     try {
         proof = readProof(proofBytes);
@@ -44,11 +37,19 @@ export async function verify(proofBytes, keyBytes) {
         if (e instanceof Malformed) return e.version ? unchecked(e.message) : invalid(e.message);
         throw e;
     }
+    let key;
+    try {
+        key = readKey(keyBytes);
+    } catch (e) {
+        if (e instanceof Malformed) return unchecked(e.message);
+        if (e instanceof Inconsistent) return invalid(e.message);
+        throw e;
+    }
     if (!same(proof.id, key.id)) {
         return invalid(`the proof was made for another key: ${hex(proof.id)}, and this one is ${hex(key.id)}`);
     }
     const start = performance.now();
-    const contract = await Contract.deploy();
+    const contract = await Contract.shared();
     try {
         const registered = await contract.register(key.words);
         if (!same(registered, key.id)) return unchecked("the contract calls the key by another id");
