@@ -52,7 +52,8 @@ impl From<TrainError> for Failure {
             TrainError::Spec { allowed, .. } => allowed.clone(),
             TrainError::Layer { .. } => "assay inspect MODEL --train lists what can be trained".to_owned(),
             TrainError::Data { .. } => {
-                "data has one row for each sample; values have to lie within plus or minus 32: --standardize".to_owned()
+                "data has one row for each sample; values have to lie within plus or minus 32: --standardize fresh"
+                    .to_owned()
             }
             TrainError::Graph(_) => "choose fewer steps or a smaller batch".to_owned(),
         };
@@ -132,7 +133,7 @@ impl Arrays {
                 "row {row} of {what} holds {v:.4}; values within plus or minus {} are possible",
                 limit as f64 / one
             );
-            Err(Failure::new(text).help("scale the data, or let --standardize do it"))
+            Err(Failure::new(text).help("scale the data, or let --standardize fresh (or keep) do it"))
         };
         let width: usize = spec.network.input.iter().product();
         let mut rows = Vec::with_capacity(self.x.len());
@@ -190,7 +191,9 @@ pub(crate) fn fixed_weights(spec: &Spec, weights: &[Vec<f32>]) -> Outcome<Vec<Te
         let data: Vec<i64> = scaled.clone().map(|v| v as i64).collect();
         if let Some(v) = scaled.into_iter().find(|v| v.abs() >= limit) {
             let text = format!("a weight is {:.3}; weights below 8 in magnitude can be trained", v / 4096.0);
-            return Err(Failure::new(text).help("start from smaller weights, or standardize the data (--standardize)"));
+            return Err(Failure::new(text).help(
+                "start from smaller weights, or take them as they are for standardized data: --standardize fresh",
+            ));
         }
         out.push(Tensor::new(shape, data)?);
     }

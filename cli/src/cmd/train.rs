@@ -46,11 +46,19 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "HEX")]
     seed: Option<String>,
     /// Train on features with mean 0 and deviation 1; the trained model takes the data as it is
-    #[arg(long)]
-    standardize: bool,
+    #[arg(long, value_enum, value_name = "HOW")]
+    standardize: Option<Standardize>,
     /// Powers of tau [default: development ones, INSECURE]
     #[arg(long, value_name = "SRS")]
     srs: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Standardize {
+    /// For networks that were trained: at the start it computes what the file computes
+    Keep,
+    /// For networks that were not: the file's weights are taken for standardized data
+    Fresh,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -135,15 +143,18 @@ pub(crate) fn run(app: &App, args: &TrainArgs) -> Outcome<()> {
         seed: seed(args.seed.as_deref())?,
     };
     spec.validate()?;
-    let (mean, scale) = if args.standardize {
+    let (mean, scale) = if args.standardize.is_some() {
         training::moments(&given.x, source.network.input.iter().product())
     } else {
         (vec![], vec![])
     };
     let mut weights = source.weights.clone();
-    if args.standardize {
+    if args.standardize.is_some() {
         let help = "scale the data by yourself and leave out --standardize";
         source.standardize(&mut weights, &mean, &scale, false).map_err(|e| Failure::new(e).help(help))?;
+    }
+    if args.standardize == Some(Standardize::Fresh) {
+        weights.clone_from(&source.weights);
     }
     let data = given.integers(&spec, &mean, &scale)?;
     let initial = training::fixed_weights(&spec, &weights)?;
@@ -164,7 +175,7 @@ pub(crate) fn run(app: &App, args: &TrainArgs) -> Outcome<()> {
         .map_err(|e| Failure::new(format!("the new proof does not verify: {e}")).bug())?;
     let line = record.check(&prepared.key.verifying, &shown).map_err(|f| Failure::new(f.message).bug())?;
     let mut trained = training::floats(&record.trained);
-    if args.standardize {
+    if args.standardize.is_some() {
         source.standardize(&mut trained, &record.mean, &record.scale, true).map_err(|e| Failure::new(e).bug())?;
     }
     let path = |name: &str| args.output.join(name);

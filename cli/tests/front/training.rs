@@ -1,6 +1,6 @@
 //! Training: from an ONNX file and data to trained weights and a proof that is checked against the record of the run.
 
-use super::common::{Sandbox, cnn, digits, mlp};
+use super::common::{Sandbox, cnn, digits, mlp, npy};
 use serde_json::Value;
 
 const SEED: &str = "5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e";
@@ -69,6 +69,75 @@ fn train_verify_evaluate() {
         s.json(&[&check[..], &["out/training.json"]].concat())["training"].as_str().unwrap().contains("360 held-out")
     );
     s.fails(1, &[&check[..], &["next/training.json"]].concat(), &["evaluates other weights"]);
+}
+
+/// Features of very unlike sizes: the trained file takes them as they are.
+#[test]
+fn standardized_data_is_folded_in() {
+    let s = Sandbox::new("train-standardized");
+    let table = concat!(env!("CARGO_MANIFEST_DIR"), "/../circuits/tests/models/op_gemm.onnx");
+    let inputs = 6;
+    let v = s.json(&["inspect", table]);
+    assert_eq!(v["inputs"][0]["shape"], serde_json::json!([1, inputs]), "{v}");
+    let outputs = v["outputs"][0]["shape"][1].as_u64().unwrap() as usize;
+    // Feature i is around 10^i; the class follows from its sign about that.
+    let rows = 64;
+    let x: Vec<f32> = (0..rows * inputs)
+        .map(|k| 10f32.powi((k % inputs) as i32) * (1.0 + 0.1 * ((k * 37 % 19) as f32 / 9.0 - 1.0)))
+        .collect();
+    let y: Vec<f32> = x.chunks(inputs).map(|r| f32::from(u8::from(r[3] > 1e3))).collect();
+    let files = [("x.npy", npy(&format!("({rows}, {inputs})"), &x)), ("y.npy", npy(&format!("({rows},)"), &y))];
+    s.write("data.npz", stored_zip(&files));
+    assert!(outputs >= 2, "{v}");
+    s.fails(2, &["train", table, "data.npz", "-o", "out"], &["within plus or minus 32"]);
+    let args = ["--steps", "64", "--batch", "16", "--lr", "2^-1", "--standardize", "fresh", "--seed", SEED];
+    let v = s.json(&[&["train", table, "data.npz", "-o", "out"], &args[..]].concat());
+    assert!(v["accuracy_after"].as_f64().is_some_and(|a| a > 0.9), "{v}");
+    // The file on raw data is right where the integers on standardized data were.
+    s.write("raw.npy", npy(&format!("({rows}, {inputs})"), &x));
+    let v = s.json(&["run", "out/trained.onnx", "raw.npy", "--calibrate", "raw.npy", "--accept-accuracy"]);
+    let right = v["outputs"].as_array().unwrap().iter().zip(&y).filter(|(o, y)| {
+        let o: Vec<f64> = o.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
+        let best = (0..o.len()).max_by(|a, b| o[*a].total_cmp(&o[*b])).unwrap();
+        best as f32 == **y
+    });
+    assert!(right.count() * 10 >= rows * 9, "{v}");
+    s.ok(&["verify", "out/proof", "--key", "out/key", "--training", "out/training.json"]);
+}
+
+/// An archive whose entries are stored.
+fn stored_zip(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let crc = |data: &[u8]| {
+        !data.iter().fold(!0u32, |c, b| {
+            (0..8).fold(c ^ u32::from(*b), |c, _| if c & 1 == 1 { (c >> 1) ^ 0xedb8_8320 } else { c >> 1 })
+        })
+    };
+    let (mut out, mut directory) = (Vec::new(), Vec::new());
+    for (name, data) in files {
+        let mut head = vec![20, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        head.extend(crc(data).to_le_bytes());
+        head.extend((data.len() as u32).to_le_bytes().repeat(2));
+        head.extend((name.len() as u16).to_le_bytes());
+        let offset = out.len() as u32;
+        out.extend(b"PK\x03\x04");
+        out.extend(&head);
+        out.extend([0, 0]);
+        out.extend(name.as_bytes());
+        out.extend(data);
+        directory.extend(b"PK\x01\x02\x14\x00");
+        directory.extend(&head);
+        directory.extend([0; 12]);
+        directory.extend(offset.to_le_bytes());
+        directory.extend(name.as_bytes());
+    }
+    let at = out.len() as u32;
+    out.extend(&directory);
+    out.extend(b"PK\x05\x06\x00\x00\x00\x00");
+    out.extend((files.len() as u16).to_le_bytes().repeat(2));
+    out.extend((directory.len() as u32).to_le_bytes());
+    out.extend(at.to_le_bytes());
+    out.extend([0, 0]);
+    out
 }
 
 #[test]
