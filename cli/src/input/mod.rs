@@ -112,8 +112,11 @@ pub(crate) fn array(bytes: &[u8], name: &str) -> Outcome<Vec<f32>> {
     found.map(|(_, a)| a.values).ok_or_else(|| Failure::new(format!("there is no array '{name}'")).help(FORMATS))
 }
 
-/// All arrays of an archive: names, shapes, values, all of them finite.
-pub(crate) fn arrays(path: &Path) -> Outcome<Vec<(String, Vec<usize>, Vec<f32>)>> {
+/// An array of an archive: name, shape, values.
+pub(crate) type Named = (String, Vec<usize>, Vec<f32>);
+
+/// All arrays of an archive; all values are finite.
+pub(crate) fn arrays(path: &Path) -> Outcome<Vec<Named>> {
     let bytes = files::read(path, files::MAX_DATA_BYTES)?;
     let kind = Kind::of(&bytes);
     if kind != Kind::Npz {
