@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import warnings
 from pathlib import Path
@@ -59,6 +60,8 @@ def _from_torch(path: Path, model: Any, example: Any, is_example: bool) -> None:
     names = [f"input{k}" for k in range(len(inputs))] if len(inputs) > 1 else ["input"]
     # The module is as it was before, afterwards: its mode, its precision and where it lives are its owner's.
     was_training = model.training
+    # The exporter by tracing, where there is another to choose.
+    choice = {"dynamo": False} if "dynamo" in inspect.signature(torch.onnx.export).parameters else {}
     state = [(p.device, p.dtype) for p in [*model.parameters(), *model.buffers()]]
     plain = all(d.type == "cpu" and t in (torch.float32, torch.int64, torch.bool) for d, t in state)
     if not plain:
@@ -78,7 +81,7 @@ def _from_torch(path: Path, model: Any, example: Any, is_example: bool) -> None:
                 str(path),
                 input_names=names,
                 dynamic_axes={n: {0: "batch"} for n in names},
-                dynamo=False,
+                **choice,
             )
     finally:
         model.train(was_training)

@@ -48,6 +48,11 @@ export async function verify(proofBytes, keyBytes) {
     if (!same(proof.id, key.id)) {
         return invalid(`the proof was made for another key: ${hex(proof.id)}, and this one is ${hex(key.id)}`);
     }
+    // The contract would say no as well, but only after it has read what can be far too long.
+    const expected = 8 * key.descriptor.tensors.reduce((n, t) => n + t.values, 0);
+    if (proof.publicValues.length !== expected) {
+        return invalid(`public values: expected ${expected} bytes, got ${proof.publicValues.length}`);
+    }
     const start = performance.now();
     const contract = await Contract.shared();
     try {

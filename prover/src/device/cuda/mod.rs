@@ -362,38 +362,6 @@ mod tests {
         assert_eq!(work(launches), Ok(expected));
     }
 
-    /// Key and proof of a small network are the same bytes whatever device made them, and a card that is lost at any point
-    /// leaves none.
-    #[test]
-    fn keys_and_proofs_are_those_of_the_processor() {
-        let model = assay_circuits::canary::model().expect("a model");
-        let srs = crate::srs::Srs::development(6, 1).expect("powers of tau");
-        let input = assay_circuits::Tensor::new(vec![2], vec![3, -5]).expect("an input");
-        let options = crate::SetupOptions { row_bits: Some(5), ..Default::default() };
-        fn bytes<D: Device>(
-            device: &D,
-            model: &assay_circuits::model::Model,
-            srs: &crate::srs::Srs,
-            options: crate::SetupOptions,
-            input: &assay_circuits::Tensor,
-        ) -> (Vec<u8>, Vec<u8>) {
-            let recorder = crate::Recorder::default();
-            let key = crate::setup(device, model, srs, options, &recorder).expect("a key");
-            let inputs = vec![vec![input.clone()]; 3];
-            let proved = crate::prove(device, &key, &inputs, &recorder).expect("a proof");
-            assay_verifier::core::verify(&key.verifying, &proved.proof).expect("a proof that verifies");
-            (key.verifying.to_bytes().expect("a key"), proved.proof.to_bytes())
-        }
-        let expected = bytes(&super::super::Cpu::default(), &model, &srs, options, &input);
-        for limit in [3, 200, 900, u32::MAX] {
-            let device = Accelerated::new(Emulated::failing_after(limit));
-            match recovering(|| bytes(&device, &model, &srs, options, &input)) {
-                Ok(found) => assert_eq!(found, expected),
-                Err(failure) => assert!(limit < u32::MAX, "{failure}"),
-            }
-        }
-    }
-
     #[test]
     fn other_panics_go_on() {
         let caught = catch_unwind(|| recovering(|| panic!("another matter")));
