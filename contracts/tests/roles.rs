@@ -31,16 +31,30 @@ fn selectors(signature: &str) -> Vec<[u8; 4]> {
     vec![keccak(signature)[..4].try_into().expect("four bytes")]
 }
 
-/// As votes would change it: from the timelock.
+/// As a vote would change it: scheduled as the governor, executed by anybody after the delay.
 fn by_vote(chain: &mut Embedded, at: &Deployment, to: To, data: Bytes) {
+    let (governor, timelock) = (at.contracts.governor, at.contracts.timelock);
     let target = match to {
         To::Manager => at.contracts.manager,
-        To::Timelock => at.contracts.timelock,
+        To::Timelock => timelock,
     };
-    chain.set_sender(at.contracts.timelock);
-    let place = chain.place().to_owned();
-    chain.send(&Call::new(target, data)).and_then(|r| r.success(&place)).expect("the change");
+    let delay = u64::from(at.parameters.timelock_seconds);
+    let send = |chain: &mut Embedded, data: Bytes| {
+        let place = chain.place().to_owned();
+        chain.send(&Call::new(timelock, data)).and_then(|r| r.success(&place)).expect("the change");
+    };
+    let operation = (target, U256::ZERO, data, B256::ZERO, B256::ZERO);
+    let (target, value, data, before, salt) = operation.clone();
+    let scheduled = (target, value, data, before, salt, U256::from(delay)).abi_encode_params();
+    // Only accounts without code send transactions.
+    let code = chain.code(governor).expect("a governor");
+    chain.set_code(governor, Bytes::new());
+    chain.set_sender(governor);
+    send(chain, call("schedule(address,uint256,bytes,bytes32,bytes32,uint256)", scheduled));
+    chain.set_code(governor, code);
     chain.set_sender(OTHER);
+    chain.advance(delay);
+    send(chain, call("execute(address,uint256,bytes,bytes32,bytes32)", operation.abi_encode_params()));
 }
 
 fn world(parameters: &Parameters) -> (Embedded, Deployment) {

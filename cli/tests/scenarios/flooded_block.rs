@@ -48,7 +48,8 @@ fn flood(node: &str) -> bool {
     }
     ask(node, "evm_mine", &json!([]));
     let made = ask(node, "eth_getBlockByNumber", &json!(["latest", false]));
-    made["transactions"].as_array().unwrap().len() == sent && number(&made["gasUsed"]) + LEFT == number(&made["gasLimit"])
+    made["transactions"].as_array().unwrap().len() == sent
+        && number(&made["gasUsed"]) + LEFT == number(&made["gasLimit"])
 }
 
 #[test]
@@ -59,7 +60,8 @@ fn a_higher_offer_gets_in_where_blocks_are_full() {
     w.node("anvil_setBalance", &json!([account(3).to_string(), "0xd3c21bcecceda1000000"]));
     w.post(&["--lease", "30m", "--deadline", "1h"]);
     // From the first lease that is sent on, every block is full.
-    let (flooding, over, full) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let (flooding, over, full) =
+        (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let begin = flooding.clone();
     let at = node.clone();
     w.proxy.rule(once(
@@ -89,13 +91,15 @@ fn a_higher_offer_gets_in_where_blocks_are_full() {
     others.join().unwrap();
     w.node("evm_setAutomine", &json!([true]));
     drop(worker);
-    // Lease and proof were both sent in several forms, each dearer than the last; one of each was included.
-    let forms = |is: &dyn Fn(&crate::support::proxy::Asked) -> bool| {
-        w.proxy.seen(is).iter().map(|a| a.params[0].as_str().unwrap().to_owned()).collect::<BTreeSet<_>>().len()
-    };
-    let leases = forms(&|a| a.sends::<JobMarket::leaseCall>());
-    let proofs = forms(&|a| a.sends::<JobMarket::fulfilCall>());
-    assert!(leases >= 2 && proofs >= 2, "{leases} forms of the lease, {proofs} of the proof");
+    // The lease was sent in several forms, each dearer than the last, and one of them was included. By the time of the proof the
+    // node may recommend what the others offer.
+    let leases: BTreeSet<String> = w
+        .proxy
+        .seen(|a| a.sends::<JobMarket::leaseCall>())
+        .iter()
+        .map(|a| a.params[0].as_str().unwrap().to_owned())
+        .collect();
+    assert!(leases.len() >= 2, "the first form of the lease got in");
     assert!(full.load(SeqCst) >= 4, "only {} blocks were full of others", full.load(SeqCst));
     assert_eq!((w.counts(), w.worth(1)), ((1, 0, 1), gift() + part()));
 }

@@ -42,10 +42,7 @@ fn history(w: &World) {
         let head = (U256::from(first), U256::from(first + EACH), JobMarket::Posted::SIGNATURE_HASH, w.verifier());
         let input: Bytes = [head.abi_encode(), data.clone()].concat().into();
         let from = crate::support::account(5).to_string();
-        let call = json!([{ "from": from, "to": market, "data": input.to_string(), "gas": "0xffffff" }]);
-        let hash = w.node("eth_sendTransaction", &call);
-        let receipt = w.node("eth_getTransactionReceipt", &json!([hash]));
-        assert_eq!(receipt["status"], "0x1", "{first}");
+        w.transact(&json!({ "from": from, "to": market, "data": input.to_string(), "gas": "0xffffff" }));
     }
     w.node("anvil_setCode", &json!([market, code]));
     // The first slot: unburned fees, the treasury's share, and in the last 8 bytes the number of jobs.

@@ -3,7 +3,7 @@
 use super::{ProposeArgs, act};
 use crate::{
     App,
-    economy::{EconomyArgs, explained},
+    economy::EconomyArgs,
     error::{Failure, Outcome},
     srs,
 };
