@@ -148,7 +148,7 @@ fn openings(c: &mut Criterion) {
     let mut group = c.benchmark_group("opening");
     group.throughput(Throughput::Elements(h.len() as u64));
     group.bench_function("open", |b| {
-        b.iter(|| opening::open(&bases, black_box(&h), &point, &mut KeccakTranscript::new(b"bench")));
+        b.iter(|| opening::open(&Cpu::new(), &&bases[..], black_box(&h), &point, &mut KeccakTranscript::new(b"bench")));
     });
     group.finish();
 }

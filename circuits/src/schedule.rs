@@ -163,6 +163,8 @@ fn time_axis(op: &Op, nodes: &[Node], node: &Node, inside: &[Option<usize>], len
         Op::Concat(_) => Err(recurrence("steps are concatenated")),
         Op::Window(w) if w.axis != first => Ok(first),
         Op::Window(_) => Err(recurrence("a window over steps")),
+        Op::Remap(r) if r.axis != first => Ok(first),
+        Op::Remap(_) => Err(recurrence("steps are rearranged")),
         Op::AxisScale(s) if s.axis != first => Ok(first),
         Op::AxisScale(_) => Err(recurrence("steps are scaled by different factors")),
         Op::Transpose(t) => {

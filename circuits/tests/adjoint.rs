@@ -8,7 +8,7 @@ use ark_ff::{AdditiveGroup, Field};
 use assay_circuits::{
     GraphBuilder, NodeId, Op, Ring, Tensor,
     eval::eval,
-    ops::{AxisExpr, AxisScale, Concat, Contraction, Reshape, Transpose, Window, contraction::Side},
+    ops::{AxisExpr, AxisScale, Concat, Contraction, Remap, Reshape, Transpose, Window, contraction::Side},
     pullback::{Term, pull_back},
     ring::index_bits,
 };
@@ -89,6 +89,12 @@ proptest! {
         unary(&d, vec![Op::Transpose(Transpose { permutation: Rng(seed).permutation(3) })], seed, joint);
         let factors: Vec<i64> = (0..d[axis] as i64).map(|i| 3 * i - 4).collect();
         unary(&d, vec![Op::AxisScale(AxisScale { axis, factors })], seed, joint);
+        let mut rng = Rng(seed);
+        let entry = |rng: &mut Rng| (rng.below(d[axis]) as u32, rng.within(-5, 5));
+        let rows: Vec<Vec<(u32, i64)>> = (0..len).map(|_| (0..rng.below(4)).map(|_| entry(&mut rng)).collect()).collect();
+        let remap = Remap { axis, rows };
+        unary(&d, vec![Op::Remap(remap.clone())], seed, joint);
+        unary(&d, vec![Op::Remap(remap), Op::Transpose(Transpose { permutation: Rng(seed).permutation(3) })], seed, joint);
         let total = d.iter().product::<usize>();
         for shape in [vec![total], vec![d[0] * d[1], d[2]], vec![d[0], 1, d[1] * d[2]], vec![1, total, 1], vec![d[2], d[1], d[0]]] {
             unary(&d, vec![Op::Reshape(Reshape { shape: shape.clone() })], seed, joint);

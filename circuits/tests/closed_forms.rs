@@ -9,7 +9,7 @@ use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field};
 use assay_circuits::{
     Functional, GraphError, Op, Tensor,
-    ops::{AxisExpr, AxisScale, Concat, Contraction, Linear, Reshape, Transpose, Window, contraction::Side},
+    ops::{AxisExpr, AxisScale, Concat, Contraction, Linear, Remap, Reshape, Transpose, Window, contraction::Side},
     ring::{eq_table, index_bits},
     tensor::strides,
 };
@@ -189,6 +189,8 @@ proptest! {
             Op::Window(Window::slice(axis, 0, 1, d[axis])),
             Op::Transpose(Transpose { permutation: rng.permutation(d.len()) }),
             Op::AxisScale(AxisScale { axis, factors }),
+            Op::Remap(Remap::select(axis, (0..d[axis] as u32).map(Some))),
+            Op::Remap(Remap { axis, rows: (0..len).map(|o| vec![((o % d[axis]) as u32, o as i64 - 1)]).collect() }),
             Op::Reshape(Reshape { shape: rng.factorization(total) }),
             Op::Reshape(Reshape { shape: rng.factorization(total) }),
             Op::Reshape(Reshape { shape: vec![total] }),

@@ -1,10 +1,13 @@
-//! Where results go: text for people, or one JSON object a line for programs.
+//! Where results go: text for people, one JSON object a line for programs, or the program that this one runs inside of.
 
-use crate::error::{Exit, Failure};
+use crate::{
+    embed::Host,
+    error::{Exit, Failure},
+};
 use serde_json::{Map, Value, json};
 use std::{
     io::{IsTerminal, Write},
-    sync::Mutex,
+    sync::{Arc, Mutex},
 };
 
 /// How to talk to the caller.
@@ -13,6 +16,8 @@ pub(crate) struct Output {
     pub(crate) json: bool,
     pub(crate) quiet: bool,
     warnings: Mutex<Vec<String>>,
+    /// Gets what would be printed.
+    pub(crate) host: Option<Arc<Host>>,
 }
 
 /// Fields of a JSON line.
@@ -25,7 +30,17 @@ fn line(stream: &mut dyn Write, text: &str) {
 
 impl Output {
     pub(crate) fn new(json: bool, quiet: bool) -> Self {
-        Self { json, quiet, warnings: Mutex::default() }
+        Self { json, quiet, ..Self::default() }
+    }
+
+    /// Nothing is printed: the result, warnings and progress go to the host.
+    pub(crate) fn embedded(host: Arc<Host>) -> Self {
+        Self { json: true, host: Some(host), ..Self::default() }
+    }
+
+    /// All warnings so far.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.warnings.lock().map(|w| w.clone()).unwrap_or_default()
     }
 
     /// A line for people, on standard output.
@@ -66,7 +81,10 @@ impl Output {
             if let Value::Object(fields) = fields {
                 all.extend(fields);
             }
-            line(&mut std::io::stdout(), &Value::Object(all).to_string());
+            match &self.host {
+                Some(host) => host.event(name, all),
+                None => line(&mut std::io::stdout(), &Value::Object(all).to_string()),
+            }
         }
     }
 
@@ -77,7 +95,7 @@ impl Output {
             all.extend(fields);
         }
         all.insert("peak_memory_bytes".to_owned(), peak_memory_bytes().map_or(Value::Null, Value::from));
-        all.insert("warnings".to_owned(), self.warnings.lock().map(|w| json!(*w)).unwrap_or_default());
+        all.insert("warnings".to_owned(), json!(self.warnings()));
         self.event("result", Value::Object(all));
     }
 

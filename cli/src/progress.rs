@@ -1,6 +1,11 @@
-//! Progress on standard error: a bar with stage and remaining time, for work that takes more than a moment.
+//! Progress on standard error: a bar with stage and remaining time, for work that takes more than a moment. A program that
+//! commands run inside of reads it instead.
 
-use crate::output::{Output, seconds};
+use crate::{
+    embed::Reading,
+    output::{Output, seconds},
+};
+use assay_prover::cancel;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
     io::IsTerminal,
@@ -23,11 +28,13 @@ pub(crate) struct Progress {
     painter: Option<JoinHandle<()>>,
 }
 
-struct State {
+#[derive(Debug)]
+pub(crate) struct State {
     done: AtomicBool,
     now: Mutex<Now>,
 }
 
+#[derive(Debug)]
 struct Now {
     title: String,
     stage: String,
@@ -53,6 +60,9 @@ impl Progress {
             share: None,
         };
         let state = Arc::new(State { done: AtomicBool::new(false), now: Mutex::new(now) });
+        if let Some(host) = &output.host {
+            host.watch(&state);
+        }
         let shown = !output.json && !output.quiet && std::io::stderr().is_terminal();
         // A bar is drawn over itself, which a dumb terminal cannot.
         let shown = shown && std::env::var("TERM").map_or(true, |t| t != "dumb");
@@ -63,8 +73,9 @@ impl Progress {
         Self { state, painter }
     }
 
-    /// A stage begins that should take `predicted` seconds.
+    /// A stage begins that should take `predicted` seconds. Here work may be cancelled.
     pub(crate) fn stage(&self, name: &str, predicted: f64) {
+        cancel::point();
         if let Ok(mut now) = self.state.now.lock() {
             if now.stage.is_empty() {
                 now.here = 0.0;
@@ -77,8 +88,9 @@ impl Progress {
         }
     }
 
-    /// Progress within the only stage: `done` of `total`.
+    /// Progress within the only stage: `done` of `total`. Here work may be cancelled.
     pub(crate) fn set(&self, name: &str, done: u64, total: u64) {
+        cancel::point();
         if let Ok(mut now) = self.state.now.lock() {
             if now.stage != name {
                 name.clone_into(&mut now.stage);
@@ -96,6 +108,19 @@ impl Drop for Progress {
             p.thread().unpark();
             let _ = p.join();
         }
+    }
+}
+
+impl State {
+    /// How far the work is; nothing once it has ended.
+    pub(crate) fn read(&self) -> Option<Reading> {
+        if self.done.load(Ordering::Relaxed) {
+            return None;
+        }
+        let now = self.now.lock().ok()?;
+        let (share, left) = now.estimate();
+        let known = now.share.is_some() || now.total > 0.0;
+        Some(Reading { title: now.title.clone(), stage: now.stage.clone(), share: known.then_some(share), left })
     }
 }
 

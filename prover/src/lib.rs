@@ -5,11 +5,14 @@
 //! drift apart. Heavy work goes through a [`device::Device`].
 
 pub mod bilinear;
+pub mod cancel;
 pub mod device;
 pub mod lookup;
 pub mod msm;
 pub mod opening;
 pub mod prove;
+#[cfg(target_arch = "x86_64")]
+mod radix52;
 pub mod recorder;
 pub mod reduction;
 pub mod settle;
@@ -17,6 +20,7 @@ pub mod setup;
 pub mod srs;
 mod sumcheck;
 pub mod transcript;
+mod vector;
 pub mod witness;
 
 pub use prove::{ProveError, prove};

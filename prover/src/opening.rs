@@ -3,8 +3,7 @@
 //! Work for 2^m evaluations: 2^m / 3 full-width points for all folds together, 2^m for `[W]` and 2^m for `[W']`; the
 //! field work is about eight passes over the evaluations.
 
-use ark_bn254::{Fr, G1Affine, G1Projective};
-use ark_ec::CurveGroup;
+use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field};
 use assay_verifier::{
     keccak::KeccakTranscript,
@@ -17,7 +16,7 @@ use assay_verifier::{
 use rayon::prelude::*;
 use thiserror::Error;
 
-use crate::msm::{msm, msm_many};
+use crate::device::Device;
 
 /// Elements below which a pass over field elements stays on one thread.
 const PARALLEL_MIN: usize = 1 << 10;
@@ -66,13 +65,14 @@ pub struct Opened {
 }
 
 /// Opens the polynomial with evaluations `h` (2^m of them, first coordinate of `point` = most significant index bit) at
-/// `point`; `bases` are the powers of tau. The transcript has absorbed the statement (commitment, point and value, or
+/// `point`; `bases` are the powers of tau, on the device that multiplies them. The transcript has absorbed the statement (commitment, point and value, or
 /// everything that they were derived from), like the verifier's, and ends up like the verifier's.
 ///
 /// # Errors
 /// Lengths that do not agree, or a degenerate challenge.
-pub fn open(
-    bases: &[G1Affine],
+pub fn open<D: Device>(
+    device: &D,
+    bases: &D::Points<'_>,
     h: &[Fr],
     point: &[Fr],
     transcript: &mut KeccakTranscript,
@@ -85,28 +85,29 @@ pub fn open(
     if h.len() != size {
         return Err(OpenError::Evaluations { variables, expected: size, got: h.len() });
     }
-    let Some(bases) = bases.get(..size) else {
-        return Err(OpenError::Bases { expected: size, got: bases.len() });
-    };
+    let got = device.point_count(bases);
+    if got < size {
+        return Err(OpenError::Bases { expected: size, got });
+    }
 
     let (folded, value) = fold_all(h, point);
     let polynomials: Vec<&[Fr]> = match variables {
         0 => Vec::new(),
         _ => core::iter::once(h).chain(folded.iter().map(Vec::as_slice)).collect(),
     };
-    let proof = prove(bases, &polynomials, variables, transcript)?;
+    let proof = prove(device, bases, &polynomials, variables, transcript)?;
     Ok(Opened { value, proof })
 }
 
 /// The protocol's messages, given `P_0 .. P_(c-1)`.
-fn prove(
-    bases: &[G1Affine],
+fn prove<D: Device>(
+    device: &D,
+    bases: &D::Points<'_>,
     polynomials: &[&[Fr]],
     variables: usize,
     transcript: &mut KeccakTranscript,
 ) -> Result<OpeningProof, OpenError> {
-    let folds = msm_many(bases, polynomials.get(1..).unwrap_or(&[]));
-    let folds = G1Projective::normalize_batch(&folds);
+    let folds = device.msm_rows(bases, polynomials.get(1..).unwrap_or(&[]));
     let z = schedule::folds(transcript, &folds);
     let points = fold_points(z, variables);
 
@@ -115,12 +116,12 @@ fn prove(
     let nu = schedule::evaluations(transcript, &evaluations);
 
     let w = quotient(polynomials, &points, nu);
-    let quotient = msm(bases, &w).into_affine();
+    let quotient = device.msm_rows(bases, &[&w]).pop().unwrap_or_default();
     let zeta = schedule::quotient(transcript, &quotient);
     let weights = fold_weights(&points, nu, zeta).ok_or(OpenError::DegenerateChallenge)?;
 
     let w_prime = linearised(polynomials, &weights, &w, zeta);
-    let linearised = msm(bases, &w_prime).into_affine();
+    let linearised = device.msm_rows(bases, &[&w_prime]).pop().unwrap_or_default();
     schedule::linearised(transcript, &linearised);
     Ok(OpeningProof { folds, evaluations, quotient, linearised })
 }

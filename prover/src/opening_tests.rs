@@ -1,11 +1,14 @@
-use ark_bn254::{G2Affine, G2Projective};
-use ark_ec::{AffineRepr, PrimeGroup};
+use ark_bn254::{G1Affine, G1Projective, G2Affine, G2Projective};
+use ark_ec::{AffineRepr, CurveGroup, PrimeGroup};
 use ark_ff::UniformRand;
 use ark_std::test_rng;
 use assay_verifier::opening::{OpeningError, VerifierSrs, combine_rows, pairing_input, verify};
 
 use super::*;
-use crate::msm::reference;
+use crate::{
+    device::Cpu,
+    msm::{msm, reference},
+};
 
 const MAX_TESTED: usize = 9;
 
@@ -68,7 +71,7 @@ impl Setup {
     /// A proof that is honest about `h` for a statement that need not be.
     fn claim_as(&self, commitment: G1Affine, h: &[Fr], point: Vec<Fr>, value: Fr) -> Claim {
         let mut transcript = transcript(&commitment, &point, value);
-        let opened = open(&self.bases, h, &point, &mut transcript).unwrap();
+        let opened = open(&Cpu::default(), &&self.bases[..], h, &point, &mut transcript).unwrap();
         assert_eq!(opened.value, multilinear(h, &point));
         Claim { commitment, point, value, proof: opened.proof }
     }
@@ -262,7 +265,7 @@ fn prover_and_verifier_leave_the_same_transcript() {
         let point = vec![Fr::from(3u8); variables];
         let commitment = reference::msm(&setup.bases, &h).into_affine();
         let (mut ours, mut theirs) = (KeccakTranscript::new(b"same"), KeccakTranscript::new(b"same"));
-        let Opened { value, proof } = open(&setup.bases, &h, &point, &mut ours).unwrap();
+        let Opened { value, proof } = open(&Cpu::default(), &&setup.bases[..], &h, &point, &mut ours).unwrap();
         let input = pairing_input(&setup.srs, commitment, &point, value, &proof, &mut theirs).unwrap();
         assert!(input.holds(&setup.srs));
         assert_eq!(ours, theirs);
@@ -320,7 +323,7 @@ impl Setup {
     fn cheat(&self, polynomials: &[&[Fr]], point: &[Fr], value: Fr) -> Claim {
         let commitment = reference::msm(&self.bases, polynomials[0]).into_affine();
         let mut transcript = transcript(&commitment, point, value);
-        let proof = prove(&self.bases, polynomials, point.len(), &mut transcript).unwrap();
+        let proof = prove(&Cpu::default(), &&self.bases[..], polynomials, point.len(), &mut transcript).unwrap();
         Claim { commitment, point: point.to_vec(), value, proof }
     }
 }
@@ -446,7 +449,7 @@ fn lengths_that_do_not_agree_are_errors() {
     let attempt = |bases: usize, len: usize, variables: usize| {
         let point = vec![Fr::ONE; variables];
         let mut transcript = KeccakTranscript::new(b"lengths");
-        open(&setup.bases[..bases], &vec![Fr::ONE; len], &point, &mut transcript).unwrap_err()
+        open(&Cpu::default(), &&setup.bases[..bases], &vec![Fr::ONE; len], &point, &mut transcript).unwrap_err()
     };
     assert_eq!(attempt(8, 7, 3), OpenError::Evaluations { variables: 3, expected: 8, got: 7 });
     assert_eq!(attempt(7, 8, 3), OpenError::Bases { expected: 8, got: 7 });

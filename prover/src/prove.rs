@@ -188,7 +188,7 @@ pub fn argue(
             device.msm(&points, &h)
         };
         let mut t = opening_transcript(&statement, &claim, commitment);
-        let opened = opening::open(bases, &device.download(&h), &claim.low, &mut t)?;
+        let opened = opening::open(device, &points, &device.download(&h), &claim.low, &mut t)?;
         Ok::<_, ProveError>(opened.proof)
     })?;
     Ok(Argument { row_bits, rows, messages, opening })

@@ -77,8 +77,9 @@ impl<'a> Recorder<'a> {
         Self { watcher, times: Mutex::new(Vec::new()) }
     }
 
-    /// Runs a stage.
+    /// Runs a stage; before it work may be [cancelled](crate::cancel).
     pub fn run<T>(&self, stage: Stage, f: impl FnOnce() -> T) -> T {
+        crate::cancel::point();
         if let Some(w) = self.watcher {
             w(stage);
         }

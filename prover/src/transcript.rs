@@ -23,6 +23,7 @@ impl ProverTranscript {
 
     /// Sends one message.
     pub fn send(&mut self, value: Fr) {
+        crate::cancel::point();
         self.transcript.absorb(value);
         self.messages.push(value);
     }

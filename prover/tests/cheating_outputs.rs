@@ -10,7 +10,7 @@ mod support;
 
 use assay_circuits::{
     Graph, GraphBuilder, NodeId, Op, Table, Tensor, Visibility,
-    ops::{AxisExpr, AxisScale, Concat, Contraction, Reshape, Transpose, Window},
+    ops::{AxisExpr, AxisScale, Concat, Contraction, Remap, Reshape, Transpose, Window},
 };
 use assay_prover::{Recorder, SetupOptions, device::Cpu, prove, srs::Srs};
 use assay_verifier::core::verify;
@@ -94,6 +94,11 @@ fn operator(g: &mut GraphBuilder, kind: usize, rng: &mut Rng) -> (Vec<NodeId>, N
         }),
         7 => Op::AxisScale(AxisScale { axis, factors: (0..extent).map(|_| rng.within(-3, 3)).collect() }),
         8 => {
+            let entry = |rng: &mut Rng| (rng.below(extent) as u32, rng.within(-3, 3));
+            let rows = (0..1 + rng.below(5)).map(|_| (0..rng.below(3)).map(|_| entry(rng)).collect()).collect();
+            Op::Remap(Remap { axis, rows })
+        }
+        9 => {
             let w = g.weight("w", &shape, 4).unwrap();
             let h = g.linear("sum", &[(x, rng.within(-3, 3)), (w, 2), (x, 1)], rng.within(-9, 9)).unwrap();
             return (vec![x], h);
@@ -110,7 +115,7 @@ fn operator(g: &mut GraphBuilder, kind: usize, rng: &mut Rng) -> (Vec<NodeId>, N
     (vec![x], h)
 }
 
-const KINDS: usize = 10;
+const KINDS: usize = 11;
 
 fn graph(kind: usize, end: End, rng: &mut Rng) -> (Graph, NodeId) {
     let mut g = GraphBuilder::new(4);

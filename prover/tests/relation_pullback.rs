@@ -8,7 +8,7 @@ use assay_circuits::{
     Functional, GraphBuilder, GraphError, NodeId, Op, Ring, Table, Tensor, Visibility,
     eval::{Values, eval},
     graph::Graph,
-    ops::{AxisExpr, AxisScale, Concat, Contraction, Reshape, Transpose, Window, contraction::Side},
+    ops::{AxisExpr, AxisScale, Concat, Contraction, Remap, Reshape, Transpose, Window, contraction::Side},
     pullback::{Term, pull_back},
 };
 use assay_prover::SetupOptions;
@@ -113,7 +113,12 @@ fn grow(rng: &mut Lcg, g: &mut GraphBuilder) -> Option<NodeId> {
     let axis = below(rng, shape.len());
     let same: Vec<NodeId> = (0..g.len()).map(NodeId).filter(|i| g.node(*i).shape == shape).collect();
     let b = pick(rng, &same);
-    match below(rng, 10) {
+    match below(rng, 11) {
+        10 if !shape.is_empty() => {
+            let entry = |rng: &mut Lcg| (below(rng, shape[axis]) as u32, rng.next() as i64 % 5 - 2);
+            let rows = (0..1 + below(rng, 5)).map(|_| (0..below(rng, 3)).map(|_| entry(rng)).collect()).collect();
+            g.push("remap", Op::Remap(Remap { axis, rows }), &[a]).ok()
+        }
         0 | 1 => g.push("reshape", Op::Reshape(Reshape { shape: factorization(rng, total) }), &[a]).ok(),
         2 => {
             let mut permutation: Vec<usize> = (0..shape.len()).collect();

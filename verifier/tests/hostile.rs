@@ -5,7 +5,7 @@ mod support;
 use assay_circuits::{
     Graph, GraphBuilder, GraphError, NodeId, Op, Program, Table, TableId, Visibility, canonical,
     graph::Node,
-    ops::{AxisExpr, AxisScale, Concat, Contraction, Input, Linear, Lookup, Reshape, Transpose, Weight, Window},
+    ops::{AxisExpr, AxisScale, Concat, Contraction, Input, Linear, Lookup, Remap, Reshape, Transpose, Weight, Window},
 };
 use assay_verifier::{VerifyError, VerifyingKey, core::check_registration, meter::measure, protocol::Mode};
 use serde::Serialize;
@@ -283,7 +283,11 @@ fn random_op(rng: &mut Lcg, rank: usize) -> Op {
             })
             .collect::<Vec<_>>()
     };
-    match rng.next() % 9 {
+    match rng.next() % 10 {
+        9 => {
+            let row = |rng: &mut Lcg| (0..small(rng)).map(|_| (size(rng) as u32, n(rng))).collect();
+            Op::Remap(Remap { axis: small(rng), rows: (0..small(rng)).map(|_| row(rng)).collect() })
+        }
         0 => {
             let k = small(rng);
             Op::Weight(Weight { shape: sizes(rng, k), bits: size(rng) as u32 })

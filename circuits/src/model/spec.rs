@@ -124,7 +124,7 @@ impl TensorSpec {
         Ok(t.data.iter().enumerate().map(one).collect())
     }
 
-    /// Integers of finite floats, clamped to `[lo, hi]`; also the number of values clamped.
+    /// Integers of finite floats, to the nearest (the even one of two), clamped to `[lo, hi]`; also the number of values clamped.
     ///
     /// # Errors
     /// A wrong number of values, NaN or infinities.
@@ -148,7 +148,15 @@ impl TensorSpec {
                 });
             }
             let (step, offset) = self.step(i);
-            let q = ((f64::from(*v) - offset) / step).round();
+            // A step that is a float32, without an offset, is one of a quantized model: its division is one of float32. (For
+            // powers of two it makes no difference.) Ties go to the even integer, as everywhere in ONNX.
+            let narrow = step as f32;
+            let quotient = if offset == 0.0 && f64::from(narrow) == step {
+                f64::from(*v / narrow)
+            } else {
+                (f64::from(*v) - offset) / step
+            };
+            let q = quotient.round_ties_even();
             let clamped = q.clamp(lo as f64, hi as f64);
             saturated += usize::from(clamped != q);
             data.push(clamped as i64);

@@ -12,6 +12,7 @@ const DOMAINS: [&str; 4] = ["", "ai.onnx", "ai.onnx.ml", "com.microsoft"];
 
 /// Operators with the attributes that are honoured.
 const HONOURED: &[(&str, &[&str])] = &[
+    ("AffineGrid", &["align_corners"]),
     ("ArgMax", &["axis", "keepdims", "select_last_index"]),
     ("ArgMin", &["axis", "keepdims", "select_last_index"]),
     ("Attention", &["is_causal", "kv_num_heads", "q_num_heads", "scale", "softcap", "qk_matmul_output_mode"]),
@@ -22,11 +23,15 @@ const HONOURED: &[(&str, &[&str])] = &[
     ("Cast", &["to", "saturate", "round_mode"]),
     ("CastLike", &["saturate", "round_mode"]),
     ("Celu", &["alpha"]),
+    ("CenterCropPad", &["axes"]),
     ("Clip", &["max", "min"]),
+    ("Col2Im", &["dilations", "pads", "strides"]),
+    ("Compress", &["axis"]),
     ("Concat", &["axis"]),
     ("Constant", &["value", "value_float", "value_floats", "value_int", "value_ints"]),
     ("ConstantOfShape", &["value"]),
     ("Conv", &["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"]),
+    ("ConvInteger", &["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"]),
     (
         "ConvTranspose",
         &["auto_pad", "dilations", "group", "kernel_shape", "output_padding", "output_shape", "pads", "strides"],
@@ -34,6 +39,7 @@ const HONOURED: &[(&str, &[&str])] = &[
     ("CumSum", &["exclusive", "reverse"]),
     ("DFT", &["axis", "inverse", "onesided"]),
     ("DepthToSpace", &["blocksize", "mode"]),
+    ("DequantizeLinear", &["axis", "block_size", "output_dtype"]),
     ("Dropout", &["ratio", "seed"]),
     ("Einsum", &["equation"]),
     ("Elu", &["alpha"]),
@@ -65,6 +71,12 @@ const HONOURED: &[(&str, &[&str])] = &[
     ("Mod", &["fmod"]),
     ("OneHot", &["axis"]),
     ("Pad", &["mode", "pads", "value"]),
+    ("QGemm", &["alpha", "transA", "transB"]),
+    ("QLinearConcat", &["axis"]),
+    ("QLinearConv", &["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"]),
+    ("QLinearGlobalAveragePool", &["channels_last"]),
+    ("QLinearLeakyRelu", &["alpha"]),
+    ("QuantizeLinear", &["axis", "block_size", "output_dtype", "precision", "saturate"]),
     ("QuickGelu", &["alpha"]),
     ("RMSNormalization", &["axis", "epsilon", "stash_type"]),
     ("ReduceL1", &["axes", "keepdims", "noop_with_empty_axes"]),
@@ -92,6 +104,7 @@ const HONOURED: &[(&str, &[&str])] = &[
             "nearest_mode",
         ],
     ),
+    ("ReverseSequence", &["batch_axis", "time_axis"]),
     ("RotaryEmbedding", &["interleaved", "num_heads", "rotary_embedding_dim"]),
     ("Scatter", &["axis"]),
     ("ScatterElements", &["axis", "reduction"]),
@@ -111,7 +124,7 @@ const HONOURED: &[(&str, &[&str])] = &[
     ("Transpose", &["perm"]),
     ("Trilu", &["upper"]),
     ("Unsqueeze", &["axes"]),
-    ("Upsample", &["mode"]),
+    ("Upsample", &["mode", "scales"]),
 ];
 
 /// Checks every node of a model, and of its subgraphs.

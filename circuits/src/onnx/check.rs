@@ -74,6 +74,9 @@ pub(crate) fn check_graph(graph: &GraphProto, depth: usize) -> Result<(), Import
         check_tensor(t)?;
     }
     for node in &graph.node {
+        if node.op_type == super::own::NAME {
+            return Err(malformed(&format!("'{}' is no operator of a file", node.op_type)));
+        }
         for a in &node.attribute {
             for t in a.t.iter().chain(&a.tensors) {
                 check_tensor(t)?;

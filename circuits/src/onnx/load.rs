@@ -8,6 +8,7 @@ use super::{
     external, fold,
     guard::guarded,
     nodes::{SourceNode, blocked, list_nodes},
+    own,
     partial::known_shapes,
     prune, rewrite,
     shapes::{self, LoadOptions},
@@ -177,7 +178,7 @@ fn drop_constant_outputs(
 
 fn type_model(proto: &ModelProto) -> Result<TypedModel, ImportError> {
     // Declared shapes of inner tensors and outputs may be symbolic or wrong; tract infers them from the inputs.
-    let framework = onnx().with_ignore_value_info(true);
+    let framework = own::framework();
     let fail = |stage: &'static str| move |e: TractError| ImportError::engine(stage, &e);
     let mut model = framework.model_for_proto_model(proto).map_err(fail("parsing the model"))?;
     fold::analyse(&mut model)?;

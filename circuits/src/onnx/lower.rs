@@ -94,6 +94,8 @@ pub(crate) struct Lowering<'a> {
     pub(crate) name: String,
     /// Integer nodes whose values, times their scale, are exactly those of an integer or boolean tensor.
     pub(crate) exact: HashSet<NodeId>,
+    /// Inputs that hold what a quantized model's first operator makes of the floats, less its zero point.
+    pub(crate) quantized: HashSet<NodeId>,
     committed: HashMap<(NodeId, *const Expr), (Rc<Expr>, Root)>,
 }
 
@@ -123,6 +125,7 @@ impl<'a> Lowering<'a> {
             headroom: 1.0,
             name: String::new(),
             exact: HashSet::new(),
+            quantized: HashSet::new(),
             committed: HashMap::new(),
         }
     }
@@ -224,10 +227,14 @@ impl<'a> Lowering<'a> {
             let node = self.linear(&[(l.root.node, sign)], 0)?;
             return Ok(Root { node, scale, range: l.range });
         }
-        // The offset is rounded to an eighth of a unit of a committed tensor; accumulators are fine enough.
-        let up = if self.g.node(l.root.node).bilinear { 0 } else { 3 };
+        // The offset is rounded to an eighth of a unit of a committed tensor; accumulators are fine enough, and whole units are
+        // exact.
+        let up = if self.g.node(l.root.node).bilinear || (b / scale).fract() == 0.0 { 0 } else { 3 };
         let scale = scale / f64::from(1 << up);
         let node = self.linear(&[(l.root.node, sign << up)], to_int(b / scale)?)?;
+        if self.exact.contains(&l.root.node) && self.is_integer(l) {
+            self.exact.insert(node);
+        }
         Ok(Root { node, scale, range: l.range })
     }
 

@@ -20,6 +20,7 @@ pub mod load;
 mod lower;
 mod nodes;
 mod ops;
+mod own;
 mod partial;
 mod prune;
 mod report;

@@ -58,17 +58,13 @@ pub(crate) fn blocked(node: &SourceNode) -> Option<&'static str> {
         "GRU" | "LSTM" | "RNN" | "Scan" | "Loop" | "If" => {
             "recurrence and control flow cannot be proven; unroll the steps when exporting"
         }
-        "TopK" | "NonZero" | "NonMaxSuppression" | "Unique" | "Compress" => {
+        "TopK" | "NonZero" | "NonMaxSuppression" | "Unique" => {
             "its result depends on the order of the data; leave it to the program that reads the model's output"
         }
         "GridSample" | "RoiAlign" | "MaxUnpool" => "resampling is not supported; use Conv and pooling",
-        "QuantizeLinear"
-        | "DequantizeLinear"
-        | "DynamicQuantizeLinear"
-        | "QLinearConv"
-        | "QLinearMatMul"
-        | "ConvInteger"
-        | "MatMulInteger" => "export the float model; the compiler quantizes it itself",
+        "DynamicQuantizeLinear" => {
+            "its scale depends on data, and float32 decides its last bit; quantize statically, or export the float model"
+        }
         "RandomNormal" | "RandomUniform" | "RandomNormalLike" | "RandomUniformLike" | "Multinomial" | "Bernoulli" => {
             "randomness cannot be proven; export the model for inference"
         }

@@ -100,13 +100,23 @@ fn clamp_name(lo: i64, hi: i64) -> String {
 
 /// `max(d, 0)` of an integer node that never exceeds `cap`: the same table as a ReLU's.
 pub(crate) fn relu_exact(c: &mut Lowering<'_>, node: crate::graph::NodeId, cap: i64) -> Result<crate::graph::NodeId> {
+    clamp_exact(c, node, 0, (0, cap))
+}
+
+/// `floor((node + 2^(shift-1)) / 2^shift)`, clamped.
+pub(crate) fn clamp_exact(
+    c: &mut Lowering<'_>,
+    node: crate::graph::NodeId,
+    shift: u32,
+    (lo, hi): (i64, i64),
+) -> Result<crate::graph::NodeId> {
     let f = Function {
-        name: clamp_name(0, cap),
+        name: clamp_name(lo, hi),
         digest: 0,
-        base: (0, cap),
-        values: Box::new(move |keys| Ok(keys.iter().map(|k| *k.clamp(&0, &cap) as i32).collect())),
+        base: (lo, hi),
+        values: Box::new(move |keys| Ok(keys.iter().map(|k| *k.clamp(&lo, &hi) as i32).collect())),
     };
-    c.lookup(node, 0, &f)
+    c.lookup(node, shift, &f)
 }
 
 /// The keys `[0, 2^k)` or `[-2^k, 2^k)` around the given ones, so that layers of like scale share a table; the given keys
@@ -135,7 +145,11 @@ fn commit_general(c: &mut Lowering<'_>, l: &Lazy) -> Result<Root> {
     let pad = (0.05 + (c.headroom - 1.0) / 2.0) * (hi - lo);
     let (mut lo, mut hi) = (lo - if lo < 0.0 { pad } else { 0.0 }, hi + pad);
     let exact_root = c.exact.contains(&l.root.node);
-    if !exact_root {
+    // Integers made of floats are steps: every value of the tensor is a key where a table can hold them.
+    let all_keys = integer && !exact_root && (worst.1 - worst.0) / scale < f64::from(EXACT_KEYS);
+    if all_keys {
+        (lo, hi) = worst;
+    } else if !exact_root {
         let tolerance = (l.range.1 - l.range.0) * (-f64::from(bits) - 1.0).exp2();
         let near = settled(&l.expr, lo, hi, tolerance)?;
         let far = settled(&l.expr, hi, near, tolerance)?;
@@ -144,7 +158,9 @@ fn commit_general(c: &mut Lowering<'_>, l: &Lazy) -> Result<Root> {
         }
     }
     let fraction = -scale.log2();
-    let shift = if exact_root {
+    let shift = if all_keys {
+        0.0
+    } else if exact_root {
         // Keys are the integers themselves, all of them where a table can hold them.
         if worst.1 - worst.0 < f64::from(EXACT_KEYS) {
             (lo, hi) = worst;
@@ -203,11 +219,6 @@ fn commit_general(c: &mut Lowering<'_>, l: &Lazy) -> Result<Root> {
     let node = c.lookup(l.root.node, shift as u32, &f)?;
     c.limits.insert(node, limits);
     Ok(Root { node, scale: out_unit, range: l.range })
-}
-
-/// A tensor of booleans: what is not 0 or 1 is clamped.
-pub(crate) fn boolean(c: &mut Lowering<'_>, node: crate::graph::NodeId) -> Result<crate::graph::NodeId> {
-    relu_exact(c, node, 1)
 }
 
 /// The point nearest to zero (or to `other`, on the same side of zero) up to which the function, coming from `end`, has not

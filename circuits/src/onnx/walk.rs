@@ -8,6 +8,8 @@ use super::{
     load::FloatModel,
     lower::{Lazy, Lowering, Result, Root, Value, Widths, fit_exponent, to_int},
     ops::FAMILIES,
+    own::{Kind, Own, Quantize},
+    requantize::clamp_exact,
     tables::{Plan, Requests},
 };
 use crate::{
@@ -19,7 +21,7 @@ use crate::{
 };
 use std::collections::HashMap;
 use tract_onnx::{
-    prelude::{DatumType, IntoTValue, OutletId, TypedNode},
+    prelude::{DatumType, IntoTValue, OutletId, TypedModel, TypedNode},
     tract_hir::{
         internal::IntoArcTensor,
         tract_core::ops::{konst::Const, source::TypedSource},
@@ -76,6 +78,7 @@ pub(crate) fn lower_model(
         let node = model.nodes().iter().find(|n| n.op_is::<TypedSource>() && n.name == *name);
         let range = node.map_or((-1.0, 1.0), |n| stats.range(OutletId::new(n.id, 0)));
         let kind = node.map_or(DatumType::F32, |n| n.outputs[0].fact.datum_type);
+        let quantize = node.filter(|_| features.is_none()).and_then(|n| quantizer(model, n.id));
         let (width, room) = if table(features, shape) {
             (widths.activation.max(FEATURE_BITS), TABLE_HEADROOM)
         } else {
@@ -87,14 +90,31 @@ pub(crate) fn lower_model(
         } else {
             (0, integer_bits(kind, range, widths.activation).map_err(|e| e.at(name, "input"))?)
         };
+        if let (Some(q), Some(n)) = (quantize, node) {
+            // The model's own integers are what is proven.
+            let id = c.g.input(name, shape, q.input_bits())?;
+            input_ids.push(id);
+            inputs.push(TensorSpec { features: Some(q.features(shape)), ..TensorSpec::uniform(name, shape, 0) });
+            c.name = name.clone();
+            c.quantized.insert(id);
+            let outlet = OutletId::new(n.id, 0);
+            let value = c.result(outlet, id, f64::from(q.scale));
+            c.values.insert(outlet, value);
+            continue;
+        }
         let id = c.g.input(name, shape, bits)?;
         input_ids.push(id);
         inputs.push(TensorSpec { features: features.clone(), ..TensorSpec::uniform(name, shape, e) });
         if let Some(n) = node {
             let outlet = OutletId::new(n.id, 0);
             c.name = name.clone();
-            // Nobody may pass two for a boolean.
-            let id = if kind == DatumType::Bool { super::requantize::boolean(&mut c, id)? } else { id };
+            // Nobody may pass two for a boolean, or 300 for a byte.
+            let id = match kind {
+                DatumType::Bool => clamp_exact(&mut c, id, 0, (0, 1))?,
+                DatumType::U8 => clamp_exact(&mut c, id, 0, (0, 255))?,
+                DatumType::U16 => clamp_exact(&mut c, id, 0, (0, 65535))?,
+                _ => id,
+            };
             let value = c.result(outlet, id, (-f64::from(e)).exp2());
             c.values.insert(outlet, value);
         }
@@ -137,6 +157,16 @@ pub(crate) fn lower_model(
     }
     let (output_ids, outputs) = lower_outputs(&mut c, &rewritten.outputs, private_output)?;
     prune(c, input_ids, output_ids, inputs, outputs)
+}
+
+/// The quantization that is all that reads a source.
+fn quantizer(model: &TypedModel, source: usize) -> Option<Quantize> {
+    let outlet = OutletId::new(source, 0);
+    let [only] = model.outlet_successors(outlet) else { return None };
+    match &model.nodes()[only.node].op_as::<Own>()?.0.kind {
+        Kind::Quantize(q) if !model.outputs.contains(&outlet) => Some(*q),
+        _ => None,
+    }
 }
 
 /// Width of an input of integers: of its type where that is narrow, of the calibrated values otherwise.
@@ -210,16 +240,23 @@ fn lower_outputs(
             Some(Some((axis, powers))) => scale_axis(c, &l, root, *axis, powers).map_err(at)?,
             _ => root,
         };
-        let (node, e) = to_power_of_two(c, root).map_err(at)?;
+        // The values of a quantized model are integers times a scale that is no power of two: it is no part of the statement.
+        let own = c.exact.contains(&l.root.node) && factors.get(k).is_none_or(Option::is_none) && !is_power(root.scale);
+        let (node, e) = if own { (root.node, 0) } else { to_power_of_two(c, root).map_err(at)? };
         // An output that is an input, or another output, gets a node of its own.
         let fresh = matches!(c.g.node(node).op, Op::Input(_) | Op::Weight(_)) || ids.contains(&node);
         let node = if fresh { c.g.linear(&name, &[(node, 1)], 0)? } else { node };
         if plain.node == root.node {
-            c.traces.push((outlet, node, (-f64::from(e)).exp2()));
+            c.traces.push((outlet, node, if own { root.scale } else { (-f64::from(e)).exp2() }));
         } else {
             c.traces.push((outlet, plain.node, plain.scale));
         }
-        specs.push(TensorSpec::uniform(name, &c.shape(node), e));
+        let shape = c.shape(node);
+        let features = own.then(|| {
+            let n = shape.first().copied().unwrap_or(1);
+            Features { axis: 0, scale: vec![root.scale; n], offset: vec![0.0; n] }
+        });
+        specs.push(TensorSpec { features, ..TensorSpec::uniform(name, &shape, e) });
         ids.push(node);
     }
     Ok((ids, specs))
@@ -251,10 +288,15 @@ fn private(c: &mut Lowering<'_>, l: &Lazy) -> Result<Root> {
     c.commit(&Lazy { root, expr, form: Form::identity(), range: l.range, outlet: l.outlet })
 }
 
+fn is_power(scale: f64) -> bool {
+    let power = scale.log2();
+    (power - power.round()).abs() < 1e-12
+}
+
 /// Multiplies by an integer where the scale is no power of two.
 fn to_power_of_two(c: &mut Lowering<'_>, root: Root) -> Result<(NodeId, i32)> {
     let power = root.scale.log2();
-    if (power - power.round()).abs() < 1e-12 {
+    if is_power(root.scale) {
         return Ok((root.node, -(power.round() as i32)));
     }
     let range = c.g.node(root.node).range;

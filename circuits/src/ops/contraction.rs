@@ -15,10 +15,17 @@ use crate::{
     error::GraphError,
     functional::{Factor, Functional},
     interval::Interval,
+    ops::dot,
     ring::{Ring, eq_table, index_bits},
     tensor::{MAX_EXTENT, Tensor, element_count},
 };
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+
+/// Products fewer than these are not worth other threads.
+const SMALL: usize = 1 << 18;
+/// Values of the right operand that stay in the nearest cache while rows of the left one go by.
+const NEAR: usize = 1 << 14;
 
 /// A position on an axis: `offset + sum of index * stride`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -393,7 +400,10 @@ impl Contraction {
     /// The second operand, laid out as rows.
     pub(crate) fn prepare(&self, rhs: &Tensor) -> Rows {
         let [b, _, n, k] = self.groups();
-        Rows::new(self.gather(Side::Rhs, rhs, &b, &n, &k))
+        match narrow(&rhs.data) {
+            Some((v, max)) => Rows::Narrow(self.gather(Side::Rhs, &v, &rhs.shape, &b, &n, &k), max),
+            None => Rows::Wide(self.gather(Side::Rhs, &rhs.data, &rhs.shape, &b, &n, &k)),
+        }
     }
 
     /// [`Self::eval`] with a prepared second operand.
@@ -415,16 +425,37 @@ impl Contraction {
         let (out_b, out_m, out_n) = (place(&b), place(&m), place(&n));
         let depth: usize = k.iter().map(|i| self.extents[*i]).product();
         // A block of rows at a time: its values stay in the cache while the other operand goes by.
-        let block = (1 << 18) / depth.max(1);
-        let block = block.clamp(1, out_m.len().max(1));
-        for (bi, ob) in out_b.iter().enumerate() {
-            let mut first = 0;
-            for part in out_m.chunks(block) {
-                let left = Rows::new(self.gather_part(Side::Lhs, lhs, &b, &m, &k, bi, first..first + part.len()));
-                gemm(&left, right, bi * out_n.len()..(bi + 1) * out_n.len(), depth, |i, j, v| {
-                    data[ob + part[i] + out_n[j]] = v;
-                });
-                first += part.len();
+        let block = ((1 << 18) / depth.max(1)).clamp(1, out_m.len().max(1));
+        let small = data.len().saturating_mul(depth) < SMALL;
+        // Whole tiles, and enough blocks for all threads.
+        let share =
+            if small { block } else { out_m.len().div_ceil(2 * rayon::current_num_threads()).next_multiple_of(4) };
+        let block = block.min(share).max(1);
+        let width = out_n.len();
+        let tasks: Vec<(usize, std::ops::Range<usize>)> = (0..out_b.len())
+            .flat_map(|bi| (0..out_m.len()).step_by(block).map(move |first| (bi, first)))
+            .map(|(bi, first)| (bi, first..(first + block).min(out_m.len())))
+            .collect();
+        let short = narrow(&lhs.data);
+        let run = |(bi, rows): &(usize, std::ops::Range<usize>)| {
+            let groups = [&b[..], &m, &k];
+            let left = match &short {
+                Some((v, max)) => {
+                    Rows::Narrow(self.gather_part(Side::Lhs, v, &lhs.shape, groups, *bi, rows.clone()), *max)
+                }
+                None => Rows::Wide(self.gather_part(Side::Lhs, &lhs.data, &lhs.shape, groups, *bi, rows.clone())),
+            };
+            let mut out = vec![0i64; rows.len() * width];
+            gemm(&left, right, bi * width..(bi + 1) * width, depth, |i, j, v| out[i * width + j] = v);
+            out
+        };
+        let made: Vec<Vec<i64>> =
+            if small { tasks.iter().map(run).collect() } else { tasks.par_iter().map(run).collect() };
+        for ((bi, rows), values) in tasks.iter().zip(made) {
+            for (row, values) in out_m[rows.clone()].iter().zip(values.chunks_exact(width.max(1))) {
+                for (column, v) in out_n.iter().zip(values) {
+                    data[out_b[*bi] + row + column] = *v;
+                }
             }
         }
         Tensor { shape: shape.to_vec(), data }
@@ -445,29 +476,35 @@ impl Contraction {
             .collect()
     }
 
-    fn gather(&self, side: Side, t: &Tensor, b: &[usize], rows: &[usize], k: &[usize]) -> Vec<i64> {
+    fn gather<T: Copy + Default>(
+        &self,
+        side: Side,
+        data: &[T],
+        shape: &[usize],
+        b: &[usize],
+        rows: &[usize],
+        k: &[usize],
+    ) -> Vec<T> {
         let count = |group: &[usize]| group.iter().map(|i| self.extents[*i]).product::<usize>();
         let mut out = Vec::with_capacity(count(b) * count(rows) * count(k));
         for x in 0..count(b) {
-            out.extend(self.gather_part(side, t, b, rows, k, x, 0..count(rows)));
+            out.extend(self.gather_part(side, data, shape, [b, rows, k], x, 0..count(rows)));
         }
         out
     }
 
     /// Some rows of one batch entry of an operand: `k` varies fastest, and what lies outside of the tensor is zero.
-    #[allow(clippy::too_many_arguments)]
-    fn gather_part(
+    fn gather_part<T: Copy + Default>(
         &self,
         side: Side,
-        t: &Tensor,
-        b: &[usize],
-        rows: &[usize],
-        k: &[usize],
+        data: &[T],
+        shape: &[usize],
+        [b, rows, k]: [&[usize]; 3],
         entry: usize,
         range: std::ops::Range<usize>,
-    ) -> Vec<i64> {
+    ) -> Vec<T> {
         let axes = self.operand(side);
-        let strides = crate::tensor::strides(&t.shape);
+        let strides = crate::tensor::strides(shape);
         let digits = |group: &[usize], mut n: usize| {
             let mut value = vec![0usize; group.len()];
             for (v, i) in value.iter_mut().zip(group).rev() {
@@ -509,30 +546,30 @@ impl Contraction {
                     let position = p + q;
                     offset += position * strides[a] as i64;
                     if moving.is_none_or(|(axis, _)| axis != a) {
-                        inside &= (0..t.shape[a] as i64).contains(&position);
+                        inside &= (0..shape[a] as i64).contains(&position);
                     }
                 }
                 let Some((axis, stride)) = moving else {
-                    let value = if inside { t.data[offset as usize] } else { 0 };
+                    let value = if inside { data[offset as usize] } else { T::default() };
                     out.resize(out.len() + length, value);
                     continue;
                 };
                 if !inside {
-                    out.resize(out.len() + length, 0);
+                    out.resize(out.len() + length, T::default());
                     continue;
                 }
-                let (first, extent) = (at[axis] + start[axis], t.shape[axis] as i64);
+                let (first, extent) = (at[axis] + start[axis], shape[axis] as i64);
                 let step = stride * strides[axis] as i64;
                 let last = first + stride * (length as i64 - 1);
                 let all = (0..extent).contains(&first) && (0..extent).contains(&last);
                 if all && step == 1 {
-                    out.extend_from_slice(&t.data[offset as usize..offset as usize + length]);
+                    out.extend_from_slice(&data[offset as usize..offset as usize + length]);
                 } else if all {
-                    out.extend((0..length as i64).map(|i| t.data[(offset + i * step) as usize]));
+                    out.extend((0..length as i64).map(|i| data[(offset + i * step) as usize]));
                 } else {
                     out.extend((0..length as i64).map(|i| {
                         let within = (0..extent).contains(&(first + i * stride));
-                        if within { t.data[(offset + i * step) as usize] } else { 0 }
+                        if within { data[(offset + i * step) as usize] } else { T::default() }
                     }));
                 }
             }
@@ -547,12 +584,13 @@ pub(crate) enum Rows {
     Wide(Vec<i64>),
 }
 
-impl Rows {
-    fn new(values: Vec<i64>) -> Self {
-        let max = values.iter().fold(0, |m, x| m.max(x.unsigned_abs()));
-        if max < 1 << 15 { Self::Narrow(values.iter().map(|x| *x as i16).collect(), max) } else { Self::Wide(values) }
-    }
+/// The same values as 16-bit integers and their largest magnitude, if that is below `2^15`.
+fn narrow(values: &[i64]) -> Option<(Vec<i16>, u64)> {
+    let max = values.iter().fold(0, |m, x| m.max(x.unsigned_abs()));
+    (max < 1 << 15).then(|| (values.iter().map(|x| *x as i16).collect(), max))
+}
 
+impl Rows {
     fn wide(&self) -> std::borrow::Cow<'_, [i64]> {
         match self {
             Self::Narrow(v, _) => v.iter().map(|x| i64::from(*x)).collect(),
@@ -575,31 +613,36 @@ fn gemm(
     {
         let r = &r[range.start * depth..range.end * depth];
         let chunk = usize::try_from((i32::MAX as u64) / (a * b).max(1)).unwrap_or(usize::MAX).clamp(1, depth);
-        // Four rows of the left for one of the right: each value of the right is loaded once for them.
-        for (q, four) in l.chunks(4 * depth).enumerate() {
-            if four.len() == 4 * depth {
-                let x: [&[i16]; 4] = std::array::from_fn(|k| &four[k * depth..(k + 1) * depth]);
-                for (j, y) in r.chunks_exact(depth).enumerate() {
-                    let mut acc = [0i64; 4];
-                    let mut at = 0;
-                    while at < depth {
+        let tile = dot::tile();
+        let (high, wide) = dot::TILE;
+        // A dot product in pieces that fit 32 bits.
+        let one = |x: &[i16], y: &[i16]| -> i64 {
+            x.chunks(chunk).zip(y.chunks(chunk)).map(|(p, q)| i64::from(dot::single(p, q))).sum()
+        };
+        let near = (NEAR / depth).next_multiple_of(wide).max(wide);
+        for (n, close) in r.chunks(near * depth).enumerate() {
+            for (p, some) in l.chunks(high * depth).enumerate() {
+                let rows: Vec<&[i16]> = some.chunks_exact(depth).collect();
+                for (q, columns) in close.chunks(wide * depth).enumerate() {
+                    let columns: Vec<&[i16]> = columns.chunks_exact(depth).collect();
+                    let (i, j) = (high * p, near * n + wide * q);
+                    let ([a, b, c, d], [e, f]) = (&rows[..], &columns[..]) else {
+                        for (di, x) in rows.iter().enumerate() {
+                            columns.iter().enumerate().for_each(|(dj, y)| emit(i + di, j + dj, one(x, y)));
+                        }
+                        continue;
+                    };
+                    let mut acc = [[0i64; 2]; 4];
+                    for at in (0..depth).step_by(chunk) {
                         let end = (at + chunk).min(depth);
-                        let s = dot4(x.map(|x| &x[at..end]), &y[at..end]);
-                        acc.iter_mut().zip(s).for_each(|(a, s)| *a += i64::from(s));
-                        at = end;
+                        let sums = tile([a, b, c, d].map(|x| &x[at..end]), [e, f].map(|y| &y[at..end]));
+                        for (acc, sum) in acc.iter_mut().flatten().zip(sums.iter().flatten()) {
+                            *acc += i64::from(*sum);
+                        }
                     }
-                    acc.iter().enumerate().for_each(|(k, v)| emit(4 * q + k, j, *v));
-                }
-                continue;
-            }
-            for (i, x) in four.chunks_exact(depth).enumerate() {
-                for (j, y) in r.chunks_exact(depth).enumerate() {
-                    let mut acc = 0i64;
-                    for (p, q) in x.chunks(chunk).zip(y.chunks(chunk)) {
-                        let s: i32 = p.iter().zip(q).map(|(u, v)| i32::from(*u) * i32::from(*v)).sum();
-                        acc += i64::from(s);
+                    for (di, acc) in acc.iter().enumerate() {
+                        acc.iter().enumerate().for_each(|(dj, v)| emit(i + di, j + dj, *v));
                     }
-                    emit(4 * q + i, j, acc);
                 }
             }
         }
@@ -612,19 +655,4 @@ fn gemm(
             emit(i, j, x.iter().zip(y).map(|(u, v)| u * v).sum());
         }
     }
-}
-
-/// Four dot products with one vector; sums fit by the caller's choice of lengths.
-fn dot4(x: [&[i16]; 4], y: &[i16]) -> [i32; 4] {
-    let n = y.len();
-    let [a, b, c, d] = x.map(|x| &x[..n]);
-    let mut s = [0i32; 4];
-    for k in 0..n {
-        let v = i32::from(y[k]);
-        s[0] += i32::from(a[k]) * v;
-        s[1] += i32::from(b[k]) * v;
-        s[2] += i32::from(c[k]) * v;
-        s[3] += i32::from(d[k]) * v;
-    }
-    s
 }

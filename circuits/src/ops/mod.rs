@@ -9,8 +9,10 @@ pub mod concat;
 pub mod contraction;
 pub mod delay;
 pub mod divide;
+mod dot;
 pub mod linear;
 pub mod lookup;
+pub mod remap;
 pub mod reshape;
 pub mod root;
 pub mod source;
@@ -27,6 +29,7 @@ pub use delay::Delay;
 pub use divide::Divide;
 pub use linear::Linear;
 pub use lookup::Lookup;
+pub use remap::Remap;
 pub use reshape::Reshape;
 pub use root::Root;
 pub use source::{Input, Weight};
@@ -61,6 +64,7 @@ pub enum Op {
     Delay(Delay),
     Divide(Divide),
     Root(Root),
+    Remap(Remap),
 }
 
 /// One piece of a pulled-back claim: `coefficient * <input, functional>`; the coefficient `None` is one.
@@ -107,6 +111,7 @@ impl Op {
             Self::Delay(_) => "Delay",
             Self::Divide(_) => "Divide",
             Self::Root(_) => "Root",
+            Self::Remap(_) => "Remap",
         }
     }
 
@@ -139,6 +144,7 @@ impl Op {
             Self::Delay(op) => arity(1).and_then(|()| op.infer(inputs[0])),
             Self::Divide(op) => arity(2).and_then(|()| op.infer(inputs[0], inputs[1])),
             Self::Root(_) => arity(1).map(|()| inputs[0].to_vec()),
+            Self::Remap(op) => arity(1).and_then(|()| op.infer(inputs[0])),
         }
     }
 
@@ -157,6 +163,7 @@ impl Op {
             Self::Delay(op) => Ok(op.range(inputs[0])),
             Self::Divide(op) => op.range(inputs[0], inputs[1]),
             Self::Root(op) => op.range(inputs[0]),
+            Self::Remap(op) => op.range(inputs[0]),
         }
     }
 
@@ -177,6 +184,7 @@ impl Op {
             Self::Delay(op) => Ok(op.eval(inputs[0], inputs[1], shape)),
             Self::Divide(op) => op.eval(inputs[0], inputs[1]),
             Self::Root(op) => op.eval(inputs[0]),
+            Self::Remap(op) => Ok(op.eval(inputs[0], shape)),
         }
     }
 
@@ -195,6 +203,7 @@ impl Op {
             Self::Linear(op) => Ok(op.pullback(f)),
             Self::Concat(op) => op.pullback(inputs, shape, f),
             Self::Delay(op) => op.pullback(shape, f),
+            Self::Remap(op) => op.pullback(inputs[0], shape, f),
             _ => Err(GraphError::Pullback(format!("{} is not linear", self.name()))),
         }
     }
@@ -210,12 +219,17 @@ impl Op {
         }
     }
 
-    /// Steps that the pullback of a window takes: weights times entries of the window; zero for other operators.
+    /// Steps that the pullback of a window or a remap takes: weights times entries for each; zero for other operators.
     pub(crate) fn window_steps<E: Ring>(&self, f: &Functional<E>) -> u64 {
         match self {
             Self::Window(op) => {
                 let weights = f.factor_of(op.axis).and_then(|(i, _)| f.factors.get(i)).map_or(0, |x| x.weights.len());
                 (weights as u64).saturating_mul(op.kernel as u64)
+            }
+            Self::Remap(op) => {
+                let weights = f.factor_of(op.axis).and_then(|(i, _)| f.factors.get(i)).map_or(0, |x| x.weights.len());
+                let around = weights as u64 / op.rows.len().max(1) as u64;
+                around.saturating_mul(op.entries() as u64)
             }
             _ => 0,
         }
@@ -241,6 +255,7 @@ impl Op {
             Self::Delay(op) => Self::Delay(Delay { axis: op.axis + 1, ..op.clone() }),
             Self::Divide(op) => Self::Divide(op.clone()),
             Self::Root(op) => Self::Root(op.clone()),
+            Self::Remap(op) => Self::Remap(Remap { axis: op.axis + 1, rows: op.rows.clone() }),
         })
     }
 }

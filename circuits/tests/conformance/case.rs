@@ -21,7 +21,8 @@ pub(crate) enum Verdict {
 const TOLERANCE: f64 = 0.01;
 
 /// Runs a case as it is; where that is refused, once more with the integer and boolean inputs (shapes, axes, indices) as
-/// constants, the way exporters write them.
+/// constants, the way exporters write them (where all are integers, but for the first); and where that is refused as well, with
+/// all inputs as constants but for the first (scales, kernels, zero points).
 pub(crate) fn run(folder: &Path) -> Verdict {
     let bytes = std::fs::read(folder.join("model.onnx")).expect("the model can be read");
     let Ok(proto) = ModelProto::decode(&*bytes) else { return Verdict::Refused("unreadable protobuf".to_owned()) };
@@ -50,18 +51,39 @@ pub(crate) fn run(folder: &Path) -> Verdict {
         expected.push((v.name.clone(), values));
     }
     let first = attempt(&bytes, &inputs, &expected);
-    let baked: Vec<&(String, TensorProto)> =
-        inputs.iter().filter(|(_, t)| matches!(t.data_type, 2..=7 | 9 | 12 | 13)).collect();
-    if !matches!(first, Verdict::Refused(_)) || baked.is_empty() || baked.len() == inputs.len() {
-        return first;
+    let integral = |t: &TensorProto| matches!(t.data_type, 2..=7 | 9 | 12 | 13);
+    let all = inputs.iter().all(|(_, t)| integral(t));
+    let integers: Vec<bool> = inputs.iter().enumerate().map(|(i, (_, t))| integral(t) && !(all && i == 0)).collect();
+    let rest: Vec<bool> = (0..inputs.len()).map(|i| i > 0).collect();
+    let mut verdict = first;
+    for baked in [integers, rest] {
+        if !matches!(verdict, Verdict::Refused(_)) || !baked.contains(&true) {
+            continue;
+        }
+        let next = attempt_with(&proto, &inputs, &baked, &expected);
+        // What is refused either way is refused for the reason that it has as it is.
+        if !matches!(next, Verdict::Refused(_)) {
+            verdict = next;
+        }
     }
+    verdict
+}
+
+/// A case with some of its inputs as constants.
+fn attempt_with(
+    proto: &ModelProto,
+    inputs: &[(String, TensorProto)],
+    baked: &[bool],
+    expected: &[(String, Values)],
+) -> Verdict {
     let mut proto = proto.clone();
+    let (held, rest): (Vec<_>, Vec<_>) = inputs.iter().zip(baked).partition(|(_, b)| **b);
     if let Some(graph) = proto.graph.as_mut() {
-        graph.input.retain(|v| !baked.iter().any(|(n, _)| *n == v.name));
-        graph.initializer.extend(baked.iter().map(|(n, t)| TensorProto { name: n.clone(), ..t.clone() }));
+        graph.input.retain(|v| !held.iter().any(|((n, _), _)| *n == v.name));
+        graph.initializer.extend(held.iter().map(|((n, t), _)| TensorProto { name: n.clone(), ..t.clone() }));
     }
-    let rest: Vec<_> = inputs.iter().filter(|(n, _)| !baked.iter().any(|(b, _)| b == n)).cloned().collect();
-    attempt(&proto.encode_to_vec(), &rest, &expected)
+    let rest: Vec<_> = rest.into_iter().map(|(i, _)| i.clone()).collect();
+    attempt(&proto.encode_to_vec(), &rest, expected)
 }
 
 fn attempt(bytes: &[u8], inputs: &[(String, TensorProto)], expected: &[(String, Values)]) -> Verdict {

@@ -24,9 +24,10 @@ def case(name, nodes, inputs, outputs, constants=None, opset=18, kind=T.FLOAT):
     value = helper.make_tensor_value_info
     ins = [value(n, helper.np_dtype_to_tensor_dtype(v.dtype), v.shape) for n, v in inputs.items()]
     outs = [value(o, kind, None) for o in outputs]
-    held = [numpy_helper.from_array(v, k) for k, v in (constants or {}).items()]
+    held = [numpy_helper.from_array(np.asarray(v), k) for k, v in (constants or {}).items()]
     graph = helper.make_graph(nodes, name, ins, outs, held)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    opsets = opset if isinstance(opset, list) else [helper.make_opsetid("", opset)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
     data = model.SerializeToString()
     results = ort.InferenceSession(data, providers=["CPUExecutionProvider"]).run(None, inputs)
     folder = out / name / "test_data_set_0"
@@ -120,3 +121,94 @@ for k in range(60):
             nodes.append(N(str(rng.choice(UNARY)), [last], [to]))
         known.append(to)
     case(f"chain_{k:02}", nodes, {"x": f(3, width)}, [known[-1]], constants, opset=20)
+
+# What moves or mixes entries by fixed rules: shapes and attributes drawn at random.
+pick = lambda *a: a[int(rng.integers(len(a)))]
+MODES = ["half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"]
+for k in range(24):
+    kind = pick("nearest", "linear", "cubic")
+    h, w = (int(v) for v in rng.integers(2, 8, 2))
+    extra = {"mode": kind, "coordinate_transformation_mode": pick(*MODES)}
+    if kind == "nearest":
+        extra["nearest_mode"] = pick("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
+    if kind == "cubic":
+        extra |= {"cubic_coeff_a": pick(-0.75, -0.5), "exclude_outside": pick(0, 1)}
+    sizes = np.array([1, 2, *rng.integers(1, 14, 2)], np.int64)
+    node = N("Resize", ["x", "", "", "s"], ["y"], **extra)
+    case(f"resize_{k:02}", [node], {"x": f(1, 2, h, w)}, ["y"], {"s": sizes}, opset=13)
+for k in range(12):
+    dims, g = int(rng.integers(1, 3)), pick(1, 2)
+    space, kernel = [int(v) for v in rng.integers(2, 6, dims)], [int(v) for v in rng.integers(1, 4, dims)]
+    strides, dilations = [int(v) for v in rng.integers(1, 4, dims)], [int(v) for v in rng.integers(1, 3, dims)]
+    attributes = {"strides": strides, "dilations": dilations, "group": g}
+    attributes["output_padding"] = [int(rng.integers(0, s)) for s in strides]
+    if k % 3 == 0:
+        attributes["auto_pad"] = pick("SAME_UPPER", "SAME_LOWER")
+        attributes["dilations"] = [1] * dims
+        del attributes["output_padding"]
+    elif k % 3 == 1:
+        attributes["pads"] = [int(rng.integers(0, d * (n - 1) // 2 + 1)) for n, d in zip(kernel, dilations)] * 2
+    x, wt = f(1, 2 * g, *space), f(2 * g, 3, *kernel)
+    one(f"conv_transpose_{k:02}", "ConvTranspose", x, {"w": wt, "b": f(3 * g)}, **attributes)
+for k, mode in enumerate(["reflect", "edge", "wrap", "constant"] * 4):
+    pads = rng.integers(-1, 2 if mode == "reflect" else 3, 6)
+    held = {"p": np.array(pads, np.int64), **({"v": np.float32(2.5).reshape(())} if mode == "constant" else {})}
+    one(f"pad_{mode}_{k:02}", "Pad", f(3, 4, 5), held, opset=19, mode=mode)
+for k in range(4):
+    g = pick(1, 2)
+    nodes = [N("Conv", ["x", "k", "b"], ["y"], group=g, strides=[pick(1, 2)] * 2, pads=[1, 0, 1, 1])]
+    case(f"conv_by_data_{k}", nodes, {"x": f(1, 2 * g, 5, 6), "k": f(2 * g, 2, 3, 2), "b": f(2 * g)}, ["y"])
+for k in range(3):
+    held = {"i": np.array([5, 6]), "b": np.array([2, 3])}
+    one(f"col2im_{k}", "Col2Im", f(1, 12, [16, 36, 12][k]), held, **[{}, {"pads": [1, 1, 1, 1]}, {"dilations": [1, 2], "strides": [2, 1], "pads": [1, 1, 1, 1]}][k])
+one("gather_many_runs", "Gather", f(2, 24), {"i": rng.permutation(24).reshape(4, 6)}, axis=1)
+one("compress", "Compress", f(3, 5), {"c": np.array([True, False, True, True, False])}, axis=1)
+one("reverse_sequence", "ReverseSequence", f(4, 3, 2), {"n": np.array([2, 4, 1])}, time_axis=0, batch_axis=1)
+one("affine_grid", "AffineGrid", f(2, 2, 3), {"n": np.array([2, 3, 4, 5])}, opset=20, align_corners=1)
+one("affine_grid_3d", "AffineGrid", f(1, 3, 4), {"n": np.array([1, 3, 2, 3, 4])}, opset=20)
+one("center_crop_pad", "CenterCropPad", f(3, 6, 4), {"n": np.array([4, 7])}, axes=[1, 2])
+
+# Quantized operators, against what onnxruntime computes with them.
+u8, s8 = (lambda *a: rng.integers(0, 256, a).astype(np.uint8)), (lambda *a: rng.integers(-64, 64, a).astype(np.int8))
+sc = lambda: np.float32(rng.uniform(0.01, 0.05))
+zp = lambda t=np.uint8: t(rng.integers(0, 100))
+MS = "com.microsoft"
+
+
+def quantized(name, op, inputs, held, order, kind, domain="", **attributes):
+    """A single operator whose inputs come in the given order."""
+    one_opset = [helper.make_opsetid("", 18), helper.make_opsetid(MS, 1)]
+    case(name, [N(op, order, ["y"], domain=domain, **attributes)], inputs, ["y"], held, one_opset, kind)
+
+
+for k in range(8):
+    g, per = pick(1, 2), bool(k % 2)
+    wt = s8(2 * g, 3, 2, 3)
+    held = {"xs": sc(), "xz": zp(), "w": wt, "ws": rng.uniform(0.002, 0.01, 2 * g).astype(np.float32) if per else sc()}
+    held |= {"wz": np.zeros(2 * g, np.int8) if per else np.int8(0), "ys": np.float32(0.3), "yz": zp()}
+    order = ["x", "xs", "xz", "w", "ws", "wz", "ys", "yz"]
+    if k > 3:
+        held["b"], order = rng.integers(-900, 900, 2 * g).astype(np.int32), [*order, "b"]
+    quantized(f"qlinear_conv_{k}", "QLinearConv", {"x": u8(1, 3 * g, 6, 5)}, held, order, T.UINT8, group=g, strides=[pick(1, 2)] * 2, pads=[1, 0, 1, 2])
+for k in range(6):
+    cols = int(rng.integers(1, 7))
+    held = {"as": sc(), "az": zp(), "b": s8(9, cols), "bs": sc(), "bz": np.int8(0), "ys": np.float32([0.5, 0.25][k % 2]), "yz": zp()}
+    if k in (1, 3):
+        # Ties that alternate: a multiplier of a quarter.
+        held |= {"as": np.float32(0.25), "bs": np.float32(0.25)}
+    quantized(f"qlinear_matmul_{k}", "QLinearMatMul", {"a": u8(4, 9)}, held, ["a", "as", "az", "b", "bs", "bz", "ys", "yz"], T.UINT8)
+for k, op in enumerate(["QLinearAdd", "QLinearMul"] * 3):
+    z = [zp() for _ in range(3)]
+    a = [sc() for _ in range(3)] if k < 4 else [np.float32(0.5)] * 3
+    held = {"as": a[0], "az": z[0], "bs": a[1], "bz": z[1], "ys": a[2] * np.float32(2), "yz": z[2]}
+    quantized(f"{op.lower()}_{k}", op, {"a": u8(2, 40), "b": u8(40)}, held, ["a", "as", "az", "b", "bs", "bz", "ys", "yz"], T.UINT8, MS)
+held = {"xs": sc(), "xz": zp(), "ys": sc(), "yz": zp()}
+quantized("qlinear_mean", "QLinearGlobalAveragePool", {"x": u8(1, 3, 5, 7)}, held, ["x", *held], T.UINT8, MS, channels_last=0)
+held = {"as": sc(), "az": zp(), "b": s8(7, 5), "bs": sc(), "bz": np.int8(0), "c": rng.integers(-900, 900, 5).astype(np.int32)}
+quantized("qgemm_float", "QGemm", {"a": u8(3, 7)}, held, ["a", *held], T.FLOAT, MS)
+quantized("qgemm", "QGemm", {"a": u8(3, 7)}, {**held, "ys": np.float32(0.1), "yz": zp()}, ["a", *held, "ys", "yz"], T.UINT8, MS)
+for k, kind in enumerate([np.uint8, np.int8, np.int16]):
+    held = {"s": np.float32(rng.uniform(0.01, 0.05)), "z": kind(7)}
+    held["s"] = held["s"] if k < 2 else np.float32(1e-3)
+    one(f"quantize_{k}", "QuantizeLinear", f(3, 50), held, kind=helper.np_dtype_to_tensor_dtype(np.dtype(kind)), opset=21)
+quantized("matmul_integer", "MatMulInteger", {"a": u8(3, 7)}, {"b": s8(7, 4), "az": zp(), "bz": np.int8(3)}, ["a", "b", "az", "bz"], T.INT32)

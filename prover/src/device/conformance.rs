@@ -456,8 +456,11 @@ pub(super) fn commitments<D: Device>(device: &D, row_len: usize, rows: usize, wi
     let there = device.points(&bases);
     let commitments = device.commit_rows(&there, &device.integers(&values), row_len);
     assert_eq!(commitments, Reference.commit_rows(&&bases[..], &&values[..], row_len));
+    assert_eq!(device.point_count(&there), row_len);
     let scalars = source.elements(row_len);
     assert_eq!(device.msm(&there, &device.elements(scalars.clone())), Reference.msm(&&bases[..], &scalars));
+    let parts = [&scalars[..], &scalars[..row_len / 4], &[], &scalars[row_len / 2..]];
+    assert_eq!(device.msm_rows(&there, &parts), Reference.msm_rows(&&bases[..], &parts));
 }
 
 fn layer_kernels(device: &Cpu) {

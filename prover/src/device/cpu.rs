@@ -8,7 +8,8 @@ use super::leaves::rearrange;
 use super::split::{for_each, reduce};
 use super::{AxisMatrix, Device, Functional, Leaves, axis, linear};
 use crate::msm;
-use ark_bn254::{Fr, G1Affine};
+use ark_bn254::{Fr, G1Affine, G1Projective};
+use ark_ec::CurveGroup;
 use ark_ff::{AdditiveGroup, Field};
 
 /// Fast kernels on the threads of the current rayon pool; buffers of a few thousand entries stay on the calling thread.
@@ -45,6 +46,11 @@ impl Cpu {
     /// Which kernels this device runs, for people.
     pub fn kernels(&self) -> &'static str {
         if self.vector.is_some() { "AVX-512 IFMA" } else { "portable" }
+    }
+
+    /// The vector instructions that this device uses.
+    pub(crate) fn vector(&self) -> Option<Vector> {
+        self.vector
     }
 
     /// An eq table with one more variable, the most significant.
@@ -140,6 +146,10 @@ impl Device for Cpu {
         points
     }
 
+    fn point_count(&self, points: &&[G1Affine]) -> usize {
+        points.len()
+    }
+
     fn elements(&self, values: Vec<Fr>) -> Vec<Fr> {
         values
     }
@@ -153,11 +163,15 @@ impl Device for Cpu {
     }
 
     fn commit_rows(&self, bases: &&[G1Affine], values: &&[i32], row_len: usize) -> Vec<G1Affine> {
-        msm::commit_rows(bases, values, row_len)
+        msm::commit_rows_with(self.vector, bases, values, row_len)
     }
 
     fn msm(&self, bases: &&[G1Affine], scalars: &Vec<Fr>) -> G1Affine {
-        msm::msm(bases, scalars).into()
+        self.msm_rows(bases, &[scalars]).pop().unwrap_or_default()
+    }
+
+    fn msm_rows(&self, bases: &&[G1Affine], rows: &[&[Fr]]) -> Vec<G1Affine> {
+        G1Projective::normalize_batch(&msm::msm_many_with(self.vector, bases, rows))
     }
 
     fn eq_table(&self, point: &[Fr]) -> Vec<Fr> {

@@ -7,21 +7,7 @@ use super::lanes::{Lanes, Scalar};
 use super::split::Split;
 use ark_bn254::Fr;
 
-#[cfg(target_arch = "x86_64")]
-pub(super) use ifma::Available as Vector;
-
-/// No vector code for this architecture.
-#[cfg(not(target_arch = "x86_64"))]
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Vector {}
-
-#[cfg(not(target_arch = "x86_64"))]
-impl Vector {
-    /// Nothing to find.
-    pub(super) fn detect() -> Option<Self> {
-        None
-    }
-}
+pub(super) use crate::vector::Vector;
 
 macro_rules! dispatch {
     ($(fn $name:ident($first:ident: $first_type:ty $(, $argument:ident: $type:ty)*) $(-> $out:ty)?;)*) => {$(

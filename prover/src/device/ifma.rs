@@ -1,10 +1,9 @@
 //! Eight field elements at once with the 52-bit multiply-add of AVX-512 (IFMA).
 //!
-//! The one file of this crate with `unsafe` code. Two obligations are discharged here: the instructions exist, because
-//! only the holder of an [`Available`] gets to run them; and vector loads and stores stay inside a checked slice.
+//! Two obligations of `unsafe` code are discharged here: the instructions exist, because only the holder of an
+//! [`Available`] gets to run them; and vector loads and stores stay inside a checked slice.
 //!
-//! A value is five vectors of 52-bit limbs, limb `j` of eight elements in vector `j`. The reduction therefore divides by
-//! `2^260`, so the excess over `R = 2^256` is 16. Elements sit in the lanes in the order of [`ORDER`].
+//! Reduction divides by `2^260`, so the excess over `R = 2^256` is 16. Elements sit in the lanes in the order of [`ORDER`].
 
 #![allow(unsafe_code)]
 // Several values are read at the same limb.
@@ -12,48 +11,21 @@
 
 use super::kernels::{self, Quarters, kernel_list};
 use super::lanes::Lanes;
-use super::mac::{P, ProductSum, element, reduce_five};
+use super::mac::{ProductSum, element, reduce_five};
+use crate::radix52::{
+    self, Columns, MASK, ScalarField, Value, canonical, carry, from_words, limbs52, splat, to_words, window,
+};
 use ark_bn254::{Fr, FrConfig};
 use ark_ff::{Fp, MontConfig};
 use std::arch::x86_64::*;
 
-/// Proof that this machine has the instructions.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Available(());
-
-impl Available {
-    /// Asks the machine.
-    pub(super) fn detect() -> Option<Self> {
-        let available = is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512vl")
-            && is_x86_feature_detected!("avx512ifma");
-        available.then_some(Self(()))
-    }
-}
-
-const MASK: u64 = (1 << 52) - 1;
+use crate::radix52::Available;
 
 /// `p` in 52-bit limbs.
-const P52: [u64; 5] = [
-    P[0] & MASK,
-    (P[0] >> 52 | P[1] << 12) & MASK,
-    (P[1] >> 40 | P[2] << 24) & MASK,
-    (P[2] >> 28 | P[3] << 36) & MASK,
-    P[3] >> 16,
-];
-
-/// `-p^-1 mod 2^52`.
-const INV52: u64 = FrConfig::INV & MASK;
+const P52: [u64; 5] = <ScalarField as radix52::Modulus>::P52;
 
 /// The element in each lane: what the cheapest transposition gives.
 const ORDER: [i32; 8] = [0, 2, 1, 3, 4, 6, 5, 7];
-
-/// Eight elements, one vector for each limb.
-pub(super) type Value = [__m512i; 5];
-
-/// Columns of products, to be read as `sum_i column_i 2^(52 i)`.
-pub(super) type Columns = [__m512i; 10];
 
 /// A long sum: columns, and what overflows them.
 #[derive(Clone, Copy)]
@@ -80,56 +52,6 @@ pub(super) struct LimbSum {
 /// is compiled for the instructions.
 pub(super) struct Ifma;
 
-#[inline(always)]
-fn splat(x: u64) -> __m512i {
-    // SAFETY: see `Ifma`.
-    unsafe { _mm512_set1_epi64(x as i64) }
-}
-
-/// Propagates carries upwards: all limbs but the last are below `2^52` after it. Limbs may be negative.
-#[inline(always)]
-fn carry(mut v: Value) -> Value {
-    // SAFETY: see `Ifma`.
-    unsafe {
-        for j in 0..4 {
-            v[j + 1] = _mm512_add_epi64(v[j + 1], _mm512_srai_epi64::<52>(v[j]));
-            v[j] = _mm512_and_si512(v[j], splat(MASK));
-        }
-    }
-    v
-}
-
-/// The residues of values that are mostly below `2p`.
-#[inline(always)]
-fn canonical(v: Value) -> Value {
-    // SAFETY: see `Ifma`.
-    unsafe {
-        // Comparing the top limb decides except within 2^-44 of `p`; the rare rest is settled exactly.
-        let top = _mm512_add_epi64(v[4], _mm512_srai_epi64::<52>(v[3]));
-        let over = _mm512_cmpgt_epi64_mask(top, splat(P52[4]));
-        let mut w = v;
-        for j in 0..5 {
-            w[j] = _mm512_mask_sub_epi64(w[j], over, w[j], splat(P52[j]));
-        }
-        w = carry(w);
-        while _mm512_cmpge_epi64_mask(w[4], splat(P52[4])) != 0 {
-            let mut less = w;
-            for j in 0..5 {
-                less[j] = _mm512_sub_epi64(w[j], splat(P52[j]));
-            }
-            less = carry(less);
-            let positive = !_mm512_cmplt_epi64_mask(less[4], _mm512_setzero_si512());
-            if positive == 0 {
-                break;
-            }
-            for j in 0..5 {
-                w[j] = _mm512_mask_mov_epi64(w[j], positive, less[j]);
-            }
-        }
-        w
-    }
-}
-
 /// Four vectors of 64-bit limbs from eight consecutive elements.
 #[inline(always)]
 fn load_limbs(from: &[Fr], at: usize) -> [__m512i; 4] {
@@ -154,16 +76,6 @@ fn load_limbs(from: &[Fr], at: usize) -> [__m512i; 4] {
     }
 }
 
-/// 52 bits of `hi 2^64 + lo`, from bit `RIGHT = 64 - LEFT` on.
-#[inline(always)]
-fn window<const RIGHT: u32, const LEFT: u32>(lo: __m512i, hi: __m512i) -> __m512i {
-    // SAFETY: see `Ifma`.
-    unsafe {
-        // (a | b) & c
-        _mm512_ternarylogic_epi64::<0xa8>(_mm512_srli_epi64::<RIGHT>(lo), _mm512_slli_epi64::<LEFT>(hi), splat(MASK))
-    }
-}
-
 impl Lanes for Ifma {
     const COUNT: usize = 8;
     const EXCESS: u64 = 16;
@@ -178,17 +90,7 @@ impl Lanes for Ifma {
 
     #[inline(always)]
     fn load(from: &[Fr], at: usize) -> Value {
-        let l = load_limbs(from, at);
-        // SAFETY: see `Ifma`.
-        unsafe {
-            [
-                _mm512_and_si512(l[0], splat(MASK)),
-                window::<52, 12>(l[0], l[1]),
-                window::<40, 24>(l[1], l[2]),
-                window::<28, 36>(l[2], l[3]),
-                _mm512_srli_epi64::<16>(l[3]),
-            ]
-        }
+        from_words(load_limbs(from, at))
     }
 
     #[inline(always)]
@@ -208,14 +110,8 @@ impl Lanes for Ifma {
 
     #[inline(always)]
     fn broadcast(x: &Fr) -> Value {
-        let l = x.0.0;
-        [
-            splat(l[0] & MASK),
-            splat((l[0] >> 52 | l[1] << 12) & MASK),
-            splat((l[1] >> 40 | l[2] << 24) & MASK),
-            splat((l[2] >> 28 | l[3] << 36) & MASK),
-            splat(l[3] >> 16),
-        ]
+        let l = limbs52(x.0.0);
+        [splat(l[0]), splat(l[1]), splat(l[2]), splat(l[3]), splat(l[4])]
     }
 
     #[inline(always)]
@@ -224,10 +120,7 @@ impl Lanes for Ifma {
         // SAFETY: an element is four words, so the eight elements that the slice holds are four vectors; every bit
         // pattern below `p` is an element.
         unsafe {
-            let l0 = _mm512_or_si512(v[0], _mm512_slli_epi64::<52>(v[1]));
-            let l1 = _mm512_or_si512(_mm512_srli_epi64::<12>(v[1]), _mm512_slli_epi64::<40>(v[2]));
-            let l2 = _mm512_or_si512(_mm512_srli_epi64::<24>(v[2]), _mm512_slli_epi64::<28>(v[3]));
-            let l3 = _mm512_or_si512(_mm512_srli_epi64::<36>(v[3]), _mm512_slli_epi64::<16>(v[4]));
+            let [l0, l1, l2, l3] = to_words(v);
             let (low0, low1) = (_mm512_unpacklo_epi64(l0, l1), _mm512_unpackhi_epi64(l0, l1));
             let (high0, high1) = (_mm512_unpacklo_epi64(l2, l3), _mm512_unpackhi_epi64(l2, l3));
             let first = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
@@ -242,7 +135,7 @@ impl Lanes for Ifma {
 
     #[inline(always)]
     fn canonical(value: Value) -> Value {
-        canonical(value)
+        canonical::<ScalarField>(value)
     }
 
     #[inline(always)]
@@ -271,17 +164,8 @@ impl Lanes for Ifma {
     }
 
     #[inline(always)]
-    fn mul_add(mut sum: Columns, a: Value, b: Value) -> Columns {
-        // SAFETY: see `Ifma`.
-        unsafe {
-            for i in 0..5 {
-                for j in 0..5 {
-                    sum[i + j] = _mm512_madd52lo_epu64(sum[i + j], a[i], b[j]);
-                    sum[i + j + 1] = _mm512_madd52hi_epu64(sum[i + j + 1], a[i], b[j]);
-                }
-            }
-        }
-        sum
+    fn mul_add(sum: Columns, a: Value, b: Value) -> Columns {
+        radix52::mul_add(sum, a, b)
     }
 
     #[inline(always)]
@@ -291,7 +175,7 @@ impl Lanes for Ifma {
 
     #[inline(always)]
     fn reduce_canonical(a: Columns) -> Value {
-        canonical(reduce_columns(a))
+        canonical::<ScalarField>(reduce_columns(a))
     }
 
     #[inline(always)]
@@ -301,7 +185,7 @@ impl Lanes for Ifma {
             // SAFETY: see `Ifma`.
             sum[j] = unsafe { _mm512_add_epi64(sum[j], b[j]) };
         }
-        canonical(sum)
+        canonical::<ScalarField>(sum)
     }
 
     #[inline(always)]
@@ -457,7 +341,7 @@ impl Lanes for Ifma {
         let six = join(sum);
         let mut columns = [splat(0); 10];
         columns[..6].copy_from_slice(&six);
-        canonical(reduce_columns(columns))
+        canonical::<ScalarField>(reduce_columns(columns))
     }
 
     #[inline(always)]
@@ -512,21 +396,10 @@ fn order() -> __m256i {
     unsafe { _mm256_setr_epi32(a, b, c, d, e, f, g, h) }
 }
 
-/// The upper five columns after adding the multiple of `p` that clears the lower five; carries are left in them.
+/// [`radix52::reduce_columns`] for scalars.
 #[inline(always)]
-fn reduce_columns(mut a: Columns) -> Value {
-    // SAFETY: see `Ifma`.
-    unsafe {
-        for i in 0..5 {
-            let k = _mm512_madd52lo_epu64(splat(0), a[i], splat(INV52));
-            for j in 0..5 {
-                a[i + j] = _mm512_madd52lo_epu64(a[i + j], k, splat(P52[j]));
-                a[i + j + 1] = _mm512_madd52hi_epu64(a[i + j + 1], k, splat(P52[j]));
-            }
-            a[i + 1] = _mm512_add_epi64(a[i + 1], _mm512_srli_epi64::<52>(a[i]));
-        }
-    }
-    [a[5], a[6], a[7], a[8], a[9]]
+fn reduce_columns(a: Columns) -> Value {
+    radix52::reduce_columns::<ScalarField>(a)
 }
 
 #[inline(always)]

@@ -113,6 +113,9 @@ pub trait Device: Send + Sync {
     /// Makes points available to the device.
     fn points<'a>(&self, points: &'a [G1Affine]) -> Self::Points<'a>;
 
+    /// How many points there are.
+    fn point_count(&self, points: &Self::Points<'_>) -> usize;
+
     /// Makes field elements available to the device.
     fn elements(&self, values: Vec<Fr>) -> Self::Elements;
 
@@ -129,6 +132,9 @@ pub trait Device: Send + Sync {
 
     /// `sum_i scalars[i] * bases[i]`, full-width scalars; there are at least as many bases as scalars.
     fn msm(&self, bases: &Self::Points<'_>, scalars: &Self::Elements) -> G1Affine;
+
+    /// [`Device::msm`] for each of several rows that the host holds, which may differ in length.
+    fn msm_rows(&self, bases: &Self::Points<'_>, rows: &[&[Fr]]) -> Vec<G1Affine>;
 
     /// All `2^n` values of `eq(point, .)`; `point[0]` belongs to the most significant index bit.
     fn eq_table(&self, point: &[Fr]) -> Self::Elements;

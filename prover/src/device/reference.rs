@@ -29,6 +29,10 @@ impl Device for Reference {
         points
     }
 
+    fn point_count(&self, points: &&[G1Affine]) -> usize {
+        points.len()
+    }
+
     fn elements(&self, values: Vec<Fr>) -> Vec<Fr> {
         values
     }
@@ -60,6 +64,10 @@ impl Device for Reference {
             sum += term;
         }
         sum.into_affine()
+    }
+
+    fn msm_rows(&self, bases: &&[G1Affine], rows: &[&[Fr]]) -> Vec<G1Affine> {
+        rows.iter().map(|row| self.msm(bases, &row.to_vec())).collect()
     }
 
     fn eq_table(&self, point: &[Fr]) -> Vec<Fr> {

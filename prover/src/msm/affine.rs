@@ -1,117 +1,208 @@
-//! Affine additions that share an inversion (Montgomery's trick).
+//! Affine additions that share an inversion (Montgomery's trick): the block, and its kernel for one addition at a time.
 
-use ark_bn254::{Fq, G1Affine};
-use ark_ff::{AdditiveGroup, Field, Zero};
+use ark_bn254::Fq;
+use ark_ff::{AdditiveGroup, Field};
+
+#[cfg(target_arch = "x86_64")]
+use super::ifma;
+use super::point::Point;
+use crate::vector::Vector;
+
+/// A place among points; [`NEGATIVE`] in it takes the opposite of the point.
+pub(super) type Place = u32;
+
+/// The bit of a [`Place`] that is no part of the index.
+pub(super) const NEGATIVE: Place = 1 << 31;
+
+/// One addition: `to = a + b`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Addition {
+    pub(super) a: Place,
+    pub(super) b: Place,
+    /// Index in the output.
+    pub(super) to: u32,
+}
+
+/// Additions that share an inversion: an inversion costs about as much as a hundred of them in vectors, and the points
+/// of a block are read twice, so they should stay in the second-level cache in between.
+const BLOCK: usize = 2048;
+
+/// Additions ahead of their use that points are fetched.
+const AHEAD: usize = 8;
 
 /// Independent product chains: one chain would wait for each multiplication's latency.
 const LANES: usize = 4;
 
-/// Replaces each segment of `points` by its sum. Segment k is the next `lens[k]` points; afterwards `points` holds one
-/// point for each segment that was not empty, and `lens[k]` is 0 or 1. A sum may be the point at infinity.
-///
-/// Neighbours are added in rounds, every round with one inversion for all segments. `prefix` is scratch.
-pub(super) fn sum_segments(points: &mut Vec<G1Affine>, lens: &mut [u32], prefix: &mut Vec<Fq>) {
-    loop {
-        let pairs: usize = lens.iter().map(|&len| len as usize / 2).sum();
-        if pairs == 0 {
-            return;
-        }
-        // Backwards, so that the forward pass below can write over what it has read.
-        prefix.clear();
-        let mut products = [Fq::ONE; LANES];
-        let mut end = points.len();
-        for &len in lens.iter().rev() {
-            let start = end - len as usize;
-            for pair in points[start..end].chunks_exact(2).rev() {
-                let product = &mut products[prefix.len() % LANES];
-                prefix.push(*product);
-                *product *= denominator(&pair[0], &pair[1]);
+/// Memory of a block.
+#[derive(Default)]
+pub(super) struct Scratch {
+    prefix: Vec<Fq>,
+    #[cfg(target_arch = "x86_64")]
+    vectors: ifma::Scratch,
+}
+
+/// Where the summands are.
+pub(super) enum Summands<'a> {
+    /// In a slice of their own.
+    Apart(&'a [Point]),
+    /// In the output itself. No addition's output is a summand of a later one.
+    InPlace,
+}
+
+/// Carries out all additions.
+pub(super) fn add(
+    vector: Option<Vector>,
+    summands: &Summands<'_>,
+    additions: &[Addition],
+    out: &mut [Point],
+    scratch: &mut Scratch,
+) {
+    for block in additions.chunks(BLOCK) {
+        #[cfg(target_arch = "x86_64")]
+        let tail = match vector {
+            Some(available) => {
+                let (whole, tail) = block.split_at(block.len() / 8 * 8);
+                ifma::add(available, summands, whole, out, &mut scratch.vectors);
+                tail
             }
-            end = start;
+            None => block,
+        };
+        #[cfg(not(target_arch = "x86_64"))]
+        let tail = {
+            let _ = vector;
+            block
+        };
+        add_block(summands, tail, out, &mut scratch.prefix);
+    }
+}
+
+/// The point at a place.
+pub(super) fn at(summands: &Summands<'_>, out: &[Point], place: Place) -> Point {
+    let index = (place & !NEGATIVE) as usize;
+    let point = match summands {
+        Summands::Apart(points) => points[index],
+        Summands::InPlace => out[index],
+    };
+    point.signed(place & NEGATIVE != 0)
+}
+
+/// One addition at a time. Backwards first: in place, the forward pass writes over what it has read.
+fn add_block(summands: &Summands<'_>, additions: &[Addition], out: &mut [Point], prefix: &mut Vec<Fq>) {
+    if additions.is_empty() {
+        return;
+    }
+    prefix.clear();
+    let mut products = [Fq::ONE; LANES];
+    for (k, addition) in additions.iter().enumerate().rev() {
+        if let Some(ahead) = k.checked_sub(AHEAD).map(|k| &additions[k]) {
+            fetch(summands, out, ahead);
         }
+        let product = &mut products[prefix.len() % LANES];
+        prefix.push(*product);
+        let (a, b) = (at(summands, out, addition.a), at(summands, out, addition.b));
+        *product *= if is_special(&a, &b) { Step::new(&a, &b).denominator() } else { b.x - a.x };
+    }
+    ark_ff::batch_inversion(&mut products);
+    for (addition, (lane, before)) in additions.iter().zip(prefix.iter().enumerate().rev()) {
+        let (a, b) = (at(summands, out, addition.a), at(summands, out, addition.b));
+        let inverse = &mut products[lane % LANES];
+        let this = *before * *inverse;
+        out[addition.to as usize] = if is_special(&a, &b) {
+            let step = Step::new(&a, &b);
+            *inverse *= step.denominator();
+            step.finish(&a, &b, this)
+        } else {
+            *inverse *= b.x - a.x;
+            along(&a, &b, (b.y - a.y) * this)
+        };
+    }
+}
 
-        let mut inverses = invert_lanes(products);
-        let (mut read, mut write) = (0, 0);
-        let mut prefixes = prefix.iter().enumerate().rev();
-        for len in lens.iter_mut() {
-            for (lane, before) in prefixes.by_ref().take(*len as usize / 2) {
-                let (a, b) = (points[read], points[read + 1]);
-                let inverse = &mut inverses[lane % LANES];
-                let this = *before * *inverse;
-                *inverse *= denominator(&a, &b);
-                points[write] = add_given_inverse(&a, &b, this);
-                read += 2;
-                write += 1;
-            }
-            if *len % 2 == 1 {
-                points[write] = points[read];
-                read += 1;
-                write += 1;
-            }
-            *len = len.div_ceil(2);
+/// Asks for points that are needed soon.
+#[inline(always)]
+fn fetch(summands: &Summands<'_>, out: &[Point], addition: &Addition) {
+    let points = match summands {
+        Summands::Apart(points) => points,
+        Summands::InPlace => out,
+    };
+    for place in [addition.a, addition.b] {
+        if let Some(point) = points.get((place & !NEGATIVE) as usize) {
+            prefetch(point);
         }
-        points.truncate(write);
     }
 }
 
-fn invert_lanes(mut lanes: [Fq; LANES]) -> [Fq; LANES] {
-    ark_ff::batch_inversion(&mut lanes);
-    lanes
-}
-
-/// What the addition divides by; never zero, so that no pair spoils the shared product.
+#[allow(unsafe_code)]
 #[inline(always)]
-fn denominator(a: &G1Affine, b: &G1Affine) -> Fq {
-    let dx = b.x - a.x;
-    if dx.is_zero() || a.x.is_zero() || b.x.is_zero() { special_denominator(a, b) } else { dx }
-}
-
-#[cold]
-fn special_denominator(a: &G1Affine, b: &G1Affine) -> Fq {
-    let dx = b.x - a.x;
-    if is_infinity(a) || is_infinity(b) {
-        Fq::ONE
-    } else if !dx.is_zero() {
-        dx
-    } else if a.y == b.y {
-        // The group has odd order, so y is not zero.
-        a.y.double()
-    } else {
-        Fq::ONE
+fn prefetch(point: &Point) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint; part of the architecture's base instructions.
+    unsafe {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(core::ptr::from_ref(point).cast::<i8>());
     }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = point;
 }
 
+/// Whether the chord through both points may not give their sum.
 #[inline(always)]
-fn add_given_inverse(a: &G1Affine, b: &G1Affine, inverse: Fq) -> G1Affine {
-    if a.x == b.x || a.x.is_zero() || b.x.is_zero() {
-        return special_add(a, b, inverse);
-    }
-    finish(a, b, (b.y - a.y) * inverse)
+fn is_special(a: &Point, b: &Point) -> bool {
+    a.x == b.x || a.x == Fq::ZERO || b.x == Fq::ZERO
 }
 
-#[cold]
-fn special_add(a: &G1Affine, b: &G1Affine, inverse: Fq) -> G1Affine {
-    if is_infinity(a) {
-        *b
-    } else if is_infinity(b) {
-        *a
-    } else if a.x != b.x {
-        finish(a, b, (b.y - a.y) * inverse)
-    } else if a.y == b.y {
-        let square = a.x.square();
-        finish(a, b, (square.double() + square) * inverse)
-    } else {
-        G1Affine::identity()
-    }
-}
-
+/// The third point of a line, with the other sign.
 #[inline(always)]
-fn finish(a: &G1Affine, b: &G1Affine, slope: Fq) -> G1Affine {
+fn along(a: &Point, b: &Point, slope: Fq) -> Point {
     let x = slope.square() - a.x - b.x;
-    G1Affine::new_unchecked(x, slope * (a.x - x) - a.y)
+    Point { x, y: slope * (a.x - x) - a.y }
 }
 
-/// (0, 0), which is not on the curve.
-fn is_infinity(point: &G1Affine) -> bool {
-    point.x.is_zero() && point.y.is_zero()
+/// How two points are added where more matters than the difference of their first coordinates.
+pub(super) enum Step {
+    /// Along the line through both, or the tangent: the slope is a quotient.
+    Line {
+        /// Never zero, so that no addition spoils the shared product.
+        denominator: Fq,
+        /// `None` for a chord's, which is the difference of the second coordinates.
+        tangent: Option<Fq>,
+    },
+    /// The sum is known without division.
+    Known(Point),
+}
+
+impl Step {
+    /// Of any two points.
+    #[cold]
+    pub(super) fn new(a: &Point, b: &Point) -> Self {
+        if a.is_infinity() {
+            Self::Known(*b)
+        } else if b.is_infinity() {
+            Self::Known(*a)
+        } else if a.x != b.x {
+            Self::Line { denominator: b.x - a.x, tangent: None }
+        } else if a.y == b.y {
+            // The group has odd order, so y is not zero.
+            let square = a.x.square();
+            Self::Line { denominator: a.y.double(), tangent: Some(square.double() + square) }
+        } else {
+            Self::Known(Point::INFINITY)
+        }
+    }
+
+    /// What the slope is divided by, or one.
+    pub(super) fn denominator(&self) -> Fq {
+        match self {
+            Self::Line { denominator, .. } => *denominator,
+            Self::Known(_) => Fq::ONE,
+        }
+    }
+
+    /// The sum, given the inverse of the denominator.
+    fn finish(&self, a: &Point, b: &Point, inverse: Fq) -> Point {
+        match self {
+            Self::Known(sum) => *sum,
+            Self::Line { tangent, .. } => along(a, b, tangent.unwrap_or(b.y - a.y) * inverse),
+        }
+    }
 }

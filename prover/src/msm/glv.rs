@@ -10,6 +10,8 @@ use ark_ec::scalar_mul::glv::GLVConfig;
 use ark_ff::PrimeField;
 use rayon::prelude::*;
 
+use super::point::Point;
+
 /// Bits of a half's absolute value, rounded up.
 pub(super) const HALF_BITS: u32 = 127;
 /// A half's largest absolute value.
@@ -24,12 +26,12 @@ const G1: [u64; 3] = [0x5398_fd03_00ff_6565, 0x4cce_f014_a773_d2d2, 2];
 const G2: [u64; 3] = [0xd91d_232e_c7e0_b3d7, 2, 0];
 
 /// Each base followed by its image: `[P_0, lambda P_0, P_1, ...]`.
-pub(super) fn with_images(bases: &[G1Affine]) -> Vec<G1Affine> {
+pub(super) fn with_images(bases: &[G1Affine]) -> Vec<Point> {
     let beta = g1::Config::ENDO_COEFFS[0];
-    let mut out = vec![G1Affine::identity(); 2 * bases.len()];
+    let mut out = vec![Point::INFINITY; 2 * bases.len()];
     out.par_chunks_exact_mut(2).zip(bases).with_min_len(512).for_each(|(pair, base)| {
-        pair[0] = *base;
-        pair[1] = G1Affine::new_unchecked(base.x * beta, base.y);
+        pair[0] = base.into();
+        pair[1] = Point { x: base.x * beta, y: base.y };
     });
     out
 }

@@ -13,7 +13,7 @@ use super::{
 
 /// One-bit windows of a half would carry beyond 128 bits.
 pub(super) const MIN_WINDOW: u32 = 2;
-pub(super) const MAX_WINDOW: u32 = 14;
+pub(super) const MAX_WINDOW: u32 = 16;
 
 /// Tasks for a part of a row of small values that starts at position `start`; none when all values are zero.
 pub(super) fn small(row: usize, start: usize, values: &[i32]) -> Vec<Task> {
@@ -89,8 +89,9 @@ fn best_width(bits: u32, points: impl Fn(u32) -> usize) -> u32 {
     (MIN_WINDOW.min(bits)..=MAX_WINDOW.min(bits)).min_by_key(|&width| cost(width)).unwrap_or(1)
 }
 
-/// Additions that a window's buckets cost, in units of one batched addition: two a bucket and a running sum whose steps
-/// cost about five.
+/// Additions that a window's buckets cost, in units of one batched addition: two a bucket, then half of those that are
+/// left for each of their bits, and about a dozen units for each bit's sum when windows are put together.
 fn bucket_cost(buckets: usize) -> usize {
-    2 * buckets + 10 * buckets.isqrt() + 30
+    let bits = (usize::BITS - buckets.leading_zeros()) as usize;
+    2 * buckets + bits * buckets.isqrt() + 12 * bits
 }

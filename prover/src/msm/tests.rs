@@ -19,8 +19,23 @@ fn bases(n: usize) -> Vec<G1Affine> {
     G1Projective::normalize_batch(&points)
 }
 
+/// Every compilation of the kernels that this machine can run.
+fn vectors() -> impl Iterator<Item = Option<Vector>> {
+    core::iter::once(None).chain(Vector::detect().map(Some))
+}
+
 fn check(bases: &[G1Affine], values: &[i32], row_len: usize) {
-    assert_eq!(commit_rows(bases, values, row_len), reference::commit_rows(bases, values, row_len));
+    let expected = reference::commit_rows(bases, values, row_len);
+    for vector in vectors() {
+        assert_eq!(commit_rows_with(vector, bases, values, row_len), expected, "{vector:?}");
+    }
+}
+
+fn check_full(bases: &[G1Affine], rows: &[&[Fr]]) {
+    let expected: Vec<G1Projective> = rows.iter().map(|row| reference::msm(bases, row)).collect();
+    for vector in vectors() {
+        assert_eq!(msm_many_with(vector, bases, rows), expected, "{vector:?}");
+    }
 }
 
 #[test]
@@ -95,8 +110,8 @@ fn halves_are_small_and_recombine() {
     }
     let bases = bases(3);
     for (pair, base) in glv::with_images(&bases).chunks(2).zip(&bases) {
-        assert_eq!(pair[0], *base);
-        assert_eq!(pair[1], (*base * lambda).into_affine());
+        let pair: [G1Affine; 2] = [pair[0].into(), pair[1].into()];
+        assert_eq!(pair, [*base, (*base * lambda).into_affine()]);
     }
 }
 
@@ -134,12 +149,77 @@ fn full_width_edge_scalars() {
     assert_eq!(msm(&[], &[]), G1Projective::ZERO);
     for scalar in [Fr::ZERO, Fr::ONE, -Fr::ONE, Fr::from(2u8).inverse().unwrap()] {
         let scalars = [scalar; 40];
-        assert_eq!(msm(&bases, &scalars), reference::msm(&bases, &scalars));
+        check_full(&bases, &[&scalars]);
     }
     let same = [bases[0]; 40];
     let mut scalars = [Fr::ONE; 40];
     scalars[39] = -Fr::from(39u8);
     assert_eq!(msm(&same, &scalars), G1Projective::ZERO);
+    check_full(&same, &[&scalars]);
+    for n in 0..20 {
+        check_full(&bases, &[&scalars[..n], &scalars[20..]]);
+    }
+}
+
+/// Points among which equal, opposite and infinite ones are frequent.
+fn colliding_points(rng: &mut impl Rng, n: usize) -> Vec<Point> {
+    let few = bases(3);
+    (0..n)
+        .map(|_| match rng.gen_range(0..4) {
+            0 => Point::INFINITY,
+            k => Point::from(&few[k - 1]).signed(rng.r#gen()),
+        })
+        .collect()
+}
+
+#[test]
+fn segments_of_colliding_points() {
+    let mut rng = test_rng();
+    let fresh: Vec<Point> = bases(200).iter().map(Point::from).collect();
+    for vector in vectors() {
+        let mut segments = segments::Segments::default();
+        let (mut sums, mut starts) = (Vec::new(), Vec::new());
+        for round in 0..60 {
+            // Collisions in every lane, in a few lanes, and in none.
+            let mut points = fresh.clone();
+            let colliding = colliding_points(&mut rng, 200);
+            for (point, other) in points.iter_mut().zip(&colliding) {
+                if rng.gen_range(0..3) < round % 3 {
+                    *point = *other;
+                }
+            }
+            let lens: Vec<u32> = (0..rng.gen_range(0..40)).map(|_| rng.gen_range(0..[3, 9, 70][round % 3])).collect();
+            let count: u32 = lens.iter().sum();
+            let places: Vec<affine::Place> = (0..count)
+                .map(|_| rng.gen_range(0..points.len() as u32) | if rng.r#gen() { affine::NEGATIVE } else { 0 })
+                .collect();
+            segments.sum(vector, &points, &places, &lens, &mut sums, &mut starts);
+            let mut rest = places.as_slice();
+            for (len, start) in lens.iter().zip(&starts) {
+                let (segment, after) = rest.split_at(*len as usize);
+                rest = after;
+                let term = |place: &affine::Place| -> G1Affine {
+                    let point = points[(place & !affine::NEGATIVE) as usize];
+                    point.signed(place & affine::NEGATIVE != 0).into()
+                };
+                let expected: G1Projective = segment.iter().map(term).sum();
+                if *len > 0 {
+                    assert_eq!(G1Affine::from(sums[*start as usize]), expected.into_affine(), "{vector:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "outside")]
+fn an_addition_outside_of_its_points_is_refused() {
+    let Some(vector) = Vector::detect() else { panic!("outside: nothing to test without vectors") };
+    let points: Vec<Point> = bases(8).iter().map(Point::from).collect();
+    let mut additions = [affine::Addition { a: 0, b: 1, to: 0 }; 8];
+    additions[5].b = 8 | affine::NEGATIVE;
+    let mut out = vec![Point::INFINITY; 8];
+    affine::add(Some(vector), &affine::Summands::Apart(&points), &additions, &mut out, &mut affine::Scratch::default());
 }
 
 proptest! {
@@ -162,10 +242,7 @@ proptest! {
             .map(|_| if next() % 4 < u64::from(zero_part) { 0 } else { next() as i32 >> (31 - bits) })
             .collect();
         let bases = bases(row_len);
-        prop_assert_eq!(
-            commit_rows(&bases, &values, row_len),
-            reference::commit_rows(&bases, &values, row_len)
-        );
+        check(&bases, &values, row_len);
     }
 
     #[test]
@@ -174,7 +251,6 @@ proptest! {
         let bases = bases(200);
         let rows: Vec<Vec<Fr>> = lens.iter().map(|&n| (0..n).map(|_| Fr::rand(&mut rng)).collect()).collect();
         let refs: Vec<&[Fr]> = rows.iter().map(Vec::as_slice).collect();
-        let expected: Vec<G1Projective> = rows.iter().map(|row| reference::msm(&bases, row)).collect();
-        prop_assert_eq!(msm_many(&bases, &refs), expected);
+        check_full(&bases, &refs);
     }
 }

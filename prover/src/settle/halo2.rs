@@ -179,10 +179,12 @@ struct Writer<'a> {
 
 impl Transcript<bn256::G1Affine, Drawn> for Writer<'_> {
     fn squeeze_challenge(&mut self) -> Drawn {
+        crate::cancel::point();
         Drawn(scalar(&self.transcript.challenge()))
     }
 
     fn common_point(&mut self, p: bn256::G1Affine) -> io::Result<()> {
+        crate::cancel::point();
         self.transcript.absorb_point(&point_back(&p));
         Ok(())
     }

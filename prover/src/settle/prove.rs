@@ -110,7 +110,7 @@ pub(super) fn argue(
         let mut h = device.download(&combined_row(device, row_bits, &stacks, &[&c.witness, &c.model]));
         h.iter_mut().zip(&mask_row).for_each(|(h, s)| *h += c.mask * s);
         transcript.absorb_fr(&beta);
-        let opened = opening::open(bases, &h, &claim.low, &mut transcript)?;
+        let opened = opening::open(device, &points, &h, &claim.low, &mut transcript)?;
         Ok(SettledArgument {
             rows,
             mask,

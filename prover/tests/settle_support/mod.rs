@@ -370,7 +370,7 @@ impl Side {
     ) -> assay_verifier::opening::OpeningProof {
         transcript.absorb_fr(&beta);
         let low = &point[point.len() - self.row_bits()..];
-        opening::open(&self.bases, h, low, transcript).unwrap().proof
+        opening::open(&assay_prover::device::Cpu::default(), &&self.bases[..], h, low, transcript).unwrap().proof
     }
 
     /// The honest prover.

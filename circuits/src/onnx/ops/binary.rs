@@ -70,17 +70,22 @@ fn no_wrap(c: &Lowering<'_>, node: &TypedNode, name: &str, kind: DatumType) -> R
         "Max" | "Min" => return Ok(()),
         _ => return Err(ImportError::unsupported("this operator on two integer tensors")),
     };
-    let limits = match kind {
+    let limits = limits(kind);
+    match ends.iter().find(|v| **v < limits.0 || **v > limits.1) {
+        Some(v) => Err(ImportError::unsupported(format!("integers of up to {v} may wrap around in their type"))),
+        None => Ok(()),
+    }
+}
+
+/// The least and the largest integer of a type, as far as arithmetic here goes.
+pub(crate) fn limits(kind: DatumType) -> (f64, f64) {
+    match kind {
         DatumType::U8 => (0.0, 255.0),
         DatumType::I8 => (-128.0, 127.0),
         DatumType::U16 => (0.0, 65535.0),
         DatumType::I16 => (-32768.0, 32767.0),
         DatumType::U32 | DatumType::U64 => (0.0, f64::from(1 << 30)),
         _ => (-f64::from(1 << 30), f64::from(1 << 30)),
-    };
-    match ends.iter().find(|v| **v < limits.0 || **v > limits.1) {
-        Some(v) => Err(ImportError::unsupported(format!("integers of up to {v} may wrap around in their type"))),
-        None => Ok(()),
     }
 }
 

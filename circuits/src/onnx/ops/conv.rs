@@ -2,7 +2,7 @@
 //!
 //! * Statement: `out[n, o, y] = sum_(i, k) x[n, i, stride*y + dilation*k - pad] * w[o, i, k] + b[o]`, any number of spatial
 //!   axes, in groups.
-//! * ONNX: Conv with a constant kernel, and BatchNormalization behind it.
+//! * ONNX: Conv, and BatchNormalization behind it; the kernel is a constant or data.
 //! * Shapes: as tract computes them.
 //! * Lowering: one `Contraction` with affine axes; the bias and following constants along the channel axis are folded.
 //! * Lookups: none, or one a value where the input must be committed first.
@@ -16,13 +16,13 @@ use super::{
 use crate::{
     onnx::{
         error::ImportError,
-        lower::{Lowering, Result, Root, Value},
+        lower::{Lazy, Lowering, Result, Root, Value},
     },
     ops::{AxisExpr, Contraction, Op, Reshape},
 };
 use tract_onnx::{
     prelude::{OutletId, TypedNode},
-    tract_hir::tract_core::ops::cnn::Conv,
+    tract_hir::tract_core::ops::cnn::{Conv, KernelFormat},
 };
 
 pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec<Value>>> {
@@ -30,9 +30,7 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
     if op.q_params.is_some() {
         return Err(ImportError::unsupported("export the float model; the compiler quantizes it itself"));
     }
-    let Value::Const(kernel) = c.input(node, 1)? else {
-        return Err(ImportError::unsupported("a convolution needs a constant kernel"));
-    };
+    let kernel = c.input(node, 1)?;
     let x = c.lazy(node, 0)?;
     let x = c.operand(&x)?;
     let spec = &op.pool_spec;
@@ -89,6 +87,14 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
             Affine { mul: vec![1.0; n], add: vec![0.0; n], outlet }
         }
     };
+    let kernel = match kernel {
+        Value::Const(kernel) => kernel,
+        Value::Lazy(kernel) => {
+            let parts =
+                Parts { contraction: Contraction { extents, lhs, rhs, out }, x, kernel, bias: &bias, affine: &affine };
+            return computed_kernel(c, op, parts, channel, computed).map(Some);
+        }
+    };
     let fail = |e: tract_onnx::prelude::TractError| ImportError::engine("reading a kernel", &e);
     let kernel = op.kernel_fmt.kernel_as_group_o_ihw(&kernel, groups).map_err(fail)?;
     let mut values = floats(&kernel)?;
@@ -103,13 +109,65 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
     shape.extend(spec.kernel_shape.iter());
     let weight = quantize(c, &values, &shape, "weight", c.widths.weight)?;
     let id = c.push(Op::Contraction(Contraction { extents, lhs, rhs, out }), &[x.node, weight.node])?;
-    let Some(l) = computed else { return finish(c, id, x.scale * weight.scale, &affine, Some(channel)).map(Some) };
-    let mut b = c.materialize(&l)?;
-    let mut along = vec![1; out_shape.len()];
+    match computed {
+        None => finish(c, id, x.scale * weight.scale, &affine, Some(channel)).map(Some),
+        Some(l) => {
+            let acc = Root { node: id, scale: x.scale * weight.scale, range: l.range };
+            computed_bias(c, acc, &l, channel, outlet).map(Some)
+        }
+    }
+}
+
+/// Adds a bias that is data.
+fn computed_bias(c: &mut Lowering<'_>, acc: Root, bias: &Lazy, channel: usize, outlet: OutletId) -> Result<Vec<Value>> {
+    let shape = c.shape(acc.node);
+    let mut b = c.materialize(bias)?;
+    let mut along = vec![1; shape.len()];
     along[channel] = c.shape(b.node).iter().product();
     b.node = c.push(Op::Reshape(Reshape { shape: along }), &[b.node])?;
-    b.node = c.broadcast(b.node, &out_shape)?;
-    let acc = Root { node: id, scale: x.scale * weight.scale, range: l.range };
+    b.node = c.broadcast(b.node, &shape)?;
     let (id, scale) = c.combine(&[(acc, 1), (b, 1)])?;
-    Ok(Some(vec![c.result(outlet, id, scale)]))
+    Ok(vec![c.result(outlet, id, scale)])
+}
+
+/// A convolution whose kernel is data.
+struct Parts<'p> {
+    contraction: Contraction,
+    x: Root,
+    kernel: Lazy,
+    bias: &'p [f64],
+    affine: &'p Affine,
+}
+
+/// A contraction of two committed tensors; what follows along the channels stays a product and a sum.
+fn computed_kernel(
+    c: &mut Lowering<'_>,
+    op: &Conv,
+    parts: Parts<'_>,
+    channel: usize,
+    computed: Option<Lazy>,
+) -> Result<Vec<Value>> {
+    if op.kernel_fmt != KernelFormat::OIHW {
+        return Err(ImportError::unsupported("a computed kernel in another order than outputs, inputs, space"));
+    }
+    if parts.affine.mul.iter().any(|m| *m != parts.affine.mul[0]) {
+        return Err(ImportError::unsupported("a computed kernel before a factor for each channel; split the two"));
+    }
+    let w = c.operand(&parts.kernel)?;
+    let id = c.push(Op::Contraction(parts.contraction), &[parts.x.node, w.node])?;
+    let mul = parts.affine.mul[0];
+    if mul == 0.0 {
+        return Err(ImportError::unsupported("a product with zero"));
+    }
+    let id = if mul < 0.0 { c.linear(&[(id, -1)], 0)? } else { id };
+    let scale = parts.x.scale * w.scale * mul.abs();
+    if let Some(l) = computed {
+        let acc = Root { node: id, scale, range: l.range };
+        return computed_bias(c, acc, &l, channel, parts.affine.outlet);
+    }
+    let n = parts.bias.len().max(1);
+    let at = |i: usize| parts.bias.get(i % n).copied().unwrap_or(0.0);
+    let add = parts.affine.add.iter().enumerate().map(|(i, a)| a + at(i) * mul).collect();
+    let affine = Affine { mul: vec![1.0; parts.affine.mul.len()], add, outlet: parts.affine.outlet };
+    finish(c, id, scale, &affine, Some(channel))
 }

@@ -12,7 +12,7 @@ pub(crate) mod einsum;
 mod logic;
 pub(crate) mod norm;
 mod pad;
-mod pointwise;
+pub(crate) mod pointwise;
 mod pool;
 mod prelu;
 mod reduce;
@@ -39,4 +39,5 @@ pub(crate) const FAMILIES: &[Lower] = &[
     slice::lower,
     concat::lower,
     pad::lower,
+    super::own::lower,
 ];

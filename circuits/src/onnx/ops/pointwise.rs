@@ -13,7 +13,7 @@ use super::einsum::floats;
 use crate::onnx::{
     error::ImportError,
     expr::{Expr, Form},
-    lower::{Lazy, Lowering, Result, Value},
+    lower::{Lazy, Lowering, Result, Root, Value},
 };
 use tract_onnx::{
     prelude::{DatumType, OutletId, Tensor, TypedNode},
@@ -77,11 +77,30 @@ pub(crate) fn compose(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<V
     if c.shape(l.root.node) != c.out_shape(node, 0) {
         return Ok(None);
     }
-    let form = form_of(node, &forms);
+    let form = match (node.op_as::<Cast>(), forms.as_slice()) {
+        (Some(cast), [Ok(form)]) if keeps(c, node, cast.to, *form, l.root) => *form,
+        _ => form_of(node, &forms),
+    };
     let outlet = OutletId::new(node.id, 0);
     let range = c.range_of(outlet);
     let expr = Expr::apply(node.op.clone(), args);
     Ok(Some(Value::Lazy(Lazy { root: l.root, expr, form, range, outlet: Some(outlet) })))
+}
+
+/// Whether a cast changes no value: of integers to floats, or to a type that holds all that they can be.
+fn keeps(c: &Lowering<'_>, node: &TypedNode, to: DatumType, form: Form, root: Root) -> bool {
+    let from = c.model.nodes()[node.inputs[0].node].outputs[node.inputs[0].slot].fact.datum_type;
+    if from.is_float() || to == DatumType::Bool || from == DatumType::Bool {
+        return false;
+    }
+    if to.is_float() {
+        return true;
+    }
+    let Some((a, b)) = form.affine() else { return false };
+    let range = c.g.node(root.node).range;
+    let ends = [range.lo as f64, range.hi as f64].map(|v| a * v * root.scale + b);
+    let (lo, hi) = super::binary::limits(to);
+    ends.iter().all(|v| lo <= *v && *v <= hi)
 }
 
 /// Recognizes affine functions and clamps; `Err` stands for a constant.

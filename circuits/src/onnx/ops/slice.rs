@@ -3,7 +3,8 @@
 //! * Statement: chosen entries of an axis.
 //! * ONNX: Slice, Split, Gather with constant indices (tract: `Slice`, `Downsample`, `StridedSlice`, `Gather`).
 //! * Shapes: as tract computes them.
-//! * Lowering: `Window` with one entry for each run of evenly spaced positions, and `Concat` where there are several.
+//! * Lowering: `Window` with one entry for each run of evenly spaced positions, and `Concat` where there are several; `Remap`
+//!   where there are many.
 //! * Lookups: none, or one a value where a contraction's result is gathered into several axes.
 //! * Soundness: linear views.
 //! * Reference: docs/protocol.md#linear.
@@ -14,7 +15,7 @@ use crate::{
         error::ImportError,
         lower::{Lowering, Result, Value},
     },
-    ops::{Concat, Op, Reshape, Window},
+    ops::{Concat, Op, Remap, Reshape, Window},
     tensor::strides,
 };
 use tract_onnx::{
@@ -28,8 +29,8 @@ use tract_onnx::{
     },
 };
 
-/// Most runs of positions that one gather may have.
-const MAX_RUNS: usize = 1024;
+/// Most runs of positions that become a window each.
+const MAX_RUNS: usize = 4;
 
 pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec<Value>>> {
     let outlet = OutletId::new(node.id, 0);
@@ -105,14 +106,16 @@ fn gather(c: &mut Lowering<'_>, node: &TypedNode, axis: usize) -> Result<Vec<Val
     }
     let splits = indices.rank() > 1;
     let root = if splits && c.g.node(l.root.node).bilinear { c.commit(&l)? } else { c.materialize(&l)? };
-    let mut parts: Vec<NodeId> = Vec::new();
-    for (start, step, len) in runs(&positions) {
-        parts.push(c.push(Op::Window(Window::slice(axis, start, step, len)), &[root.node])?);
-    }
-    if parts.len() > MAX_RUNS {
-        return Err(ImportError::unsupported(format!("more than {MAX_RUNS} runs of positions")));
-    }
-    let mut id = if let [one] = parts[..] { one } else { c.push(Op::Concat(Concat { axis }), &parts)? };
+    let runs = runs(&positions);
+    let mut id = if runs.len() > MAX_RUNS {
+        c.push(Op::Remap(Remap::select(axis, positions.iter().map(|p| Some(*p as u32)))), &[root.node])?
+    } else {
+        let mut parts: Vec<NodeId> = Vec::new();
+        for (start, step, len) in runs {
+            parts.push(c.push(Op::Window(Window::slice(axis, start, step, len)), &[root.node])?);
+        }
+        if let [one] = parts[..] { one } else { c.push(Op::Concat(Concat { axis }), &parts)? }
+    };
     if c.shape(id) != out_shape {
         id = c.push(Op::Reshape(Reshape { shape: out_shape }), &[id])?;
     }

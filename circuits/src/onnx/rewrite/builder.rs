@@ -1,8 +1,14 @@
 //! Building the nodes that stand for another one.
 
-use crate::onnx::error::ImportError;
+use crate::onnx::{
+    error::ImportError,
+    own::{self, Kind, Spec, Type},
+};
 use std::collections::HashMap;
-use tract_onnx::pb::{AttributeProto, NodeProto, TensorProto};
+use tract_onnx::{
+    pb::{AttributeProto, NodeProto, TensorProto},
+    prelude::DatumType,
+};
 
 /// What is known of a tensor before the model is lowered.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +19,8 @@ pub(crate) struct Known {
     pub(crate) values: HashMap<String, Vec<f64>>,
     /// Tensors of floats.
     pub(crate) floats: HashMap<String, bool>,
+    /// Types.
+    pub(crate) types: HashMap<String, DatumType>,
 }
 
 /// A node being replaced, and the nodes that replace it.
@@ -76,6 +84,15 @@ impl<'a> Builder<'a> {
         self.attribute(name).map(|a| a.ints.clone())
     }
 
+    pub(crate) fn floats(&self, name: &str) -> Option<Vec<f64>> {
+        self.attribute(name).map(|a| a.floats.iter().map(|v| f64::from(*v)).collect())
+    }
+
+    /// An attribute of one integer, if it is there.
+    pub(crate) fn ints_or_int(&self, name: &str) -> Option<i64> {
+        self.attribute(name).map(|a| a.i)
+    }
+
     /// A constant of floats.
     pub(crate) fn tensor(&mut self, shape: &[usize], data: &[f32]) -> String {
         let name = self.name();
@@ -121,6 +138,35 @@ impl<'a> Builder<'a> {
         name
     }
 
+    /// An operator of our own.
+    pub(crate) fn own(&mut self, kind: Kind, inputs: &[&str], shape: &[usize], result: Type) -> Result<String> {
+        let attribute = own::attribute(&Spec { kind, shape: shape.to_vec(), result })?;
+        Ok(self.op(own::NAME, inputs, vec![attribute]))
+    }
+
+    /// Values of a constant, which must be known.
+    pub(crate) fn constant(&self, name: &str) -> Result<Vec<f64>> {
+        self.values(name).ok_or_else(|| {
+            ImportError::unsupported(format!("'{name}' must be a constant; export the model with fixed shapes"))
+        })
+    }
+
+    /// Values of input `i`, a constant; `None` where it is left out.
+    pub(crate) fn optional(&self, i: usize) -> Result<Option<Vec<f64>>> {
+        self.input(i).map(|name| self.constant(&name)).transpose()
+    }
+
+    /// The type of a tensor.
+    pub(crate) fn kind(&self, name: &str) -> Result<DatumType> {
+        let kind = self.known.types.get(name).copied();
+        kind.ok_or_else(|| ImportError::unsupported(format!("the type of '{name}' is not known")))
+    }
+
+    /// The tensor as another type, by ONNX number.
+    pub(crate) fn cast(&mut self, x: &str, to: i64) -> String {
+        self.op("Cast", &[x], vec![int("to", to)])
+    }
+
     /// A reduction that keeps its axes.
     pub(crate) fn reduce(&mut self, op: &str, x: &str, axes: &[i64]) -> String {
         let by_input = self.opset >= if op == "ReduceSum" { 13 } else { 18 };
@@ -160,9 +206,4 @@ pub(crate) fn int(name: &str, v: i64) -> AttributeProto {
 /// An attribute with integers.
 pub(crate) fn ints(name: &str, v: &[i64]) -> AttributeProto {
     AttributeProto { name: name.to_owned(), r#type: 7, ints: v.to_vec(), ..AttributeProto::default() }
-}
-
-/// An attribute with one text.
-pub(crate) fn text(name: &str, v: &str) -> AttributeProto {
-    AttributeProto { name: name.to_owned(), r#type: 3, s: v.as_bytes().to_vec(), ..AttributeProto::default() }
 }

@@ -5,14 +5,19 @@
 //! messages still name the node of the file. One file a family; a rule that needs shapes gets them from tract's analysis
 //! of everything before it.
 
+mod border;
 mod builder;
 mod norm;
 mod pointwise;
 mod pool;
+mod qdq;
+mod quantized;
+mod resize;
 mod shape;
 mod softmax;
+mod transposed;
 
-use super::{error::ImportError, fold};
+use super::{error::ImportError, fold, own};
 use builder::{Builder, Known, Result};
 use tract_onnx::{
     pb::{ModelProto, NodeProto},
@@ -28,13 +33,17 @@ const MAX_ROUNDS: usize = 512;
 /// The rule for a node, and whether it needs shapes.
 fn rule(node: &NodeProto, opset: i64) -> Option<(Rule, bool)> {
     if !matches!(node.domain.as_str(), "" | "ai.onnx") {
-        return None;
+        return if node.domain == quantized::VENDOR { quantized::rule(node) } else { None };
     }
     pointwise::rule(node, opset)
         .or_else(|| softmax::rule(node, opset))
         .or_else(|| pool::rule(node))
         .or_else(|| norm::rule(node))
         .or_else(|| shape::rule(node))
+        .or_else(|| resize::rule(node))
+        .or_else(|| border::rule(node))
+        .or_else(|| transposed::rule(node))
+        .or_else(|| quantized::rule(node))
 }
 
 /// Whether an operator is known by a rule.
@@ -54,6 +63,7 @@ pub(crate) fn opset(proto: &ModelProto) -> i64 {
 /// A rule that does not cover the node's attributes, by the node's name; shapes that stay unknown.
 pub(crate) fn expand(proto: &mut ModelProto) -> Result<()> {
     let opset = opset(proto);
+    proto.graph.iter_mut().for_each(qdq::fold);
     for _ in 0..MAX_ROUNDS {
         let Some(graph) = &proto.graph else { return Ok(()) };
         let waiting = graph.node.iter().any(|n| rule(n, opset).is_some());
@@ -111,7 +121,7 @@ fn analyse(proto: &ModelProto, opset: i64) -> Result<Known> {
             n.attribute.clear();
         }
     }
-    let framework = tract_onnx::onnx().with_ignore_value_info(true);
+    let framework = own::framework();
     let fail = |e: TractError| ImportError::engine("parsing the model", &e);
     let mut parsed = framework.parse(&masked, None).map_err(fail)?;
     fold::analyse(&mut parsed.model)?;
@@ -122,6 +132,7 @@ fn analyse(proto: &ModelProto, opset: i64) -> Result<Known> {
         }
         if let Some(kind) = fact.datum_type() {
             known.floats.insert(name.clone(), kind.is_float());
+            known.types.insert(name.clone(), kind);
         }
         let value = fold::constant(fact).filter(|t| t.len() <= 1 << 16);
         let value = value.and_then(|t| t.cast_to::<f64>().ok().map(|t| t.into_owned()));

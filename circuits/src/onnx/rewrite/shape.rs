@@ -1,4 +1,4 @@
-//! Rearrangements: SpaceToDepth in both orders, ConstantOfShape with its standard type, CenterCropPad, Upsample.
+//! Rearrangements: SpaceToDepth in both orders, ConstantOfShape with its standard type.
 
 use super::{
     Rule,
@@ -13,7 +13,7 @@ pub(super) fn rule(node: &NodeProto) -> Option<(Rule, bool)> {
     if bare {
         return Some((constant, false));
     }
-    table(node, &[("SpaceToDepth", space_to_depth, true), ("Upsample", upsample, false)])
+    table(node, &[("SpaceToDepth", space_to_depth, true)])
 }
 
 /// Without a value the standard says float32; tract would take float64.
@@ -42,16 +42,4 @@ fn space_to_depth(b: &mut Builder<'_>) -> Result<Vec<String>> {
     let y = b.reshape(&x, &[n, c, h / block, block, w / block, block]);
     let y = b.transpose(&y, &perm);
     Ok(vec![b.reshape(&y, &[n, c * block * block, h / block, w / block])])
-}
-
-/// The older name of Resize by scales, with asymmetric coordinates and rounding down.
-fn upsample(b: &mut Builder<'_>) -> Result<Vec<String>> {
-    let (x, scales) = (b.need(0)?, b.need(1)?);
-    let mode = b.text_or("mode", "nearest");
-    let attributes = vec![
-        super::builder::text("mode", if mode == "bilinear" { "linear" } else { &mode }),
-        super::builder::text("coordinate_transformation_mode", "asymmetric"),
-        super::builder::text("nearest_mode", "floor"),
-    ];
-    Ok(vec![b.op("Resize", &[&x, "", &scales], attributes)])
 }

@@ -353,7 +353,8 @@ impl Forge {
         let points: Vec<G1Affine> = rows.iter().chain(&self.model_rows).copied().collect();
         let commitment = combine_rows(&points, &coefficients.concat()).unwrap().into_affine();
         let mut t2 = opening_transcript(&digest, &claim, commitment);
-        let opened = opening::open(&self.bases, &h, &claim.low, &mut t2).unwrap();
+        let opened =
+            opening::open(&assay_prover::device::Cpu::default(), &&self.bases[..], &h, &claim.low, &mut t2).unwrap();
         Argument { row_bits: self.row_bits, rows, messages: t.messages, opening: opened.proof }
     }
 }

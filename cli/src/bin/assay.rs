@@ -1,0 +1,7 @@
+//! The `assay` command; everything it does is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    assay_cli::main(std::env::args_os())
+}
