@@ -22,6 +22,7 @@ mod out_of_ether;
 mod payment_closed;
 mod payment_reorged;
 mod same_addresses_new_chain;
+mod slow_blocks;
 mod soak;
 mod stranger_second_offer;
 mod stuck_fee;
