@@ -15,8 +15,9 @@ fn a_job_is_done_between_blocks_of_twelve_seconds() {
     let mut worker = w.worker(1, &["--jobs", "1", "--confirmations", "2", "--withdraw-at", "1000"]);
     assert_eq!(worker.wait_for("paid")["job_ids"][0].as_u64(), Some(fair));
     worker.wait_for("confirmed");
-    assert_eq!(worker.said("skipped")[0]["job_id"].as_u64(), Some(trap), "{:?}", worker.seen);
     let lease = w.events::<assay_contracts::economy::abi::JobMarket::Leased>();
+    // The other one would be over before its proof is included.
+    assert!(lease.iter().all(|l| l.jobId.to::<u64>() != trap), "{:?}", worker.seen);
     let blocks = w.node("eth_getBlockByNumber", &json!(["latest", false]));
     let time = u64::from_str_radix(blocks["timestamp"].as_str().unwrap().trim_start_matches("0x"), 16).unwrap();
     assert!(lease[0].until.to::<u64>() > time, "the lease was over before the payment was confirmed");
