@@ -5,6 +5,7 @@ mod tests;
 
 use crate::{
     cmd,
+    device::Choice,
     error::{Failure, Outcome},
     settlement::parse_hex,
 };
@@ -46,6 +47,9 @@ pub(crate) struct Global {
     /// Number of threads [default: one for each core]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
+    /// What proves: auto, cpu, cuda or cuda:N [default: auto, a card for large work if there is one]
+    #[arg(long, global = true, value_name = "DEVICE")]
+    pub(crate) device: Option<Choice>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -66,6 +70,10 @@ pub(crate) enum Command {
     Verify(cmd::verify::VerifyArgs),
     /// Compile, set up, prove and verify in one go
     Run(cmd::run::RunArgs),
+    /// Train a network in integers, and prove that the trained weights are what the steps make of the first ones
+    Train(cmd::train::TrainArgs),
+    /// Prove the losses of a training run's weights, before and after, on held-out rows
+    Evaluate(cmd::evaluate::EvaluateArgs),
     /// Start a chain with the whole market on it; deploy the verifier contract, register keys, check proofs on chain
     Chain(cmd::chain::ChainCommand),
     /// Put a model on the market

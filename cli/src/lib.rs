@@ -11,6 +11,7 @@ mod chain;
 mod cmd;
 mod cost;
 mod demo_data;
+mod device;
 mod economy;
 pub mod embed;
 mod error;
@@ -22,11 +23,13 @@ mod output;
 mod progress;
 mod settlement;
 mod srs;
+mod training;
 mod worker;
 
 use crate::{
     args::{Cli, Command},
     cache::Cache,
+    device::Devices,
     error::{Exit, Failure, Outcome},
     output::Output,
 };
@@ -44,6 +47,7 @@ use std::{
 pub(crate) struct App {
     pub(crate) output: Output,
     pub(crate) cache: Cache,
+    pub(crate) devices: Devices,
 }
 
 impl App {
@@ -116,7 +120,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let output = Output::new(json, quiet);
     let work = move || {
         let result = setup_threads(cli.global.threads).map(|()| {
-            let app = App { cache: Cache::open(&output), output };
+            let app = App {
+                cache: Cache::open(&output),
+                output,
+                devices: Devices::new(cli.global.device.unwrap_or_default()),
+            };
             let result = run(&app, cli.command);
             if let Err(f) = &result {
                 app.output.failure(f);
@@ -178,6 +186,8 @@ fn run(app: &App, command: Command) -> Outcome<()> {
         Command::Prove(a) => cmd::prove::run(app, &a),
         Command::Settle(a) => cmd::settle::run(app, &a),
         Command::Verify(a) => cmd::verify::run(app, &a),
+        Command::Train(a) => cmd::train::run(app, &a),
+        Command::Evaluate(a) => cmd::evaluate::run(app, &a),
         Command::Run(a) => cmd::run::run(app, &a),
         Command::Chain(a) => cmd::chain::run(app, &a),
         Command::Model(a) => cmd::model::run(app, &a),
