@@ -2,6 +2,7 @@
 
 mod bounds;
 mod extra;
+mod gather;
 mod hostile;
 mod models;
 mod proto;

@@ -85,7 +85,18 @@ impl<E: Engine> Accelerated<E> {
             // SAFETY: lengths and places were checked.
             unsafe { self.over(count, "leaves", &arguments)? };
         }
-        Ok((p, q))
+        if leaves.runs.iter().all(|run| run.rows.is_empty()) {
+            return Ok((p, q));
+        }
+        // Whole rows are few beside all lookups: the host subtracts them.
+        let mut host = q.to_host(e)?;
+        for run in &leaves.runs {
+            let (starts, piece) = run.places();
+            for (start, rows) in starts.into_iter().zip(run.rows.chunks(piece.max(1))) {
+                host[start..start + rows.len()].iter_mut().zip(rows).for_each(|(q, row)| *q -= row);
+            }
+        }
+        Ok((p, Scalars::<E>::from_host(e, &host)?))
     }
 
     /// One layer up.
