@@ -6,6 +6,7 @@
 //! contain the given text, and prints them all.
 
 mod case;
+mod many;
 mod tensor;
 
 use case::Verdict;
@@ -114,5 +115,16 @@ fn no_node_test_is_wrong() {
 fn no_graph_checked_by_onnxruntime_is_wrong() {
     if installed("random") {
         judge("graphs run by onnxruntime", &run_all(&folder().join("random")), "refused_random.txt", RANDOM_FLOOR);
+    }
+}
+
+/// Networks that onnxruntime quantized itself: its integers, on 1,000 random inputs each.
+#[test]
+fn quantized_networks_are_exact() {
+    if installed("many") {
+        for name in ["qdq_plain", "qdq_residual", "qdq_both"] {
+            let (wrong, all) = many::run(&folder().join("many").join(name), 0.0);
+            assert_eq!((wrong, all), (0, 10_000), "{name}");
+        }
     }
 }
