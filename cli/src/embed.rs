@@ -136,7 +136,7 @@ impl Job {
     }
 
     /// Waits until the command has ended, at most for that long; says whether it has.
-    pub fn wait(&self, limit: Duration) -> bool {
+    pub fn wait(&mut self, limit: Duration) -> bool {
         !matches!(self.ended.recv_timeout(limit), Err(RecvTimeoutError::Timeout))
     }
 

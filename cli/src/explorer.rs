@@ -49,8 +49,15 @@ const TOO_MUCH: i64 = -32005;
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/// What the page that checks proofs may do: run what is written in it, by the hashes in its own policy. It asks for nothing.
+const OFFLINE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; base-uri 'none'; \
+                              form-action 'none'; frame-ancestors 'none'";
+
+/// Path of that page, which `cli/web/build` makes: one file that also works from a disk.
+const VERIFY: &str = "/verify.html";
+
 /// Path, type and content of the page's files.
-const FILES: [(&str, &str, &[u8]); 9] = [
+const FILES: [(&str, &str, &[u8]); 10] = [
     ("/", "text/html; charset=utf-8", include_bytes!("../assets/explorer/index.html")),
     ("/explorer.css", "text/css; charset=utf-8", include_bytes!("../assets/explorer/explorer.css")),
     ("/icon.svg", "image/svg+xml", include_bytes!("../assets/explorer/icon.svg")),
@@ -60,6 +67,7 @@ const FILES: [(&str, &str, &[u8]); 9] = [
     ("/numbers.js", SCRIPT, include_bytes!("../assets/explorer/numbers.js")),
     ("/dom.js", SCRIPT, include_bytes!("../assets/explorer/dom.js")),
     ("/views.js", SCRIPT, include_bytes!("../assets/explorer/views.js")),
+    (VERIFY, "text/html; charset=utf-8", include_bytes!("../assets/verify/verify.html")),
 ];
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
@@ -169,10 +177,11 @@ impl Server {
 impl Site {
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Answer {
         let head = request.method() == Method::HEAD;
+        let policy = if request.uri().path() == VERIFY { OFFLINE_POLICY } else { POLICY };
         let mut answer = self.route(request).await;
         let length = answer.body().size_hint().exact().unwrap_or_default();
         answer.headers_mut().insert(header::CONTENT_LENGTH, length.into());
-        secure(answer.headers_mut());
+        secure(answer.headers_mut(), policy);
         if head {
             *answer.body_mut() = Full::default();
         }
@@ -275,9 +284,9 @@ fn refuse_method(allowed: &'static str) -> Answer {
 }
 
 /// What every answer says about how it may be used.
-fn secure(headers: &mut HeaderMap) {
+fn secure(headers: &mut HeaderMap, policy: &'static str) {
     for (name, value) in [
-        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::CONTENT_SECURITY_POLICY, policy),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "no-referrer"),

@@ -33,7 +33,6 @@ use crate::{
 use clap::Parser;
 use std::{
     ffi::OsString,
-    process::ExitCode,
     sync::{
         Mutex, Once,
         atomic::{AtomicBool, Ordering},
@@ -105,8 +104,9 @@ fn join<T>(thread: JoinHandle<T>) -> Outcome<T> {
     })
 }
 
-/// Runs the command that the arguments say; the first one is the program's name. Prints results and errors.
-pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+/// Runs the command that the arguments say; the first one is the program's name. Prints results and errors,
+/// and returns the exit code.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let args: Vec<OsString> = args.into_iter().collect();
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
@@ -132,17 +132,17 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Output::new(json, quiet).failure(&f);
         f.exit
     });
-    ExitCode::from(exit as u8)
+    exit as u8
 }
 
 /// Help and version on standard output; mistakes in the arguments as any other failure.
-fn usage(e: &clap::Error, args: &[OsString]) -> ExitCode {
+fn usage(e: &clap::Error, args: &[OsString]) -> u8 {
     if e.use_stderr() && args.iter().any(|a| a == "--json") {
         Output::new(true, false).failure(&mistake(e));
     } else {
         let _ = e.print();
     }
-    ExitCode::from(if e.use_stderr() { Exit::CouldNotCheck } else { Exit::Success } as u8)
+    if e.use_stderr() { Exit::CouldNotCheck as u8 } else { Exit::Success as u8 }
 }
 
 /// A mistake in the arguments as a failure.

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    assay_cli::main(std::env::args_os())
+    ExitCode::from(assay_cli::main(std::env::args_os()))
 }

@@ -1,5 +1,6 @@
 //! A browser that does one step after another.
 
+use assay_verifier::core::hex;
 use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader, Write},
@@ -108,6 +109,18 @@ impl Browser {
 
     pub(crate) fn fill(&mut self, selector: &str, text: &str) {
         self.step(json!({ "op": "fill", "selector": selector, "text": text }));
+    }
+
+    /// Picks files in a file input.
+    pub(crate) fn files(&mut self, selector: &str, paths: &[&Path]) {
+        self.step(json!({ "op": "files", "selector": selector, "paths": paths }));
+    }
+
+    /// Drops files on the page.
+    pub(crate) fn drop_files(&mut self, files: &[(&str, &[u8])]) {
+        let one = |(name, bytes): &(&str, &[u8])| json!({ "name": name, "hex": hex(bytes) });
+        let files: Vec<Value> = files.iter().map(one).collect();
+        self.step(json!({ "op": "drop", "files": files }));
     }
 
     pub(crate) fn press(&mut self, key: &str) {

@@ -8,4 +8,5 @@ mod page;
 mod program;
 mod server;
 mod stub;
+mod verify_page;
 mod world;

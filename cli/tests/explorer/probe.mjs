@@ -37,6 +37,20 @@ const operations = {
     attribute: ({ selector, name }) => page.locator(selector).evaluateAll((all, n) => all.map((e) => e.getAttribute(n)), name),
     click: ({ selector }) => page.locator(selector).first().click().then(() => null),
     fill: ({ selector, text }) => page.locator(selector).fill(text).then(() => null),
+    /** Gives a file input files, as a person who picks them. */
+    files: ({ selector, paths }) => page.locator(selector).setInputFiles(paths).then(() => null),
+    /** Drops files on the page; their bytes travel in hexadecimal. */
+    drop: async ({ files }) => {
+        const transfer = await page.evaluateHandle((all) => {
+            const out = new DataTransfer();
+            for (const { name, hex } of all) {
+                out.items.add(new File([Uint8Array.from(hex.match(/../g) ?? [], (d) => Number.parseInt(d, 16))], name));
+            }
+            return out;
+        }, files);
+        await page.dispatchEvent("body", "drop", { dataTransfer: transfer });
+        return null;
+    },
     press: ({ key }) => page.keyboard.press(key).then(() => null),
     evaluate: ({ script }) => page.evaluate(script),
     resize: ({ width, height }) => page.setViewportSize({ width, height }).then(() => null),

@@ -1,0 +1,121 @@
+// Settled proofs and settlement keys: their files (docs/protocol.md#settlement-keys) and what must agree in them.
+
+import { Reader, bigEndian, digest, keccak, same } from "./bytes.js";
+import * as specs from "./specs.js";
+
+const MAX_BYTES = 1 << 20;
+const MAX_GRAPH_BYTES = 1 << 25;
+const KEY_VERSION = 2;
+const PROOF_VERSION = 2;
+const SETTLED = 1;
+
+const magic = (bytes) => new TextDecoder("latin1").decode(bytes.subarray(0, 8));
+
+/** What a file is: "key", "proof", or what else it could be. */
+export function kind(bytes) {
+    switch (magic(bytes)) {
+        case "ASSAYSKY":
+            return "key";
+        case "ASSAYPRF":
+            return bytes[10] === SETTLED ? "proof" : "a core proof, which is not made for chains; settle it: assay settle";
+        case "ASSAYKEY":
+            return "a verifying key of core proofs; a settlement key is written by assay settle --key-out";
+        case "ASSAYMOD":
+            return "a compiled model";
+        case "ASSAYSRS":
+            return "powers of tau";
+        default:
+            return "no file of Assay's";
+    }
+}
+
+function begin(bytes, what, name, version) {
+    const reader = new Reader(bytes, what);
+    if (magic(reader.take(8)) !== name) reader.fail("it begins with other bytes");
+    const got = reader.small(2);
+    if (got !== version) reader.fail(`it is of format version ${got}; this page reads version ${version}`, true);
+    return reader;
+}
+
+export function readProof(bytes) {
+    const reader = begin(bytes, "the proof", "ASSAYPRF", PROOF_VERSION);
+    if (reader.small(1) !== SETTLED) reader.fail("it is a core proof, not a settled one");
+    const id = reader.take(32);
+    const context = { chainId: reader.number(8), consumer: reader.take(20), job: reader.take(32), recipient: reader.take(20) };
+    const publicValues = reader.part(MAX_BYTES * 64);
+    const argument = reader.part(MAX_BYTES);
+    reader.end();
+    return { id, context, publicValues, argument };
+}
+
+/** `abi.encode` of domain, chain, contract, job and recipient, hashed: what the proof is bound to. */
+export function contextDigest({ chainId, consumer, job, recipient }) {
+    const address = (a) => bigEndian(`0x${[...a].map((b) => b.toString(16).padStart(2, "0")).join("")}`, 32);
+    const domain = keccak(new TextEncoder().encode("assay.context.v1"));
+    return keccak(domain, bigEndian(chainId, 32), address(consumer), job, address(recipient));
+}
+
+/** The descriptor's head, and the ranges of public tensors. The contract checks all words when the key is registered. */
+function readDescriptor(words) {
+    const reader = new Reader(words, "the key's descriptor");
+    if (reader.word() !== 1) reader.fail("it is of another version", true);
+    const development = reader.word();
+    if (development > 1) reader.fail("a flag that is neither 0 nor 1");
+    const program = reader.take(32);
+    const k = reader.word();
+    reader.take(32);
+    const [, rowBits, witnessBits, modelBits, count] = [0, 0, 0, 0, 0].map(() => reader.word());
+    if (count > 64) reader.fail("too many public tensors");
+    reader.take(64 + 128);
+    const tensors = Array.from({ length: count }, () => {
+        const values = reader.word();
+        if (values > 1 << 20) reader.fail("too many public values");
+        const bound = () => BigInt.asIntN(256, reader.number(32));
+        return { values, lo: bound(), hi: bound() };
+    });
+    return { development: development === 1, program, k, rowBits, witnessBits, modelBits, tensors };
+}
+
+/** Parts of a key that contradict each other: no proof under it means anything. */
+export class Inconsistent extends Error {}
+
+export function readKey(bytes) {
+    const reader = begin(bytes, "the key", "ASSAYSKY", KEY_VERSION);
+    const bits = reader.small(1);
+    if (bits > 7) reader.fail("unknown visibility");
+    const graph = reader.part(MAX_GRAPH_BYTES);
+    const [inputs, outputs] = specs.read(reader.part(MAX_GRAPH_BYTES));
+    const batchBytes = reader.take(4);
+    const batch = Number(new Reader(batchBytes, "").number(4));
+    const words = reader.part(MAX_BYTES);
+    reader.take(1 + 9 * 64);
+    reader.part(MAX_BYTES);
+    reader.end();
+    const visible = { inputs: (bits & 1) !== 0, weights: (bits & 2) !== 0, outputs: (bits & 4) !== 0 };
+    const key = { visible, inputs, outputs, batch, words, id: keccak(words), descriptor: readDescriptor(words) };
+
+    // What the page says about a key must be what its id stands for.
+    const [names, ...apart] = specs.identity(inputs, outputs);
+    const program = digest("assay.settle.inference.v1", [graph, names, Uint8Array.of(bits), batchBytes, ...apart]);
+    if (!same(program, key.descriptor.program)) throw new Inconsistent("the settlement key is not valid: the descriptor is not that of the graph");
+    key.shown = [...(visible.inputs ? inputs : []), ...(visible.outputs ? outputs : [])];
+    const fits = key.shown.every((s, i) => key.descriptor.tensors[i]?.values === batch * specs.size(s));
+    if (!fits || key.shown.length !== key.descriptor.tensors.length) {
+        throw new Inconsistent("the settlement key is not valid: its public tensors are not those of its descriptions");
+    }
+    return key;
+}
+
+/** Public values as floats: for each tensor its description and, for each inference, its numbers. */
+export function publicTensors(key, publicValues) {
+    const view = new DataView(publicValues.buffer, publicValues.byteOffset, publicValues.byteLength);
+    let at = 0;
+    return key.shown.map((spec) => ({
+        spec,
+        isInput: key.visible.inputs && key.inputs.includes(spec),
+        inferences: Array.from({ length: key.batch }, () => {
+            const integers = Array.from({ length: specs.size(spec) }, () => view.getBigInt64(8 * at++));
+            return specs.dequantize(spec, integers);
+        }),
+    }));
+}
