@@ -53,7 +53,7 @@ impl Label {
             }
         };
         let out: Vec<i64> = x.chunks(width).map(one).collect();
-        Ok(Tensor::from_shape(&[out.len()], &out)?)
+        Tensor::from_shape(&[out.len()], &out)
     }
 
     pub(super) fn lower(&self, c: &mut Lowering<'_>, node: &TypedNode) -> Result<Value> {
@@ -84,7 +84,7 @@ impl Label {
 fn largest(c: &mut Lowering<'_>, scores: NodeId, rows: usize, labels: &[i64]) -> Result<NodeId> {
     let n = labels.len();
     if n == 1 {
-        return Ok(c.linear(&[(scores, 0)], labels[0])?);
+        return c.linear(&[(scores, 0)], labels[0]);
     }
     let pairs: Vec<(usize, usize)> = (0..n).flat_map(|i| (i + 1..n).map(move |j| (i, j))).collect();
     let differences = pairs.iter().map(|(i, j)| vec![(*i as u32, 1), (*j as u32, -1)]).collect();
@@ -103,7 +103,7 @@ fn largest(c: &mut Lowering<'_>, scores: NodeId, rows: usize, labels: &[i64]) ->
     let wins = c.linear(&[(wins, 1), (offsets, 1)], 0)?;
     let best = one_at(c, wins, n as i64 - 1)?;
     let label = labels.iter().enumerate().map(|(i, l)| (i as u32, *l)).collect();
-    Ok(c.push(Op::Remap(Remap { axis: 1, rows: vec![label] }), &[best])?)
+    c.push(Op::Remap(Remap { axis: 1, rows: vec![label] }), &[best])
 }
 
 /// One where an integer is not negative, zero elsewhere, at any width.

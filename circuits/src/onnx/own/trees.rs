@@ -137,7 +137,7 @@ impl Trees {
             }
             scores.iter_mut().zip(&self.base).for_each(|(s, b)| *s += b);
         }
-        Ok(Tensor::from_shape(&[rows, n], &out)?)
+        Tensor::from_shape(&[rows, n], &out)
     }
 
     /// A step and an offset for each feature, from its thresholds and the least and largest values seen.
