@@ -111,6 +111,7 @@ fn lookups(c: &mut Criterion) {
         keys: keys.as_slice().into(),
         values: values.as_slice().into(),
         sides: &[],
+        rows: (&[]).into(),
         tag: 1,
         numerators: Numerators::Ones,
     };

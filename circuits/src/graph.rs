@@ -4,7 +4,7 @@ use crate::{
     canonical,
     error::GraphError,
     interval::Interval,
-    ops::{Delay, Input, Linear, Lookup, Op, OpClass, Reshape, Weight, Window, advice::Part},
+    ops::{Delay, Gather, Input, Linear, Lookup, Op, OpClass, Reshape, Weight, Window, advice::Part},
     schedule::{Step, schedule},
     table::{Table, TableId},
     tensor::{MAX_EXTENT, Tensor},
@@ -233,7 +233,12 @@ impl Graph {
             let known = if matches!(node.op, Op::Delay(_)) { &node.inputs[..1] } else { &node.inputs[..] };
             let mut inputs: Vec<NodeId> = known.iter().map(|i| map[i.0]).collect();
             let op = if node.constant { node.op.clone() } else { node.op.batched(batch, &constant)? };
-            let spread = matches!(node.op, Op::Linear(_) | Op::Concat(_) | Op::Delay(_) | Op::Divide(_));
+            let shared = |g: &Gather| g.leading == 0 && constant.first().copied().unwrap_or(false);
+            let spread = match &node.op {
+                Op::Linear(_) | Op::Concat(_) | Op::Delay(_) | Op::Divide(_) => true,
+                Op::Gather(g) => !shared(g),
+                _ => false,
+            };
             if !node.constant && spread {
                 for (slot, is_constant) in inputs.iter_mut().zip(&constant) {
                     if *is_constant {
@@ -290,7 +295,7 @@ fn derive_node(node: &mut Node, done: &[Node], tables: &[Table]) -> Result<(), G
             true
         }
     };
-    if matches!(node.op, Op::Lookup(_) | Op::Divide(_) | Op::Root(_)) && node.constant {
+    if matches!(node.op, Op::Lookup(_) | Op::Divide(_) | Op::Root(_) | Op::Gather(_)) && node.constant {
         return Err(GraphError::Parameter("a lookup of constants; fold it".to_owned()));
     }
     // Products of committed advice are operands of the bilinear sumcheck.

@@ -25,6 +25,7 @@ pub mod ring;
 pub mod schedule;
 pub mod table;
 pub mod tensor;
+pub mod train;
 
 pub use error::GraphError;
 pub use functional::{Factor, Functional};

@@ -9,7 +9,7 @@ use crate::{
     error::GraphError,
     graph::{Node, NodeId},
     ops::{Delay, Op, OpClass},
-    program::{BlockValues, Content, KeyTerm, Program, Segment, Source, TableBlock},
+    program::{BlockValues, Content, KeyTerm, Program, Segment, Source, TableBlock, VectorLookup},
     tensor::Tensor,
 };
 use std::collections::BTreeMap;
@@ -51,6 +51,28 @@ pub enum RelationError {
         /// Row of the block.
         row: usize,
         /// How often it is looked up.
+        expected: i64,
+        /// What is committed.
+        got: i64,
+    },
+    /// A gathered row that is not the table's row of its index, or an index that names no row.
+    #[error("node '{node}', entry {entry} of its index: not the row {index} of the table")]
+    Row {
+        /// The gather.
+        node: String,
+        /// Row-major index of the entry.
+        entry: usize,
+        /// The row that is named.
+        index: i64,
+    },
+    /// A committed count that is not how often a row of a gather's table is read.
+    #[error("node '{node}', row {row} of its table: read {expected} times, committed count {got}")]
+    RowCount {
+        /// The gather.
+        node: String,
+        /// The row, counted through all common axes.
+        row: usize,
+        /// How often it is read.
         expected: i64,
         /// What is committed.
         got: i64,
@@ -192,6 +214,36 @@ impl<'a> Checker<'a> {
         }
         for (i, s) in self.program.segments.iter().enumerate().filter(|(_, s)| s.node.0 == index) {
             self.segment(i, s)?;
+        }
+        if let Some(v) = self.program.vectors.iter().find(|v| v.node.0 == index) {
+            self.rows(v)?;
+        }
+        Ok(())
+    }
+
+    /// Compares every gathered row with the row that its index names, and the committed counts with how often each is read.
+    fn rows(&self, v: &VectorLookup) -> Result<(), RelationError> {
+        let node = self.program.graph.node(v.node).name.clone();
+        let of = |id: NodeId| self.values.get(id.0).and_then(Option::as_ref).ok_or_else(|| missing("node", id.0));
+        let (table, index, out) = (of(v.table)?, of(v.index)?, of(v.node)?);
+        let inner: usize = v.index_shape.iter().skip(v.leading).product();
+        let n = v.rows_shape.last().copied().unwrap_or(0);
+        let width = v.width();
+        let mut counts = vec![0i64; v.rows_shape.iter().product()];
+        for (entry, key) in index.data.iter().enumerate() {
+            let wrong = || RelationError::Row { node: node.clone(), entry, index: *key };
+            let row = usize::try_from(*key).ok().filter(|k| *k < n).ok_or_else(wrong)?;
+            let place = entry / inner.max(1) * n + row;
+            let span = |data: &'_ [i64], at: usize| data.get(at * width..(at + 1) * width).map(<[i64]>::to_vec);
+            if span(&table.data, place).ok_or_else(wrong)? != span(&out.data, entry).ok_or_else(wrong)? {
+                return Err(wrong());
+            }
+            *counts.get_mut(place).ok_or_else(wrong)? += 1;
+        }
+        for (row, (expected, got)) in counts.iter().zip(self.tensor(v.counts)?).enumerate() {
+            if expected != got {
+                return Err(RelationError::RowCount { node, row, expected: *expected, got: *got });
+            }
         }
         Ok(())
     }

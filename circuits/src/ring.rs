@@ -90,6 +90,38 @@ pub fn eq_below<E: Ring>(point: &[E], extent: usize) -> E {
     prefix_sum(&factors, extent)
 }
 
+/// `sum_(i < extent) i * eq(point, i)`, for `extent <= 2^len`: the index, cut to the extent, as a multilinear polynomial.
+pub fn index_below<E: Ring>(point: &[E], extent: usize) -> E {
+    let bits = point.len();
+    // whole[k]: the index as a polynomial in the coordinates from k on, over all of their settings.
+    let mut whole = vec![E::zero()];
+    for (k, r) in point.iter().rev().enumerate() {
+        let last = whole.last().cloned().unwrap_or_else(E::zero);
+        whole.push(last + r.clone() * E::pow2(k as i32));
+    }
+    whole.reverse();
+    if extent.checked_shr(bits as u32).unwrap_or(0) >= 1 {
+        return whole.swap_remove(0);
+    }
+    let (mut sum, mut prefix, mut start) = (E::zero(), E::one(), 0usize);
+    for (k, r) in point.iter().enumerate() {
+        let step = 1usize << (bits - 1 - k);
+        if extent & step != 0 {
+            // All indices that have a zero here and the extent's bits before.
+            let mut index = whole[k + 1].clone();
+            if start != 0 {
+                index = index + E::from_i128(start as i128);
+            }
+            sum = sum + prefix.clone() * (E::one() - r.clone()) * index;
+            prefix = prefix * r.clone();
+            start += step;
+        } else {
+            prefix = prefix * (E::one() - r.clone());
+        }
+    }
+    sum
+}
+
 /// `sum_(i < extent) prod_k factors[k][bit k of i]`, most significant bit first.
 fn prefix_sum<E: Ring>(factors: &[[E; 2]], extent: usize) -> E {
     // total[k]: the sum over all settings of the bits from k on.
@@ -153,6 +185,8 @@ mod tests {
                 let (x, y) = (eq_table(&a), eq_table(&b));
                 assert_eq!(eq_pair(&a, &b, extent), dot(&x[..extent], &y[..extent]), "{bits} {extent}");
                 assert_eq!(eq_below(&a, extent), sum(&x[..extent]));
+                let indices: Vec<Fr> = (0..extent as u64).map(Fr::from).collect();
+                assert_eq!(index_below(&a, extent), dot(&x[..extent], &indices), "{bits} {extent}");
             }
         }
     }

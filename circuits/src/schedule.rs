@@ -167,6 +167,15 @@ fn time_axis(op: &Op, nodes: &[Node], node: &Node, inside: &[Option<usize>], len
         Op::Remap(_) => Err(recurrence("steps are rearranged")),
         Op::AxisScale(s) if s.axis != first => Ok(first),
         Op::AxisScale(_) => Err(recurrence("steps are scaled by different factors")),
+        Op::Gather(g) => {
+            let (table, index) = (inside.first().copied().flatten(), inside.get(1).copied().flatten());
+            match (table, index) {
+                (None, Some(axis)) => Ok(axis),
+                // Both at the same step of a common axis.
+                (Some(axis), other) if axis < g.leading && other.is_none_or(|o| o == axis) => Ok(axis),
+                _ => Err(recurrence("rows of other steps are gathered")),
+            }
+        }
         Op::Transpose(t) => {
             t.permutation.iter().position(|p| *p == first).ok_or_else(|| recurrence("time is no axis of the result"))
         }
@@ -240,6 +249,11 @@ impl Sliced {
         match &mut op {
             Op::Linear(_) | Op::Concat(_) | Op::Divide(_) => axes.iter_mut().for_each(|a| *a = Some(axis)),
             Op::Reshape(r) => r.shape.clone_from(&shape),
+            // The index is read at this step; so is the table where the axis is common to both.
+            Op::Gather(g) => {
+                let common = (axis < g.leading).then_some(axis);
+                axes.iter_mut().zip([common, Some(axis)]).for_each(|(slot, a)| *slot = a);
+            }
             Op::Contraction(c) => {
                 let index = time_index(c, &axes)?;
                 for (slot, side) in axes.iter_mut().zip([&c.lhs, &c.rhs]) {

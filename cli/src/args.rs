@@ -66,6 +66,10 @@ pub(crate) enum Command {
     Verify(cmd::verify::VerifyArgs),
     /// Compile, set up, prove and verify in one go
     Run(cmd::run::RunArgs),
+    /// Train a network in integers, and prove that the trained weights are what the steps make of the first ones
+    Train(cmd::train::TrainArgs),
+    /// Prove the losses of a training run's weights, before and after, on held-out rows
+    Evaluate(cmd::evaluate::EvaluateArgs),
     /// Start a chain with the whole market on it; deploy the verifier contract, register keys, check proofs on chain
     Chain(cmd::chain::ChainCommand),
     /// Put a model on the market

@@ -252,31 +252,47 @@ pub(crate) fn warn_saturations(app: &App, saturations: &[Saturation]) {
 /// Quantizes, proves, and checks the proof as a verifier would.
 pub(crate) fn prove(app: &App, model: &Model, key: &ProvingKey, samples: &Samples) -> Outcome<Proven> {
     let tensors = quantize(app, model, samples)?;
+    let (proven, saturations) = prove_integers(app, model, key, &tensors)?;
+    warn_saturations(app, &saturations);
+    Ok(proven)
+}
+
+/// As [`prove()`], of inputs that are integers already, in a graph where clamping is meant.
+pub(crate) fn prove_tensors(app: &App, model: &Model, key: &ProvingKey, tensors: &[Vec<Tensor>]) -> Outcome<Proven> {
+    prove_integers(app, model, key, tensors).map(|(proven, _)| proven)
+}
+
+fn prove_integers(
+    app: &App,
+    model: &Model,
+    key: &ProvingKey,
+    tensors: &[Vec<Tensor>],
+) -> Outcome<(Proven, Vec<Saturation>)> {
     let predicted = cost::estimate(
         &app.machine(),
         &model.graph,
-        samples.len(),
+        tensors.len(),
         key.verifying.visibility,
         Some(key.verifying.row_bits),
     )?;
     let progress = Progress::start(&app.output, "prove", predicted.prove_seconds());
     let watch = |stage: Stage| progress.stage(stage.name(), predicted.of(stage));
     let recorder = Recorder::new(Some(&watch));
-    let (proved, prove_seconds) = timed(|| assay_prover::prove(&Cpu::default(), key, &tensors, &recorder));
+    let (proved, prove_seconds) = timed(|| assay_prover::prove(&Cpu::default(), key, tensors, &recorder));
     let stages = recorder.seconds();
     drop(progress);
     let proved = proved?;
-    warn_saturations(app, &proved.saturations);
     let (verified, verify_seconds) = timed(|| verify(&key.verifying, &proved.proof));
     verified.map_err(|e| Failure::new(format!("the new proof does not verify: {e}")).bug())?;
-    Ok(Proven {
+    let proven = Proven {
         bytes: proved.proof.to_bytes(),
-        outputs: by_sample(&model.outputs, &proved.outputs, samples.len())?,
+        outputs: by_sample(&model.outputs, &proved.outputs, tensors.len())?,
         proof: proved.proof,
         stages,
         prove_seconds,
         verify_seconds,
-    })
+    };
+    Ok((proven, proved.saturations))
 }
 
 /// "1 value", "1,234 values".

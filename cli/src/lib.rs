@@ -22,6 +22,7 @@ mod output;
 mod progress;
 mod settlement;
 mod srs;
+mod training;
 mod worker;
 
 use crate::{
@@ -178,6 +179,8 @@ fn run(app: &App, command: Command) -> Outcome<()> {
         Command::Prove(a) => cmd::prove::run(app, &a),
         Command::Settle(a) => cmd::settle::run(app, &a),
         Command::Verify(a) => cmd::verify::run(app, &a),
+        Command::Train(a) => cmd::train::run(app, &a),
+        Command::Evaluate(a) => cmd::evaluate::run(app, &a),
         Command::Run(a) => cmd::run::run(app, &a),
         Command::Chain(a) => cmd::chain::run(app, &a),
         Command::Model(a) => cmd::model::run(app, &a),

@@ -88,6 +88,15 @@ impl Progress {
         }
     }
 
+    /// Progress of one stage whose name says more as it goes on.
+    pub(crate) fn share(&self, name: &str, done: u64, total: u64) {
+        cancel::point();
+        if let Ok(mut now) = self.state.now.lock() {
+            name.clone_into(&mut now.stage);
+            now.share = (total > 0).then(|| done as f64 / total as f64);
+        }
+    }
+
     /// Progress within the only stage: `done` of `total`. Here work may be cancelled.
     pub(crate) fn set(&self, name: &str, done: u64, total: u64) {
         cancel::point();

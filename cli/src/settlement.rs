@@ -66,7 +66,8 @@ fn secret(app: &App, visibility: Visibility, file: Option<&Path>) -> Outcome<[u8
     Ok(fresh)
 }
 
-fn random() -> Outcome<[u8; 32]> {
+/// Thirty-two bytes from the system.
+pub(crate) fn random() -> Outcome<[u8; 32]> {
     let mut fresh = [0u8; 32];
     OsRng.try_fill_bytes(&mut fresh).map_err(|e| {
         Failure::new(format!("no random numbers from the system: {e}")).help("check that /dev/urandom can be read here")

@@ -3,11 +3,12 @@
 use crate::{
     device::{Device, LeafRun, Leaves, Numerators},
     transcript::ProverTranscript,
-    witness::{Witness, block_values},
+    witness::{VectorValues, Witness, block_values},
 };
 use ark_ff::{AdditiveGroup, PrimeField};
-use assay_circuits::Program;
+use assay_circuits::{Program, program::VectorLookup};
 use assay_verifier::{Fr, protocol::gkr::LeafClaim};
+use rayon::prelude::*;
 use std::borrow::Cow;
 
 /// What stands at the leaves.
@@ -18,6 +19,7 @@ pub fn leaves<'a>(program: &'a Program, witness: &'a Witness, alpha: Fr, beta: F
         keys: Cow::Borrowed(&v.keys),
         values: Cow::Borrowed(&v.values),
         sides: &v.sides,
+        rows: Cow::Borrowed(&[]),
         tag: program.blocks[s.block].tag,
         numerators: Numerators::Ones,
     });
@@ -27,10 +29,42 @@ pub fn leaves<'a>(program: &'a Program, witness: &'a Witness, alpha: Fr, beta: F
         keys: (0..1usize << b.bits).map(|k| (b.key_min + k as i64) as i32).collect(),
         values: block_values(program, i).into(),
         sides: &[],
+        rows: Cow::Borrowed(&[]),
         tag: b.tag,
         numerators: Numerators::Minus(&witness.multiplicities[i]),
     });
-    Leaves { bits: program.leaf_bits, alpha, beta, runs: lookups.chain(tables).collect() }
+    let vectors = program.vectors.iter().zip(&witness.vectors).flat_map(|(v, w)| vector_runs(v, w, beta));
+    Leaves { bits: program.leaf_bits, alpha, beta, runs: lookups.chain(tables).chain(vectors).collect() }
+}
+
+/// The indices of a gather and the rows of its table.
+fn vector_runs<'a>(v: &'a VectorLookup, w: &'a VectorValues, beta: Fr) -> [LeafRun<'a>; 2] {
+    let run = |leaf, shape: &'a [usize], keys: &'a [i32], places: &'a [i32], rows: &[i32], numerators| LeafRun {
+        leaf,
+        shape: Cow::Borrowed(shape),
+        keys: Cow::Borrowed(keys),
+        values: Cow::Borrowed(&[]),
+        sides: places,
+        rows: row_prints(rows, v.width(), beta).into(),
+        tag: v.tag,
+        numerators,
+    };
+    [
+        run(v.index_leaf, &v.index_shape, &w.index, &w.index_places, &w.gathered, Numerators::Ones),
+        run(v.rows_leaf, &v.rows_shape, &w.keys, &w.row_places, &w.table, Numerators::Minus(&w.counts)),
+    ]
+}
+
+/// `sum_j beta^(3+j) row_j` for each row.
+fn row_prints(rows: &[i32], width: usize, beta: Fr) -> Vec<Fr> {
+    let mut powers = Vec::with_capacity(width);
+    let mut power = beta * beta * beta;
+    for _ in 0..width {
+        powers.push(power);
+        power *= beta;
+    }
+    let print = |row: &[i32]| row.iter().zip(&powers).map(|(v, power)| element(*v) * power).sum();
+    rows.par_chunks_exact(width.max(1)).map(print).collect()
 }
 
 /// The element of a small integer.

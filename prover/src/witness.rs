@@ -6,7 +6,7 @@ use assay_circuits::{
     eval::Values,
     functional::grid_offsets,
     ops::Lookup,
-    program::{BlockValues, CommittedTensor, Content, MODEL, Segment, Source, WITNESS, side_of},
+    program::{BlockValues, CommittedTensor, Content, MODEL, Segment, Source, VectorLookup, WITNESS, side_of},
     ring::index_bits,
 };
 use rayon::prelude::*;
@@ -22,6 +22,25 @@ pub struct SegmentValues {
     pub sides: Vec<i32>,
 }
 
+/// The entries of a vector lookup, without padding.
+#[derive(Clone, Debug, Default)]
+pub struct VectorValues {
+    /// Which row each index names.
+    pub index: Vec<i32>,
+    /// The place of each index within the common axes; empty where there is one place.
+    pub index_places: Vec<i32>,
+    /// The rows that were gathered, one after the other.
+    pub gathered: Vec<i32>,
+    /// The key of each row of the table.
+    pub keys: Vec<i32>,
+    /// The place of each row within the common axes; empty where there is one place.
+    pub row_places: Vec<i32>,
+    /// The table's rows, one after the other.
+    pub table: Vec<i32>,
+    /// How often each row is read.
+    pub counts: Vec<i32>,
+}
+
 /// All that is committed with a proof, and all lookups.
 #[derive(Clone, Debug)]
 pub struct Witness {
@@ -29,6 +48,8 @@ pub struct Witness {
     pub stack: Vec<i32>,
     /// One entry per segment of the program.
     pub segments: Vec<SegmentValues>,
+    /// One entry per vector lookup of the program.
+    pub vectors: Vec<VectorValues>,
     /// Multiplicities of each block's rows.
     pub multiplicities: Vec<Vec<i32>>,
 }
@@ -167,7 +188,13 @@ impl Witness {
             let t = &program.tensors[b.multiplicity];
             stack[t.offset..t.offset + m.len()].copy_from_slice(m);
         }
-        Ok(Self { stack, segments, multiplicities })
+        let vectors: Vec<VectorValues> =
+            program.vectors.par_iter().map(|v| vector(program, values, v)).collect::<Result<_, _>>()?;
+        for (v, w) in program.vectors.iter().zip(&vectors) {
+            let t = &program.tensors[v.counts];
+            scatter(&t.shape, &w.counts, &mut stack[t.offset..t.offset + (1 << t.bits())]);
+        }
+        Ok(Self { stack, segments, vectors, multiplicities })
     }
 }
 
@@ -200,6 +227,32 @@ fn segment(program: &Program, values: &Values, tensors: &[Vec<i32>], s: &Segment
         }
     };
     Ok(SegmentValues { keys, values: entries(s.value), sides })
+}
+
+fn vector(program: &Program, values: &Values, v: &VectorLookup) -> Result<VectorValues, GraphError> {
+    let name = &program.graph.node(v.node).name;
+    let (table, index) = (values.of(v.table), values.of(v.index));
+    let all = |id: NodeId, what| narrow(values.of(id).data.iter().copied(), what);
+    let places: usize = v.rows_shape[..v.leading].iter().product();
+    let spread = |of: &[usize]| {
+        let inner: usize = of[v.leading..].iter().product();
+        let whole = if places == 1 { 0 } else { places };
+        (0..whole).flat_map(|g| std::iter::repeat_n(g as i32, inner)).collect()
+    };
+    let n = v.rows_shape.last().copied().unwrap_or(0);
+    let mut counts = vec![0i32; places * n];
+    for row in v.op().rows(&table.shape, index).map_err(|e| e.at(name, "Gather"))? {
+        counts[row] = counts[row].checked_add(1).ok_or_else(|| misfit("count"))?;
+    }
+    Ok(VectorValues {
+        index: all(v.index, "index")?,
+        index_places: spread(&v.index_shape),
+        gathered: all(v.node, "row")?,
+        keys: (0..places).flat_map(|_| 0..n as i32).collect(),
+        row_places: spread(&v.rows_shape),
+        table: all(v.table, "row")?,
+        counts,
+    })
 }
 
 fn count(program: &Program, s: &Segment, v: &SegmentValues, multiplicities: &mut [Vec<i32>]) -> Result<(), GraphError> {

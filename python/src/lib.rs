@@ -1,8 +1,8 @@
 //! The extension module `assay._native`: runs commands of Assay's in this process. Everything that Python users see is in
 //! the package `assay`, written in Python, on top of it.
 //!
-//! While a command runs, the interpreter's lock is given up; it is taken every [`STEP`] to see whether the user pressed Ctrl+C
-//! and to tell how far the command is.
+//! While a command runs, the interpreter's lock is given up; it is taken twenty times a second to see whether the user
+//! pressed Ctrl+C and to tell how far the command is.
 
 use assay_cli::embed::{End, Job, Reading, Refusal};
 use pyo3::{exceptions::PyKeyboardInterrupt, prelude::*};

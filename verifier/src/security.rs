@@ -73,7 +73,10 @@ fn protocol_degrees(program: &Program, row_bits: usize, masks: usize) -> Vec<Deg
     let layers: f64 = (1..program.leaf_bits).map(|k| 3.0 * float(k) + 2.0).sum();
     let (row, folds) = (float(row_bits), float(fold_count(row_bits)));
     vec![
-        ("fingerprints: alpha and beta", 2.0 * lookups * rows.max(1.0) + lookups + rows),
+        (
+            "fingerprints: alpha and beta",
+            float(program.fingerprint_degree()) * lookups * rows.max(1.0) + lookups + rows,
+        ),
         ("fraction tree: all layers", layers + 1.0),
         ("public values: zeta", float(public).max(1.0)),
         ("root claim: lambda", 2.0),

@@ -89,7 +89,7 @@ pub fn load_bytes_with(bytes: &[u8], options: &LoadOptions) -> Result<FloatModel
     load_proto(&mut decode(bytes)?, options)
 }
 
-fn decode(bytes: &[u8]) -> Result<ModelProto, ImportError> {
+pub(super) fn decode(bytes: &[u8]) -> Result<ModelProto, ImportError> {
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(ImportError::TooLarge { got: bytes.len() as u64, limit: MAX_FILE_BYTES });
     }

@@ -29,6 +29,7 @@ mod rewrite;
 mod shapes;
 mod softmax;
 mod tables;
+pub mod training;
 mod walk;
 
 pub use compile::{CompileOptions, Samples, compile};

@@ -10,6 +10,7 @@ pub mod contraction;
 pub mod delay;
 pub mod divide;
 mod dot;
+pub mod gather;
 pub mod linear;
 pub mod lookup;
 pub mod remap;
@@ -27,6 +28,7 @@ pub use concat::Concat;
 pub use contraction::{AxisExpr, Contraction};
 pub use delay::Delay;
 pub use divide::Divide;
+pub use gather::Gather;
 pub use linear::Linear;
 pub use lookup::Lookup;
 pub use remap::Remap;
@@ -65,6 +67,7 @@ pub enum Op {
     Divide(Divide),
     Root(Root),
     Remap(Remap),
+    Gather(Gather),
 }
 
 /// One piece of a pulled-back claim: `coefficient * <input, functional>`; the coefficient `None` is one.
@@ -112,13 +115,16 @@ impl Op {
             Self::Divide(_) => "Divide",
             Self::Root(_) => "Root",
             Self::Remap(_) => "Remap",
+            Self::Gather(_) => "Gather",
         }
     }
 
     /// What the operator is to the protocol.
     pub fn class(&self) -> OpClass {
         match self {
-            Self::Input(_) | Self::Weight(_) | Self::Lookup(_) | Self::Divide(_) | Self::Root(_) => OpClass::Committed,
+            Self::Input(_) | Self::Weight(_) | Self::Lookup(_) | Self::Divide(_) | Self::Root(_) | Self::Gather(_) => {
+                OpClass::Committed
+            }
             Self::Contraction(_) => OpClass::Bilinear,
             _ => OpClass::Linear,
         }
@@ -145,6 +151,7 @@ impl Op {
             Self::Divide(op) => arity(2).and_then(|()| op.infer(inputs[0], inputs[1])),
             Self::Root(_) => arity(1).map(|()| inputs[0].to_vec()),
             Self::Remap(op) => arity(1).and_then(|()| op.infer(inputs[0])),
+            Self::Gather(op) => arity(2).and_then(|()| op.infer(inputs[0], inputs[1])),
         }
     }
 
@@ -164,6 +171,7 @@ impl Op {
             Self::Divide(op) => op.range(inputs[0], inputs[1]),
             Self::Root(op) => op.range(inputs[0]),
             Self::Remap(op) => op.range(inputs[0]),
+            Self::Gather(op) => op.range(inputs[0]),
         }
     }
 
@@ -185,6 +193,7 @@ impl Op {
             Self::Divide(op) => op.eval(inputs[0], inputs[1]),
             Self::Root(op) => op.eval(inputs[0]),
             Self::Remap(op) => Ok(op.eval(inputs[0], shape)),
+            Self::Gather(op) => op.eval(inputs[0], inputs[1], shape),
         }
     }
 
@@ -256,6 +265,11 @@ impl Op {
             Self::Divide(op) => Self::Divide(op.clone()),
             Self::Root(op) => Self::Root(op.clone()),
             Self::Remap(op) => Self::Remap(Remap { axis: op.axis + 1, rows: op.rows.clone() }),
+            // A table that all samples share stays as it is.
+            Self::Gather(op) => {
+                let shared = op.leading == 0 && constant.first().copied().unwrap_or(false);
+                Self::Gather(Gather { leading: op.leading + usize::from(!shared) })
+            }
         })
     }
 }

@@ -37,6 +37,7 @@ impl Builder {
                 node_tensor: vec![None; nodes],
                 blocks: vec![],
                 segments: vec![],
+                vectors: vec![],
                 public: vec![],
                 leaf_bits: 0,
             },
@@ -82,11 +83,17 @@ impl Builder {
         self.program.tensors.len() - 1
     }
 
+    /// The first of so many tags that nothing else has.
+    pub(super) fn tags(&mut self, count: u64) -> u64 {
+        let tag = self.next_tag;
+        self.next_tag += count;
+        tag
+    }
+
     pub(super) fn block(&mut self, key_min: i64, bits: usize, values: BlockValues) -> usize {
         let block = self.program.blocks.len();
         let multiplicity = self.tensor(Content::Multiplicity { block }, WITNESS, vec![1 << bits]);
-        let tag = self.next_tag;
-        self.next_tag += 1;
+        let tag = self.tags(1);
         self.program.blocks.push(TableBlock { tag, key_min, bits, values, multiplicity, leaf: 0 });
         block
     }
@@ -163,17 +170,17 @@ impl Builder {
             size(bits)?;
             p.stacks[stack].bits = bits;
         }
-        let mut order: Vec<(usize, bool, usize)> =
-            p.segments.iter().enumerate().map(|(i, s)| (s.bits(), true, i)).collect();
-        order.extend(p.blocks.iter().enumerate().map(|(i, b)| (b.bits, false, i)));
+        let segments = p.segments.iter_mut().map(|s| (s.bits(), &mut s.leaf));
+        let blocks = p.blocks.iter_mut().map(|b| (b.bits, &mut b.leaf));
+        let vectors = p.vectors.iter_mut().flat_map(|v| {
+            let bits = [v.index_bits(), v.rows_bits()];
+            bits.into_iter().zip([&mut v.index_leaf, &mut v.rows_leaf])
+        });
+        let mut order: Vec<(usize, &mut usize)> = segments.chain(blocks).chain(vectors).collect();
         order.sort_by_key(|o| std::cmp::Reverse(o.0));
         let mut at = 0usize;
-        for (bits, is_segment, i) in order {
-            if is_segment {
-                p.segments[i].leaf = at;
-            } else {
-                p.blocks[i].leaf = at;
-            }
+        for (bits, leaf) in order {
+            *leaf = at;
             at += size(bits)?;
         }
         p.leaf_bits = index_bits(at).max(1);

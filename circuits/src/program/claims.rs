@@ -41,6 +41,7 @@ impl Builder {
                 }
                 Op::Lookup(_) => self.lookup(id)?,
                 Op::Divide(_) | Op::Root(_) => self.advice(id)?,
+                Op::Gather(_) => self.gather(id)?,
                 _ => {}
             }
         }

@@ -41,6 +41,12 @@ impl Program {
                 }
             }
         }
+        for v in &self.vectors {
+            for node in [v.index, v.table] {
+                let functional = ones(&self.graph.node(node).shape);
+                terms.push(Term { node, coefficient: Unit, functional });
+            }
+        }
         for p in &self.public {
             if let Source::Node(node) = p.source {
                 terms.push(Term { node, coefficient: Unit, functional: ones(&p.shape) });
@@ -88,6 +94,12 @@ impl Program {
             // One functional per summand of the key, and those of the value and the side.
             let terms = s.key.len() as u64 + 2;
             spend(&mut budget, terms.saturating_mul(s.shape.iter().map(|d| *d as u64).sum()))?;
+        }
+        for v in &self.vectors {
+            // The index, the output, the table and the row counts.
+            let extents = |shape: &[usize]| shape.iter().map(|d| *d as u64).sum::<u64>();
+            let (index, rows, row) = (extents(&v.index_shape), extents(&v.rows_shape), extents(&v.row_shape));
+            spend(&mut budget, 2 * (index + rows + row))?;
         }
         for t in &self.public {
             spend(&mut budget, t.shape.iter().map(|d| *d as u64).sum())?;

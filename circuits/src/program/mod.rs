@@ -7,13 +7,16 @@
 //! | `types` | the parts of a layout |
 //! | `builder` | tensors, blocks and segments as they come, and their places |
 //! | `claims` | which lookups and public values a graph asks for |
+//! | `gather` | rows of a tensor, looked up by their index |
 //! | `limits` | what a verifier's memory and time are bounded by |
 
 mod builder;
 mod claims;
+mod gather;
 mod limits;
 mod types;
 
+pub use gather::VectorLookup;
 pub use limits::{MAX_STACK_BITS, MAX_TABLE_ROWS, MAX_WEIGHTS};
 pub use types::{
     BlockValues, CommittedTensor, Content, KeyTerm, LookupMode, PublicTensor, Segment, Source, Stack, TableBlock,
@@ -45,6 +48,8 @@ pub struct Program {
     pub blocks: Vec<TableBlock>,
     /// Lookups.
     pub segments: Vec<Segment>,
+    /// Vector lookups.
+    pub vectors: Vec<VectorLookup>,
     /// Public values: inputs, then outputs.
     pub public: Vec<PublicTensor>,
     /// Index bits of the fraction tree's leaves.
@@ -93,12 +98,14 @@ impl Program {
 
     /// Number of lookups (without padding).
     pub fn lookups(&self) -> usize {
-        self.segments.iter().map(|s| s.shape.iter().product::<usize>()).sum()
+        let scalars: usize = self.segments.iter().map(|s| s.shape.iter().product::<usize>()).sum();
+        scalars + self.vectors.iter().map(|v| v.index_shape.iter().product::<usize>()).sum::<usize>()
     }
 
-    /// Number of table rows.
+    /// Number of table rows, those of gathered tensors included.
     pub fn table_rows(&self) -> usize {
-        self.blocks.iter().map(|b| 1usize << b.bits).sum()
+        let scalars: usize = self.blocks.iter().map(|b| 1usize << b.bits).sum();
+        scalars + self.vectors.iter().map(|v| v.rows_shape.iter().product::<usize>()).sum::<usize>()
     }
 
     /// Index bits of a stack.

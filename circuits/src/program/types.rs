@@ -63,6 +63,8 @@ pub enum Content {
         /// Smallest key.
         key_min: i64,
     },
+    /// How often each row of a gather's table is read.
+    RowCounts(NodeId),
     /// How often each row of a table block is looked up.
     Multiplicity {
         /// Index of the block.

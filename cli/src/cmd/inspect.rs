@@ -3,11 +3,12 @@
 use crate::{
     App,
     args::ReadArgs,
+    cmd,
     error::{Failure, Outcome},
-    flow,
+    files, flow,
     output::{count, table},
 };
-use assay_circuits::onnx::{self, Inspection, NodeInfo};
+use assay_circuits::onnx::{self, Inspection, NodeInfo, training::trainable};
 use clap::Args;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -16,11 +17,17 @@ use std::path::PathBuf;
 pub(crate) struct InspectArgs {
     /// The ONNX model
     model: PathBuf,
+    /// List what can be trained: which operators have a gradient rule
+    #[arg(long)]
+    train: bool,
     #[command(flatten)]
     read: ReadArgs,
 }
 
 pub(crate) fn run(app: &App, args: &InspectArgs) -> Outcome<()> {
+    if args.train {
+        return train(app, args);
+    }
     let float = flow::load_onnx(&args.model, &args.read)?;
     let seen = onnx::inspect(&float);
     say(app, &seen);
@@ -55,6 +62,35 @@ pub(crate) fn run(app: &App, args: &InspectArgs) -> Outcome<()> {
         (None, None) => return Ok(()),
     };
     Err(f.in_file(&args.model))
+}
+
+/// What `assay train` can do with the model.
+fn train(app: &App, args: &InspectArgs) -> Outcome<()> {
+    let kind = files::kind(&args.model)?;
+    if !kind.may_be_onnx() {
+        return Err(files::wrong_kind(&args.model, files::Kind::Onnx, kind));
+    }
+    let (rules, network) = trainable(&args.model).map_err(|e| Failure::from(e).in_file(&args.model))?;
+    let mut rows = vec![["node", "operator", "can be trained"].map(str::to_owned).to_vec()];
+    for r in &rules {
+        let verdict = r.help.as_ref().map_or("yes".to_owned(), |h| format!("NO: {h}"));
+        rows.push(vec![r.name.clone(), r.op.clone(), verdict]);
+    }
+    app.output.answer(table(&rows));
+    let parameters: usize = network.iter().flat_map(|n| &n.weights).map(Vec::len).sum();
+    let fields = json!({
+        "trainable": network.is_some(),
+        "parameters": parameters,
+        "nodes": rules.iter().map(|r| json!({ "name": r.name, "op": r.op, "trainable": r.help.is_none(), "help": r.help }))
+            .collect::<Value>(),
+    });
+    if network.is_some() {
+        app.output.answer(format!("size    {} trainable parameters", count(parameters as u64)));
+        app.output.result(fields);
+        return Ok(());
+    }
+    app.output.event("inspection", fields);
+    cmd::train::load(&args.model).map(|_| ())
 }
 
 fn shape(s: Option<&Vec<usize>>) -> String {

@@ -8,6 +8,7 @@ use crate::{
     input::{self, Role},
     output::{bytes, seconds},
     settlement,
+    training::Record,
 };
 use assay_circuits::{Graph, model::TensorSpec};
 use assay_verifier::{
@@ -39,6 +40,9 @@ pub(crate) struct VerifyArgs {
     /// Also check that the key is of this model (of a settled proof: the settlement id)
     #[arg(long, value_name = "HEX")]
     model_id: Option<String>,
+    /// Also check that the proof is of this training run, or of its evaluation: the record that `assay train` wrote
+    #[arg(long, value_name = "RECORD")]
+    training: Option<PathBuf>,
 }
 
 pub(crate) fn run(app: &App, args: &VerifyArgs) -> Outcome<()> {
@@ -76,7 +80,11 @@ pub(crate) fn run(app: &App, args: &VerifyArgs) -> Outcome<()> {
         let given = input::read(app, path, &key.outputs, Role::Output)?;
         check_outputs(&key.outputs, &outputs, &given, path)?;
     }
+    let training = args.training.as_deref().map(|path| Record::read(path)?.check(&key, v)).transpose()?;
     let inputs = flow::by_sample(&key.inputs, &v.inputs, v.batch)?;
+    if let Some(line) = &training {
+        o.say(format!("trained {line}"));
+    }
     o.say(format!("valid   {} inference{} of model {id}", v.batch, if v.batch == 1 { "" } else { "s" }));
     if key.visibility.inputs {
         flow::say_outputs(app, &key.inputs, &inputs, "input");
@@ -102,6 +110,7 @@ pub(crate) fn run(app: &App, args: &VerifyArgs) -> Outcome<()> {
         "proof_bytes": file.len(),
         "inputs": if key.visibility.inputs { flow::samples_json(&inputs) } else { Value::Null },
         "outputs": if key.visibility.outputs { flow::samples_json(&outputs) } else { Value::Null },
+        "training": training,
         "insecure_srs": key.srs.insecure_dev,
         "hiding": false,
     }));
@@ -111,6 +120,10 @@ pub(crate) fn run(app: &App, args: &VerifyArgs) -> Outcome<()> {
 /// A settled proof: the key is recomputed once, then the proof is checked.
 fn settled(app: &App, args: &VerifyArgs) -> Outcome<()> {
     let o = &app.output;
+    if args.training.is_some() {
+        return Err(Failure::new("a settled proof cannot be compared with a training run")
+            .help("check the core proof that `assay train` wrote"));
+    }
     let file = files::read_kind(&args.proof, Kind::SettledProof)?;
     let proof = SettledProof::from_bytes(&file).map_err(|e| {
         let unknown = matches!(e, SettlementError::Version { .. });

@@ -112,6 +112,24 @@ pub(crate) fn array(bytes: &[u8], name: &str) -> Outcome<Vec<f32>> {
     found.map(|(_, a)| a.values).ok_or_else(|| Failure::new(format!("there is no array '{name}'")).help(FORMATS))
 }
 
+/// An array of an archive: name, shape, values.
+pub(crate) type Named = (String, Vec<usize>, Vec<f32>);
+
+/// All arrays of an archive; all values are finite.
+pub(crate) fn arrays(path: &Path) -> Outcome<Vec<Named>> {
+    let bytes = files::read(path, files::MAX_DATA_BYTES)?;
+    let kind = Kind::of(&bytes);
+    if kind != Kind::Npz {
+        return Err(files::wrong_kind(path, Kind::Npz, kind));
+    }
+    let all = npz::read(&bytes).map_err(|f| f.in_file(path))?;
+    if let Some((name, _)) = all.iter().find(|(_, a)| a.values.iter().any(|v| !v.is_finite())) {
+        return Err(Failure::new(format!("'{}': array '{name}' holds infinite values or none", path.display()))
+            .help("every value must be a finite number; look for a division by zero"));
+    }
+    Ok(all.into_iter().map(|(name, a)| (name, a.shape, a.values)).collect())
+}
+
 fn from_lists(lists: Vec<Vec<f32>>, specs: &[TensorSpec], role: Role) -> Outcome<Samples> {
     let what = role.what();
     let k = specs.len();

@@ -14,6 +14,8 @@ fn help_of_every_command() {
         &["prove"],
         &["verify"],
         &["run"],
+        &["train"],
+        &["evaluate"],
         &["estimate"],
         &["srs"],
         &["srs", "new"],

@@ -9,5 +9,6 @@ mod flow;
 mod help;
 mod messages;
 mod srs;
+mod training;
 mod verbs;
 mod whole;

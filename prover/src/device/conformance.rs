@@ -246,6 +246,7 @@ fn random_leaves(source: &mut Source, bits: usize, count: usize, width: Width) -
             keys: source.integers(len, Width::Full),
             values: if source.word().is_multiple_of(2) { vec![] } else { source.integers(len, width) },
             sides: if source.word().is_multiple_of(3) { source.integers(len, Width::Bits) } else { vec![] },
+            rows: if source.word().is_multiple_of(3) { source.elements(len) } else { vec![] },
             tag: source.word() >> 40,
             counts: (k % 2 == 1).then(|| source.integers(len, width).into_iter().map(|m| m.max(0)).collect()),
             shape,
@@ -261,6 +262,7 @@ struct OwnedRun {
     keys: Vec<i32>,
     values: Vec<i32>,
     sides: Vec<i32>,
+    rows: Vec<Fr>,
     tag: u64,
     counts: Option<Vec<i32>>,
 }
@@ -280,6 +282,7 @@ impl OwnedLeaves {
             keys: run.keys.as_slice().into(),
             values: run.values.as_slice().into(),
             sides: &run.sides,
+            rows: run.rows.as_slice().into(),
             tag: run.tag,
             numerators: run.counts.as_deref().map_or(Numerators::Ones, Numerators::Minus),
         });

@@ -116,6 +116,9 @@ pub(super) fn expand(kernels: &impl FractionKernels, leaves: &Leaves<'_>) -> (Ve
                 *print -= beta2 * Fr::from(*side);
             }
         }
+        for (print, row) in prints.iter_mut().zip(run.rows.iter()) {
+            *print -= row;
+        }
         let (starts, len) = run.places();
         for (start, piece) in starts.into_iter().zip(prints.chunks_exact(len.max(1))) {
             q[start..start + len].copy_from_slice(piece);

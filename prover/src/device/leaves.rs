@@ -19,7 +19,7 @@ pub struct Leaves<'a> {
 }
 
 /// Lookups, or rows of a table: entry `i` is
-/// `numerator_i / (alpha - keys[i] - beta * values[i] - beta^2 * (tag + sides[i]))`.
+/// `numerator_i / (alpha - keys[i] - beta * values[i] - beta^2 * (tag + sides[i]) - rows[i])`.
 #[derive(Clone, Debug)]
 pub struct LeafRun<'a> {
     /// Where the run's block begins: a multiple of its padded size.
@@ -32,6 +32,8 @@ pub struct LeafRun<'a> {
     pub values: Cow<'a, [i32]>,
     /// What is added to the tag, or none for zeros.
     pub sides: &'a [i32],
+    /// What a whole row adds to the fingerprint, or none for zeros.
+    pub rows: Cow<'a, [Fr]>,
     /// Which table.
     pub tag: u64,
     /// What stands above the denominators.

@@ -11,7 +11,7 @@ use assay_circuits::{
     Node, NodeId, Op, Program, Ring, Tensor,
     eval::eval,
     ops::OpClass,
-    program::{BlockValues, Content, Segment, Source, WITNESS, side_of},
+    program::{BlockValues, Content, Segment, Source, VectorLookup, WITNESS, side_of},
     relation::{self, RelationError},
     ring::index_bits,
 };
@@ -26,6 +26,14 @@ use assay_verifier::{
     protocol::padded_bits,
 };
 use std::collections::HashMap;
+
+/// For every index the row of the table that it names, counted through the common axes.
+pub fn row_places(v: &VectorLookup, index: &Tensor) -> Vec<Option<usize>> {
+    let n = *v.rows_shape.last().unwrap();
+    let inner: usize = v.index_shape[v.leading..].iter().product();
+    let row = |(k, i): (usize, &i64)| usize::try_from(*i).ok().filter(|i| *i < n).map(|i| k / inner * n + i);
+    index.data.iter().enumerate().map(row).collect()
+}
 
 /// How far a prover of a false statement adapts its messages so that check after check still passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,6 +203,9 @@ impl Forge {
             if matches!(node.op, Op::Divide(_) | Op::Root(_)) {
                 self.rederive_advice(i, kept);
             }
+            if matches!(node.op, Op::Gather(_)) {
+                self.rederive_rows(i, kept);
+            }
             let Op::Lookup(op) = &node.op else { continue };
             let table = op.table(graph.tables()).unwrap();
             let input = self.values()[node.inputs[0].0].clone().unwrap();
@@ -247,6 +258,21 @@ impl Forge {
         }
     }
 
+    /// The rows that a gather's index names; those of no row are zeros.
+    fn rederive_rows(&mut self, node: usize, kept: &[usize]) {
+        let v = self.program.vectors.iter().find(|v| v.node.0 == node).unwrap().clone();
+        let values = self.values();
+        let (table, index) = (values[v.table.0].as_ref().unwrap(), values[v.index.0].as_ref().unwrap());
+        let out = self.program.node_tensor[node].unwrap();
+        if !kept.contains(&out) {
+            let rows = row_places(&v, index);
+            let row = |r: &Option<usize>| {
+                r.map_or_else(|| vec![0; v.width()], |r| table.data[r * v.width()..(r + 1) * v.width()].to_vec())
+            };
+            self.contents[out] = rows.iter().flat_map(row).collect();
+        }
+    }
+
     /// The first committed tensor with a content.
     pub fn find(&self, wanted: impl Fn(&Content) -> bool) -> usize {
         self.program.tensors.iter().position(|t| wanted(&t.content)).unwrap()
@@ -254,8 +280,10 @@ impl Forge {
 
     /// The committed value of the node with a name.
     pub fn named(&self, name: &str) -> usize {
-        let id = self.program.graph.nodes().iter().position(|n| n.name == name).unwrap();
-        self.program.node_tensor[id].unwrap()
+        // Views that a batch adds have the name of the node that reads them.
+        let mut ids =
+            (0..self.program.graph.nodes().len()).filter(|i| self.program.graph.node(NodeId(*i)).name == name);
+        ids.find_map(|i| self.program.node_tensor[i]).unwrap()
     }
 
     /// What the naive checker says.
@@ -384,6 +412,61 @@ impl Forge {
         for (b, c) in self.program.blocks.iter().zip(counts) {
             self.contents[b.multiplicity] = c;
         }
+        for v in self.program.vectors.clone() {
+            let mut counts = vec![0; self.contents[v.counts].len()];
+            for hit in self.row_hits(&v, &values) {
+                match hit {
+                    Some(row) => counts[row] += 1,
+                    None if self.pretends() => counts[0] += 1,
+                    None => {}
+                }
+            }
+            self.contents[v.counts] = counts;
+        }
+    }
+
+    /// For every index the row of the table that is equal in all that enters a fingerprint.
+    fn row_hits(&self, v: &VectorLookup, values: &[Option<Tensor>]) -> Vec<Option<usize>> {
+        let of = |id: NodeId| &values[id.0].as_ref().unwrap().data;
+        let width = v.width();
+        let rows = row_places(v, values[v.index.0].as_ref().unwrap());
+        let same = |(k, row): (usize, Option<usize>)| {
+            row.filter(|r| of(v.table)[r * width..(r + 1) * width] == of(v.node)[k * width..(k + 1) * width])
+        };
+        rows.into_iter().enumerate().map(same).collect()
+    }
+
+    /// Fractions of a vector lookup.
+    fn row_leaves(&self, v: &VectorLookup, alpha: Fr, beta: Fr, values: &[Option<Tensor>], out: &mut Leaves) {
+        let of = |id: NodeId| &values[id.0].as_ref().unwrap().data;
+        let common: usize = v.rows_shape[..v.leading].iter().product();
+        let width = v.width();
+        let print = |key: i64, place: usize, row: &[i64]| {
+            let tag = fr(v.tag as i64 + place as i64);
+            let mut power = beta * beta * beta;
+            let mut sum = fr(key) + beta * beta * tag;
+            for x in row {
+                sum += power * fr(*x);
+                power *= beta;
+            }
+            alpha - sum
+        };
+        let n = of(v.table).len() / width / common;
+        let row = |data: &'_ [i64], k: usize| data[k * width..(k + 1) * width].to_vec();
+        let hits = self.row_hits(v, values);
+        let inner = of(v.index).len() / common;
+        for (k, place) in padded_places(&v.index_shape).into_iter().enumerate() {
+            out.p[v.index_leaf + place] = Fr::ONE;
+            out.q[v.index_leaf + place] = if hits[k].is_none() && self.pretends() {
+                print(0, 0, &row(of(v.table), 0))
+            } else {
+                print(of(v.index)[k], k / inner, &row(of(v.node), k))
+            };
+        }
+        for (k, place) in padded_places(&v.rows_shape).into_iter().enumerate() {
+            out.p[v.rows_leaf + place] = -fr(self.contents[v.counts][k]);
+            out.q[v.rows_leaf + place] = print((k % n) as i64, k / n, &row(of(v.table), k));
+        }
     }
 
     fn pretends(&self) -> bool {
@@ -414,6 +497,11 @@ impl Forge {
                 q[b.leaf + row] = print(fr(b.key_min + row as i64), v, b.tag as i64);
             }
         }
+        let mut leaves = Leaves { p, q };
+        for v in &self.program.vectors {
+            self.row_leaves(v, alpha, beta, &values, &mut leaves);
+        }
+        let Leaves { mut p, mut q } = leaves;
         p[self.program.blocks[0].leaf] -= self.bonus;
         if self.lie == Lie::Guess("lambda") {
             // One leaf makes up for the sum, and q + lambda p stays as it is.

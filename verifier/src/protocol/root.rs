@@ -5,9 +5,9 @@ use super::{bilinear::Instance, get, gkr::LeafClaim, split};
 use crate::channel::ProtocolError;
 use assay_circuits::{
     Factor, Functional, NodeId, Program, Ring,
-    program::{BlockValues, Source},
+    program::{BlockValues, Source, VectorLookup},
     pullback::{Term, pull_back},
-    ring::{eq_at, eq_below, index_bits},
+    ring::{eq_at, eq_below, index_below, index_bits},
 };
 
 /// The challenges that enter the root claim.
@@ -79,6 +79,14 @@ pub fn eq_functional<E: Ring>(shape: &[usize], point: &[E]) -> Result<Functional
     Ok(Functional { factors })
 }
 
+impl<E: Ring> LeafClaim<E> {
+    /// The weight of a block of `2^bits` leaves at the point, and the coordinates within it.
+    fn place(&self, leaf_bits: usize, offset: usize, bits: usize) -> Result<(E, &[E]), ProtocolError> {
+        let (high, low) = split(&self.point, leaf_bits.saturating_sub(bits))?;
+        Ok((eq_at(high, offset.checked_shr(u32::try_from(bits).unwrap_or(u32::MAX)).unwrap_or(0)), low))
+    }
+}
+
 /// The sum of eq over the real extents: the multilinear extension of the indicator of real entries.
 fn mask<E: Ring>(shape: &[usize], point: &[E]) -> Result<E, ProtocolError> {
     let mut acc = E::one();
@@ -137,11 +145,7 @@ pub fn build<E: Ring>(
     let mut root = Root { nodes: vec![], tensors: vec![], products: vec![], value: alpha.clone() - leaf.q.clone() };
     // Numerators: sum of masks - <multiplicities> = p, so lambda times its negation is added.
     root.value = root.value - lambda.clone() * leaf.p.clone();
-    let bits_total = program.leaf_bits;
-    let place = |offset: usize, bits: usize| -> Result<(E, &[E]), ProtocolError> {
-        let (high, low) = split(&leaf.point, bits_total.saturating_sub(bits))?;
-        Ok((eq_at(high, offset.checked_shr(u32::try_from(bits).unwrap_or(u32::MAX)).unwrap_or(0)), low))
-    };
+    let place = |offset: usize, bits: usize| leaf.place(program.leaf_bits, offset, bits);
     for s in &program.segments {
         let (weight, low) = place(s.leaf, s.bits())?;
         let functional = eq_functional(&s.shape, low)?;
@@ -183,8 +187,80 @@ pub fn build<E: Ring>(
         root.value = root.value - weight.clone() * known;
         root.tensors.push(TensorTerm { tensor: b.multiplicity, coefficient: weight * lambda.clone(), functional });
     }
+    for v in &program.vectors {
+        vector(v, challenges, place, &mut root)?;
+    }
     add_public(program, zeta, lambda.clone() * lambda.clone(), public, &mut root);
     Ok(root)
+}
+
+/// The leaves of a vector lookup: index `i` of place `g` has the denominator `alpha - [i + beta^2 (tag + g) + sum_j beta^(3+j)
+/// row_j]` and the numerator 1; row `n` of the table likewise, with minus the number of times it is read.
+fn vector<'a, E: Ring + 'a>(
+    v: &VectorLookup,
+    challenges: &Challenges<E>,
+    place: impl Fn(usize, usize) -> Result<(E, &'a [E]), ProtocolError>,
+    root: &mut Root<E>,
+) -> Result<(), ProtocolError> {
+    let Challenges { beta, lambda, .. } = challenges;
+    let beta2 = beta.clone() * beta.clone();
+    let tag = E::from_i128(i128::from(v.tag));
+    // The powers of beta that weigh the entries of a row, behind the axes of the index or of the rows.
+    let of_rows = |outer: &Functional<E>, rank: usize| {
+        let mut factors = outer.factors.clone();
+        factors.extend(
+            power_functional(&v.row_shape, beta)
+                .factors
+                .into_iter()
+                .map(|f| Factor { axes: f.axes.into_iter().map(|a| a + rank).collect(), ..f }),
+        );
+        Functional { factors }
+    };
+    let beta3 = beta2.clone() * beta.clone();
+
+    let (weight, low) = place(v.index_leaf, v.index_bits())?;
+    let functional = eq_functional(&v.index_shape, low)?;
+    let real = weight.clone() * mask(&v.index_shape, low)?;
+    let common_places = weight.clone() * places(&v.index_shape, v.leading, low)?;
+    root.value = root.value.clone() - beta2.clone() * (real.clone() * tag.clone() + common_places);
+    root.value = root.value.clone() + lambda.clone() * real;
+    let rows = of_rows(&functional, v.index_shape.len());
+    root.push(Source::Node(v.index), weight.clone(), functional);
+    root.push(Source::Node(v.node), weight * beta3.clone(), rows);
+
+    let (weight, low) = place(v.rows_leaf, v.rows_bits())?;
+    let functional = eq_functional(&v.rows_shape, low)?;
+    let real = weight.clone() * mask(&v.rows_shape, low)?;
+    let common_places = weight.clone() * places(&v.rows_shape, v.leading, low)?;
+    let (common, of_row) = split(low, v.rows_shape.iter().take(v.leading).map(|d| index_bits(*d)).sum())?;
+    let (in_common, _) = v.rows_shape.split_at_checked(v.leading).ok_or(ProtocolError::Layout("no rows"))?;
+    let extent = v.rows_shape.last().copied().unwrap_or(0);
+    let keys = weight.clone() * mask(in_common, common)? * index_below(of_row, extent);
+    root.value = root.value.clone() - keys - beta2 * (real * tag + common_places);
+    let rows = of_rows(&functional, v.rows_shape.len());
+    root.push(Source::Node(v.table), weight.clone() * beta3, rows);
+    root.tensors.push(TensorTerm { tensor: v.counts, coefficient: weight * lambda.clone(), functional });
+    Ok(())
+}
+
+/// The sum of eq over the real extents, each entry times its place in row-major order within the `leading` axes.
+fn places<E: Ring>(shape: &[usize], leading: usize, point: &[E]) -> Result<E, ProtocolError> {
+    let mut rest = point;
+    // `all` is the mask so far; `sum` the same with places.
+    let (mut all, mut sum) = (E::one(), E::zero());
+    for (axis, extent) in shape.iter().enumerate() {
+        let (here, behind) = split(rest, index_bits(*extent))?;
+        let below = eq_below(here, *extent);
+        if axis < leading {
+            let scale = E::from_i128(i128::try_from(*extent).unwrap_or(i128::MAX));
+            sum = sum * scale * below.clone() + all.clone() * index_below(here, *extent);
+        } else {
+            sum = sum * below.clone();
+        }
+        all = all * below;
+        rest = behind;
+    }
+    Ok(sum)
 }
 
 /// Adds `scale * sum_i zeta^i (value_i - public_i) = 0` over all public tensors, `i` running on.

@@ -1,0 +1,93 @@
+//! The losses of two sets of weights on the same rows, in one graph: what a training run gained.
+//!
+//! The rows are committed with the key; both sets of weights are inputs. The sets lie along the axis that is time in the step
+//! graph, with the rows as one batch, so the layers are those of training.
+
+use super::{
+    ACTIVATION_BITS, DATA_WIDTH, Loss, MAX_ROWS, PROBABILITY_BITS, Spec, TrainError, WEIGHT_BITS, WIDTH,
+    step::{Nodes, data_model, squares, weight_names},
+};
+use crate::{
+    graph::{Graph, GraphBuilder},
+    model::{Model, TensorSpec},
+    ops::{Concat, Op, Reshape},
+    tensor::Tensor,
+};
+
+/// A graph that compares two sets of weights.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    /// Whose network and loss it is; nothing else of it matters.
+    pub spec: Spec,
+    /// Number of rows.
+    pub rows: usize,
+    /// Inputs: the weights before, then those after. Weights: data, targets. Output: the two losses, as sums over all rows in the
+    /// unit of [`super::reference::State::losses`].
+    pub graph: Graph,
+}
+
+impl Spec {
+    /// The graph that compares two sets of this network's weights on `rows` rows.
+    ///
+    /// # Errors
+    /// A specification that is impossible, or too many rows.
+    pub fn evaluation(&self, rows: usize) -> Result<Evaluation, TrainError> {
+        self.validate()?;
+        if rows == 0 || rows > MAX_ROWS {
+            return Err(TrainError::Spec {
+                what: "rows of the holdout".to_owned(),
+                got: rows.to_string(),
+                allowed: format!("1 to {MAX_ROWS} are possible"),
+            });
+        }
+        let shapes = self.network.shapes()?;
+        let mut n = Nodes { g: GraphBuilder::new(8), steps: 2, batch: rows };
+        let with =
+            |first: usize, rest: &[usize]| std::iter::once(first).chain(rest.iter().copied()).collect::<Vec<_>>();
+        let data = n.g.weight("data", &with(rows, &self.network.input), DATA_WIDTH)?;
+        let targets = n.g.weight("targets", &[rows, self.outputs()?], DATA_WIDTH)?;
+        let x = n.repeat("rows", data, 0, 2)?;
+        let y = n.repeat("labels", targets, 0, 2)?;
+        let mut sets = [vec![], vec![]];
+        for (set, when) in sets.iter_mut().zip(["before", "after"]) {
+            for (name, shape) in weight_names(self).iter().zip(self.network.weights()) {
+                set.push(n.g.input(&format!("{name}.{when}"), &shape, WIDTH)?);
+            }
+        }
+        let mut weights = vec![];
+        for ((name, shape), ids) in
+            weight_names(self).iter().zip(self.network.weights()).zip(sets[0].iter().zip(&sets[1]))
+        {
+            let one = Op::Reshape(Reshape { shape: with(1, &shape) });
+            let before = n.g.push(name, one.clone(), &[*ids.0])?;
+            let after = n.g.push(name, one, &[*ids.1])?;
+            weights.push(n.g.push(name, Op::Concat(Concat { axis: 0 }), &[before, after])?);
+        }
+        let saved = self.forward(&mut n, &shapes, x, &weights, false)?;
+        let Some(output) = saved.last().map(|s| s.value) else { return Err(self.empty()) };
+        let (_, difference) = self.output_error(&mut n, output, y)?;
+        let loss = n.contract("loss", squares(2, rows, self.outputs()?), difference, difference)?;
+        let graph = n.g.finish(sets.concat(), vec![loss])?;
+        Ok(Evaluation { spec: self.clone(), rows, graph })
+    }
+}
+
+impl Evaluation {
+    /// The model whose proofs are proofs of these losses, with the rows that are committed in its key.
+    ///
+    /// # Errors
+    /// Rows of the wrong shape, or beyond `DATA_WIDTH` bits.
+    pub fn model(&self, data: Tensor, targets: Tensor) -> Result<Model, TrainError> {
+        let names = weight_names(&self.spec);
+        let inputs = ["before", "after"].iter().flat_map(|when| {
+            let all = names.iter().zip(self.spec.network.weights());
+            all.map(move |(n, s)| TensorSpec::uniform(format!("{n}.{when}"), &s, WEIGHT_BITS as i32))
+        });
+        let unit = match self.spec.loss {
+            Loss::SquaredError => 2 * ACTIVATION_BITS,
+            Loss::CrossEntropy => 2 * PROBABILITY_BITS,
+        };
+        let outputs = vec![TensorSpec::uniform("loss", &[2], unit as i32)];
+        data_model(&self.graph, [data, targets], inputs.collect(), outputs)
+    }
+}

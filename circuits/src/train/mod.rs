@@ -1,0 +1,48 @@
+//! Training as a statement: *these weights are what T integer optimizer steps make of those weights, on rows of this data
+//! chosen by this public seed*.
+//!
+//! [`Spec`] says what is trained and how; everything else follows from it alone, so that a verifier who knows the
+//! specification rebuilds the graph and compares. The data is committed with the key, initial weights are public inputs, the
+//! trained weights and the loss of every step are public outputs (docs/training.md).
+//!
+//! | file | what |
+//! |---|---|
+//! | `spec` | network, loss, optimizer; shapes of weights |
+//! | `sampler` | which rows a step reads |
+//! | `reference` | the specification: plain loops over integers |
+//! | `step` | the same as a graph over `Delay` |
+//! | `backward` | gradients of layers, as graph nodes |
+//! | `evaluate` | losses of two sets of weights on held-out rows |
+
+mod backward;
+mod evaluate;
+pub mod reference;
+mod sampler;
+mod spec;
+mod step;
+
+pub use evaluate::Evaluation;
+pub use sampler::Sampler;
+pub use spec::{Layer, Loss, MAX_ROWS, MAX_STEPS, Network, Spec, TrainError};
+pub use step::Training;
+
+/// Fraction bits of activations and data.
+pub const ACTIVATION_BITS: u32 = 8;
+/// Fraction bits of weights and biases.
+pub const WEIGHT_BITS: u32 = 12;
+/// Fraction bits of errors: what is carried backward.
+pub const ERROR_BITS: u32 = 12;
+/// Width of weights, of values between layers, and of errors: they are clamped to it, never wrapped.
+pub const WIDTH: u32 = 16;
+/// Key bits of the table of ReLU: activations are clamped below `2^(RELU_KEYS - 1)`.
+pub const RELU_KEYS: usize = 14;
+/// Width of the data's integers.
+pub const DATA_WIDTH: u32 = 14;
+/// Fraction bits of probabilities.
+pub const PROBABILITY_BITS: u32 = 11;
+/// Fraction bits of exponentials of what logits lie below the largest one.
+pub const EXPONENTIAL_BITS: u32 = 15;
+/// Width of logits for softmax: clamped to it, plus or minus 32.
+pub const LOGIT_WIDTH: u32 = 14;
+/// Key bits of the table of exponentials: what lies further below the largest logit counts as if it were 16 below.
+pub const EXPONENTIAL_KEYS: usize = 12;

@@ -1,0 +1,324 @@
+//! Training runs as files: data for them, and the record that a proof of training is checked against.
+
+use crate::{
+    App,
+    args::{KeyArgs, ShapeArgs},
+    error::{Failure, Outcome},
+    files, flow, input,
+};
+use assay_circuits::{
+    Tensor,
+    model::Model,
+    train::{ACTIVATION_BITS, DATA_WIDTH, Loss, PROBABILITY_BITS, Spec, TrainError, WEIGHT_BITS, WIDTH, reference},
+};
+use assay_verifier::{VerifyingKey, core::Verified};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// The first field of a record, which says how to read the rest.
+const FORMAT: &str = "assay training 1";
+/// Largest record, in bytes.
+const MAX_RECORD: u64 = 1 << 30;
+
+/// What a run did: `training.json`. Nothing in it is trusted: a proof is checked against what follows from the specification.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Record {
+    format: String,
+    /// What was trained and how.
+    pub(crate) spec: Spec,
+    /// Weights at the start: integers with 12 fraction bits, tensor by tensor.
+    pub(crate) initial: Vec<Vec<i64>>,
+    /// Weights at the end.
+    pub(crate) trained: Vec<Vec<i64>>,
+    /// Losses of the steps, in integers.
+    pub(crate) losses: Vec<i64>,
+    /// What was taken off each feature of the data before training; empty where nothing was.
+    pub(crate) mean: Vec<f32>,
+    /// What each feature was divided by then.
+    pub(crate) scale: Vec<f32>,
+}
+
+/// Rows and targets as integers.
+pub(crate) struct Data {
+    pub(crate) rows: Tensor,
+    pub(crate) targets: Tensor,
+    /// The class of each row, where targets were classes.
+    pub(crate) classes: Option<Vec<usize>>,
+}
+
+impl From<TrainError> for Failure {
+    fn from(e: TrainError) -> Self {
+        let help = match &e {
+            TrainError::Spec { allowed, .. } => allowed.clone(),
+            TrainError::Layer { .. } => "assay inspect MODEL --train lists what can be trained".to_owned(),
+            TrainError::Data { .. } => {
+                "data has one row for each sample; values have to lie within plus or minus 32: --standardize fresh"
+                    .to_owned()
+            }
+            TrainError::Graph(_) => "choose fewer steps or a smaller batch".to_owned(),
+        };
+        Self::new(e).help(help)
+    }
+}
+
+/// Loss of one row on average, for people: cross-entropy is shown by the squared error of its probabilities, which is what proofs show.
+pub(crate) fn mean_loss(loss: Loss, sum: i64, rows: usize) -> f64 {
+    let bits = match loss {
+        Loss::SquaredError => ACTIVATION_BITS,
+        Loss::CrossEntropy => PROBABILITY_BITS,
+    };
+    sum as f64 / f64::from(1u32 << bits).powi(2) / rows as f64
+}
+
+/// Means and deviations of all features.
+pub(crate) fn moments(values: &[f32], features: usize) -> (Vec<f32>, Vec<f32>) {
+    let n = (values.len() / features).max(1) as f64;
+    let column = |i: usize| values.iter().skip(i).step_by(features).map(|v| f64::from(*v));
+    let mean: Vec<f64> = (0..features).map(|i| column(i).sum::<f64>() / n).collect();
+    let deviation = (0..features).map(|i| {
+        let d = (column(i).map(|v| (v - mean[i]).powi(2)).sum::<f64>() / n).sqrt();
+        // A feature that never changes says nothing.
+        if d > 1e-9 { d as f32 } else { 1.0 }
+    });
+    (mean.iter().map(|m| *m as f32).collect(), deviation.collect())
+}
+
+/// The arrays `x` and `y` of an archive.
+pub(crate) struct Arrays {
+    pub(crate) x: Vec<f32>,
+    pub(crate) rows: usize,
+    y: (Vec<usize>, Vec<f32>),
+}
+
+/// Reads `x` with a row for each sample of shape `sample`, and `y`.
+pub(crate) fn arrays(path: &Path, sample: &[usize]) -> Outcome<Arrays> {
+    const WHAT: &str = "training data is an .npz file: numpy.savez(FILE, x=rows, y=classes)";
+    let mut all = input::arrays(path)?;
+    let mut take = |name: &str| {
+        let at = all.iter().position(|(n, ..)| n == name);
+        at.map(|at| all.swap_remove(at))
+            .ok_or_else(|| Failure::new(format!("'{}': there is no array '{name}'", path.display())).help(WHAT))
+    };
+    let (_, x_shape, x) = take("x")?;
+    let (_, y_shape, y) = take("y")?;
+    let rows = x_shape.first().copied().unwrap_or(0);
+    let width: usize = sample.iter().product();
+    if rows == 0 || x.len() != rows * width {
+        let text = format!("'{}': 'x' has shape {x_shape:?}; rows of {sample:?} are needed", path.display());
+        return Err(Failure::new(text).help("the first axis counts samples; the others are those of the model's input"));
+    }
+    if y_shape.first() != Some(&rows) {
+        let text = format!("'{}': 'y' has shape {y_shape:?} for {rows} rows", path.display());
+        return Err(Failure::new(text).help("give one class (or one row of targets) for each row of x"));
+    }
+    Ok(Arrays { x, rows, y: (y_shape, y) })
+}
+
+impl Arrays {
+    /// Whether targets are classes.
+    pub(crate) fn classes(&self) -> bool {
+        self.y.0.len() == 1
+    }
+
+    /// As integers: standardized, if anything is to be taken off, and with targets for so many outputs.
+    pub(crate) fn integers(&self, spec: &Spec, mean: &[f32], scale: &[f32]) -> Outcome<Data> {
+        let one = f64::from(1u32 << ACTIVATION_BITS);
+        let limit = 1i64 << (DATA_WIDTH - 1);
+        let fixed = |v: f64, what: &str, row: usize| {
+            let i = (v * one).round();
+            if i.abs() < limit as f64 {
+                return Ok(i as i64);
+            }
+            let text = format!(
+                "row {row} of {what} holds {v:.4}; values within plus or minus {} are possible",
+                limit as f64 / one
+            );
+            Err(Failure::new(text).help("scale the data, or let --standardize fresh (or keep) do it"))
+        };
+        let width: usize = spec.network.input.iter().product();
+        let mut rows = Vec::with_capacity(self.x.len());
+        for (k, v) in self.x.iter().enumerate() {
+            let i = k % width;
+            let m = mean.get(i).map_or(0.0, |m| f64::from(*m));
+            let s = scale.get(i).map_or(1.0, |s| f64::from(*s));
+            let z = (f64::from(*v) - m) / s;
+            // Outliers of standardized data are held at its limit, as everything else that is kept.
+            let z = if mean.is_empty() { z } else { z.clamp(-31.0, 31.0) };
+            rows.push(fixed(z, "x", k / width)?);
+        }
+        let outputs = spec.outputs()?;
+        let (shape, y) = &self.y;
+        let mut classes = None;
+        let targets = if self.classes() {
+            let mut found = Vec::with_capacity(y.len());
+            for (row, v) in y.iter().enumerate() {
+                if v.fract() != 0.0 || *v < 0.0 || *v >= outputs as f32 {
+                    let text = format!("row {row} of y is {v}; the network has {outputs} outputs");
+                    return Err(
+                        Failure::new(text).help("classes are whole numbers from 0 to one less than the outputs")
+                    );
+                }
+                found.push(*v as usize);
+            }
+            let mut targets = vec![0; found.len() * outputs];
+            found.iter().enumerate().for_each(|(row, class)| targets[row * outputs + class] = 1 << ACTIVATION_BITS);
+            classes = Some(found);
+            targets
+        } else {
+            if y.len() != self.rows * outputs {
+                let text = format!("y has shape {shape:?}; rows of {outputs} targets are needed");
+                return Err(
+                    Failure::new(text).help("give a target for each output, or classes as one axis of whole numbers")
+                );
+            }
+            y.iter().enumerate().map(|(k, v)| fixed(f64::from(*v), "y", k / outputs)).collect::<Outcome<Vec<i64>>>()?
+        };
+        let with = |rest: &[usize]| std::iter::once(self.rows).chain(rest.iter().copied()).collect::<Vec<_>>();
+        Ok(Data {
+            rows: Tensor::new(with(&spec.network.input), rows)?,
+            targets: Tensor::new(with(&[outputs]), targets)?,
+            classes,
+        })
+    }
+}
+
+/// Weights as integers.
+pub(crate) fn fixed_weights(spec: &Spec, weights: &[Vec<f32>]) -> Outcome<Vec<Tensor>> {
+    let limit = f64::from(1u32 << (WIDTH - 1));
+    let mut out = Vec::with_capacity(weights.len());
+    for (shape, values) in spec.network.weights().into_iter().zip(weights) {
+        let scaled = values.iter().map(|v| (f64::from(*v) * f64::from(1u32 << WEIGHT_BITS)).round());
+        let data: Vec<i64> = scaled.clone().map(|v| v as i64).collect();
+        if let Some(v) = scaled.into_iter().find(|v| v.abs() >= limit) {
+            let text = format!("a weight is {:.3}; weights below 8 in magnitude can be trained", v / 4096.0);
+            return Err(Failure::new(text).help(
+                "start from smaller weights, or take them as they are for standardized data: --standardize fresh",
+            ));
+        }
+        out.push(Tensor::new(shape, data)?);
+    }
+    Ok(out)
+}
+
+/// Weights as floats.
+pub(crate) fn floats(weights: &[Vec<i64>]) -> Vec<Vec<f32>> {
+    weights.iter().map(|t| t.iter().map(|v| *v as f32 / (1u32 << WEIGHT_BITS) as f32).collect()).collect()
+}
+
+/// Share of rows whose class is where the network's largest output is; computed, not proven.
+pub(crate) fn accuracy(spec: &Spec, weights: &[Tensor], data: &Data) -> Outcome<Option<f64>> {
+    let Some(classes) = &data.classes else { return Ok(None) };
+    let width: usize = spec.network.input.iter().product();
+    let mut right = 0usize;
+    for (row, class) in data.rows.data.chunks(width).zip(classes) {
+        let out = reference::infer(spec, weights, row)?;
+        let best = out.iter().enumerate().max_by_key(|(i, v)| (**v, std::cmp::Reverse(*i))).map(|(i, _)| i);
+        right += usize::from(best == Some(*class));
+    }
+    Ok(Some(right as f64 / classes.len().max(1) as f64))
+}
+
+/// A key, a proof and its check, for a model whose inputs are weights.
+pub(crate) fn prove(
+    app: &App,
+    model: &Model,
+    inputs: Vec<Tensor>,
+    srs: Option<PathBuf>,
+) -> Outcome<(flow::Prepared, flow::Proven)> {
+    let shape = ShapeArgs { public_inputs: true, ..ShapeArgs::default() };
+    let prepared = flow::prepare(app, model, &KeyArgs { srs, shape }, true)?;
+    let proven = flow::prove_tensors(app, model, &prepared.key, &[inputs])?;
+    flow::check(app, &prepared.key.verifying, &proven.proof)?;
+    Ok((prepared, proven))
+}
+
+impl Record {
+    pub(crate) fn new(spec: Spec, initial: &[Tensor], end: &reference::State, mean: Vec<f32>, scale: Vec<f32>) -> Self {
+        let data = |all: &[Tensor]| all.iter().map(|t| t.data.clone()).collect();
+        let (initial, trained) = (data(initial), data(&end.weights));
+        Self { format: FORMAT.to_owned(), spec, initial, trained, losses: end.losses.clone(), mean, scale }
+    }
+
+    pub(crate) fn write(&self, path: &Path) -> Outcome<()> {
+        let text = serde_json::to_vec(self).map_err(|e| Failure::new(e).bug())?;
+        files::write(path, &text)
+    }
+
+    pub(crate) fn read(path: &Path) -> Outcome<Self> {
+        const HELP: &str = "assay train writes such a file: OUT/training.json";
+        let wrong = |what: String| {
+            Failure::new(format!("'{}' is no record of a training run: {what}", path.display())).help(HELP)
+        };
+        let record: Self = serde_json::from_slice(&files::read(path, MAX_RECORD)?).map_err(|e| wrong(e.to_string()))?;
+        if record.format != FORMAT {
+            return Err(wrong(format!("its format is '{}', not '{FORMAT}'", record.format)));
+        }
+        record.spec.validate().map_err(|e| wrong(e.to_string()))?;
+        let fits = |all: &[Vec<i64>]| {
+            let sizes = record.spec.network.weights();
+            all.len() == sizes.len() && all.iter().zip(&sizes).all(|(t, s)| t.len() == s.iter().product::<usize>())
+        };
+        if !fits(&record.initial) || !fits(&record.trained) || record.losses.len() != record.spec.steps {
+            return Err(wrong("its weights or losses are not those of its network".to_owned()));
+        }
+        Ok(record)
+    }
+
+    /// Weights at the start and at the end.
+    pub(crate) fn weights(&self) -> Outcome<[Vec<Tensor>; 2]> {
+        let tensors = |all: &[Vec<i64>]| -> Outcome<Vec<Tensor>> {
+            let shapes = self.spec.network.weights().into_iter();
+            Ok(shapes.zip(all).map(|(s, d)| Tensor::new(s, d.clone())).collect::<Result<_, _>>()?)
+        };
+        Ok([tensors(&self.initial)?, tensors(&self.trained)?])
+    }
+
+    /// Checks that a valid proof shows this run: the key's graph is the one that follows from the specification, and what the
+    /// proof shows are the record's weights and losses. Returns a line for people.
+    pub(crate) fn check(&self, key: &VerifyingKey, shown: &Verified) -> Outcome<String> {
+        let s = &self.spec;
+        let invalid = |what: &str| {
+            Failure::new(format!("the proof is not about this training run: {what}"))
+                .help("do not take the weights for what the record says")
+                .invalid()
+        };
+        if !key.visibility.inputs || !key.visibility.outputs || shown.batch != 1 {
+            return Err(invalid("it does not show all weights and losses of one run"));
+        }
+        let data = |all: &[Tensor]| all.iter().map(|t| t.data.clone()).collect::<Vec<_>>();
+        let (inputs, outputs) = (data(&shown.inputs), data(&shown.outputs));
+        if key.graph == s.training()?.graph {
+            if inputs != self.initial {
+                return Err(invalid("it starts from other weights"));
+            }
+            if outputs.split_last() != Some((&self.losses, self.trained.as_slice())) {
+                return Err(invalid("it ends with other weights or losses"));
+            }
+            let loss = |k: Option<&i64>| k.map_or(0.0, |l| mean_loss(s.loss, *l, s.batch()));
+            return Ok(format!(
+                "{} steps of {} of {} rows, rate 2^-{}: loss {:.4} to {:.4}",
+                s.steps,
+                s.batch(),
+                s.rows,
+                s.rate_bits,
+                loss(self.losses.first()),
+                loss(self.losses.last())
+            ));
+        }
+        let rows = key.graph.weights().next().and_then(|id| key.graph.node(id).shape.first().copied()).unwrap_or(0);
+        if s.evaluation(rows).is_ok_and(|e| e.graph == key.graph) {
+            let both: Vec<Vec<i64>> = self.initial.iter().chain(&self.trained).cloned().collect();
+            if inputs != both {
+                return Err(invalid("it evaluates other weights"));
+            }
+            let [before, after] =
+                outputs.first().and_then(|l| <[i64; 2]>::try_from(l.as_slice()).ok()).unwrap_or([0; 2]);
+            return Ok(format!(
+                "loss on {rows} held-out rows: {:.4} to {:.4}",
+                mean_loss(s.loss, before, rows),
+                mean_loss(s.loss, after, rows)
+            ));
+        }
+        Err(invalid("its graph is neither this specification's training nor an evaluation of it"))
+    }
+}
