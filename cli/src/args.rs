@@ -5,6 +5,7 @@ mod tests;
 
 use crate::{
     cmd,
+    device::Choice,
     error::{Failure, Outcome},
     settlement::parse_hex,
 };
@@ -46,6 +47,9 @@ pub(crate) struct Global {
     /// Number of threads [default: one for each core]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
+    /// What proves: auto, cpu, cuda or cuda:N [default: auto, a card for large work if there is one]
+    #[arg(long, global = true, value_name = "DEVICE")]
+    pub(crate) device: Option<Choice>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -8,6 +8,7 @@ use crate::{
     App, EMBEDDED, WORKER,
     args::Cli,
     cache::Cache,
+    device::Devices,
     error::{Failure, Outcome},
     join, mistake,
     output::{Fields, Output},
@@ -114,6 +115,7 @@ impl Job {
         let cli = Cli::try_parse_from(args).map_err(|e| mistake(&e))?;
         threads(cli.global.threads)?;
         select_device()?;
+        let choice = cli.global.device.unwrap_or_default();
         let (host, token) = (Arc::new(Host::default()), Token::default());
         let (of_work, of_token) = (Arc::clone(&host), token.clone());
         let (says, ended) = channel::<()>();
@@ -122,7 +124,7 @@ impl Job {
             let _says = says;
             scope(&of_token, move || {
                 let output = Output::embedded(Arc::clone(&of_work));
-                let app = App { cache: Cache::open(&output), output };
+                let app = App { cache: Cache::open(&output), output, devices: Devices::new(choice) };
                 match run(&app, cli.command) {
                     Ok(()) => {
                         let result = of_work.result.lock().unwrap_or_else(PoisonError::into_inner).take();

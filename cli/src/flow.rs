@@ -4,6 +4,7 @@ use crate::{
     App, accuracy,
     args::{BatchArgs, KeyArgs, QuantArgs, ReadArgs},
     cost,
+    device::on_device,
     error::{Failure, Outcome},
     files::{self, Kind},
     input::{self, Role, Samples},
@@ -19,7 +20,6 @@ use assay_circuits::{
 };
 use assay_prover::{
     ProveError, ProvingKey, Recorder, SetupOptions, Stage,
-    device::Cpu,
     setup::{self, SetupError, choose_row_bits},
     srs::Srs,
 };
@@ -153,7 +153,9 @@ fn set_up(app: &App, model: &Model, srs: &Srs, visibility: Visibility, row_bits:
     let progress = Progress::start(&app.output, "setup", predicted.setup_seconds);
     let watch = |stage: Stage| progress.stage(stage.name(), predicted.setup_seconds / 3.0);
     let options = SetupOptions { visibility, row_bits: Some(row_bits) };
-    Ok(setup::setup(&Cpu::default(), model, srs, options, &Recorder::new(Some(&watch)))?)
+    let recorder = Recorder::new(Some(&watch));
+    let card = app.devices.card(app, predicted.leaves, predicted.model_entries)?;
+    Ok(on_device!(app, card, |device| setup::setup(device, model, srs, options, &recorder))?)
 }
 
 /// Loads a key from a file for proving.
@@ -278,7 +280,9 @@ fn prove_integers(
     let progress = Progress::start(&app.output, "prove", predicted.prove_seconds());
     let watch = |stage: Stage| progress.stage(stage.name(), predicted.of(stage));
     let recorder = Recorder::new(Some(&watch));
-    let (proved, prove_seconds) = timed(|| assay_prover::prove(&Cpu::default(), key, tensors, &recorder));
+    let card = app.devices.card(app, predicted.leaves, predicted.witness_entries.max(predicted.model_entries))?;
+    let (proved, prove_seconds) =
+        timed(|| on_device!(app, card, |device| assay_prover::prove(device, key, tensors, &recorder)));
     let stages = recorder.seconds();
     drop(progress);
     let proved = proved?;

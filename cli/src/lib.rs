@@ -11,6 +11,7 @@ mod chain;
 mod cmd;
 mod cost;
 mod demo_data;
+mod device;
 mod economy;
 pub mod embed;
 mod error;
@@ -28,6 +29,7 @@ mod worker;
 use crate::{
     args::{Cli, Command},
     cache::Cache,
+    device::Devices,
     error::{Exit, Failure, Outcome},
     output::Output,
 };
@@ -45,6 +47,7 @@ use std::{
 pub(crate) struct App {
     pub(crate) output: Output,
     pub(crate) cache: Cache,
+    pub(crate) devices: Devices,
 }
 
 impl App {
@@ -117,7 +120,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let output = Output::new(json, quiet);
     let work = move || {
         let result = setup_threads(cli.global.threads).map(|()| {
-            let app = App { cache: Cache::open(&output), output };
+            let app = App {
+                cache: Cache::open(&output),
+                output,
+                devices: Devices::new(cli.global.device.unwrap_or_default()),
+            };
             let result = run(&app, cli.command);
             if let Err(f) = &result {
                 app.output.failure(f);

@@ -3,6 +3,7 @@
 use crate::{
     App,
     args::{SettleArgs, ShapeArgs},
+    device::on_device,
     error::{Failure, Outcome},
     files::{self, Kind},
     flow::{self, by_sample, timed},
@@ -11,7 +12,11 @@ use crate::{
     progress::Progress,
     srs,
 };
-use assay_circuits::{Program, Tensor, Visibility, canonical, model::Model};
+use assay_circuits::{
+    Program, Tensor, Visibility, canonical,
+    model::Model,
+    program::{MODEL, WITNESS},
+};
 use assay_prover::{
     Recorder, Stage,
     device::Cpu,
@@ -157,11 +162,18 @@ fn prepare_with(
             Some(Err(e)) => return Err(e.into()),
         }
     }
-    let prover = setup_settlement(&device, model, &srs, &options, &recorder)?;
+    let (leaves, entries) = size(&Program::inference(&model.graph, options.batch as usize, options.visibility)?);
+    let card = app.devices.card(app, leaves, entries)?;
+    let prover = on_device!(app, card, |device| setup_settlement(device, model, &srs, &options, &recorder))?;
     drop(progress);
     app.cache.put(&entry, &prover.key.to_bytes()?);
     app.cache.put(&checked_entry(&prover.key), b"made here");
     Ok(Prepared { prover, seconds: start.elapsed().as_secs_f64(), cached: false })
+}
+
+/// Leaves of the lookup tree, and entries of the longest stack.
+fn size(program: &Program) -> (usize, usize) {
+    (1 << program.leaf_bits, 1 << program.stack_bits(WITNESS).max(program.stack_bits(MODEL)))
 }
 
 /// A settled proof that was made and checked.
@@ -204,7 +216,9 @@ pub(crate) fn prove_tensors(
     let progress = Progress::start(&app.output, "settle", 2.5);
     let watch = |stage: Stage| progress.stage(stage.name(), if stage == Stage::Halo2 { 2.0 } else { 0.05 });
     let recorder = Recorder::new(Some(&watch));
-    let settled = settle(&Cpu::default(), prover, tensors, context, &recorder);
+    let (leaves, entries) = size(&prover.program);
+    let card = app.devices.card(app, leaves, entries)?;
+    let settled = on_device!(app, card, |device| settle(device, prover, tensors, context.clone(), &recorder));
     let stages = recorder.seconds();
     drop(progress);
     let settled = settled?;

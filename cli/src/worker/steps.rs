@@ -81,9 +81,9 @@ impl Worker<'_> {
         let market = self.system.at.market();
         self.system.chain.withdraw_after(Some(limit));
         let bonds: Vec<u128> = ids.iter().map(|id| batch.max_bonds.get(id).copied().unwrap_or(0)).collect();
-        // The bonds and the end that were looked at: what the numbers stand for may have changed since.
-        let least = now.saturating_add(left);
-        let answer = market.lease(self.system.chain.as_mut(), ids, self.payout, &bonds, least);
+        // The bonds that were looked at: what the numbers stand for may have changed since. And the time that is needed, from
+        // whichever block includes it.
+        let answer = market.lease(self.system.chain.as_mut(), ids, self.payout, &bonds, left);
         self.system.chain.withdraw_after(None);
         match answer {
             Ok((until, done)) => {
@@ -98,7 +98,7 @@ impl Worker<'_> {
                 self.work(ids).map(|_| ())
             }
             // Nothing was sent, or it was sent and is known to have had no effect.
-            Err(e) if e.revert().is_some() || matches!(e, Error::Withdrawn { .. }) => {
+            Err(e) if e.revert().is_some() || matches!(e, Error::Withdrawn { .. } | Error::LeaseTooLong { .. }) => {
                 let Some(begun) = self.journal.of(ids).cloned() else { return Ok(()) };
                 let fates = self.fates(&begun)?;
                 if fates.iter().all(|f| matches!(f, Fate::Ours { .. })) {

@@ -21,9 +21,9 @@ fn a_lease_is_not_given_when_it_is_too_late_for_the_proof() {
             Fault::None
         },
     ));
-    w.post(&["--deadline", "35s", "--bond", "2"]);
     let mut worker = w.worker(1, &["--raise-after", "3s", "--receipt-timeout", "16s"]);
     worker.wait_for("started");
+    w.post(&["--deadline", "90s", "--bond", "2"]);
     // The withdrawal is in the node's pool in place of the lease.
     let sent = |n: usize| {
         while w.proxy.seen(|a| a.is("eth_sendRawTransaction")).len() < n {
@@ -41,7 +41,8 @@ fn a_lease_is_not_given_when_it_is_too_late_for_the_proof() {
         sent(n);
         last = w.proxy.seen(|a| a.is("eth_sendRawTransaction")).pop().unwrap();
     }
-    w.pass(20);
+    // What is left until the deadline is less than any proof takes.
+    w.pass(75);
     w.node("evm_setAutomine", &json!([true]));
     let refused = worker.wait_for("not_leased");
     assert!(refused["reason"].as_str().unwrap().contains("withdrawn"), "{refused}");

@@ -1,7 +1,8 @@
 //! Everything at once: three workers, a node that restarts and reorganises twice, one worker killed. Nothing is lost, nothing
 //! paid twice, and no bond lost.
 //!
-//! The suite does it with few jobs; all of it is `ASSAY_SOAK_JOBS=40 cargo test -p assay --all-features --test scenarios soak`.
+//! The suite does it with few jobs; all of it is `ASSAY_SOAK_JOBS=40 cargo test --workspace --all-features
+//! --test scenarios soak`.
 
 use crate::support::{PATIENCE, World, gift, part};
 use assay_contracts::{

@@ -87,7 +87,7 @@ interface IJobMarket {
     error LeaseLive(uint256 jobId, uint40 until);
     /// @notice The job asks for a higher bond than the worker allowed.
     error BondTooHigh(uint256 jobId, uint128 bond);
-    /// @notice The deadline would end the lease before the worker's `minUntil`.
+    /// @notice The lease would end, at its length or the deadline, before what the worker asked for with `minUntil`.
     error LeaseTooShort(uint256 jobId, uint40 until);
     /// @notice Not one highest bond for each job.
     error WrongLength();
@@ -115,8 +115,9 @@ interface IJobMarket {
     /// bonds back.
     /// @param maxBonds One a job: the most that the caller lets be bonded for it. In a reorganised chain a number may mean
     /// another job with another bond.
-    /// @param minUntil Block time that each lease must reach. A call that is mined late, or a job whose deadline is near, would
-    /// give a lease that is too short to prove in, and the bond would be lost.
+    /// @param minUntil The least lease that the caller needs, else the bond would be lost. Up to `MAX_LEASE_SECONDS`: seconds that
+    /// each lease must last from the block on that the call is mined in, however late that is. Above: a block time that each
+    /// lease must reach, which says nothing about how much of it is left when the call is mined.
     function lease(uint256[] calldata jobIds, address payout, uint128[] calldata maxBonds, uint40 minUntil) external;
 
     /// @notice Pays for proven jobs. As many ids as the verifier's batch; ids rise strictly, zeros at the end are slots of the

@@ -122,6 +122,8 @@ contract JobMarket is JobBook, AccessManaged, Pausable {
         _requirePayable(payout);
         if (maxBonds.length != jobIds.length) revert WrongLength();
         _open(payout);
+        // Counted from this block, or from none: no block has a time as small as the longest lease.
+        uint256 least = minUntil > MAX_LEASE_SECONDS ? minUntil : block.timestamp + minUntil;
         uint256 activeLine;
         uint256 bonds;
         uint256 burned;
@@ -149,7 +151,7 @@ contract JobMarket is JobBook, AccessManaged, Pausable {
             }
             uint256 until = block.timestamp + lot.order.leaseSeconds;
             if (until > pay.deadline) until = pay.deadline;
-            if (until < minUntil) revert LeaseTooShort(jobId, uint40(until));
+            if (until < least) revert LeaseTooShort(jobId, uint40(until));
             Ramp memory ramp = lot.ramp;
             pay.price = _rampPrice(ramp);
             lot.pay = pay;

@@ -233,6 +233,8 @@ mod generated {
             function grantRole(uint64 roleId, address account, uint32 executionDelay);
             function renounceRole(uint64 roleId, address callerConfirmation);
             function hasRole(uint64 roleId, address account) view returns (bool isMember, uint32 executionDelay);
+            function getAccess(uint64 roleId, address account) view
+                returns (uint48 since, uint32 currentDelay, uint32 pendingDelay, uint48 effect);
             function schedule(address target, bytes data, uint48 when) returns (bytes32 operationId, uint32 nonce);
             function execute(address target, bytes data) returns (uint32);
             function getTargetFunctionRole(address target, bytes4 selector) view returns (uint64);
@@ -244,6 +246,8 @@ mod generated {
         #[derive(Debug, PartialEq, Eq)]
         contract TimelockController {
             constructor(uint256 minDelay, address[] proposers, address[] executors, address admin);
+
+            event RoleGranted(bytes32 indexed role, address indexed account, address indexed sender);
 
             function hasRole(bytes32 role, address account) view returns (bool);
             function getMinDelay() view returns (uint256);

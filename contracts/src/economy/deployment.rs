@@ -1,18 +1,14 @@
 //! Where the contracts of a system are, as a file that others can use and check.
 
 use super::{
-    ADMIN, CURATOR, Emission, GUARDIAN, Governor, Market, Models, Registry, Token,
-    abi::{
-        AccessManager, AssayGovernor, AssayToken, EmissionController, JobMarket, ModelRegistry, TimelockController,
-        VerifierRegistry,
-    },
+    Emission, Governor, Market, Models, Registry, Token,
+    abi::{AssayGovernor, AssayToken, EmissionController, JobMarket, ModelRegistry, VerifierRegistry},
     artifacts::Name,
     contract::Contract,
     parameters::Parameters,
 };
 use crate::{Error, Verifier, chain::Chain};
-use alloy_primitives::{Address, B256, U256, keccak256};
-use alloy_sol_types::SolCall;
+use alloy_primitives::{Address, B256};
 use serde::{Deserialize, Serialize};
 
 /// The format's name.
@@ -176,113 +172,6 @@ impl Deployment {
             }
         }
         self.check_deployer(chain)
-    }
-
-    /// Whoever deployed has kept no power but what the file says, and the votes have theirs.
-    fn check_deployer(&self, chain: &mut dyn Chain) -> Result<(), Error> {
-        let (a, p) = (&self.contracts, &self.parameters);
-        let manager = Contract { address: a.manager, name: Name::AccessManager.as_str() };
-        let timelock = Contract { address: a.timelock, name: Name::TimelockController.as_str() };
-        let member = |chain: &mut dyn Chain, role: u64, account: Address| {
-            let call = AccessManager::hasRoleCall { roleId: role, account };
-            manager.ask(chain, &call).map(|r| (r.isMember, r.executionDelay))
-        };
-        if member(chain, ADMIN, a.timelock)? != (true, 0) {
-            return Err(manager.unexpected(chain, "the timelock, and so the votes, is not its admin"));
-        }
-        let declared = [(ADMIN, false), (CURATOR, p.curator == self.deployer), (GUARDIAN, p.guardian == self.deployer)];
-        for (role, allowed) in declared {
-            let (is_member, delay) = member(chain, role, self.deployer)?;
-            let text = format!("the deployer {} still has the role {role}", self.deployer);
-            if is_member && !allowed {
-                return Err(manager.unexpected(chain, &text));
-            }
-            if is_member && role == CURATOR && delay < p.curator_seconds {
-                let delay = format!("{text}, with a delay of {delay} seconds, not {}", p.curator_seconds);
-                return Err(manager.unexpected(chain, &delay));
-            }
-        }
-        let held = |chain: &mut dyn Chain, role: &str, account: Address| {
-            let role = if role.is_empty() { B256::ZERO } else { keccak256(role) };
-            timelock.ask(chain, &TimelockController::hasRoleCall { role, account })
-        };
-        for role in ["PROPOSER_ROLE", "CANCELLER_ROLE"] {
-            if !held(chain, role, a.governor)? {
-                return Err(timelock.unexpected(chain, &format!("the governor lacks its {role}")));
-            }
-        }
-        for role in ["", "PROPOSER_ROLE", "CANCELLER_ROLE"] {
-            if held(chain, role, self.deployer)? {
-                let role = if role.is_empty() { "admin role" } else { role };
-                let text = format!("the deployer {} still has its {role}", self.deployer);
-                return Err(timelock.unexpected(chain, &text));
-            }
-        }
-        let delay = timelock.ask(chain, &TimelockController::getMinDelayCall {})?;
-        if delay < U256::from(p.timelock_seconds) {
-            let text = format!("its delay is {delay} seconds, less than the {} of the file", p.timelock_seconds);
-            return Err(timelock.unexpected(chain, &text));
-        }
-        Ok(())
-    }
-
-    /// Checks who may call what: the role of each restricted function, admins and guardians of roles, that nothing is closed,
-    /// and, from the events since the deployment, that nobody has a role but those whom the file names. A vote can change all
-    /// of it, so this describes a new deployment; [`check`](Self::check) holds for an old one too.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NotAsDeclared`], or what the chain says.
-    pub fn check_roles(&self, chain: &mut dyn Chain) -> Result<(), Error> {
-        let (a, p) = (&self.contracts, &self.parameters);
-        let manager = Contract { address: a.manager, name: Name::AccessManager.as_str() };
-        let functions = [
-            (a.registry, VerifierRegistry::addCall::SELECTOR, CURATOR, "adding verifiers"),
-            (a.registry, VerifierRegistry::tombstoneCall::SELECTOR, GUARDIAN, "ending verifiers"),
-            (a.registry, VerifierRegistry::setCanaryCall::SELECTOR, ADMIN, "naming canaries"),
-            (a.market, JobMarket::pauseCall::SELECTOR, GUARDIAN, "pausing"),
-            (a.market, JobMarket::unpauseCall::SELECTOR, ADMIN, "unpausing"),
-            (a.market, JobMarket::setProtocolBpsCall::SELECTOR, ADMIN, "the treasury's part"),
-            (a.market, JobMarket::setFeeRateCall::SELECTOR, ADMIN, "the work fee"),
-            (a.emission, EmissionController::releasePublicCall::SELECTOR, ADMIN, "releasing the public pool"),
-        ];
-        for (target, selector, role, what) in functions {
-            let call = AccessManager::getTargetFunctionRoleCall { target, selector: selector.into() };
-            let found = manager.ask(chain, &call)?;
-            if found != role {
-                return Err(manager.unexpected(chain, &format!("{what} is for role {found}, not {role}")));
-            }
-        }
-        for target in [a.registry, a.market, a.emission] {
-            if manager.ask(chain, &AccessManager::isTargetClosedCall { target })? {
-                return Err(manager.unexpected(chain, &format!("{target} is closed")));
-            }
-        }
-        for role in [CURATOR, GUARDIAN] {
-            let admin = manager.ask(chain, &AccessManager::getRoleAdminCall { roleId: role })?;
-            let guardian = manager.ask(chain, &AccessManager::getRoleGuardianCall { roleId: role })?;
-            let expected = if role == CURATOR { GUARDIAN } else { ADMIN };
-            if admin != ADMIN || guardian != expected {
-                let text = format!("role {role} has admin {admin} and guardian {guardian}");
-                return Err(manager.unexpected(chain, &text));
-            }
-        }
-        let head = chain.head()?.number;
-        let granted = manager.events::<AccessManager::RoleGranted>(chain, (self.block, head), &[])?;
-        for (_, e) in granted {
-            let call = AccessManager::hasRoleCall { roleId: e.roleId, account: e.account };
-            let declared = match e.roleId {
-                ADMIN => e.account == a.timelock,
-                CURATOR => e.account == a.timelock || (e.account == p.curator && !p.curator.is_zero()),
-                GUARDIAN => e.account == p.guardian,
-                _ => false,
-            };
-            if !declared && manager.ask(chain, &call)?.isMember {
-                let text = format!("{} has role {}, which the file does not say", e.account, e.roleId);
-                return Err(manager.unexpected(chain, &text));
-            }
-        }
-        Ok(())
     }
 
     /// The governor.

@@ -52,7 +52,7 @@ pub(crate) fn sentence(e: &EconomyError, f: &mut fmt::Formatter<'_>) -> fmt::Res
         ),
         E::LeaseTooShort(e) => write!(
             f,
-            "LeaseTooShort({}, {}): the deadline of job {0} would end the lease at {1}, before the time that was asked for",
+            "LeaseTooShort({}, {}): a lease of job {0} would end at {1}, before what was asked for",
             e.jobId, e.until
         ),
         E::WrongLength(_) => f.write_str("WrongLength(): each job needs one highest bond"),

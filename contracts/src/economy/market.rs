@@ -10,6 +10,8 @@ use alloy_sol_types::{SolCall, SolValue};
 
 pub use JobMarket::{Job, Spec, Status};
 
+/// Seconds of the longest lease.
+pub const MAX_LEASE: u64 = 7 * 86_400;
 /// What is hashed into the context of a batch before its ids.
 const BATCH_DOMAIN: &str = "assay.batch.v1";
 
@@ -100,25 +102,30 @@ impl Market {
     }
 
     /// Takes leases on jobs and their bonds from the sender, all or none. `max_bonds` has, for each job, the most that may be
-    /// bonded for it; each lease must last at least until `min_until`, or the call does nothing. Gives when the first of them
-    /// ends.
+    /// bonded for it; each lease must last at least `min_seconds` from the block that includes the call, or it does nothing. A
+    /// lease lasts at most [`MAX_LEASE`] seconds, and more is not asked for. Gives when the first of them ends.
     ///
     /// # Errors
     ///
-    /// [`Error::Reverted`] if one of them cannot be leased on these terms, or what the chain says.
+    /// [`Error::Reverted`] if one of them cannot be leased on these terms, [`Error::LeaseTooLong`] if none can, or what the chain
+    /// says.
     pub fn lease(
         &self,
         chain: &mut dyn Chain,
         ids: &[u64],
         payout: Address,
         max_bonds: &[u128],
-        min_until: u64,
+        min_seconds: u64,
     ) -> Result<(u64, Done), Error> {
+        // The contract would take it for a block time, which every lease reaches.
+        if min_seconds > MAX_LEASE {
+            return Err(Error::LeaseTooLong { asked: min_seconds, longest: MAX_LEASE });
+        }
         let call = JobMarket::leaseCall {
             jobIds: numbers(ids),
             payout,
             maxBonds: max_bonds.to_vec(),
-            minUntil: super::time(min_until),
+            minUntil: super::time(min_seconds),
         };
         let receipt = self.0.send(chain, &call)?;
         let leased = self.0.events_in::<JobMarket::Leased>(&receipt);

@@ -15,6 +15,7 @@ mod governor;
 mod market;
 mod parameters;
 mod registry;
+mod roles;
 mod token;
 
 pub use artifacts::Name;
@@ -25,7 +26,7 @@ pub(crate) use errors::sentence;
 
 pub use emission::{Emission, MAX_EPOCHS, Stats};
 pub use governor::{Ballot, Governor, Proposal, State, Tally};
-pub use market::{Fulfilled, Job, Market, Posted, Spec, Status, context_job, input_commitment};
+pub use market::{Fulfilled, Job, MAX_LEASE, Market, Posted, Spec, Status, context_job, input_commitment};
 pub use parameters::Parameters;
 pub use registry::{Entry, MAX_LISTED, Models, NewEntry, Offer, Registry, Terms, offer_id, srs_hash};
 pub use token::Token;

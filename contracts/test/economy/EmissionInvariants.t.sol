@@ -83,6 +83,9 @@ contract EmissionHandler is EconomyBase {
     }
 }
 
+/// forge-config: soak.invariant.runs = 4000
+/// forge-config: soak.invariant.depth = 60
+/// forge-config: soak.invariant.fail-on-revert = true
 contract EmissionInvariantsTest is EmissionBase {
     EmissionHandler private handler;
 

@@ -85,6 +85,9 @@ contract RegistryHandler is RegistryBase {
     }
 }
 
+/// forge-config: soak.invariant.runs = 4000
+/// forge-config: soak.invariant.depth = 60
+/// forge-config: soak.invariant.fail-on-revert = true
 contract RegistryInvariantsTest is RegistryBase {
     RegistryHandler private handler;
 

@@ -74,6 +74,8 @@ contract Handler is MarketTest {
         uint40 least = (seed >> 83) & 7 == 0 ? until + 1 : until;
         bool may = !market.paused() && j.status == IJobMarket.Status.Open && nowAt() >= j.leaseEnd
             && nowAt() < j.deadline && verifiers.isActive(j.verifierId) && most[0] >= j.bond && least <= until;
+        // The same as a number of seconds.
+        if ((seed >> 86) & 1 == 0 && least > nowAt()) least -= uint40(nowAt());
         uint256 price = expectedPrice(id, j);
         uint256 before = token.balanceOf(who);
         uint256 unburned = market.unburned();

@@ -8,6 +8,9 @@ import { Handler } from "./Handler.sol";
 /// forge-config: default.invariant.runs = 48
 /// forge-config: default.invariant.depth = 120
 /// forge-config: default.invariant.fail-on-revert = true
+/// forge-config: soak.invariant.runs = 9000
+/// forge-config: soak.invariant.depth = 120
+/// forge-config: soak.invariant.fail-on-revert = true
 contract MarketInvariants is Base {
     struct FuzzSelector {
         address addr;

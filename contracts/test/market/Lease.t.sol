@@ -62,26 +62,80 @@ contract LeaseTest is MarketTest {
         equal(before - token.balanceOf(OTHER), 2 * BOND, "bonds");
     }
 
-    /// The deadline trap: the bond is the whole price, the deadline 35 seconds away, a block takes twelve. A call that was made
-    /// for 30 seconds of lease is worth nothing when it is mined, and takes nothing.
+    /// The deadline trap: the bond is the whole price, a block takes twelve seconds, and 30 seconds are needed for the proof. The
+    /// deadline leaves them when the call is made. Whichever block includes it: the lease lasts 30 seconds from there, or there
+    /// is none and nothing is taken.
     function testDeadlineTrap() public {
         IJobMarket.Spec memory s = spec(SINGLE);
         s.bond = s.maxPrice;
-        s.deadline = uint40(nowAt() + 35);
+        uint256 given;
+        for (uint256 blocks = 0; blocks < 8; blocks++) {
+            s.inputCommitment = commitmentOf(market.jobs() + 1);
+            s.deadline = uint40(nowAt() + 65);
+            uint256 id = post(s);
+            uint256 before = token.balanceOf(OTHER);
+            cheats.warp(nowAt() + 12 * blocks);
+            if (12 * blocks + 30 <= 65) {
+                cheats.prank(OTHER);
+                market.lease(list(id), OTHER, anyBond(1), 30);
+                equal(market.job(id).leaseEnd, s.deadline, "until the deadline");
+                check(market.job(id).leaseEnd >= nowAt() + 30, "long enough");
+                equal(before - token.balanceOf(OTHER), s.bond, "bond");
+                given++;
+            } else {
+                bytes memory reason = nowAt() < s.deadline
+                    ? abi.encodeWithSelector(IJobMarket.LeaseTooShort.selector, id, s.deadline)
+                    : abi.encodeWithSelector(IJobMarket.DeadlineOver.selector, id);
+                leaseFails(list(id), anyBond(1), 30, reason);
+                equal(market.job(id).leaseEnd, 0, "no lease");
+                equal(token.balanceOf(OTHER), before, "nothing taken");
+            }
+        }
+        equal(given, 3, "leases");
+    }
+
+    /// A time that the lease must reach does not see how late the call is mined: the same trap catches it, which is why a number of
+    /// seconds is the term to use.
+    function testTimeToReachIsNoTimeLeft() public {
+        IJobMarket.Spec memory s = spec(SINGLE);
+        s.bond = s.maxPrice;
+        s.deadline = uint40(nowAt() + 65);
         uint256 id = post(s);
-        uint40 least = uint40(nowAt() + 30);
-        cheats.warp(nowAt() + 12);
+        uint40 reach = uint40(nowAt() + 30);
+        cheats.warp(nowAt() + 48);
+        leaseFails(list(id), anyBond(1), 30, abi.encodeWithSelector(IJobMarket.LeaseTooShort.selector, id, s.deadline));
         cheats.prank(WORKER);
-        market.lease(list(id), WORKER, anyBond(1), least);
-        equal(market.job(id).leaseEnd, s.deadline, "until the deadline");
-        s.inputCommitment = commitmentOf(id + 1);
-        s.deadline = uint40(nowAt() + 35);
-        id = post(s);
-        least = uint40(nowAt() + 40);
-        cheats.warp(nowAt() + 12);
-        bytes memory reason = abi.encodeWithSelector(IJobMarket.LeaseTooShort.selector, id, s.deadline);
-        leaseFails(list(id), anyBond(1), least, reason);
-        equal(market.job(id).leaseEnd, 0, "no lease");
+        market.lease(list(id), WORKER, anyBond(1), reach);
+        equal(market.job(id).leaseEnd, nowAt() + 17, "too short");
+    }
+
+    /// Both forms of the least lease, to the second, and at the number that divides them.
+    function testLeastLease(uint40 deadline, uint32 length, uint40 least) public {
+        IJobMarket.Spec memory s = spec(SINGLE);
+        s.leaseSeconds = uint32(1 minutes + length % (7 days - 1 minutes + 1));
+        s.deadline = uint40(nowAt() + 1 + deadline % 10 days);
+        uint256 id = post(s);
+        uint256 lasts = s.leaseSeconds;
+        if (s.deadline - nowAt() < lasts) lasts = s.deadline - nowAt();
+        uint256 state = cheats.snapshotState();
+        cheats.prank(OTHER);
+        market.lease(list(id), OTHER, anyBond(1), uint40(lasts));
+        cheats.revertToState(state);
+        state = cheats.snapshotState();
+        cheats.prank(OTHER);
+        market.lease(list(id), OTHER, anyBond(1), uint40(nowAt() + lasts));
+        cheats.revertToState(state);
+        bytes memory reason = abi.encodeWithSelector(IJobMarket.LeaseTooShort.selector, id, uint40(nowAt() + lasts));
+        // One second more than the longest lease is a block time of 1970, which every lease reaches.
+        if (lasts < 7 days) leaseFails(list(id), anyBond(1), uint40(lasts + 1), reason);
+        leaseFails(list(id), anyBond(1), uint40(nowAt() + lasts + 1), reason);
+        bool enough = least <= 7 days ? least <= lasts : least <= nowAt() + lasts;
+        if (enough) {
+            cheats.prank(OTHER);
+            market.lease(list(id), OTHER, anyBond(1), least);
+        } else {
+            leaseFails(list(id), anyBond(1), least, reason);
+        }
     }
 
     /// Lost leases in any number and at any time make no job dearer than its ramp alone does, and keep none down: the price is

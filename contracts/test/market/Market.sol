@@ -17,7 +17,9 @@ interface Cheats is Vm {
     function getBlockTimestamp() external view returns (uint256);
     function expectRevert(bytes4 selector) external;
     function prank(address sender) external;
+    function revertToState(uint256 id) external returns (bool);
     function snapshotGasLastCall(string calldata group, string calldata name) external returns (uint256);
+    function snapshotState() external returns (uint256 id);
     function warp(uint256 time) external;
 }
 

@@ -156,6 +156,10 @@ macro_rules! conformance_suite {
                 check(6, (1..20usize, 0..4usize, widths(), any::<u64>()), |(row_len, rows, width, seed)| {
                     commitments(&device, row_len, rows, width, seed);
                 });
+                // Several windows; long buckets; equal points of equal values, all in one bucket.
+                commitments(&device, 1500, 2, Width::Full, 1);
+                commitments(&device, 1100, 3, Width::Mixed, 2);
+                commitments(&device, 1030, 1, Width::Narrow, SATURATED);
             }
 
             #[test]
@@ -479,6 +483,8 @@ fn layer_kernels(device: &Cpu) {
 
 conformance_suite!(cpu, Cpu::new());
 conformance_suite!(portable_cpu, Cpu::portable());
+#[cfg(target_os = "linux")]
+conformance_suite!(emulated_cuda, super::super::cuda::emulated());
 
 #[test]
 fn layer_kernels_conform() {

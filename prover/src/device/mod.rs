@@ -17,6 +17,7 @@ mod arena;
 mod axis;
 mod axis_kernels;
 mod cpu;
+pub mod cuda;
 mod dispatch;
 mod fraction_kernels;
 mod fractions;

@@ -31,10 +31,10 @@ pub(super) struct Task {
 
 /// `sum` times 2^`shift` belongs to `row`.
 #[derive(Clone, Debug)]
-pub(super) struct WindowSum {
-    pub(super) row: usize,
-    pub(super) shift: u32,
-    pub(super) sum: G1Affine,
+pub(crate) struct WindowSum {
+    pub(crate) row: usize,
+    pub(crate) shift: u32,
+    pub(crate) sum: G1Affine,
 }
 
 /// Memory that a thread keeps: fresh pages cost as much as the additions they would hold.

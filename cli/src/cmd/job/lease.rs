@@ -19,7 +19,8 @@ pub(crate) struct Lease {
     /// Who is paid, and gets the bond back [default: the account that sends]
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     payout: Option<Address>,
-    /// How long the lease must last, counted from now: one that would end sooner, at the job's deadline, is not taken
+    /// How long the lease must last, from the block that includes it: one that would end sooner, at the job's deadline, is not
+    /// taken
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = units::duration)]
     min_lease: u64,
     #[command(flatten)]
@@ -38,8 +39,8 @@ pub(crate) fn run(app: &App, args: &Lease) -> Outcome<()> {
     let bonds: U256 = each.iter().copied().map(U256::from).sum();
     let (token, at) = (system.at.token(), market.address());
     token.ensure_allowance(system.chain.as_mut(), at, bonds, bonds).map_err(explained)?;
-    let least = system.moment()?.now.saturating_add(args.min_lease);
-    let (until, done) = market.lease(system.chain.as_mut(), &args.ids, payout, &each, least).map_err(explained)?;
+    let (until, done) =
+        market.lease(system.chain.as_mut(), &args.ids, payout, &each, args.min_lease).map_err(explained)?;
     let now = system.moment()?.now;
     let price = market.job(system.chain.as_mut(), args.ids.first().copied().unwrap_or(0))?.price;
     o.answer(format!("leased   {} for {}", list(&args.ids), units::span(until.saturating_sub(now))));

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use std::{
     path::{Path, PathBuf},
     sync::OnceLock,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// How long anything may take.
@@ -173,6 +173,21 @@ impl World {
     /// Makes blocks that are so far apart.
     pub(crate) fn mine(&self, blocks: u64, seconds: u64) {
         self.node("anvil_mine", &json!([format!("0x{blocks:x}"), format!("0x{seconds:x}")]));
+    }
+
+    /// Sends a transaction from an account that the node knows or impersonates, and waits until it is included and successful.
+    pub(crate) fn transact(&self, call: &Value) {
+        let hash = self.node("eth_sendTransaction", &json!([call]));
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            let receipt = self.node("eth_getTransactionReceipt", &json!([hash]));
+            if !receipt.is_null() {
+                assert_eq!(receipt["status"], "0x1", "{call}");
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("{call} is not included");
     }
 
     /// Takes blocks away, with what is in them.

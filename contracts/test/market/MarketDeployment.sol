@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity =0.8.37;
+
+import { AccessManager } from "@openzeppelin/contracts/access/manager/AccessManager.sol";
+import { AssayToken } from "../../sol/economy/AssayToken.sol";
+import { EmissionController } from "../../sol/economy/EmissionController.sol";
+import { JobMarket } from "../../sol/economy/JobMarket.sol";
+import { ModelRegistry } from "../../sol/economy/ModelRegistry.sol";
+import { VerifierRegistry } from "../../sol/economy/VerifierRegistry.sol";
+import { DeploymentTypes } from "../economy/DeploymentTypes.sol";
+
+interface Artefacts {
+    function deployCode(string calldata artifact, bytes calldata arguments) external returns (address);
+}
+
+/// @dev `Deployment` with the market in its place, but without a governor: whoever asks for it has the timelock's role. Each
+/// contract comes from its artefact.
+contract MarketDeployment is DeploymentTypes {
+    function deploy(Config memory c) external returns (System memory s) {
+        s.manager = AccessManager(make("AccessManager", abi.encode(this)));
+        s.verifiers = VerifierRegistry(make("VerifierRegistry", abi.encode(s.manager)));
+        s.models = ModelRegistry(make("ModelRegistry", abi.encode(s.verifiers)));
+        uint256 nonce = cheats.getNonce(address(this));
+        address minter = cheats.computeCreateAddress(address(this), nonce + 1);
+        s.market = cheats.computeCreateAddress(address(this), nonce + 2);
+        s.token = AssayToken(make("AssayToken", abi.encode(c.genesisHolder, c.genesisAmount, c.cap, minter)));
+        s.emission = EmissionController(
+            make("EmissionController", abi.encode(s.manager, s.token, s.market, c.kappaBps, c.schedule))
+        );
+        bytes memory arguments = abi.encode(
+            s.manager, s.token, s.verifiers, s.models, s.emission, c.treasury, c.protocolBps, c.feePerBillionUnits
+        );
+        check(make("JobMarket", arguments) == s.market, "the market's address");
+        roles(s, c);
+    }
+
+    function roles(System memory s, Config memory c) private {
+        bytes4[] memory selectors = new bytes4[](1);
+        selectors[0] = VerifierRegistry.tombstone.selector;
+        s.manager.setTargetFunctionRole(address(s.verifiers), selectors, GUARDIAN);
+        selectors[0] = JobMarket.pause.selector;
+        s.manager.setTargetFunctionRole(s.market, selectors, GUARDIAN);
+        s.manager.grantRole(GUARDIAN, c.guardian, 0);
+        s.manager.grantRole(ADMIN, msg.sender, 0);
+    }
+
+    function make(string memory name, bytes memory arguments) private returns (address) {
+        return Artefacts(address(vm)).deployCode(string.concat(name, ".sol:", name), arguments);
+    }
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity =0.8.37;
+
+import { Base } from "../Base.sol";
+import { SystemHandler } from "./SystemHandler.sol";
+
+/// I12 and I13 in the deployed system, after whatever was done before.
+/// forge-config: default.invariant.runs = 24
+/// forge-config: default.invariant.depth = 100
+/// forge-config: soak.invariant.runs = 10000
+/// forge-config: soak.invariant.depth = 100
+/// forge-config: soak.invariant.fail-on-revert = true
+contract SystemInvariants is Base {
+    struct FuzzSelector {
+        address addr;
+        bytes4[] selectors;
+    }
+
+    SystemHandler private _handler;
+
+    function setUp() public {
+        _handler = new SystemHandler();
+        _handler.setUp();
+    }
+
+    function targetContracts() external view returns (address[] memory targets) {
+        targets = new address[](1);
+        targets[0] = address(_handler);
+    }
+
+    /// @dev What happens often in life is here more than once.
+    function targetSelectors() external view returns (FuzzSelector[] memory targets) {
+        bytes4[] memory moves = new bytes4[](16);
+        for (uint256 i = 0; i < 3; i++) {
+            moves[i] = SystemHandler.doPost.selector;
+            moves[3 + i] = SystemHandler.doFulfil.selector;
+        }
+        moves[6] = SystemHandler.doLease.selector;
+        moves[7] = SystemHandler.doLease.selector;
+        moves[8] = SystemHandler.doRefund.selector;
+        moves[9] = SystemHandler.doHonest.selector;
+        moves[10] = SystemHandler.doClaim.selector;
+        moves[11] = SystemHandler.doCollect.selector;
+        moves[12] = SystemHandler.doBurn.selector;
+        moves[13] = SystemHandler.doRates.selector;
+        moves[14] = SystemHandler.doWait.selector;
+        moves[15] = SystemHandler.doEdge.selector;
+        targets = new FuzzSelector[](1);
+        targets[0] = FuzzSelector(address(_handler), moves);
+    }
+
+    function invariantSplittingAndSelfDealing() external view {
+        _handler.checkSplitting();
+        _handler.checkSelfDealing();
+    }
+}
