@@ -124,6 +124,25 @@ impl TensorSpec {
         Ok(t.data.iter().enumerate().map(one).collect())
     }
 
+    /// The integer nearest to a float at entry `i`, the even one of two.
+    fn nearest(&self, i: usize, v: f32) -> f64 {
+        let (step, offset) = self.step(i);
+        // A step that is a float32, without an offset, is one of a quantized model: its division is one of float32. (For powers
+        // of two it makes no difference.) Ties go to the even integer, as everywhere in ONNX.
+        let narrow = step as f32;
+        let quotient = if offset == 0.0 && f64::from(narrow) == step {
+            f64::from(v / narrow)
+        } else {
+            (f64::from(v) - offset) / step
+        };
+        quotient.round_ties_even()
+    }
+
+    /// The integer nearest to a float at entry `i`, clamped.
+    pub(crate) fn at(&self, i: usize, v: f32, lo: i64, hi: i64) -> i64 {
+        self.nearest(i, v).clamp(lo as f64, hi as f64) as i64
+    }
+
     /// Integers of finite floats, to the nearest (the even one of two), clamped to `[lo, hi]`; also the number of values clamped.
     ///
     /// # Errors
@@ -147,16 +166,7 @@ impl TensorSpec {
                     value: v.to_string(),
                 });
             }
-            let (step, offset) = self.step(i);
-            // A step that is a float32, without an offset, is one of a quantized model: its division is one of float32. (For
-            // powers of two it makes no difference.) Ties go to the even integer, as everywhere in ONNX.
-            let narrow = step as f32;
-            let quotient = if offset == 0.0 && f64::from(narrow) == step {
-                f64::from(*v / narrow)
-            } else {
-                (f64::from(*v) - offset) / step
-            };
-            let q = quotient.round_ties_even();
+            let q = self.nearest(i, *v);
             let clamped = q.clamp(lo as f64, hi as f64);
             saturated += usize::from(clamped != q);
             data.push(clamped as i64);

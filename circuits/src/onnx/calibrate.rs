@@ -9,12 +9,24 @@ use tract_onnx::{
 
 /// Smallest and largest value of every tensor.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Stats(HashMap<OutletId, (f64, f64)>);
+pub(crate) struct Stats {
+    ranges: HashMap<OutletId, (f64, f64)>,
+    /// The same for each entry, of small tensors.
+    entries: Entries,
+}
+
+/// Most entries of a tensor whose entries are told apart.
+const SMALL: usize = 1 << 12;
 
 impl Stats {
     /// The range of a tensor; `[-1, 1]` where it is unknown.
     pub(crate) fn range(&self, outlet: OutletId) -> (f64, f64) {
-        self.0.get(&outlet).copied().unwrap_or((-1.0, 1.0))
+        self.ranges.get(&outlet).copied().unwrap_or((-1.0, 1.0))
+    }
+
+    /// The least and the largest value of each entry of a small tensor.
+    pub(crate) fn entries(&self, outlet: OutletId) -> Option<(&[f32], &[f32])> {
+        self.entries.get(&outlet).map(|(lo, hi)| (lo.as_slice(), hi.as_slice()))
     }
 }
 
@@ -39,7 +51,11 @@ impl Measured {
     pub(crate) fn stats(&self) -> Stats {
         let low = |v: &[f32]| v.iter().fold(f64::INFINITY, |m, x| m.min(f64::from(*x)));
         let high = |v: &[f32]| v.iter().fold(f64::NEG_INFINITY, |m, x| m.max(f64::from(*x)));
-        Stats(self.entries.iter().map(|(o, (lo, hi))| (*o, (low(lo), high(hi)))).collect())
+        let small = self.entries.iter().filter(|(_, (lo, _))| lo.len() <= SMALL);
+        Stats {
+            ranges: self.entries.iter().map(|(o, (lo, hi))| (*o, (low(lo), high(hi)))).collect(),
+            entries: small.map(|(o, e)| (*o, e.clone())).collect(),
+        }
     }
 
     fn add(&mut self, outlet: OutletId, values: &[f32]) {

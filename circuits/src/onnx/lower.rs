@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     graph::{GraphBuilder, NodeId},
+    model::Features,
     ops::{Op, OpClass},
     tensor::{Tensor, element_count},
 };
@@ -96,6 +97,8 @@ pub(crate) struct Lowering<'a> {
     pub(crate) exact: HashSet<NodeId>,
     /// Inputs that hold what a quantized model's first operator makes of the floats, less its zero point.
     pub(crate) quantized: HashSet<NodeId>,
+    /// Inputs with steps of their own for each feature, which only trees read.
+    pub(crate) tabular: HashMap<NodeId, Features>,
     committed: HashMap<(NodeId, *const Expr), (Rc<Expr>, Root)>,
 }
 
@@ -126,6 +129,7 @@ impl<'a> Lowering<'a> {
             name: String::new(),
             exact: HashSet::new(),
             quantized: HashSet::new(),
+            tabular: HashMap::new(),
             committed: HashMap::new(),
         }
     }

@@ -8,7 +8,7 @@ use super::{
     load::FloatModel,
     lower::{Lazy, Lowering, Result, Root, Value, Widths, fit_exponent, to_int},
     ops::FAMILIES,
-    own::{Kind, Own, Quantize},
+    own::{FEATURE_BITS as TREE_BITS, Kind, Own, Quantize, Trees},
     requantize::clamp_exact,
     tables::{Plan, Requests},
 };
@@ -107,6 +107,19 @@ pub(crate) fn lower_model(
             c.values.insert(outlet, value);
             continue;
         }
+        let trees = node.filter(|_| features.is_none()).and_then(|n| only_trees(model, n.id));
+        if let (Some(trees), Some(n)) = (trees, node) {
+            let outlet = OutletId::new(n.id, 0);
+            let steps = trees.steps(stats.entries(outlet));
+            let id = c.g.input(name, shape, TREE_BITS)?;
+            input_ids.push(id);
+            inputs.push(TensorSpec { features: Some(steps.clone()), ..TensorSpec::uniform(name, shape, 0) });
+            c.name = name.clone();
+            c.tabular.insert(id, steps);
+            let value = c.result(outlet, id, 1.0);
+            c.values.insert(outlet, value);
+            continue;
+        }
         let id = c.g.input(name, shape, bits)?;
         input_ids.push(id);
         inputs.push(TensorSpec { features: features.clone(), ..TensorSpec::uniform(name, shape, e) });
@@ -189,6 +202,16 @@ fn rows_read(model: &TypedModel, outlet: OutletId) -> Option<usize> {
         }
     }
     most
+}
+
+/// The ensemble that is all that reads a source of floats.
+fn only_trees(model: &TypedModel, source: usize) -> Option<&Trees> {
+    let outlet = OutletId::new(source, 0);
+    let [only] = model.outlet_successors(outlet) else { return None };
+    match &model.nodes()[only.node].op_as::<Own>()?.0.kind {
+        Kind::Trees(t) if !model.outputs.contains(&outlet) && t.features > 0 => Some(t),
+        _ => None,
+    }
 }
 
 /// Width of an input of integers: of its type where that is narrow, of the calibrated values otherwise.

@@ -6,6 +6,7 @@
 //! contain the given text, and prints them all.
 
 mod case;
+mod many;
 mod tensor;
 
 use case::Verdict;
@@ -20,7 +21,7 @@ use std::{
 
 /// Fewest cases that must be right: a floor against silent losses.
 const FLOOR: usize = 1_100;
-const RANDOM_FLOOR: usize = 170;
+const RANDOM_FLOOR: usize = 200;
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/conformance")
@@ -114,5 +115,54 @@ fn no_node_test_is_wrong() {
 fn no_graph_checked_by_onnxruntime_is_wrong() {
     if installed("random") {
         judge("graphs run by onnxruntime", &run_all(&folder().join("random")), "refused_random.txt", RANDOM_FLOOR);
+    }
+}
+
+/// Networks that onnxruntime quantized itself: its integers, on 1,000 random inputs each.
+#[test]
+fn quantized_networks_are_exact() {
+    if installed("many") {
+        for name in ["qdq_plain", "qdq_residual", "qdq_both"] {
+            let out = many::run(&folder().join("many").join(name), 0.0);
+            assert_eq!((out.wrong, out.all), (0, 10_000), "{name}");
+        }
+    }
+}
+
+/// Models in the folder that `ASSAY_MANY` names, printed: what differs.
+#[test]
+#[ignore = "for models that somebody has at hand"]
+fn models_at_hand() {
+    let Some(at) = std::env::var_os("ASSAY_MANY") else { return };
+    let mut all: Vec<PathBuf> = std::fs::read_dir(at).expect("a folder").filter_map(|e| Some(e.ok()?.path())).collect();
+    all.sort();
+    for path in all {
+        if let Err(e) = std::panic::catch_unwind(|| many::run(&path, 1e-3)) {
+            println!("{}: {:?}", path.display(), e.downcast_ref::<String>());
+        }
+    }
+}
+
+/// Ensembles of trees with every comparison, on rows of which many hold thresholds: labels are onnxruntime's, and
+/// nearly all scores.
+#[test]
+fn trees_decide_as_onnxruntime_does() {
+    if installed("many") {
+        for (name, tolerance) in [
+            ("trees_three_none", 1e-5),
+            ("trees_three_softmax", 0.01),
+            ("trees_two_positive", 1e-5),
+            ("trees_two_mixed", 1e-5),
+            ("trees_two_logistic", 0.01),
+            ("trees_two_positive_logistic", 0.01),
+            ("trees_sum", 1e-5),
+            ("trees_average", 1e-5),
+        ] {
+            let out = many::run(&folder().join("many").join(name), tolerance);
+            assert_eq!(out.labels, 0, "{name}: {out:?}");
+            // A value within a step of a threshold may be taken for it.
+            assert!(out.wrong * 200 <= out.all, "{name}: {out:?}");
+            assert!(out.all >= 200, "{name}");
+        }
     }
 }

@@ -5,10 +5,12 @@
 //! [`Own`], which evaluates itself for calibration and is lowered by [`lower`]. One file a kind.
 
 mod contract;
+mod label;
 mod pair;
 mod quantize;
 mod remap;
 mod rescale;
+mod trees;
 
 use super::{
     error::ImportError,
@@ -26,10 +28,12 @@ use tract_onnx::{
 };
 
 pub(crate) use contract::Contract;
+pub(crate) use label::Label;
 pub(crate) use pair::{Act, Pair};
 pub(crate) use quantize::Quantize;
 pub(crate) use remap::Remap;
 pub(crate) use rescale::Rescale;
+pub(crate) use trees::{FEATURE_BITS, Next, Split, Trees};
 
 /// Name of the operator in rewritten graphs. No file may use it: it is in no domain that is read.
 pub(crate) const NAME: &str = "assay.Own";
@@ -49,6 +53,10 @@ pub(crate) enum Kind {
     Quantize(Quantize),
     /// A function of two small integers.
     Pair(Pair),
+    /// An ensemble of trees.
+    Trees(Trees),
+    /// The label of a class.
+    Label(Label),
 }
 
 /// Type of the result.
@@ -143,6 +151,8 @@ impl EvalOp for Own {
             Kind::Rescale(k) => k.eval(&inputs)?,
             Kind::Quantize(k) => k.eval(&inputs)?,
             Kind::Pair(k) => k.eval(&inputs, &self.0.shape)?,
+            Kind::Trees(k) => k.eval(&inputs)?,
+            Kind::Label(k) => k.eval(&inputs)?,
         };
         Ok(tvec!(out.into_tvalue()))
     }
@@ -171,6 +181,8 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
         Kind::Rescale(k) => k.lower(c, node),
         Kind::Quantize(k) => k.lower(c, node),
         Kind::Pair(k) => k.lower(c, node),
+        Kind::Trees(k) => k.lower(c, node),
+        Kind::Label(k) => k.lower(c, node),
     }
     .map(|v| Some(vec![v]))
 }

@@ -88,6 +88,27 @@ impl<'a> Builder<'a> {
         self.attribute(name).map(|a| a.floats.iter().map(|v| f64::from(*v)).collect())
     }
 
+    /// An attribute of texts; none where it is left out.
+    pub(crate) fn texts(&self, name: &str) -> Vec<String> {
+        let a = self.attribute(name).map(|a| a.strings.as_slice()).unwrap_or_default();
+        a.iter().map(|s| String::from_utf8_lossy(s).into_owned()).collect()
+    }
+
+    /// The values of an attribute that is a tensor.
+    pub(crate) fn numbers(&self, name: &str) -> Option<Vec<f64>> {
+        let t = self.attribute(name)?.t.as_ref()?;
+        let each = |n: usize, f: &dyn Fn(&[u8]) -> f64| t.raw_data.chunks_exact(n).map(f).collect::<Vec<f64>>();
+        Some(match (t.data_type, t.raw_data.is_empty()) {
+            (1, false) => each(4, &|b| f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]]))),
+            (1, true) => t.float_data.iter().map(|v| f64::from(*v)).collect(),
+            (2, false) => each(1, &|b| f64::from(b[0])),
+            (2 | 3 | 6, true) => t.int32_data.iter().map(|v| f64::from(*v)).collect(),
+            (7, false) => each(8, &|b| i64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f64),
+            (7, true) => t.int64_data.iter().map(|v| *v as f64).collect(),
+            _ => return None,
+        })
+    }
+
     /// An attribute of one integer, if it is there.
     pub(crate) fn ints_or_int(&self, name: &str) -> Option<i64> {
         self.attribute(name).map(|a| a.i)

@@ -19,7 +19,9 @@ mod quantized;
 mod resize;
 mod shape;
 mod softmax;
+mod tabular;
 mod transposed;
+mod trees;
 
 use super::{error::ImportError, fold, own};
 use builder::{Builder, Known, Result};
@@ -37,7 +39,11 @@ const MAX_ROUNDS: usize = 512;
 /// The rule for a node, and whether it needs shapes.
 fn rule(node: &NodeProto, opset: i64) -> Option<(Rule, bool)> {
     if !matches!(node.domain.as_str(), "" | "ai.onnx") {
-        return if node.domain == quantized::VENDOR { quantized::rule(node) } else { None };
+        return match node.domain.as_str() {
+            quantized::VENDOR => quantized::rule(node),
+            "ai.onnx.ml" => trees::rule(node).or_else(|| tabular::rule(node)),
+            _ => None,
+        };
     }
     pointwise::rule(node, opset)
         .or_else(|| softmax::rule(node, opset))

@@ -75,8 +75,8 @@ fn conv_transpose(b: &mut Builder<'_>) -> Result<Vec<String>> {
     w = b.transpose(&w, &perm);
     let mut turned = joined(&[groups * per_out, per_in]);
     w = b.reshape(&w, &turned.clone());
-    for k in 0..d {
-        let backwards = (0..space[k]).rev().map(Some).collect();
+    for (k, taps) in space.iter().enumerate() {
+        let backwards = (0..*taps).rev().map(Some).collect();
         w = super::border::select(b, w, &mut turned, k + 2, backwards)?;
     }
     let mut inputs = vec![y, w];
