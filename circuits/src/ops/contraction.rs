@@ -19,7 +19,6 @@ use crate::{
     ring::{Ring, eq_table, index_bits},
     tensor::{MAX_EXTENT, Tensor, element_count},
 };
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// Products fewer than these are not worth other threads.
@@ -428,8 +427,7 @@ impl Contraction {
         let block = ((1 << 18) / depth.max(1)).clamp(1, out_m.len().max(1));
         let small = data.len().saturating_mul(depth) < SMALL;
         // Whole tiles, and enough blocks for all threads.
-        let share =
-            if small { block } else { out_m.len().div_ceil(2 * rayon::current_num_threads()).next_multiple_of(4) };
+        let share = if small { block } else { out_m.len().div_ceil(2 * threads()).next_multiple_of(4) };
         let block = block.min(share).max(1);
         let width = out_n.len();
         let tasks: Vec<(usize, std::ops::Range<usize>)> = (0..out_b.len())
@@ -449,8 +447,7 @@ impl Contraction {
             gemm(&left, right, bi * width..(bi + 1) * width, depth, |i, j, v| out[i * width + j] = v);
             out
         };
-        let made: Vec<Vec<i64>> =
-            if small { tasks.iter().map(run).collect() } else { tasks.par_iter().map(run).collect() };
+        let made: Vec<Vec<i64>> = if small { tasks.iter().map(run).collect() } else { on_all_threads(&tasks, run) };
         for ((bi, rows), values) in tasks.iter().zip(made) {
             for (row, values) in out_m[rows.clone()].iter().zip(values.chunks_exact(width.max(1))) {
                 for (column, v) in out_n.iter().zip(values) {
@@ -582,6 +579,29 @@ impl Contraction {
 pub(crate) enum Rows {
     Narrow(Vec<i16>, u64),
     Wide(Vec<i64>),
+}
+
+#[cfg(feature = "parallel")]
+fn threads() -> usize {
+    rayon::current_num_threads()
+}
+
+#[cfg(not(feature = "parallel"))]
+fn threads() -> usize {
+    1
+}
+
+/// `f` of every task, in order.
+#[cfg(feature = "parallel")]
+fn on_all_threads<T: Sync, R: Send>(tasks: &[T], f: impl Fn(&T) -> R + Sync + Send) -> Vec<R> {
+    use rayon::prelude::*;
+    tasks.par_iter().map(f).collect()
+}
+
+/// `f` of every task, in order.
+#[cfg(not(feature = "parallel"))]
+fn on_all_threads<T, R>(tasks: &[T], f: impl Fn(&T) -> R) -> Vec<R> {
+    tasks.iter().map(f).collect()
 }
 
 /// The same values as 16-bit integers and their largest magnitude, if that is below `2^15`.
