@@ -29,9 +29,9 @@ pub(crate) struct BenchArgs {
     /// Numbers of threads, instead of those of --threads
     #[arg(long, value_name = "N,..", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=1024))]
     with_threads: Vec<u16>,
-    /// What the prover's kernels run on
+    /// What the prover's kernels run on: with the vector instructions of the processor, or without
     #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT", default_value = "cpu")]
-    device: Vec<Device>,
+    kernels: Vec<Device>,
     /// Also measure settled proofs: zero-knowledge, for a contract
     #[arg(long)]
     settle: bool,
@@ -68,7 +68,7 @@ pub(crate) fn run(app: &App, args: &BenchArgs) -> Outcome<()> {
     let mut cases = Vec::new();
     for (subject, _) in subjects.iter().enumerate() {
         for &threads in &threads {
-            for &device in &args.device {
+            for &device in &args.kernels {
                 for settle in [false, true].into_iter().filter(|s| args.settle || !s) {
                     for &batch in &args.batch {
                         cases.push(Case { subject, batch, threads, device, settle });

@@ -8,7 +8,7 @@ fn bench_measures_and_estimate_learns() {
     s.ok(&["compile", &mlp(), "--calibrate", &digits(), "--weight-bits", "8", "--activation-bits", "8", "-o", "m"]);
     let before = s.json(&["estimate", "m", "--threads", "2"]);
     assert_eq!(before["measured"], false);
-    let args = ["bench", "m", "--batch", "1,3", "--with-threads", "1,2", "--device", "cpu,portable", "--repeats", "2"];
+    let args = ["bench", "m", "--batch", "1,3", "--with-threads", "1,2", "--kernels", "cpu,portable", "--repeats", "2"];
     let ran = s.ok(&[&args[..], &["--plot", "p.svg", "--json"]].concat());
     let v = ran.last_json();
     let all = v["measurements"].as_array().unwrap();

@@ -1,0 +1,295 @@
+//! Training that is not what the specification says: a prover that runs another algorithm, with witness, remainders and
+//! multiplicities that fit it, is refused by the naive checker and by the verifier.
+
+mod support;
+
+use assay_circuits::{
+    Graph, GraphBuilder, NodeId, Op, Tensor,
+    graph::Node,
+    model::Model,
+    ops::{Delay, Window},
+    program::{Content, Visibility},
+    train::{Layer, Loss, Network, Spec, reference},
+};
+use assay_prover::{ProvingKey, SetupOptions};
+use std::collections::HashMap;
+use support::{
+    Lcg,
+    forge::{Forge, Lie},
+    key, round_trip,
+};
+
+fn spec(loss: Loss, momentum_bits: Option<u32>) -> Spec {
+    let dense = |inputs, outputs| Layer::Dense { inputs, outputs };
+    let network = Network { input: vec![3], layers: vec![dense(3, 4), Layer::Relu, dense(4, 2)] };
+    Spec { network, loss, steps: 3, batch_bits: 1, rate_bits: 1, momentum_bits, rows: 5, seed: [7; 32] }
+}
+
+struct Case {
+    spec: Spec,
+    model: Model,
+    initial: Vec<Tensor>,
+}
+
+fn case(loss: Loss, momentum: Option<u32>) -> Case {
+    let spec = spec(loss, momentum);
+    let mut rng = Lcg(11);
+    let initial = spec.network.weights().iter().map(|s| rng.tensor(s, 13)).collect();
+    let targets = (0..10).map(|i| if (i / 2 + i) % 2 == 0 { 256 } else { 0 }).collect();
+    let mut data = rng.tensor(&[5, 3], 10);
+    // A row of zeros: hidden units whose bias is negative do not see it.
+    data.data[..3].fill(0);
+    let model = spec.training().unwrap().model(data, Tensor::new(vec![5, 2], targets).unwrap()).unwrap();
+    Case { spec, model, initial }
+}
+
+fn options() -> SetupOptions {
+    // Weights at the start and at the end are what a proof of training shows.
+    let visibility = Visibility { inputs: true, weights: false, outputs: true };
+    SetupOptions { row_bits: Some(8), visibility }
+}
+
+/// The graph with its nodes changed, in an order of computation that still exists. Tables keep their places.
+fn edited(graph: &Graph, edit: &dyn Fn(&mut Vec<Node>)) -> Graph {
+    let mut nodes = graph.nodes().to_vec();
+    edit(&mut nodes);
+    let mut g = GraphBuilder::new(graph.limb_bits());
+    for t in graph.tables() {
+        g.table(t.clone()).unwrap();
+    }
+    let mut map: HashMap<usize, NodeId> = HashMap::new();
+    while map.len() < nodes.len() {
+        let before = map.len();
+        for (i, node) in nodes.iter().enumerate() {
+            let known = if matches!(node.op, Op::Delay(_)) { &node.inputs[..1] } else { &node.inputs[..] };
+            if !map.contains_key(&i) && known.iter().all(|k| map.contains_key(&k.0)) {
+                let inputs: Vec<NodeId> = known.iter().map(|k| map[&k.0]).collect();
+                map.insert(i, g.push(&node.name, node.op.clone(), &inputs).unwrap());
+            }
+        }
+        assert!(map.len() > before, "no order of computation is left");
+    }
+    for (i, node) in nodes.iter().enumerate().filter(|(_, n)| matches!(n.op, Op::Delay(_))) {
+        g.connect(map[&i], map[&node.inputs[1].0]).unwrap();
+    }
+    let of = |ids: &[NodeId]| ids.iter().map(|i| map[&i.0]).collect::<Vec<_>>();
+    g.finish(of(graph.inputs()), of(graph.outputs())).unwrap()
+}
+
+/// What a committed tensor is, whatever the number of its node.
+fn label(f: &Forge, tensor: usize) -> String {
+    let t = &f.program.tensors[tensor];
+    let name = |id: &NodeId| f.program.graph.node(*id).name.clone();
+    let what = match &t.content {
+        Content::Node(id) => format!("value of {}", name(id)),
+        Content::Remainder { node, low, bits } => format!("remainder of {} {low} {bits}", name(node)),
+        Content::Limb { node, check, low, bits } => format!("limb of {} {check} {low} {bits}", name(node)),
+        Content::High(id) => format!("high of {}", name(id)),
+        Content::Side(id) => format!("side of {}", name(id)),
+        other => format!("{other:?}"),
+    };
+    format!("{} {what} {:?}", t.stack, t.shape)
+}
+
+/// The statement of `honest` with the witness of a run of `cheat`.
+fn transplant(honest: (&ProvingKey, &[Vec<Tensor>]), cheat: (&Model, &[Vec<Tensor>])) -> Forge {
+    let other = Forge::inference(&key(cheat.0, options()), cheat.1);
+    let mut f = Forge::inference(honest.0, honest.1);
+    let mut from: HashMap<String, Vec<usize>> = HashMap::new();
+    (0..other.contents.len()).rev().for_each(|t| from.entry(label(&other, t)).or_default().push(t));
+    for t in 0..f.contents.len() {
+        // Multiplicities are counted anew.
+        if matches!(f.program.tensors[t].content, Content::Multiplicity { .. }) {
+            continue;
+        }
+        let source = from.get_mut(&label(&f, t)).and_then(Vec::pop).unwrap_or_else(|| panic!("no {}", label(&f, t)));
+        // What the key commits to cannot be changed.
+        if f.program.tensors[t].stack == assay_circuits::program::WITNESS {
+            f.contents[t] = other.contents[source].clone();
+        }
+    }
+    // The initial weights are public; the result is what the cheat wants to be paid for.
+    let inputs = f.program.graph.inputs().len();
+    f.public = f.public[..inputs].iter().chain(&other.public[inputs..]).cloned().collect();
+    f.recount();
+    f
+}
+
+fn refused(what: &str, honest: &ProvingKey, f: &Forge) {
+    assert!(f.relation().is_err(), "{what}: the naive checker accepts");
+    assert!(f.with(Lie::Leaves).verdict(&honest.verifying).is_err(), "{what}: the verifier accepts");
+}
+
+fn find(nodes: &[Node], name: &str) -> usize {
+    nodes.iter().position(|n| n.name == name).unwrap_or_else(|| panic!("no node {name}"))
+}
+
+/// Replaces every factor `from` of a linear node's terms.
+fn factor(nodes: &mut [Node], name: &str, term: usize, change: &dyn Fn(i64) -> i64) {
+    let i = nodes.iter().position(|n| n.name == name && matches!(n.op, Op::Linear(_))).unwrap();
+    let Op::Linear(op) = &mut nodes[i].op else { unreachable!() };
+    op.coefficients[term] = change(op.coefficients[term]);
+}
+
+#[test]
+fn honest_training_is_proven() {
+    for (loss, momentum) in [
+        (Loss::SquaredError, None),
+        (Loss::CrossEntropy, None),
+        (Loss::SquaredError, Some(2)),
+        (Loss::CrossEntropy, Some(3)),
+    ] {
+        let Case { spec, model, initial } = case(loss, momentum);
+        round_trip(&model, 1, options());
+        let key = key(&model, options());
+        let inputs = vec![initial.clone()];
+        let f = Forge::inference(&key, &inputs);
+        f.relation().unwrap();
+        f.verdict(&key.verifying).unwrap();
+        // And it is what the plain trainer does.
+        let end = reference::train(&spec, initial, &model.weights[0], &model.weights[1]).unwrap();
+        let outputs: Vec<Vec<i64>> = end.weights.iter().map(|t| t.data.clone()).chain([end.losses]).collect();
+        assert_eq!(&f.public[f.program.graph.inputs().len()..], &outputs);
+        // Carrying a witness over changes nothing by itself.
+        let same = transplant((&key, &inputs), (&model, &inputs));
+        same.verdict(&key.verifying).unwrap();
+    }
+}
+
+#[test]
+fn other_data_is_refused() {
+    {
+        let Case { spec, model, initial } = case(Loss::CrossEntropy, None);
+        let honest = key(&model, options());
+        let inputs = vec![initial.clone()];
+        let cheat = |what: &str, other: &Model, others: &[Vec<Tensor>]| {
+            refused(what, &honest, &transplant((&honest, &inputs), (other, others)));
+        };
+        let with = |change: &dyn Fn(&mut Model)| {
+            let mut m = model.clone();
+            change(&mut m);
+            m
+        };
+        let seen = assay_circuits::train::Sampler::new(&spec.seed, 5).index(0) as usize;
+        cheat("a flipped label", &with(&|m| m.weights[1].data[2 * seen..2 * seen + 2].reverse()), &inputs);
+        cheat("another value in a row", &with(&|m| m.weights[0].data[3 * seen] += 1), &inputs);
+        cheat("data of somebody else", &with(&|m| m.weights[0].data.reverse()), &inputs);
+        let seed = |s: u8| Spec { seed: [s; 32], ..spec.clone() }.training().unwrap();
+        let other = seed(8).model(model.weights[0].clone(), model.weights[1].clone()).unwrap();
+        cheat("rows of another seed", &other, &inputs);
+        let one_row = |nodes: &mut Vec<Node>| {
+            let i = find(nodes, "rows");
+            let Op::Remap(op) = &mut nodes[i].op else { unreachable!() };
+            op.rows[1][0].0 = (op.rows[1][0].0 + 1) % 5;
+        };
+        let other = with(&|m| m.graph = edited(&m.graph, &one_row));
+        cheat("the label of one row and the data of another", &other, &inputs);
+        let mut start = inputs.clone();
+        start[0][0].data[0] += 1;
+        cheat("other initial weights", &model, &start);
+    }
+}
+
+#[test]
+fn other_algorithms_are_refused() {
+    {
+        let Case { model, initial, .. } = case(Loss::SquaredError, Some(2));
+        let honest = key(&model, options());
+        let inputs = vec![initial];
+        let cheat = |what: &str, edit: &dyn Fn(&mut Vec<Node>)| {
+            let other = Model { graph: edited(&model.graph, edit), ..model.clone() };
+            refused(what, &honest, &transplant((&honest, &inputs), (&other, &inputs)));
+        };
+        // The transplant itself is no reason to refuse.
+        let same = Model { graph: edited(&model.graph, &|_| {}), ..model.clone() };
+        transplant((&honest, &inputs), (&same, &inputs)).verdict(&honest.verifying).unwrap();
+
+        cheat("the second layer updated before the first layer's gradient", &|nodes| {
+            let (back, next) = (
+                nodes.iter().position(|n| n.name == "2.Dense.back" && matches!(n.op, Op::Contraction(_))).unwrap(),
+                find(nodes, "2.weight.next"),
+            );
+            nodes[back].inputs[1] = NodeId(next);
+        });
+        cheat("another learning rate", &|n| factor(n, "0.weight", 1, &|c| 2 * c));
+        cheat("gradients with the other sign", &|n| factor(n, "2.weight", 1, &|c| -c));
+        cheat("momentum dropped", &|n| factor(n, "2.weight", 0, &|_| 0));
+        cheat("a bias that stays", &|n| factor(n, "0.bias", 1, &|_| 0));
+        let last = |nodes: &mut Vec<Node>| {
+            for n in nodes.iter_mut().filter(|n| n.name.ends_with(".trained")) {
+                if let Op::Window(w) = &mut n.op {
+                    *w = Window { offset: 1, ..w.clone() };
+                }
+            }
+        };
+        cheat("one step too few", &last);
+        let constant = |nodes: &mut Vec<Node>| {
+            // Gradients at the initial weights in every step.
+            let delay = nodes.iter().position(|n| n.name == "0.weight" && matches!(n.op, Op::Delay(_))).unwrap();
+            let Op::Delay(Delay { len, .. }) = nodes[delay].op else { unreachable!() };
+            let init = nodes[delay].inputs[0];
+            let forward = nodes.iter().position(|n| n.name == "0.Dense" && matches!(n.op, Op::Contraction(_))).unwrap();
+            nodes.push(Node {
+                name: "stale".to_owned(),
+                op: Op::Window(Window::broadcast(0, len)),
+                inputs: vec![init],
+                ..nodes[delay].clone()
+            });
+            nodes[forward].inputs[1] = NodeId(nodes.len() - 1);
+        };
+        cheat("stale weights", &constant);
+    }
+}
+
+/// Single values that are off by one, with everything after them computed from them.
+#[test]
+fn altered_steps_are_refused() {
+    let Case { model, initial, .. } = case(Loss::SquaredError, Some(2));
+    let honest = key(&model, options());
+    let inputs = vec![initial];
+    let f = Forge::inference(&honest, &inputs);
+    let mut tried = 0;
+    for t in 0..f.contents.len() {
+        let (node, value) = match &f.program.tensors[t].content {
+            Content::Node(id) => (*id, true),
+            Content::Remainder { node, .. } => (*node, false),
+            _ => continue,
+        };
+        if !matches!(f.program.graph.node(node).op, Op::Lookup(_)) {
+            continue;
+        }
+        let mut g = f.clone();
+        let last = g.contents[t].len() - 1;
+        g.contents[t][last / 2] += 1;
+        if value {
+            g.rederive(&[t]);
+        } else {
+            g.recount();
+        }
+        let name = label(&f, t);
+        assert!(g.relation().is_err(), "{name}: the naive checker accepts");
+        // One in four goes through the whole protocol, the others through the same relation checked plainly.
+        if tried % 4 == 0 {
+            assert!(g.verdict(&honest.verifying).is_err(), "{name}: the verifier accepts");
+        }
+        tried += 1;
+    }
+    assert!(tried >= 12, "{tried}");
+    // ReLU with a derivative of one at zero.
+    let mut g = f.clone();
+    let t = g.named("1.Relu.derivative");
+    assert!(g.contents[t].contains(&0), "no unit is at rest");
+    g.contents[t].fill(1);
+    g.rederive(&[t]);
+    refused("a derivative of one at zero", &honest, &g);
+    // An update that did not happen: the state of a step is that of the step before.
+    for name in ["0.weight.next", "2.bias.next"] {
+        let mut g = f.clone();
+        let t = g.named(name);
+        let step = g.contents[t].len() / 3;
+        let first: Vec<i64> = g.contents[t][..step].to_vec();
+        g.contents[t][step..2 * step].copy_from_slice(&first);
+        g.rederive(&[t]);
+        refused(&format!("{name}: an update skipped"), &honest, &g);
+    }
+}
