@@ -98,15 +98,15 @@ fn transplant(honest: (&ProvingKey, &[Vec<Tensor>]), cheat: (&Model, &[Vec<Tenso
     let mut from: HashMap<String, Vec<usize>> = HashMap::new();
     (0..other.contents.len()).rev().for_each(|t| from.entry(label(&other, t)).or_default().push(t));
     for t in 0..f.contents.len() {
-        // Multiplicities are counted anew.
-        if matches!(f.program.tensors[t].content, Content::Multiplicity { .. }) {
+        // What the key commits to cannot be changed, and multiplicities are counted anew.
+        let tensor = &f.program.tensors[t];
+        let counted = matches!(tensor.content, Content::Multiplicity { .. });
+        if counted || tensor.stack != assay_circuits::program::WITNESS {
             continue;
         }
-        let source = from.get_mut(&label(&f, t)).and_then(Vec::pop).unwrap_or_else(|| panic!("no {}", label(&f, t)));
-        // What the key commits to cannot be changed.
-        if f.program.tensors[t].stack == assay_circuits::program::WITNESS {
-            f.contents[t] = other.contents[source].clone();
-        }
+        // A clamp that the cheat's graph does not need keeps the honest run's values.
+        let Some(source) = from.get_mut(&label(&f, t)).and_then(Vec::pop) else { continue };
+        f.contents[t] = other.contents[source].clone();
     }
     // The initial weights are public; the result is what the cheat wants to be paid for.
     let inputs = f.program.graph.inputs().len();

@@ -77,6 +77,8 @@ fn every_command_speaks_json() {
         ("worker", vec!["model", "--once", "--rpc", NODE], 2),
         ("explorer", vec!["--rpc", NODE, "--port", "0"], 2),
         ("bench", vec!["model", "--batch", "1", "--repeats", "1"], 0),
+        ("train", vec![&onnx, &data, "-o", "trained", "--steps", "1", "--batch", "2", "--lr", "2^-6"], 0),
+        ("evaluate", vec!["trained/training.json", &data, "-o", "e.proof"], 0),
         ("estimate", vec!["model"], 0),
         ("srs new", vec!["--power", "4", "-o", "tau"], 0),
         ("srs import", vec!["tau", "--power", "4", "-o", "tau2"], 2),
