@@ -156,9 +156,10 @@ def press():
     started.wait()
     signal.raise_signal(signal.SIGINT)
 threading.Thread(target=press).start()
-done = False
 try:
+    # A proof that is over before its stage was seen is made again: what counts is the one during which the key is pressed.
     while True:
+        done = False
         assay.prove(model, np.repeat(x, 20, axis=0), key=key, progress=lambda p: p.stage == sys.argv[3] and started.set())
         done = True
 except KeyboardInterrupt:
