@@ -72,6 +72,27 @@ impl<E: Ring> Functional<E> {
         self.factors.iter().enumerate().find_map(|(i, f)| f.axes.iter().position(|a| *a == axis).map(|p| (i, p)))
     }
 
+    /// The functional of a tensor of which `shape` is what a sparse matrix along `axis` makes, of extent `extent` before: entry
+    /// `o` of the result sums the entries that `scatter(o, emit)` emits.
+    ///
+    /// # Errors
+    /// An axis that no factor covers.
+    pub fn map_axis(
+        &self,
+        axis: usize,
+        shape: &[usize],
+        extent: usize,
+        scatter: &mut dyn FnMut(usize, Emit<'_>),
+    ) -> Result<Self, GraphError> {
+        let (index, position) =
+            self.factor_of(axis).ok_or_else(|| GraphError::Pullback(format!("axis {axis} is not covered")))?;
+        let factor = &self.factors[index];
+        let dims: Vec<usize> = factor.axes.iter().map(|a| shape[*a]).collect();
+        let mut out = self.clone();
+        out.factors[index] = factor.map_axis(&dims, position, extent, scatter);
+        Ok(out)
+    }
+
     /// The weights of an axis that has a factor of its own.
     pub fn single(&self, axis: usize) -> Result<&[E], GraphError> {
         self.factors

@@ -62,6 +62,34 @@ impl Tensor {
         (lo, hi)
     }
 
+    /// `out[.., o, ..] = sum of c * self[.., p, ..]` over the pairs `(p, c)` of `row(o)`, along one axis; `shape` is the result's.
+    pub(crate) fn combine_along<I: Iterator<Item = (usize, i64)>>(
+        &self,
+        axis: usize,
+        shape: &[usize],
+        row: impl Fn(usize) -> I,
+    ) -> Self {
+        let ((outer, len, inner), n) = (self.around(axis), shape[axis]);
+        let mut data = vec![0i64; outer * n * inner];
+        for a in 0..outer {
+            for o in 0..n {
+                let target = (a * n + o) * inner;
+                for (p, c) in row(o) {
+                    let source = (a * len + p) * inner;
+                    let to = data[target..target + inner].iter_mut();
+                    let from = &self.data[source..source + inner];
+                    // Products of 64 bits are slow where there is no vector instruction for them.
+                    if c == 1 {
+                        to.zip(from).for_each(|(d, s)| *d += s);
+                    } else {
+                        to.zip(from).for_each(|(d, s)| *d += c * s);
+                    }
+                }
+            }
+        }
+        Self { shape: shape.to_vec(), data }
+    }
+
     /// Splits the shape around an axis: entries before it, its extent, entries behind it.
     pub fn around(&self, axis: usize) -> (usize, usize, usize) {
         around(&self.shape, axis)

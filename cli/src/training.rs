@@ -9,7 +9,7 @@ use crate::{
 use assay_circuits::{
     Tensor,
     model::Model,
-    train::{ACTIVATION_BITS, DATA_WIDTH, Loss, PROBABILITY_BITS, Spec, TrainError, WEIGHT_BITS, WIDTH, reference},
+    train::{ACTIVATION_BITS, DATA_WIDTH, Loss, Spec, TrainError, WEIGHT_BITS, WIDTH, reference},
 };
 use assay_verifier::{VerifyingKey, core::Verified};
 use serde::{Deserialize, Serialize};
@@ -63,11 +63,7 @@ impl From<TrainError> for Failure {
 
 /// Loss of one row on average, for people: cross-entropy is shown by the squared error of its probabilities, which is what proofs show.
 pub(crate) fn mean_loss(loss: Loss, sum: i64, rows: usize) -> f64 {
-    let bits = match loss {
-        Loss::SquaredError => ACTIVATION_BITS,
-        Loss::CrossEntropy => PROBABILITY_BITS,
-    };
-    sum as f64 / f64::from(1u32 << bits).powi(2) / rows as f64
+    sum as f64 / f64::from(1u32 << loss.difference_bits()).powi(2) / rows as f64
 }
 
 /// Means and deviations of all features.
@@ -173,10 +169,9 @@ impl Arrays {
             }
             y.iter().enumerate().map(|(k, v)| fixed(f64::from(*v), "y", k / outputs)).collect::<Outcome<Vec<i64>>>()?
         };
-        let with = |rest: &[usize]| std::iter::once(self.rows).chain(rest.iter().copied()).collect::<Vec<_>>();
         Ok(Data {
-            rows: Tensor::new(with(&spec.network.input), rows)?,
-            targets: Tensor::new(with(&[outputs]), targets)?,
+            rows: Tensor::new([&[self.rows], &spec.network.input[..]].concat(), rows)?,
+            targets: Tensor::new(vec![self.rows, outputs], targets)?,
             classes,
         })
     }
@@ -224,12 +219,12 @@ pub(crate) fn prove(
     model: &Model,
     inputs: Vec<Tensor>,
     srs: Option<PathBuf>,
-) -> Outcome<(flow::Prepared, flow::Proven)> {
+) -> Outcome<(flow::Prepared, flow::Proven, Verified)> {
     let shape = ShapeArgs { public_inputs: true, ..ShapeArgs::default() };
     let prepared = flow::prepare(app, model, &KeyArgs { srs, shape }, true)?;
     let proven = flow::prove_tensors(app, model, &prepared.key, &[inputs])?;
-    flow::check(app, &prepared.key.verifying, &proven.proof)?;
-    Ok((prepared, proven))
+    let checked = flow::check(app, &prepared.key.verifying, &proven.proof)?;
+    Ok((prepared, proven, checked.verified))
 }
 
 impl Record {

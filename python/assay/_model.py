@@ -92,7 +92,19 @@ def tensors(shown: Sequence[Mapping[str, Any]]) -> tuple[TensorInfo, ...]:
     return tuple(TensorInfo(t["name"], tuple(t["shape"])) for t in shown)
 
 
-class Model(Artifact):
+class Described(Artifact):
+    """What says which tensors go in and come out."""
+
+    @property
+    def inputs(self) -> tuple[TensorInfo, ...]:
+        return tensors(self._show()["inputs"])
+
+    @property
+    def outputs(self) -> tuple[TensorInfo, ...]:
+        return tensors(self._show()["outputs"])
+
+
+class Model(Described):
     """A quantized integer graph with its weights: what proofs are about. Made by `compile`."""
 
     _kind = "model"
@@ -102,14 +114,6 @@ class Model(Artifact):
     def id(self) -> str:
         """Names graph and weights, in hexadecimal."""
         return str(self._show()["model_id"])
-
-    @property
-    def inputs(self) -> tuple[TensorInfo, ...]:
-        return tensors(self._show()["inputs"])
-
-    @property
-    def outputs(self) -> tuple[TensorInfo, ...]:
-        return tensors(self._show()["outputs"])
 
     @property
     def parameters(self) -> int:

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 
 from ._files import Data, PathLike, data_file, folder, is_path
-from ._model import Artifact, Model, TensorInfo, tensors
+from ._model import Artifact, Described, Model, TensorInfo
 from ._progress import ProgressLike
 from ._run import options, run
 
@@ -19,15 +19,7 @@ Arrays: TypeAlias = "np.ndarray | dict[str, np.ndarray]"
 T = TypeVar("T", bound=Artifact)
 
 
-class _KeyLike(Artifact):
-    @property
-    def inputs(self) -> tuple[TensorInfo, ...]:
-        return tensors(self._show()["inputs"])
-
-    @property
-    def outputs(self) -> tuple[TensorInfo, ...]:
-        return tensors(self._show()["outputs"])
-
+class _KeyLike(Described):
     @property
     def visibility(self) -> dict[str, bool]:
         """Whether proofs show `inputs` and `outputs`, and whether `weights` are public."""

@@ -61,13 +61,8 @@ impl AxisScale {
         shape: &[usize],
         f: &Functional<E>,
     ) -> Result<LinearPullback<E>, GraphError> {
-        let (index, position) =
-            f.factor_of(self.axis).ok_or_else(|| GraphError::Pullback(format!("axis {} is not covered", self.axis)))?;
-        let mut out = f.clone();
-        let factor = &f.factors[index];
-        let dims: Vec<usize> = factor.axes.iter().map(|a| shape[*a]).collect();
-        out.factors[index] =
-            factor.map_axis(&dims, position, shape[self.axis], &mut |o, emit| emit(o, self.factors.get(o).copied()));
+        let out =
+            f.map_axis(self.axis, shape, shape[self.axis], &mut |o, emit| emit(o, self.factors.get(o).copied()))?;
         Ok(LinearPullback::one(out))
     }
 }

@@ -61,20 +61,15 @@ impl Concat {
         shape: &[usize],
         f: &Functional<E>,
     ) -> Result<LinearPullback<E>, GraphError> {
-        let (index, position) =
-            f.factor_of(self.axis).ok_or_else(|| GraphError::Pullback(format!("axis {} is not covered", self.axis)))?;
-        let factor = &f.factors[index];
-        let dims: Vec<usize> = factor.axes.iter().map(|a| shape[*a]).collect();
         let mut pieces = Vec::with_capacity(inputs.len());
         let mut start = 0;
         for (input, s) in inputs.iter().enumerate() {
             let n = s[self.axis];
-            let mut functional = f.clone();
-            functional.factors[index] = factor.map_axis(&dims, position, n, &mut |o, emit| {
+            let functional = f.map_axis(self.axis, shape, n, &mut |o, emit| {
                 if (start..start + n).contains(&o) {
                     emit(o - start, None);
                 }
-            });
+            })?;
             pieces.push(Piece { input, coefficient: 1, functional });
             start += n;
         }

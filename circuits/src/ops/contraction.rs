@@ -46,8 +46,37 @@ impl AxisExpr {
         Self { terms: vec![], offset: 0 }
     }
 
+    /// A sum of indices times strides; those that do not exist, because their extent is one, are left out.
+    pub fn sum(terms: &[(Option<usize>, i64)], offset: i64) -> Self {
+        Self { terms: terms.iter().filter_map(|(i, s)| i.map(|i| (i, *s))).collect(), offset }
+    }
+
+    /// Axes that are one index each.
+    pub fn indices(indices: &[usize]) -> Vec<Self> {
+        indices.iter().copied().map(Self::index).collect()
+    }
+
     fn has(&self, i: usize) -> bool {
         self.terms.iter().any(|(j, _)| *j == i)
+    }
+}
+
+/// Extents of a contraction's indices as they come. An extent of one needs no index.
+#[derive(Clone, Debug, Default)]
+pub struct Indices(pub Vec<usize>);
+
+impl Indices {
+    /// A new index of this extent.
+    pub fn add(&mut self, extent: usize) -> Option<usize> {
+        (extent > 1).then(|| {
+            self.0.push(extent);
+            self.0.len() - 1
+        })
+    }
+
+    /// An axis of this extent that is an index of its own.
+    pub fn axis(&mut self, extent: usize) -> AxisExpr {
+        AxisExpr::sum(&[(self.add(extent), 1)], 0)
     }
 }
 

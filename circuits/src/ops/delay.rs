@@ -83,24 +83,18 @@ impl Delay {
         shape: &[usize],
         f: &Functional<E>,
     ) -> Result<LinearPullback<E>, GraphError> {
-        let (index, position) =
-            f.factor_of(self.axis).ok_or_else(|| GraphError::Pullback(format!("axis {} is not covered", self.axis)))?;
-        let factor = &f.factors[index];
-        let dims: Vec<usize> = factor.axes.iter().map(|a| shape[*a]).collect();
-        let mut init = f.clone();
-        init.factors[index] = factor.map_axis(&dims, position, 1, &mut |o, emit| {
+        let init = f.map_axis(self.axis, shape, 1, &mut |o, emit| {
             if o == 0 {
                 emit(0, None);
             }
-        });
+        })?;
         let mut pieces = vec![Piece { input: 0, coefficient: 1, functional: init }];
         if self.len > 1 {
-            let mut state = f.clone();
-            state.factors[index] = factor.map_axis(&dims, position, self.len, &mut |o, emit| {
+            let state = f.map_axis(self.axis, shape, self.len, &mut |o, emit| {
                 if let Some(p) = o.checked_sub(1) {
                     emit(p, None);
                 }
-            });
+            })?;
             pieces.push(Piece { input: 1, coefficient: 1, functional: state });
         }
         Ok(LinearPullback { pieces, constant: None })

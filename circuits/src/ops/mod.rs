@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 pub use axis_scale::AxisScale;
 pub use concat::Concat;
-pub use contraction::{AxisExpr, Contraction};
+pub use contraction::{AxisExpr, Contraction, Indices};
 pub use delay::Delay;
 pub use divide::Divide;
 pub use gather::Gather;

@@ -14,7 +14,7 @@ use crate::{
     functional::Functional,
     interval::Interval,
     ring::Ring,
-    tensor::{Tensor, around, element_count},
+    tensor::{Tensor, element_count},
 };
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +34,11 @@ impl Remap {
     /// Chosen entries of an axis, in the given order; `None` is a zero.
     pub fn select(axis: usize, positions: impl IntoIterator<Item = Option<u32>>) -> Self {
         Self { axis, rows: positions.into_iter().map(|p| p.map(|p| (p, 1)).into_iter().collect()).collect() }
+    }
+
+    /// The entries of row `o`: index and factor.
+    fn row(&self, o: usize) -> impl Iterator<Item = (usize, i64)> {
+        self.rows.get(o).into_iter().flatten().map(|(p, c)| (*p as usize, *c))
     }
 
     /// Entries of the matrix.
@@ -74,20 +79,7 @@ impl Remap {
     }
 
     pub(crate) fn eval(&self, input: &Tensor, shape: &[usize]) -> Tensor {
-        let (outer, len, inner) = around(&input.shape, self.axis);
-        let n = self.rows.len();
-        let mut data = vec![0i64; outer * n * inner];
-        for a in 0..outer {
-            for (o, row) in self.rows.iter().enumerate() {
-                let target = (a * n + o) * inner;
-                for (p, c) in row {
-                    let source = (a * len + *p as usize) * inner;
-                    let (dst, src) = (&mut data[target..target + inner], &input.data[source..source + inner]);
-                    dst.iter_mut().zip(src).for_each(|(d, s)| *d += c * s);
-                }
-            }
-        }
-        Tensor { shape: shape.to_vec(), data }
+        input.combine_along(self.axis, shape, |o| self.row(o))
     }
 
     pub(crate) fn pullback<E: Ring>(
@@ -96,16 +88,9 @@ impl Remap {
         shape: &[usize],
         f: &Functional<E>,
     ) -> Result<LinearPullback<E>, GraphError> {
-        let (index, position) =
-            f.factor_of(self.axis).ok_or_else(|| GraphError::Pullback(format!("axis {} is not covered", self.axis)))?;
-        let mut out = f.clone();
-        let factor = &f.factors[index];
-        let dims: Vec<usize> = factor.axes.iter().map(|a| shape[*a]).collect();
-        out.factors[index] = factor.map_axis(&dims, position, input[self.axis], &mut |o, emit| {
-            for (p, c) in self.rows.get(o).into_iter().flatten() {
-                emit(*p as usize, (*c != 1).then_some(*c));
-            }
-        });
+        let out = f.map_axis(self.axis, shape, input[self.axis], &mut |o, emit| {
+            self.row(o).for_each(|(p, c)| emit(p, (c != 1).then_some(c)));
+        })?;
         Ok(LinearPullback::one(out))
     }
 }

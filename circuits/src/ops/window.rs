@@ -14,7 +14,7 @@ use crate::{
     functional::Functional,
     interval::Interval,
     ring::Ring,
-    tensor::{Tensor, around, element_count},
+    tensor::{Tensor, element_count},
 };
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +65,11 @@ impl Window {
         usize::try_from(p).ok().filter(|p| *p < extent)
     }
 
+    /// Input indices that window `o` sums.
+    fn positions(&self, o: usize, extent: usize) -> impl Iterator<Item = usize> {
+        (0..self.kernel).filter_map(move |t| self.position(o, t, extent))
+    }
+
     pub(crate) fn infer(&self, input: &[usize]) -> Result<Vec<usize>, GraphError> {
         if self.axis >= input.len() {
             return Err(GraphError::Parameter(format!("axis {} of a tensor of rank {}", self.axis, input.len())));
@@ -84,21 +89,8 @@ impl Window {
     }
 
     pub(crate) fn eval(&self, input: &Tensor, shape: &[usize]) -> Tensor {
-        let (outer, len, inner) = around(&input.shape, self.axis);
-        let mut data = vec![0i64; outer * self.len * inner];
-        for a in 0..outer {
-            for o in 0..self.len {
-                let target = (a * self.len + o) * inner;
-                for t in 0..self.kernel {
-                    if let Some(p) = self.position(o, t, len) {
-                        let source = (a * len + p) * inner;
-                        let (dst, src) = (&mut data[target..target + inner], &input.data[source..source + inner]);
-                        dst.iter_mut().zip(src).for_each(|(d, s)| *d += s);
-                    }
-                }
-            }
-        }
-        Tensor { shape: shape.to_vec(), data }
+        let extent = input.shape[self.axis];
+        input.combine_along(self.axis, shape, |o| self.positions(o, extent).map(|p| (p, 1)))
     }
 
     pub(crate) fn pullback<E: Ring>(
@@ -107,19 +99,10 @@ impl Window {
         shape: &[usize],
         f: &Functional<E>,
     ) -> Result<LinearPullback<E>, GraphError> {
-        let (index, position) =
-            f.factor_of(self.axis).ok_or_else(|| GraphError::Pullback(format!("axis {} is not covered", self.axis)))?;
-        let mut out = f.clone();
-        let factor = &f.factors[index];
-        let dims: Vec<usize> = factor.axes.iter().map(|a| shape[*a]).collect();
         let extent = input[self.axis];
-        out.factors[index] = factor.map_axis(&dims, position, extent, &mut |o, emit| {
-            for t in 0..self.kernel {
-                if let Some(p) = self.position(o, t, extent) {
-                    emit(p, None);
-                }
-            }
-        });
+        let out = f.map_axis(self.axis, shape, extent, &mut |o, emit| {
+            self.positions(o, extent).for_each(|p| emit(p, None));
+        })?;
         Ok(LinearPullback::one(out))
     }
 }

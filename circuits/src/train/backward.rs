@@ -32,14 +32,13 @@ fn input_error(n: &Nodes, layer: &Layer, shape: &[usize], forward: &Contraction)
     };
     // Where the forward pass reads place `y + k - pad`, place `y` is read by outputs `y - k + pad`.
     let against = |i, k, pad: usize| AxisExpr { terms: vec![(i, 1), (k, -1)], offset: pad as i64 };
-    let index = |all: &[usize]| all.iter().map(|i| AxisExpr::index(*i)).collect::<Vec<_>>();
-    let mut lhs = index(&[0, 1, 2]);
+    let mut lhs = AxisExpr::indices(&[0, 1, 2]);
     lhs.extend([against(4, 6, *top), against(5, 7, *left)]);
     Contraction {
         extents: vec![n.steps, n.batch, *outputs, *inputs, shape[1], shape[2], *kh, *kw],
         lhs,
         rhs: forward.rhs.clone(),
-        out: index(&[0, 1, 3, 4, 5]),
+        out: AxisExpr::indices(&[0, 1, 3, 4, 5]),
     }
 }
 

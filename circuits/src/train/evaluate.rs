@@ -4,7 +4,7 @@
 //! graph, with the rows as one batch, so the layers are those of training.
 
 use super::{
-    ACTIVATION_BITS, DATA_WIDTH, Loss, MAX_ROWS, PROBABILITY_BITS, Spec, TrainError, WEIGHT_BITS, WIDTH,
+    DATA_WIDTH, MAX_ROWS, Spec, TrainError, WEIGHT_BITS, WIDTH,
     step::{Nodes, data_model, squares, weight_names},
 };
 use crate::{
@@ -42,9 +42,7 @@ impl Spec {
         }
         let shapes = self.network.shapes()?;
         let mut n = Nodes { g: GraphBuilder::new(8), steps: 2, batch: rows };
-        let with =
-            |first: usize, rest: &[usize]| std::iter::once(first).chain(rest.iter().copied()).collect::<Vec<_>>();
-        let data = n.g.weight("data", &with(rows, &self.network.input), DATA_WIDTH)?;
+        let data = n.g.weight("data", &[&[rows], &self.network.input[..]].concat(), DATA_WIDTH)?;
         let targets = n.g.weight("targets", &[rows, self.outputs()?], DATA_WIDTH)?;
         let x = n.repeat("rows", data, 0, 2)?;
         let y = n.repeat("labels", targets, 0, 2)?;
@@ -58,7 +56,7 @@ impl Spec {
         for ((name, shape), ids) in
             weight_names(self).iter().zip(self.network.weights()).zip(sets[0].iter().zip(&sets[1]))
         {
-            let one = Op::Reshape(Reshape { shape: with(1, &shape) });
+            let one = Op::Reshape(Reshape { shape: [&[1], &shape[..]].concat() });
             let before = n.g.push(name, one.clone(), &[*ids.0])?;
             let after = n.g.push(name, one, &[*ids.1])?;
             weights.push(n.g.push(name, Op::Concat(Concat { axis: 0 }), &[before, after])?);
@@ -83,10 +81,7 @@ impl Evaluation {
             let all = names.iter().zip(self.spec.network.weights());
             all.map(move |(n, s)| TensorSpec::uniform(format!("{n}.{when}"), &s, WEIGHT_BITS as i32))
         });
-        let unit = match self.spec.loss {
-            Loss::SquaredError => 2 * ACTIVATION_BITS,
-            Loss::CrossEntropy => 2 * PROBABILITY_BITS,
-        };
+        let unit = 2 * self.spec.loss.difference_bits();
         let outputs = vec![TensorSpec::uniform("loss", &[2], unit as i32)];
         data_model(&self.graph, [data, targets], inputs.collect(), outputs)
     }

@@ -222,10 +222,7 @@ fn output_error(loss: Loss, output: &[i64], target: &[i64]) -> (Vec<i64>, i64) {
             softmax(output).iter().zip(target).map(|(p, y)| p - (y << up)).collect()
         }
     };
-    let unit = match loss {
-        Loss::SquaredError => ERROR_BITS - ACTIVATION_BITS,
-        Loss::CrossEntropy => ERROR_BITS - PROBABILITY_BITS,
-    };
+    let unit = ERROR_BITS - loss.difference_bits();
     let squares = differences.iter().map(|d| d * d).sum();
     (differences.iter().map(|d| d << unit).collect(), squares)
 }

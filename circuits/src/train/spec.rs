@@ -1,6 +1,6 @@
 //! What is trained, and how.
 
-use super::{ACTIVATION_BITS, ERROR_BITS, WEIGHT_BITS};
+use super::{ACTIVATION_BITS, ERROR_BITS, PROBABILITY_BITS, WEIGHT_BITS};
 use crate::error::GraphError;
 use serde::{Deserialize, Serialize};
 
@@ -193,6 +193,16 @@ pub enum Loss {
     SquaredError,
     /// Mean over the batch of the cross-entropy of softmax probabilities.
     CrossEntropy,
+}
+
+impl Loss {
+    /// Fraction bits of the differences that it squares or sends backward: those of outputs, or of probabilities.
+    pub fn difference_bits(self) -> u32 {
+        match self {
+            Self::SquaredError => ACTIVATION_BITS,
+            Self::CrossEntropy => PROBABILITY_BITS,
+        }
+    }
 }
 
 /// A training run.

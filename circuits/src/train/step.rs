@@ -111,14 +111,13 @@ fn conv(n: &Nodes, layer: &Layer, shape: &[usize]) -> Option<Contraction> {
     };
     let (h, w) = (shape[1] + top + bottom + 1 - kh, shape[2] + left + right + 1 - kw);
     let along = |i, k, pad: usize| AxisExpr { terms: vec![(i, 1), (k, 1)], offset: -(pad as i64) };
-    let index = |all: &[usize]| all.iter().map(|i| AxisExpr::index(*i)).collect::<Vec<_>>();
-    let mut lhs = index(&[0, 1, 3]);
+    let mut lhs = AxisExpr::indices(&[0, 1, 3]);
     lhs.extend([along(4, 6, *top), along(5, 7, *left)]);
     Some(Contraction {
         extents: vec![n.steps, n.batch, *outputs, *inputs, h, w, *kh, *kw],
         lhs,
-        rhs: index(&[0, 2, 3, 6, 7]),
-        out: index(&[0, 1, 2, 4, 5]),
+        rhs: AxisExpr::indices(&[0, 2, 3, 6, 7]),
+        out: AxisExpr::indices(&[0, 1, 2, 4, 5]),
     })
 }
 
@@ -132,12 +131,11 @@ pub(super) fn product(n: &Nodes, layer: &Layer, shape: &[usize]) -> Option<Contr
 
 /// Sums of the products of two tensors `[steps, batch, classes]`, one a step.
 pub(super) fn squares(steps: usize, batch: usize, classes: usize) -> Contraction {
-    let index = |all: &[usize]| all.iter().map(|i| AxisExpr::index(*i)).collect::<Vec<_>>();
     Contraction {
         extents: vec![steps, batch, classes],
-        lhs: index(&[0, 1, 2]),
-        rhs: index(&[0, 1, 2]),
-        out: index(&[0]),
+        lhs: AxisExpr::indices(&[0, 1, 2]),
+        rhs: AxisExpr::indices(&[0, 1, 2]),
+        out: AxisExpr::indices(&[0]),
     }
 }
 
@@ -231,11 +229,8 @@ impl Spec {
     /// The error at the output, and the difference whose squares are the published loss.
     pub(super) fn output_error(&self, n: &mut Nodes, output: NodeId, target: NodeId) -> Result<(NodeId, NodeId)> {
         let classes = n.shape(output)[2];
-        let (difference, unit) = match self.loss {
-            Loss::SquaredError => {
-                let d = n.g.linear("difference", &[(output, 1), (target, -1)], 0)?;
-                (d, ERROR_BITS - ACTIVATION_BITS)
-            }
+        let difference = match self.loss {
+            Loss::SquaredError => n.g.linear("difference", &[(output, 1), (target, -1)], 0)?,
             Loss::CrossEntropy => {
                 let half = 1i64 << (LOGIT_WIDTH - 1);
                 let table = Table::tabulate("logit", -half, LOGIT_WIDTH as usize, |t| t as i32);
@@ -256,10 +251,10 @@ impl Spec {
                 let share = Table::tabulate("share", 0, PROBABILITY_BITS as usize + 1, |t| t as i32);
                 let p = n.g.lookup("probabilities", p, 0, share)?;
                 let up = 1 << (PROBABILITY_BITS - ACTIVATION_BITS);
-                let d = n.g.linear("difference", &[(p, 1), (target, -up)], 0)?;
-                (d, ERROR_BITS - PROBABILITY_BITS)
+                n.g.linear("difference", &[(p, 1), (target, -up)], 0)?
             }
         };
+        let unit = ERROR_BITS - self.loss.difference_bits();
         let error = n.g.linear("error", &[(difference, 1 << unit)], 0)?;
         Ok((error, difference))
     }
@@ -313,10 +308,8 @@ impl Spec {
         let updates = weights.iter().map(|s| s.iter().product::<usize>()).sum::<usize>() * steps;
         let limb_bits = if updates > 1 << 17 { 16 } else { 8 };
         let mut n = Nodes { g: GraphBuilder::new(limb_bits), steps, batch };
-        let with =
-            |first: usize, rest: &[usize]| std::iter::once(first).chain(rest.iter().copied()).collect::<Vec<_>>();
         let classes = self.outputs()?;
-        let data = n.g.weight("data", &with(self.rows, &self.network.input), DATA_WIDTH)?;
+        let data = n.g.weight("data", &[&[self.rows], &self.network.input[..]].concat(), DATA_WIDTH)?;
         let targets = n.g.weight("targets", &[self.rows, classes], DATA_WIDTH)?;
         let x = self.chosen(&mut n, "rows", data)?;
         let y = self.chosen(&mut n, "labels", targets)?;
@@ -325,7 +318,7 @@ impl Spec {
         for (name, shape) in names.iter().zip(&weights) {
             let init = n.g.input(name, shape, WIDTH)?;
             inputs.push(init);
-            let init = n.reshape(name, init, with(1, shape))?;
+            let init = n.reshape(name, init, [&[1], &shape[..]].concat())?;
             states.push(n.g.delay(name, init, 0, steps, limits)?);
             velocities.push(match self.momentum_bits {
                 None => None,
@@ -374,10 +367,7 @@ impl Training {
             all.map(|(n, s)| TensorSpec::uniform(format!("{n}{suffix}"), &s, WEIGHT_BITS as i32)).collect()
         };
         let mut outputs = tensors("");
-        let unit = match spec.loss {
-            Loss::SquaredError => 2 * ACTIVATION_BITS,
-            Loss::CrossEntropy => 2 * PROBABILITY_BITS,
-        };
+        let unit = 2 * spec.loss.difference_bits();
         outputs.push(TensorSpec::uniform("loss", &[spec.steps], (unit + spec.batch_bits) as i32));
         data_model(&self.graph, [data, targets], tensors(".initial"), outputs)
     }

@@ -39,9 +39,8 @@ pub(crate) fn run(app: &App, args: &EvaluateArgs) -> Outcome<()> {
     let data = given.integers(spec, &record.mean, &record.scale)?;
     let [before, after] = record.weights()?;
     let model = spec.evaluation(given.rows)?.model(data.rows.clone(), data.targets.clone())?;
-    let (prepared, proven) = training::prove(app, &model, [before.clone(), after.clone()].concat(), args.srs.clone())?;
-    let shown = assay_verifier::core::verify(&prepared.key.verifying, &proven.proof)
-        .map_err(|e| Failure::new(format!("the new proof does not verify: {e}")).bug())?;
+    let (prepared, proven, shown) =
+        training::prove(app, &model, [before.clone(), after.clone()].concat(), args.srs.clone())?;
     let line = record.check(&prepared.key.verifying, &shown).map_err(|f| Failure::new(f.message).bug())?;
     if let Some(path) = &args.output {
         files::write(path, &proven.bytes)?;

@@ -21,7 +21,7 @@ use crate::{
         expr::{Expr, Form},
         lower::{Lazy, Lowering, Result, Root, Value},
     },
-    ops::{AxisExpr, Contraction, Op},
+    ops::{AxisExpr, Contraction, Indices, Op},
 };
 use tract_onnx::{
     prelude::{DatumType, OutletId, Tensor, TypedNode},
@@ -167,26 +167,21 @@ pub(crate) fn multiply_constant(
 
 /// Elementwise product with broadcasting.
 pub(crate) fn product(c: &mut Lowering<'_>, x: Root, y: Root, shape: &[usize]) -> Result<(NodeId, f64)> {
-    let mut extents = Vec::new();
+    let mut indices = Indices::default();
     let (xs, ys) = (c.shape(x.node), c.shape(y.node));
     if xs.len() != shape.len() || ys.len() != shape.len() {
         return Err(ImportError::unsupported(format!("shapes {xs:?} and {ys:?} have different ranks")));
     }
     let mut axes = [vec![], vec![], vec![]];
     for (a, extent) in shape.iter().enumerate() {
-        let expr = if *extent > 1 {
-            extents.push(*extent);
-            AxisExpr::index(extents.len() - 1)
-        } else {
-            AxisExpr::unit()
-        };
+        let expr = indices.axis(*extent);
         let of = |d: usize| if d == *extent { expr.clone() } else { AxisExpr::unit() };
         axes[0].push(of(xs[a]));
         axes[1].push(of(ys[a]));
         axes[2].push(expr.clone());
     }
     let [lhs, rhs, out] = axes;
-    let id = c.push(Op::Contraction(Contraction { extents, lhs, rhs, out }), &[x.node, y.node])?;
+    let id = c.push(Op::Contraction(Contraction { extents: indices.0, lhs, rhs, out }), &[x.node, y.node])?;
     Ok((id, x.scale * y.scale))
 }
 

@@ -18,7 +18,7 @@ use crate::{
         error::ImportError,
         lower::{Lazy, Lowering, Result, Root, Value},
     },
-    ops::{AxisExpr, Contraction, Op, Reshape},
+    ops::{AxisExpr, Contraction, Indices, Op, Reshape},
 };
 use tract_onnx::{
     prelude::{OutletId, TypedNode},
@@ -43,31 +43,21 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
     let groups = op.group;
     let (per_in, per_out) = (spec.input_channels / groups, spec.output_channels / groups);
 
-    let mut extents = Vec::new();
-    let mut index = |extent: usize| {
-        (extent > 1).then(|| {
-            extents.push(extent);
-            extents.len() - 1
-        })
-    };
-    let axis = |terms: &[(Option<usize>, i64)], offset: i64| AxisExpr {
-        terms: terms.iter().filter_map(|(i, s)| i.map(|i| (i, *s))).collect(),
-        offset,
-    };
+    let (mut indices, axis) = (Indices::default(), AxisExpr::sum);
     let mut lhs = vec![AxisExpr::unit(); in_shape.len()];
     let mut out = vec![AxisExpr::unit(); out_shape.len()];
     if format.has_n() {
-        let n = index(in_shape[0]);
+        let n = indices.add(in_shape[0]);
         lhs[0] = axis(&[(n, 1)], 0);
         out[0] = axis(&[(n, 1)], 0);
     }
-    let (g, o, i) = (index(groups), index(per_out), index(per_in));
+    let (g, o, i) = (indices.add(groups), indices.add(per_out), indices.add(per_in));
     lhs[channel] = axis(&[(g, per_in as i64), (i, 1)], 0);
     out[channel] = axis(&[(g, per_out as i64), (o, 1)], 0);
     let mut rhs = vec![out[channel].clone(), axis(&[(i, 1)], 0)];
     let padding = spec.computed_padding(&in_shape[first..first + spatial]);
     for d in 0..spatial {
-        let (y, k) = (index(out_shape[first + d]), index(spec.kernel_shape[d]));
+        let (y, k) = (indices.add(out_shape[first + d]), indices.add(spec.kernel_shape[d]));
         let pad = padding[d].pad_before as i64;
         lhs[first + d] = axis(&[(y, spec.stride(d) as i64), (k, spec.dilation(d) as i64)], -pad);
         out[first + d] = axis(&[(y, 1)], 0);
@@ -90,8 +80,13 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
     let kernel = match kernel {
         Value::Const(kernel) => kernel,
         Value::Lazy(kernel) => {
-            let parts =
-                Parts { contraction: Contraction { extents, lhs, rhs, out }, x, kernel, bias: &bias, affine: &affine };
+            let parts = Parts {
+                contraction: Contraction { extents: indices.0, lhs, rhs, out },
+                x,
+                kernel,
+                bias: &bias,
+                affine: &affine,
+            };
             return computed_kernel(c, op, parts, channel, computed).map(Some);
         }
     };
@@ -108,7 +103,7 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
     let mut shape = vec![spec.output_channels, per_in];
     shape.extend(spec.kernel_shape.iter());
     let weight = quantize(c, &values, &shape, "weight", c.widths.weight)?;
-    let id = c.push(Op::Contraction(Contraction { extents, lhs, rhs, out }), &[x.node, weight.node])?;
+    let id = c.push(Op::Contraction(Contraction { extents: indices.0, lhs, rhs, out }), &[x.node, weight.node])?;
     match computed {
         None => finish(c, id, x.scale * weight.scale, &affine, Some(channel)).map(Some),
         Some(l) => {

@@ -27,7 +27,7 @@ use crate::{
         error::ImportError,
         lower::{Lowering, Result, Value},
     },
-    ops::{AxisExpr, Concat, Contraction, Op, Remap},
+    ops::{Concat, Contraction, Indices, Op, Remap},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -292,17 +292,14 @@ impl Trees {
             order.iter().flat_map(|l| self.leaves[l * n..(l + 1) * n].iter().map(|w| fixed(*w))).collect();
         let weights = constant(c, "leaves", &[order.len(), n], &weights)?;
         let rows = c.shape(leaves)[0];
-        let mut extents = Vec::new();
-        let mut index = |extent: usize| {
-            if extent > 1 {
-                extents.push(extent);
-                AxisExpr::index(extents.len() - 1)
-            } else {
-                AxisExpr::unit()
-            }
+        let mut indices = Indices::default();
+        let (r, l, t) = (indices.axis(rows), indices.axis(order.len()), indices.axis(n));
+        let op = Contraction {
+            extents: indices.0,
+            lhs: vec![r.clone(), l.clone()],
+            rhs: vec![l, t.clone()],
+            out: vec![r, t],
         };
-        let (r, l, t) = (index(rows), index(order.len()), index(n));
-        let op = Contraction { extents, lhs: vec![r.clone(), l.clone()], rhs: vec![l, t.clone()], out: vec![r, t] };
         let mut id = c.push(Op::Contraction(op), &[leaves, weights])?;
         if self.base.iter().any(|b| *b != 0.0) {
             let base: Vec<i64> = (0..n).map(|i| fixed(self.base.get(i).copied().unwrap_or(0.0))).collect();

@@ -14,7 +14,7 @@ use crate::{
         error::ImportError,
         own::{Act, Contract, Kind, Pair, Quantize, Rescale, Type},
     },
-    ops::{AxisExpr, Contraction},
+    ops::{AxisExpr, Contraction, Indices},
 };
 use tract_onnx::{pb::NodeProto, prelude::DatumType};
 
@@ -263,19 +263,9 @@ fn convolution(b: &Builder<'_>, x: &[usize], w: &[usize]) -> Result<(Contraction
     }
     let (per_in, per_out) = (w[1], w[0] / groups);
     let mut shape = vec![x[0], w[0]];
-    let mut extents = Vec::new();
-    let mut index = |extent: usize| {
-        (extent > 1).then(|| {
-            extents.push(extent);
-            extents.len() - 1
-        })
-    };
-    let expr = |terms: &[(Option<usize>, i64)], offset: i64| AxisExpr {
-        terms: terms.iter().filter_map(|(i, s)| i.map(|i| (i, *s))).collect(),
-        offset,
-    };
-    let n = index(x[0]);
-    let (g, o, i) = (index(groups), index(per_out), index(per_in));
+    let (mut indices, expr) = (Indices::default(), AxisExpr::sum);
+    let n = indices.add(x[0]);
+    let (g, o, i) = (indices.add(groups), indices.add(per_out), indices.add(per_in));
     let mut lhs = vec![expr(&[(n, 1)], 0), expr(&[(g, per_in as i64), (i, 1)], 0)];
     let channel = expr(&[(g, per_out as i64), (o, 1)], 0);
     let mut rhs = vec![channel.clone(), expr(&[(i, 1)], 0)];
@@ -293,13 +283,13 @@ fn convolution(b: &Builder<'_>, x: &[usize], w: &[usize]) -> Result<(Contraction
             return Err(ImportError::unsupported(format!("a window of {reach} on {extent} entries")));
         }
         let len = (room / strides[k] + 1) as usize;
-        let (y, t) = (index(len), index(w[k + 2]));
+        let (y, t) = (indices.add(len), indices.add(w[k + 2]));
         lhs.push(expr(&[(y, strides[k]), (t, dilations[k])], -pads[k]));
         rhs.push(expr(&[(t, 1)], 0));
         out.push(expr(&[(y, 1)], 0));
         shape.push(len);
     }
-    Ok((Contraction { extents, lhs, rhs, out }, shape))
+    Ok((Contraction { extents: indices.0, lhs, rhs, out }, shape))
 }
 
 /// A matrix product with broadcast batch axes as a contraction; both operands have two axes or more.
@@ -317,21 +307,13 @@ fn product(x: &[usize], w: &[usize], transposed: (bool, bool)) -> Result<(Contra
     if k != k2 {
         return Err(wrong());
     }
-    let mut extents = Vec::new();
-    let mut index = |extent: usize| {
-        if extent > 1 {
-            extents.push(extent);
-            AxisExpr::index(extents.len() - 1)
-        } else {
-            AxisExpr::unit()
-        }
-    };
+    let mut indices = Indices::default();
     let (mut lhs, mut rhs, mut out, mut shape) = (vec![], vec![], vec![], vec![]);
     for a in 0..rank - 2 {
         let of = |s: &[usize]| (a + s.len()).checked_sub(rank).map(|i| s[i]);
         let (p, q) = (of(x), of(w));
         let extent = p.unwrap_or(1).max(q.unwrap_or(1));
-        let e = index(extent);
+        let e = indices.axis(extent);
         for (side, have) in [(&mut lhs, p), (&mut rhs, q)] {
             match have {
                 Some(d) if d == extent => side.push(e.clone()),
@@ -343,13 +325,13 @@ fn product(x: &[usize], w: &[usize], transposed: (bool, bool)) -> Result<(Contra
         out.push(e);
         shape.push(extent);
     }
-    let (row, inner, column) = (index(m), index(k), index(n));
+    let (row, inner, column) = (indices.axis(m), indices.axis(k), indices.axis(n));
     let place = |a: &AxisExpr, z: &AxisExpr, t: bool| if t { [z.clone(), a.clone()] } else { [a.clone(), z.clone()] };
     lhs.extend(place(&row, &inner, transposed.0));
     rhs.extend(place(&inner, &column, transposed.1));
     out.extend([row, column]);
     shape.extend([m, n]);
-    Ok((Contraction { extents, lhs, rhs, out }, shape))
+    Ok((Contraction { extents: indices.0, lhs, rhs, out }, shape))
 }
 
 fn conv(b: &mut Builder<'_>) -> Result<Vec<String>> {
