@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import warnings
@@ -18,6 +19,11 @@ import assay
 #: A network on digits and a few hundred images, which the command has for its demonstration.
 ASSETS = Path(__file__).parents[2] / "cli" / "assets"
 DEVELOPMENT = "INSECURE development powers of tau"
+
+# Shells start background jobs with Ctrl+C ignored, and so would be whatever the tests start: as in a foreground job instead. It
+# comes after the import, which must not have touched it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -160,7 +160,7 @@ try:
     # A proof that is over before its stage was seen is made again: what counts is the one during which the key is pressed.
     while True:
         done = False
-        assay.prove(model, np.repeat(x, 20, axis=0), key=key, progress=lambda p: p.stage == sys.argv[3] and started.set())
+        assay.prove(model, np.repeat(x, 80, axis=0), key=key, progress=lambda p: p.stage == sys.argv[3] and started.set())
         done = True
 except KeyboardInterrupt:
     print("interrupted", done)
