@@ -362,19 +362,20 @@ impl Forge {
         }
     }
 
-    /// For every entry of a segment the block and row that it hits.
-    fn hits(&self, s: &Segment, values: &[Option<Tensor>]) -> Vec<Option<(usize, usize)>> {
-        let at = |t: Option<usize>, i: usize| t.map_or(0, |t| self.contents[t][i]);
-        let blocks: Vec<(i128, Rows)> = self
-            .program
-            .blocks
-            .iter()
-            .enumerate()
+    /// The tag and the rows of every block.
+    fn rows(&self) -> Vec<(i128, Rows)> {
+        let blocks = self.program.blocks.iter().enumerate();
+        blocks
             .map(|(k, b)| {
                 let rows = self.block_values(k).into_iter().enumerate();
                 (i128::from(b.tag), rows.map(|(r, v)| ((fr(b.key_min + r as i64), v), r)).collect())
             })
-            .collect();
+            .collect()
+    }
+
+    /// For every entry of a segment the block and row that it hits, given the [rows](Self::rows) of all blocks.
+    fn hits(&self, blocks: &[(i128, Rows)], s: &Segment, values: &[Option<Tensor>]) -> Vec<Option<(usize, usize)>> {
+        let at = |t: Option<usize>, i: usize| t.map_or(0, |t| self.contents[t][i]);
         let hit = |(i, key): (usize, &Fr)| {
             if self.lie == Lie::Guess("beta") {
                 // Any row of the same fingerprint will do.
@@ -399,9 +400,10 @@ impl Forge {
     /// their block if the lie says so.
     pub fn recount(&mut self) {
         let values = self.values();
+        let rows = self.rows();
         let mut counts: Vec<Vec<i64>> = self.program.blocks.iter().map(|b| vec![0; 1 << b.bits]).collect();
         for s in &self.program.segments {
-            for hit in self.hits(s, &values) {
+            for hit in self.hits(&rows, s, &values) {
                 match hit {
                     Some((block, row)) => counts[block][row] += 1,
                     None if self.pretends() => counts[s.block][0] += 1,
@@ -476,12 +478,12 @@ impl Forge {
     fn leaves(&self, alpha: Fr, beta: Fr) -> Leaves {
         let size = 1 << self.program.leaf_bits;
         let (mut p, mut q) = (vec![Fr::ZERO; size], vec![alpha; size]);
-        let values = self.values();
+        let (values, rows) = (self.values(), self.rows());
         let print = |key: Fr, value: i64, tag: i64| alpha - key - beta * fr(value) - beta * beta * fr(tag);
         for s in &self.program.segments {
             let first = &self.program.blocks[s.block];
             let at = |t: Option<usize>, i: usize| t.map_or(0, |t| self.contents[t][i]);
-            let hits = self.hits(s, &values);
+            let hits = self.hits(&rows, s, &values);
             for (i, (place, key)) in padded_places(&s.shape).into_iter().zip(self.keys(s, &values)).enumerate() {
                 p[s.leaf + place] = Fr::ONE;
                 q[s.leaf + place] = if hits[i].is_none() && self.pretends() {
