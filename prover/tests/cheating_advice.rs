@@ -155,21 +155,5 @@ fn settled_quotients() {
     let m = model(graph(&[2], 5), 3);
     let inputs = inputs(&m, 1, 5);
     let lab = Lab::new(m, Srs::development(14, 7).unwrap(), 1, 3, Visibility::default());
-    let side = &lab.inference;
-    let made = side.prove(lab.claim(&inputs));
-    side.check(&made.committed.claim, &made.argument).unwrap();
-    let mut claim = lab.claim(&inputs);
-    let mut values = claim.values.clone();
-    let at = side.program.graph.nodes().iter().position(|n| n.name == "quotient").unwrap();
-    let y = side.program.graph.nodes().iter().position(|n| n.name == "y").unwrap();
-    // The lie, and the witness of the truth in all that is not the quotient.
-    values.0[at].data[0] += 1;
-    values.0[y].data[0] += 1;
-    let t = side.program.node_tensor[at].unwrap();
-    let place = support::forge::places(&side.program, t)[0];
-    claim.witness.stack[place] += 1;
-    claim.public = side.program.graph.outputs().iter().map(|o| values.of(*o).data.clone()).collect();
-    claim.values = values;
-    let made = side.prove(claim);
-    side.check(&made.committed.claim, &made.argument).unwrap_err();
+    lab.tells_apart(&inputs, &[("quotient", 1), ("y", 1)]);
 }

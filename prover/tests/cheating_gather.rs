@@ -323,19 +323,5 @@ fn settled_rows() {
     let m = model(graph(From::Input, 3, &[2], &[2]), 3);
     let inputs = inputs(&m, 1, 5);
     let lab = Lab::new(m, Srs::development(14, 7).unwrap(), 1, 3, Visibility::default());
-    let side = &lab.inference;
-    let made = side.prove(lab.claim(&inputs));
-    side.check(&made.committed.claim, &made.argument).unwrap();
-    // The lie, and the witness of the truth in all else.
-    let mut claim = lab.claim(&inputs);
-    let mut values = claim.values.clone();
-    let at = |name: &str| side.program.graph.nodes().iter().position(|n| n.name == name).unwrap();
-    values.0[at("rows")].data[0] += 1;
-    values.0[at("y")].data[0] += 3;
-    let t = side.program.node_tensor[at("rows")].unwrap();
-    claim.witness.stack[support::forge::places(&side.program, t)[0]] += 1;
-    claim.public = side.program.graph.outputs().iter().map(|o| values.of(*o).data.clone()).collect();
-    claim.values = values;
-    let made = side.prove(claim);
-    side.check(&made.committed.claim, &made.argument).unwrap_err();
+    lab.tells_apart(&inputs, &[("rows", 1), ("y", 3)]);
 }

@@ -145,6 +145,27 @@ impl Lab {
         inference_claim(&self.inference.program, &self.model, inputs)
     }
 
+    /// Checks that the truth about inputs is accepted, and that it is refused where the first entries of the named nodes are off
+    /// by so much, the first node's committed value too, and all else is as in the truth.
+    pub fn tells_apart(&self, inputs: &[Vec<Tensor>], lie: &[(&str, i64)]) {
+        let side = &self.inference;
+        let check = |claim| {
+            let made = side.prove(claim);
+            side.check(&made.committed.claim, &made.argument)
+        };
+        check(self.claim(inputs)).unwrap();
+        let mut claim = self.claim(inputs);
+        let at = |name: &str| side.program.graph.nodes().iter().position(|n| n.name == name).unwrap();
+        for (name, delta) in lie {
+            claim.values.0[at(name)].data[0] += delta;
+        }
+        let (name, delta) = lie[0];
+        let tensor = &side.program.tensors[side.program.node_tensor[at(name)].unwrap()];
+        claim.witness.stack[tensor.offset] += i32::try_from(delta).unwrap();
+        claim.public = side.program.graph.outputs().iter().map(|o| claim.values.of(*o).data.clone()).collect();
+        check(claim).unwrap_err();
+    }
+
     /// What a registration claims.
     pub fn registration_claim(&self) -> Claim {
         registration_claim(&self.registration.program, &self.model)
