@@ -8,9 +8,10 @@ use super::{
     guard::guarded,
     load::FloatModel,
     lower::{Lowering, Result, Widths},
-    report::{Trace, Truth, cause, compare},
+    report::{Trace, Truth, Until, cause, compare},
+    rounded::Rounded,
     tables::{Plan, choose_limb_bits},
-    walk::lower_model,
+    walk::{Settings, lower_model},
 };
 use crate::{
     graph::Graph,
@@ -18,6 +19,7 @@ use crate::{
     ops::Op,
     program::{Program, Visibility},
 };
+use std::rc::Rc;
 use tract_onnx::prelude::{TypedModel, TypedNode};
 
 /// How to quantize.
@@ -104,13 +106,25 @@ pub fn compile(
     };
     let mut tried: Vec<Attempt> = vec![];
     let mut best: Option<(Model, Trace)> = None;
-    for (k, (weight, activation)) in attempts.iter().enumerate() {
-        progress("quantize", k as u64, attempts.len() as u64);
-        let (candidate, trace) = attempt(&truth, &stats, (*weight, *activation), options, &mut tried, progress)?;
-        let good = candidate.report.top1() >= MIN_AGREEMENT && candidate.report.max_error() <= MAX_ERROR;
-        let better = best.as_ref().is_none_or(|(b, _)| quality(&candidate.report) > quality(&b.report));
-        if good || better {
-            best = Some((candidate, trace));
+    // Widths that do not do are mostly given away by the first samples. Where none does, all are measured whole, to tell
+    // which one is best.
+    for until in if attempts.len() > 1 { &[Until::Missed, Until::End][..] } else { &[Until::End] } {
+        (tried, best) = (vec![], None);
+        let mut good = false;
+        for (k, widths) in attempts.iter().enumerate() {
+            if *until == Until::Missed && tried.last().is_some_and(|t: &Attempt| hopeless(t, *widths)) {
+                continue;
+            }
+            progress("quantize", k as u64, attempts.len() as u64);
+            let (candidate, trace) = attempt(&truth, &stats, *widths, (options, *until), &mut tried, progress)?;
+            good = passes(&candidate.report);
+            let better = best.as_ref().is_none_or(|(b, _)| quality(&candidate.report) > quality(&b.report));
+            if good || (better && *until == Until::End) {
+                best = Some((candidate, trace));
+            }
+            if good {
+                break;
+            }
         }
         if good {
             break;
@@ -121,15 +135,15 @@ pub fn compile(
         return Err(ImportError::Malformed { reason: "no widths to try".to_owned() });
     };
     if out.report.samples < samples.len() as u64 {
-        out.report = compare(&truth, &out, &trace, samples.len(), progress)?;
+        out.report = compare(&truth, &out, &trace, samples.len(), Until::End, progress)?;
     }
-    if out.report.top1() < MIN_AGREEMENT || out.report.max_error() > MAX_ERROR {
+    if !passes(&out.report) {
         out.report.cause = cause(&truth, &out, &trace);
         // Advice is only worth giving if it was followed once.
         let wider = (trace.widths.weight.max(14), trace.widths.activation.max(12));
         if !tried.iter().any(|t| (t.weight_bits, t.activation_bits) == wider) {
             // What cannot be lowered at these widths is no advice.
-            let _ = attempt(&truth, &stats, wider, options, &mut tried, progress);
+            let _ = attempt(&truth, &stats, wider, (options, Until::End), &mut tried, progress);
         }
     }
     out.report.tried = tried;
@@ -161,6 +175,17 @@ fn infinite_results(source: &FloatModel, model: &TypedModel, stats: &Stats) -> R
     Ok(())
 }
 
+/// Whether widths do.
+fn passes(r: &QuantReport) -> bool {
+    r.top1() >= MIN_AGREEMENT && r.max_error() <= MAX_ERROR
+}
+
+/// Whether these widths miss the gate even if a bit more makes half of the error, and a half more than that, of an attempt.
+fn hopeless(before: &Attempt, (weight, activation): (u32, u32)) -> bool {
+    let bits = weight.saturating_sub(before.weight_bits).max(activation.saturating_sub(before.activation_bits));
+    before.max_error / f64::from(bits).exp2() > 1.5 * MAX_ERROR
+}
+
 /// Ranks attempts: agreement first, then error.
 fn quality(r: &QuantReport) -> f64 {
     r.top1().min(MIN_AGREEMENT) - r.max_error()
@@ -184,14 +209,14 @@ fn attempt(
     truth: &Truth<'_>,
     stats: &Stats,
     (weight, activation): (u32, u32),
-    options: &CompileOptions,
+    (options, until): (&CompileOptions, Until),
     tried: &mut Vec<Attempt>,
     progress: &mut dyn FnMut(&str, u64, u64),
 ) -> Result<(Model, Trace)> {
     let widths = Widths { weight, activation, limb: options.limb_bits.unwrap_or(8) };
     let (mut model, trace) =
         guarded("lowering the model", || quantize(truth.source, truth.rewritten, stats, widths, options))?;
-    model.report = compare(truth, &model, &trace, SEARCH_SAMPLES, progress)?;
+    model.report = compare(truth, &model, &trace, SEARCH_SAMPLES, until, progress)?;
     tried.push(Attempt {
         weight_bits: weight,
         activation_bits: activation,
@@ -223,7 +248,10 @@ fn quantize(
     let mut widths = widths;
     let mut plan = Plan::default();
     let mut strict = |_: &mut Lowering<'_>, _: &TypedNode, e: ImportError| Err(e);
-    let mut out = lower_model(source, typed, stats, widths, options.private_output, &plan, &mut strict)?;
+    let rounded = Rounded::default();
+    let private_output = options.private_output;
+    let settings = Settings { widths, private_output, plan: &plan, rounded: &rounded };
+    let mut out = lower_model(source, typed, stats, settings, &mut strict)?;
     // Tables widen ranges a little and limbs change what aligning costs: a second round settles both.
     for _ in 0..2 {
         let next = Plan::choose(out.requests.iter());
@@ -233,11 +261,13 @@ fn quantize(
         }
         plan = next;
         widths.limb = limb;
-        out = lower_model(source, typed, stats, widths, options.private_output, &plan, &mut strict)?;
+        let settings = Settings { widths, private_output, plan: &plan, rounded: &rounded };
+        out = lower_model(source, typed, stats, settings, &mut strict)?;
     }
+    drop(rounded);
     let model = Model {
         graph: out.graph,
-        weights: out.weights,
+        weights: out.weights.into_iter().map(Rc::unwrap_or_clone).collect(),
         inputs: out.inputs,
         outputs: out.outputs,
         report: QuantReport::default(),

@@ -1,8 +1,17 @@
 //! Listing a model: what it needs, and which operators stand in the way.
 
 use super::{
-    calibrate::Stats, compile::rehearse, equalize::Equalized, error::ImportError, guard::guarded, load::FloatModel,
-    lower::Widths, nodes::blocked, tables::Plan, walk::lower_model,
+    calibrate::Stats,
+    compile::rehearse,
+    equalize::Equalized,
+    error::ImportError,
+    guard::guarded,
+    load::FloatModel,
+    lower::Widths,
+    nodes::blocked,
+    rounded::Rounded,
+    tables::Plan,
+    walk::{Settings, lower_model},
 };
 use std::collections::HashMap;
 
@@ -78,23 +87,17 @@ pub fn inspect(model: &FloatModel) -> Inspection {
                 out.1 = fact.shape.as_concrete().map(<[usize]>::to_vec);
             }
             let widths = Widths { weight: 8, activation: 8, limb: 8 };
+            let (plan, rounded) = (Plan::default(), Rounded::default());
+            let settings = Settings { widths, private_output: false, plan: &plan, rounded: &rounded };
             let lowered = guarded("lowering the model", || {
-                lower_model(
-                    model,
-                    &Equalized::plain(model, typed),
-                    &Stats::default(),
-                    widths,
-                    false,
-                    &Plan::default(),
-                    &mut |_, _, e| {
-                        if let ImportError::Unsupported { node, help, .. } = &e {
-                            helps.entry(node.clone()).or_insert_with(|| help.clone());
-                        } else {
-                            problem.get_or_insert(e);
-                        }
-                        Ok(())
-                    },
-                )
+                lower_model(model, &Equalized::plain(model, typed), &Stats::default(), settings, &mut |_, _, e| {
+                    if let ImportError::Unsupported { node, help, .. } = &e {
+                        helps.entry(node.clone()).or_insert_with(|| help.clone());
+                    } else {
+                        problem.get_or_insert(e);
+                    }
+                    Ok(())
+                })
             });
             match lowered {
                 Ok(l) if helps.is_empty() => multiply_adds = l.graph.multiply_adds(),

@@ -5,6 +5,7 @@ use super::{
     error::ImportError,
     expr::{Expr, Form},
     load::FloatModel,
+    rounded::Rounded,
     tables::{Function, Plan, Requests},
 };
 use crate::{
@@ -79,8 +80,10 @@ pub(crate) struct Lowering<'a> {
     pub(crate) stats: &'a Stats,
     pub(crate) widths: Widths,
     pub(crate) plan: &'a Plan,
+    /// Weights that earlier lowerings of the model rounded.
+    pub(crate) rounded: &'a Rounded,
     pub(crate) g: GraphBuilder,
-    pub(crate) weights: Vec<Tensor>,
+    pub(crate) weights: Vec<Rc<Tensor>>,
     pub(crate) values: HashMap<OutletId, Value>,
     /// Nodes folded into an earlier one.
     pub(crate) skip: HashSet<usize>,
@@ -111,6 +114,7 @@ impl<'a> Lowering<'a> {
         stats: &'a Stats,
         widths: Widths,
         plan: &'a Plan,
+        rounded: &'a Rounded,
     ) -> Self {
         Self {
             source,
@@ -118,6 +122,7 @@ impl<'a> Lowering<'a> {
             stats,
             widths,
             plan,
+            rounded,
             g: GraphBuilder::new(widths.limb),
             weights: vec![],
             values: HashMap::new(),
@@ -206,10 +211,15 @@ impl<'a> Lowering<'a> {
 
     /// Adds a weight tensor.
     pub(crate) fn weight(&mut self, suffix: &str, shape: &[usize], bits: u32, data: Vec<i64>) -> Result<NodeId> {
-        let name = format!("{}.{suffix}", self.name);
         element_count(shape)?;
-        let id = self.g.weight(&name, shape, bits)?;
-        self.weights.push(Tensor::new(shape.to_vec(), data)?);
+        self.shared_weight(suffix, bits, Rc::new(Tensor::new(shape.to_vec(), data)?))
+    }
+
+    /// [`Self::weight`] of a tensor that other lowerings of the model have too.
+    pub(crate) fn shared_weight(&mut self, suffix: &str, bits: u32, data: Rc<Tensor>) -> Result<NodeId> {
+        let name = format!("{}.{suffix}", self.name);
+        let id = self.g.weight(&name, &data.shape, bits)?;
+        self.weights.push(data);
         Ok(id)
     }
 

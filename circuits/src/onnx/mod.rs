@@ -26,6 +26,7 @@ mod prune;
 mod report;
 mod requantize;
 mod rewrite;
+mod rounded;
 mod shapes;
 mod softmax;
 mod tables;

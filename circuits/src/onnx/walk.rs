@@ -10,6 +10,7 @@ use super::{
     ops::FAMILIES,
     own::{FEATURE_BITS as TREE_BITS, Kind, Own, Quantize, Trees},
     requantize::clamp_exact,
+    rounded::Rounded,
     tables::{Plan, Requests},
 };
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
     ops::{AxisScale, Op},
     tensor::Tensor,
 };
-use std::collections::HashMap;
+use std::{collections::HashMap, rc::Rc};
 use tract_onnx::{
     prelude::{DatumType, IntoTValue, OutletId, TypedModel, TypedNode},
     tract_hir::{
@@ -40,7 +41,7 @@ const OUTPUT_BITS: i32 = 58;
 /// A lowered model.
 pub(crate) struct Lowered {
     pub(crate) graph: Graph,
-    pub(crate) weights: Vec<Tensor>,
+    pub(crate) weights: Vec<Rc<Tensor>>,
     pub(crate) inputs: Vec<TensorSpec>,
     pub(crate) outputs: Vec<TensorSpec>,
     pub(crate) traces: Vec<(OutletId, NodeId, f64)>,
@@ -53,18 +54,28 @@ pub(crate) struct Lowered {
 /// What to do about a node that cannot be lowered: give up, or go on with a made-up input in its place.
 pub(crate) type OnError<'e> = &'e mut dyn FnMut(&mut Lowering<'_>, &TypedNode, ImportError) -> Result<()>;
 
-/// Lowers all nodes with given widths and tables.
+/// How a model is lowered.
+#[derive(Clone, Copy)]
+pub(crate) struct Settings<'s> {
+    pub(crate) widths: Widths,
+    /// Whether outputs are rounded to the activation width.
+    pub(crate) private_output: bool,
+    pub(crate) plan: &'s Plan,
+    /// Weights of earlier calls for the same model.
+    pub(crate) rounded: &'s Rounded,
+}
+
+/// Lowers all nodes.
 pub(crate) fn lower_model(
     source: &FloatModel,
     rewritten: &Equalized,
     stats: &Stats,
-    widths: Widths,
-    private_output: bool,
-    plan: &Plan,
+    settings: Settings<'_>,
     on_error: OnError<'_>,
 ) -> Result<Lowered> {
+    let Settings { widths, private_output, plan, rounded } = settings;
     let model = &rewritten.model;
-    let mut c = Lowering::new(source, model, stats, widths, plan);
+    let mut c = Lowering::new(source, model, stats, widths, plan, rounded);
     // Numbers of unlike kinds deserve more bits than pixels, and there are few of them.
     let table = |features: &Option<Features>, shape: &[usize]| {
         features.as_ref().is_some_and(|f| f.scale.len() > 1) && shape.iter().product::<usize>() <= TABLE_VALUES

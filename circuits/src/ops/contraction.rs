@@ -428,10 +428,32 @@ impl Contraction {
     /// The second operand, laid out as rows.
     pub(crate) fn prepare(&self, rhs: &Tensor) -> Rows {
         let [b, _, n, k] = self.groups();
+        // Weights mostly lie as they are needed.
+        let as_it_is = self.is_row_major(Side::Rhs, &rhs.shape, [&b, &n, &k]);
         match narrow(&rhs.data) {
+            Some((v, max)) if as_it_is => Rows::Narrow(v, max),
             Some((v, max)) => Rows::Narrow(self.gather(Side::Rhs, &v, &rhs.shape, &b, &n, &k), max),
             None => Rows::Wide(self.gather(Side::Rhs, &rhs.data, &rhs.shape, &b, &n, &k)),
         }
+    }
+
+    /// Whether an operand's own order is that of these indices, each of its entries once.
+    fn is_row_major(&self, side: Side, shape: &[usize], groups: [&[usize]; 3]) -> bool {
+        let mut order = Vec::new();
+        for (axis, len) in self.operand(side).iter().zip(shape) {
+            let mut extent = 1;
+            for (i, stride) in axis.terms.iter().rev() {
+                if usize::try_from(*stride) != Ok(extent) {
+                    return false;
+                }
+                extent *= self.extents[*i];
+            }
+            if axis.offset != 0 || extent != *len {
+                return false;
+            }
+            order.extend(axis.terms.iter().map(|(i, _)| *i));
+        }
+        order == groups.concat()
     }
 
     /// [`Self::eval`] with a prepared second operand.
@@ -562,9 +584,28 @@ impl Contraction {
         });
         let outer_count: usize = outer.iter().map(|i| self.extents[*i]).product();
         let starts: Vec<Vec<i64>> = (0..outer_count).map(|n| along(outer, &digits(outer, n), false)).collect();
+        // Where all runs of a row lie inside of the tensor, only their places count.
+        let jumps: Vec<i64> = starts.iter().map(|s| s.iter().zip(&strides).map(|(p, s)| p * *s as i64).sum()).collect();
+        let reach: Vec<(i64, i64)> = (0..axes.len())
+            .map(|a| {
+                let lo = starts.iter().map(|s| s[a]).min().unwrap_or(0);
+                let hi = starts.iter().map(|s| s[a]).max().unwrap_or(0);
+                let run = match moving {
+                    Some((axis, stride)) if axis == a => stride * (length as i64 - 1),
+                    _ => 0,
+                };
+                (lo + run.min(0), hi + run.max(0))
+            })
+            .collect();
         let mut out = Vec::with_capacity(range.len() * outer_count * length);
         for row in range {
             let at: Vec<i64> = base.iter().zip(along(rows, &digits(rows, row), false)).map(|(p, q)| p + q).collect();
+            if at.iter().zip(&reach).zip(shape).all(|((p, (lo, hi)), len)| p + lo >= 0 && p + hi < *len as i64) {
+                let first: i64 = at.iter().zip(&strides).map(|(p, s)| p * *s as i64).sum();
+                let step = moving.map_or(0, |(axis, stride)| stride * strides[axis] as i64);
+                copy_runs(data, first, &jumps, step, length, &mut out);
+                continue;
+            }
             for start in &starts {
                 let mut inside = true;
                 let mut offset = 0i64;
@@ -601,6 +642,38 @@ impl Contraction {
             }
         }
         out
+    }
+}
+
+/// Appends `length` values from each `first + jump`, `step` apart; all of them lie inside of `data`.
+fn copy_runs<T: Copy + Default>(data: &[T], first: i64, jumps: &[i64], step: i64, length: usize, out: &mut Vec<T>) {
+    /// Runs as short as a kernel is wide are copied without a call.
+    fn short<T: Copy, const N: usize>(data: &[T], first: i64, jumps: &[i64], out: &mut [T]) {
+        for (to, jump) in out.chunks_exact_mut(N).zip(jumps) {
+            let at = (first + jump) as usize;
+            if let (Some(from), Ok(to)) = (data[at..].first_chunk::<N>(), <&mut [T; N]>::try_from(to)) {
+                *to = *from;
+            }
+        }
+    }
+    let start = out.len();
+    out.resize(start + jumps.len() * length, T::default());
+    let out = &mut out[start..];
+    match (step, length) {
+        (_, 1) => short::<T, 1>(data, first, jumps, out),
+        (1, 3) => short::<T, 3>(data, first, jumps, out),
+        (1, 5) => short::<T, 5>(data, first, jumps, out),
+        (1, 7) => short::<T, 7>(data, first, jumps, out),
+        _ => {
+            for (to, jump) in out.chunks_exact_mut(length.max(1)).zip(jumps) {
+                let at = first + jump;
+                if step == 1 {
+                    to.copy_from_slice(&data[at as usize..at as usize + length]);
+                } else {
+                    to.iter_mut().enumerate().for_each(|(i, v)| *v = data[(at + i as i64 * step) as usize]);
+                }
+            }
+        }
     }
 }
 

@@ -48,7 +48,7 @@ mod x86 {
 
     macro_rules! kernel {
         ($name:ident, $inner:ident, $features:literal, $lanes:literal, $load:ident, $zero:ident, $add:ident, $madd:ident,
-         $store:ident, $cast:ty) => {
+         $sum:ident, $cast:ty) => {
             pub(super) fn $name(x: [&[i16]; ROWS], y: [&[i16]; COLUMNS]) -> [[i32; COLUMNS]; ROWS] {
                 // SAFETY: `tile` hands this function out only where the processor has the features.
                 unsafe { $inner(x, y) }
@@ -75,15 +75,20 @@ mod x86 {
                 let mut out = [[0i32; COLUMNS]; ROWS];
                 for ((out, acc), x) in out.iter_mut().zip(&acc).zip(x) {
                     for ((out, acc), y) in out.iter_mut().zip(acc).zip(y) {
-                        let mut lanes = [0i32; $lanes / 2];
-                        // SAFETY: as many bytes as the vector has; the store needs no alignment.
-                        unsafe { $store(lanes.as_mut_ptr().cast::<$cast>(), *acc) };
-                        *out = lanes.iter().sum::<i32>() + single(&x[whole..n], &y[whole..n]);
+                        *out = $sum(*acc) + single(&x[whole..n], &y[whole..n]);
                     }
                 }
                 out
             }
         };
+    }
+
+    /// The sum of eight integers.
+    #[target_feature(enable = "avx2")]
+    fn sum_of_eight(v: __m256i) -> i32 {
+        let four = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256::<1>(v));
+        let two = _mm_add_epi32(four, _mm_shuffle_epi32::<0b01_00_11_10>(four));
+        _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32::<0b10_11_00_01>(two)))
     }
 
     kernel!(
@@ -95,7 +100,7 @@ mod x86 {
         _mm256_setzero_si256,
         _mm256_add_epi32,
         _mm256_madd_epi16,
-        _mm256_storeu_si256,
+        sum_of_eight,
         __m256i
     );
     kernel!(
@@ -107,7 +112,7 @@ mod x86 {
         _mm512_setzero_si512,
         _mm512_add_epi32,
         _mm512_madd_epi16,
-        _mm512_storeu_si512,
+        _mm512_reduce_add_epi32,
         __m512i
     );
 }

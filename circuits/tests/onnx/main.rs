@@ -6,6 +6,7 @@ mod gather;
 mod hostile;
 mod models;
 mod proto;
+mod pytorch;
 mod random;
 mod reading;
 mod softmax;

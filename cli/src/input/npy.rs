@@ -44,7 +44,8 @@ pub(super) fn read(bytes: &[u8]) -> Outcome<Array> {
         .filter(|n| *n <= MAX_VALUES)
         .ok_or_else(|| bad(&format!("shape {shape:?} has more than {MAX_VALUES} values")))? as usize;
     let element = Element::parse(&descr).ok_or_else(|| {
-        bad(&format!("its type is '{descr}'")).help("save it as numbers: array.astype(numpy.float32)")
+        let (what, help) = foreign(&descr);
+        bad(&format!("it holds {what} (NumPy's '{descr}')")).help(help)
     })?;
     let expected = count * element.size;
     if data.len() != expected {
@@ -55,6 +56,22 @@ pub(super) fn read(bytes: &[u8]) -> Outcome<Array> {
         values = from_fortran(&shape, &values);
     }
     Ok(Array { shape, values })
+}
+
+/// What an array of a type that holds no plain numbers holds, and what to do about it.
+fn foreign(descr: &str) -> (&'static str, &'static str) {
+    let cast = "save it as numbers: array.astype(numpy.float32)";
+    match descr.trim_start_matches(['<', '>', '|', '=']).as_bytes().first() {
+        Some(b'c') => ("complex numbers", "save the part that the model reads: array.real.astype(numpy.float32)"),
+        Some(b'U' | b'S' | b'a') => ("text", cast),
+        Some(b'M' | b'm') => ("dates or times", "make numbers of them as the model was trained on, float32 or int64"),
+        Some(b'O') => (
+            "Python objects",
+            "rows of unlike length or columns of unlike types: make one array of numbers, of float32",
+        ),
+        Some(b'f') => ("floats of an unusual width", cast),
+        _ => ("values of a type of its own", cast),
+    }
 }
 
 /// Puts values stored with the first axis fastest into C order.
@@ -244,6 +261,20 @@ mod tests {
         );
         for descr in ["<c8", "|O", "<U4", "<f1", "<f3", "f", "", "[('a', '<f4')]"] {
             assert!(read(&file(descr, false, "(1,)", &[0; 8])).is_err(), "{descr}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_named() {
+        for (descr, what, help) in [
+            ("<c8", "complex numbers", "array.real"),
+            ("<U4", "text", "astype"),
+            ("<M8[s]", "dates or times", "float32"),
+            ("|O", "Python objects", "one array"),
+        ] {
+            let failure = read(&file(descr, false, "(1,)", &[0; 8])).unwrap_err();
+            assert!(failure.message.contains(what) && failure.message.contains(descr), "{failure:?}");
+            assert!(failure.help.contains(help), "{failure:?}");
         }
     }
 

@@ -40,6 +40,11 @@ impl Sandbox {
         s
     }
 
+    /// Another folder as the cache from now on.
+    pub(crate) fn use_cache(&mut self, cache: PathBuf) {
+        self.cache = cache;
+    }
+
     pub(crate) fn cache(&self) -> &Path {
         &self.cache
     }

@@ -8,6 +8,7 @@ mod demo;
 mod flow;
 mod help;
 mod messages;
+mod pytorch;
 mod srs;
 mod training;
 mod verbs;

@@ -110,3 +110,18 @@ fn the_warning_about_development_powers_is_short_and_appears_once() {
         assert!(lines.len() == 1 && lines[0].len() <= 110, "{args:?}: {ran:#?}");
     }
 }
+
+/// Without a place to keep the secret that blinds weights, the same model would settle under another id each time.
+#[test]
+fn a_secret_that_cannot_be_kept_is_refused() {
+    let mut s = digits_proof("no-cache");
+    // A folder cannot be made inside of a file, not even by root.
+    s.write("file", b"");
+    s.use_cache(s.path("file").join("cache"));
+    let settle = ["settle", "model", "input.json", "-o", "out.settled"];
+    let said = s.fails(2, &settle, &["cannot be kept", "another settlement id", "--secret FILE", "ASSAY_CACHE"]);
+    assert!(!said.contains("settlement id 0x"), "{said}");
+    assert!(!s.path("out.settled").exists());
+    let ran = s.fails(2, &[&settle[..], &["--secret", "file"]].concat(), &["32 bytes", "openssl rand -hex 32"]);
+    assert!(ran.contains("cannot be used"), "{ran}");
+}

@@ -10,16 +10,18 @@
 //! * Reference: docs/protocol.md#bilinear.
 
 use super::{
-    einsum::{Affine, finish, floats, follow, quantize},
+    einsum::{Affine, finish, floats, follow},
     pool::first_spatial_axis,
 };
 use crate::{
     onnx::{
         error::ImportError,
         lower::{Lazy, Lowering, Result, Root, Value},
+        rounded::{self, Factors},
     },
     ops::{AxisExpr, Contraction, Indices, Op, Reshape},
 };
+use std::borrow::Cow;
 use tract_onnx::{
     prelude::{OutletId, TypedNode},
     tract_hir::tract_core::ops::cnn::{Conv, KernelFormat},
@@ -91,18 +93,19 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
         }
     };
     let fail = |e: tract_onnx::prelude::TractError| ImportError::engine("reading a kernel", &e);
-    let kernel = op.kernel_fmt.kernel_as_group_o_ihw(&kernel, groups).map_err(fail)?;
-    let mut values = floats(&kernel)?;
-    let block = (values.len() / spec.output_channels).max(1);
-    for (i, v) in values.iter_mut().enumerate() {
-        *v *= affine.mul[i / block];
-    }
     for (i, a) in affine.add.iter_mut().enumerate() {
         *a += bias.get(i % bias.len().max(1)).copied().unwrap_or(0.0) * affine.mul[i];
     }
     let mut shape = vec![spec.output_channels, per_in];
     shape.extend(spec.kernel_shape.iter());
-    let weight = quantize(c, &values, &shape, "weight", c.widths.weight)?;
+    let factors = Factors {
+        mul: affine.mul.clone(),
+        len: spec.output_channels,
+        inner: (kernel.len() / spec.output_channels.max(1)).max(1),
+    };
+    let weight = rounded::weight(c, &kernel, &shape, factors, c.widths.weight, |k| {
+        op.kernel_fmt.kernel_as_group_o_ihw(k, groups).map(Cow::Owned).map_err(fail)
+    })?;
     let id = c.push(Op::Contraction(Contraction { extents: indices.0, lhs, rhs, out }), &[x.node, weight.node])?;
     match computed {
         None => finish(c, id, x.scale * weight.scale, &affine, Some(channel)).map(Some),

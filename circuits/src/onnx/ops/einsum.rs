@@ -13,12 +13,14 @@ use crate::{
     graph::NodeId,
     onnx::{
         error::ImportError,
-        lower::{BIAS_BITS, Lowering, Result, Root, Value, fit_exponent, to_int},
+        lower::{BIAS_BITS, Lowering, Result, Root, Value, to_int},
+        rounded::{self, Factors, fit},
     },
     ops::{AxisExpr, Contraction, Op},
 };
+use std::borrow::Cow;
 use tract_onnx::{
-    prelude::{OutletId, Tensor, TypedNode},
+    prelude::{Arc, OutletId, Tensor, TypedNode},
     tract_hir::tract_core::ops::{binary::TypedBinOp, einsum::EinSum},
 };
 
@@ -98,11 +100,10 @@ fn with_weight(
     c: &mut Lowering<'_>,
     outlet: OutletId,
     x: Root,
-    w: &Tensor,
+    w: &Arc<Tensor>,
     contraction: Contraction,
     own: &[usize],
 ) -> Result<Vec<Value>> {
-    let mut values = floats(w)?;
     let channel = match own {
         [axis] => Some(*axis),
         _ => None,
@@ -112,11 +113,9 @@ fn with_weight(
     let index = channel.and_then(|a| contraction.out[a].terms.first().map(|t| t.0));
     let axis = contraction.rhs.iter().position(|e| index.is_some_and(|i| e.terms.iter().any(|t| t.0 == i)));
     let (len, inner) =
-        axis.map_or((1, values.len()), |a| (w.shape()[a], w.shape()[a + 1..].iter().product::<usize>().max(1)));
-    for (i, v) in values.iter_mut().enumerate() {
-        *v *= affine.mul[(i / inner % len) % affine.mul.len()];
-    }
-    let weight = quantize(c, &values, w.shape(), "weight", c.widths.weight)?;
+        axis.map_or((1, w.len()), |a| (w.shape()[a], w.shape()[a + 1..].iter().product::<usize>().max(1)));
+    let factors = Factors { mul: affine.mul.clone(), len, inner };
+    let weight = rounded::weight(c, w, w.shape(), factors, c.widths.weight, |w| Ok(Cow::Borrowed(w)))?;
     let id = c.push(Op::Contraction(contraction), &[x.node, weight.node])?;
     finish(c, id, x.scale * weight.scale, &affine, channel)
 }
@@ -206,14 +205,7 @@ pub(crate) fn floats(t: &Tensor) -> Result<Vec<f64>> {
 /// A constant as a weight of the given width and a power-of-two scale.
 pub(crate) fn quantize(c: &mut Lowering<'_>, values: &[f64], shape: &[usize], suffix: &str, bits: u32) -> Result<Root> {
     let max = values.iter().fold(0.0f64, |m, v| m.max(v.abs()));
-    // Whole numbers stay whole.
-    let bits = if max < f64::from(1 << 19) && values.iter().all(|v| v.fract() == 0.0) {
-        bits.max((max.max(1.0).log2().floor() as u32 + 2).min(20))
-    } else {
-        bits
-    };
-    let limit = f64::from((1u32 << (bits - 1)) - 1);
-    let scale = f64::from(fit_exponent(max, limit + 0.49)).exp2();
+    let (bits, limit, scale) = fit(max, bits, || values.iter().all(|v| v.fract() == 0.0));
     let data = values.iter().map(|v| (v * scale).round().clamp(-limit, limit) as i64).collect();
     let node = c.weight(suffix, shape, bits, data)?;
     Ok(Root { node, scale: 1.0 / scale, range: (-max, max) })

@@ -1,0 +1,185 @@
+//! Rounding constants to weights, once: choosing tables lowers a model several times at the same widths.
+
+use super::{
+    error::ImportError,
+    lower::{Lowering, Result, Root, fit_exponent},
+};
+use crate::tensor::Tensor;
+use std::{borrow::Cow, cell::RefCell, collections::HashMap, rc::Rc};
+use tract_onnx::prelude::{Arc, Tensor as Constant, TractError};
+
+/// What the entries of a constant are multiplied by: entry `i` by `mul[(i / inner % len) % mul.len()]`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Factors {
+    /// One factor, or as many as there are indices on an axis.
+    pub(crate) mul: Vec<f64>,
+    /// Extent of the axis.
+    pub(crate) len: usize,
+    /// Entries behind the axis.
+    pub(crate) inner: usize,
+}
+
+/// Rounded constants, by address and width.
+#[derive(Debug, Default)]
+pub(crate) struct Rounded(RefCell<HashMap<(usize, u32), Entry>>);
+
+#[derive(Clone, Debug)]
+struct Entry {
+    /// Holds the constant, so that no other one gets its address.
+    source: Arc<Constant>,
+    factors: Factors,
+    made: Weight,
+}
+
+/// A rounded constant.
+#[derive(Clone, Debug)]
+struct Weight {
+    data: Rc<Tensor>,
+    bits: u32,
+    /// Integers by floats.
+    scale: f64,
+    max: f64,
+}
+
+/// A constant times factors as a weight of a given width and a power-of-two scale. `read` brings the
+/// constant into the order of `shape`.
+pub(crate) fn weight(
+    c: &mut Lowering<'_>,
+    source: &Arc<Constant>,
+    shape: &[usize],
+    factors: Factors,
+    bits: u32,
+    read: impl FnOnce(&Constant) -> Result<Cow<'_, Constant>>,
+) -> Result<Root> {
+    let key = (Arc::as_ptr(source) as usize, bits);
+    let known = c.rounded.0.borrow().get(&key).filter(|e| e.factors == factors && e.made.data.shape == shape).cloned();
+    let made = match known {
+        Some(e) => e.made,
+        None => {
+            let made = round(&*read(source)?, shape, &factors, bits)?;
+            let entry = Entry { source: source.clone(), factors, made: made.clone() };
+            debug_assert_eq!(Arc::as_ptr(&entry.source) as usize, key.0);
+            c.rounded.0.borrow_mut().insert(key, entry);
+            made
+        }
+    };
+    let node = c.shared_weight("weight", made.bits, made.data)?;
+    Ok(Root { node, scale: 1.0 / made.scale, range: (-made.max, made.max) })
+}
+
+/// Width, limit and scale of integers for floats up to `max`; `whole` tells whether all floats are whole numbers, which stay so.
+pub(crate) fn fit(max: f64, bits: u32, whole: impl FnOnce() -> bool) -> (u32, f64, f64) {
+    let bits = if max < f64::from(1 << 19) && whole() {
+        bits.max((max.max(1.0).log2().floor() as u32 + 2).min(20))
+    } else {
+        bits
+    };
+    let limit = f64::from((1u32 << (bits - 1)) - 1);
+    (bits, limit, f64::from(fit_exponent(max, limit + 0.49)).exp2())
+}
+
+fn round(constant: &Constant, shape: &[usize], factors: &Factors, bits: u32) -> Result<Weight> {
+    let fail = |e: TractError| ImportError::engine("reading a constant", &e);
+    let floats = constant.cast_to::<f32>().map_err(fail)?;
+    let plain = floats.try_as_plain_ram().map_err(fail)?;
+    let values = plain.as_slice::<f32>().map_err(fail)?;
+    if !values.iter().all(|v| v.is_finite()) {
+        return Err(ImportError::unsupported("a constant holds a NaN or an infinity"));
+    }
+    // Runs of entries with one factor.
+    let first = factors.mul.first().copied().unwrap_or(1.0);
+    let uniform = factors.mul.iter().all(|m| *m == first);
+    let run = if uniform { values.len() } else { factors.inner }.max(1);
+    let runs = || {
+        let factor = move |j: usize| {
+            if uniform { first } else { factors.mul[j % factors.len.max(1) % factors.mul.len()] }
+        };
+        values.chunks(run).enumerate().map(move |(j, v)| (factor(j), v))
+    };
+    let largest = |v: &[f32]| v.iter().fold(0.0f32, |m, v| if v.abs() > m { v.abs() } else { m });
+    let max = runs().fold(0.0f64, |m, (f, v)| m.max((f64::from(largest(v)) * f).abs()));
+    let whole = || runs().all(|(f, v)| v.iter().all(|v| (f64::from(*v) * f).fract() == 0.0));
+    let (bits, limit, scale) = fit(max, bits, whole);
+    let mut data = Vec::with_capacity(values.len());
+    for (f, v) in runs() {
+        data.extend(v.iter().map(|v| nearest((f64::from(*v) * f * scale).max(-limit).min(limit))));
+    }
+    Ok(Weight { data: Rc::new(Tensor::new(shape.to_vec(), data)?), bits, scale, max })
+}
+
+/// `v.round() as i64` of a number below 2^51 in magnitude, half away from zero, in operations that compilers put into
+/// vectors. A number plus 1.5 * 2^52 has no room for a fraction: the processor rounds it, half to even, and its last bits are
+/// the integer.
+fn nearest(v: f64) -> i64 {
+    const BASE: f64 = 6_755_399_441_055_744.0;
+    let sum = v + BASE;
+    let even = sum.to_bits().wrapping_sub(BASE.to_bits()) as i64;
+    let rest = v - (sum - BASE);
+    even + i64::from(rest == 0.5 && v > 0.0) - i64::from(rest == -0.5 && v < 0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The definition: every entry times its factor, in f64.
+    fn obvious(values: &[f32], factors: &Factors, bits: u32) -> (Vec<i64>, u32, f64, f64) {
+        let all: Vec<f64> = values
+            .iter()
+            .enumerate()
+            .map(|(i, v)| f64::from(*v) * factors.mul[i / factors.inner % factors.len % factors.mul.len()])
+            .collect();
+        let max = all.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+        let (bits, limit, scale) = fit(max, bits, || all.iter().all(|v| v.fract() == 0.0));
+        (all.iter().map(|v| (v * scale).round().clamp(-limit, limit) as i64).collect(), bits, scale, max)
+    }
+
+    proptest! {
+        #[test]
+        fn rounding_is_the_definition(
+            shape in prop::array::uniform3(1usize..5),
+            axis in 0usize..3,
+            one in any::<bool>(),
+            whole in any::<bool>(),
+            bits in 2u32..17,
+            seed in any::<u64>(),
+        ) {
+            let mut state = seed;
+            let mut draw = || {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                ((state >> 33) as f64 / f64::from(1u32 << 30)) - 1.0
+            };
+            let n: usize = shape.iter().product();
+            let values: Vec<f32> =
+                (0..n).map(|_| if whole { (draw() * 9.0).round() as f32 } else { (draw() * 3.0) as f32 }).collect();
+            let len = shape[axis];
+            let inner = shape[axis + 1..].iter().product::<usize>().max(1);
+            let mul: Vec<f64> = (0..if one { 1 } else { len }).map(|_| if whole { 2.0 } else { draw() }).collect();
+            let factors = Factors { mul, len, inner };
+            let made = round(&Constant::from_shape(&shape, &values).unwrap(), &shape, &factors, bits).unwrap();
+            let (data, bits, scale, max) = obvious(&values, &factors, bits);
+            prop_assert_eq!((&made.data.data, made.bits, made.scale, made.max), (&data, bits, scale, max));
+        }
+
+        #[test]
+        fn the_nearest_integer_is_that_of_the_library(bits in any::<u64>()) {
+            let v = f64::from_bits(bits);
+            if v.abs() < 2_251_799_813_685_248.0 {
+                prop_assert_eq!(nearest(v), v.round() as i64);
+            }
+        }
+    }
+
+    #[test]
+    fn halves_go_away_from_zero() {
+        for (v, n) in [(0.5, 1), (-0.5, -1), (2.5, 3), (-2.5, -3), (0.499_999_999_999_999_94, 0), (0.0, 0), (-7.0, -7)]
+        {
+            assert_eq!(nearest(v), n, "{v}");
+        }
+        for k in 0..40 {
+            let half = f64::from(2).powi(k) + 0.5;
+            assert_eq!((nearest(half), nearest(-half)), (half.round() as i64, (-half).round() as i64));
+        }
+    }
+}
