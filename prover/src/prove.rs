@@ -116,8 +116,11 @@ pub fn messages(
     mask: Option<&Mask<'_>>,
     recorder: &Recorder<'_>,
 ) -> Result<(Vec<Fr>, OpeningClaim<Fr>), ProveError> {
-    let stacks = [device.integers(&witness.stack), device.integers(task.model)];
-    messages_on(device, task, witness, &stacks.each_ref(), values, statement, mask, recorder)
+    let cells = task.stacks.iter().map(Stack::cells).collect::<Result<Vec<_>, _>>()?;
+    let own = [&witness.stack[..], task.model];
+    let stacks: Vec<_> = own.into_iter().chain(cells.iter().map(Vec::as_slice)).map(|s| device.integers(s)).collect();
+    let stacks: Vec<_> = stacks.iter().collect();
+    messages_on(device, task, witness, &stacks, values, statement, mask, recorder)
 }
 
 /// [`messages`] with all stacks on the device.

@@ -21,6 +21,7 @@ use rand::{
     rngs::{OsRng, StdRng},
 };
 use rayon::prelude::*;
+use std::collections::HashMap;
 
 pub use file::{MAGIC, MAX_FILE_BYTES, VERSION};
 
@@ -92,6 +93,20 @@ pub enum StackError {
         /// Stacks given.
         got: usize,
     },
+    /// A row that is not blinded in a stack that is.
+    #[error("row {row} of the stack has no blinding factor, and others have one; commit it again")]
+    NoFactor {
+        /// The row.
+        row: usize,
+    },
+    /// Blinding factors that do not hide.
+    #[error("rows {first} and {second} of the stack have the same blinding factor, so their difference is not hidden; commit it again")]
+    SharedFactor {
+        /// A row.
+        first: usize,
+        /// Another with the same factor.
+        second: usize,
+    },
     /// The system's random numbers.
     #[error("no random numbers from the system: {0}")]
     Random(String),
@@ -159,8 +174,34 @@ impl Stack {
                 (0..schema.rows()).map(|_| Fr::rand(&mut rng)).collect()
             }
         };
+        check_factors(&blinds)?;
         let mut stack = Self { schema: schema.clone(), values, blinds, rows: vec![], srs };
         stack.rows = stack.compute_rows(device, powers)?;
+        Ok(stack)
+    }
+
+    /// Commits to any 32-bit values under factors of the caller's choice, without complaint. This is how the soundness tests
+    /// cheat: a verifier must not rely on what the maker of a stack checks.
+    ///
+    /// # Errors
+    /// Values of other shapes or beyond 32 bits, another number of factors, too few powers of tau.
+    pub fn commit_unchecked(
+        device: &impl Device,
+        schema: &Schema,
+        values: Vec<Tensor>,
+        srs: &Srs,
+        blinds: Vec<Fr>,
+    ) -> Result<Self, StackError> {
+        schema.validate()?;
+        let shapes = schema.tensors.iter().zip(&values);
+        if values.len() != schema.tensors.len() || shapes.into_iter().any(|(t, v)| t.shape != v.shape) {
+            return Err(GraphError::Arity { expected: schema.tensors.len(), got: values.len() }.into());
+        }
+        if blinds.len() != schema.rows() {
+            return Err(StackError::Count { expected: schema.rows(), got: blinds.len() });
+        }
+        let mut stack = Self { schema: schema.clone(), values, blinds, rows: vec![], srs: srs.verifier() };
+        stack.rows = stack.compute_rows(device, &srs.g1_powers)?;
         Ok(stack)
     }
 
@@ -254,6 +295,23 @@ impl Stack {
         }
         Ok(cells)
     }
+}
+
+/// Either no row is blinded, or each by a factor of its own.
+fn check_factors(blinds: &[Fr]) -> Result<(), StackError> {
+    if blinds.iter().all(|b| *b == Fr::ZERO) {
+        return Ok(());
+    }
+    let mut seen = HashMap::new();
+    for (second, b) in blinds.iter().enumerate() {
+        if *b == Fr::ZERO {
+            return Err(StackError::NoFactor { row: second });
+        }
+        if let Some(first) = seen.insert(*b, second) {
+            return Err(StackError::SharedFactor { first, second });
+        }
+    }
+    Ok(())
 }
 
 fn check_values(schema: &Schema, values: &[Tensor]) -> Result<(), GraphError> {

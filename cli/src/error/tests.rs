@@ -74,6 +74,8 @@ fn stacks() -> Vec<StackError> {
         StackError::OtherOutput { name: name.clone(), position: 1, expected: 2, got: 3 },
         StackError::NotComputed { name: name.clone(), tensor: name },
         StackError::Count { expected: 1, got: 2 },
+        StackError::NoFactor { row: 1 },
+        StackError::SharedFactor { first: 0, second: 1 },
         StackError::Random(text.clone()),
         StackError::File(text),
         StackError::Version { expected: 1, got: 2 },

@@ -7,7 +7,7 @@
 //! Integers are big-endian. The numbers of values and of rows follow from the schema, so a length is checked before anything is
 //! allocated.
 
-use super::{Stack, StackError, check_values};
+use super::{Stack, StackError, check_factors, check_values};
 use assay_circuits::{GraphError, Tensor, canonical, stack::Schema};
 use assay_verifier::{
     curve::{CodecError, FIELD_BYTES, G1_BYTES, Reader, fr_to_bytes, g1_to_bytes},
@@ -108,6 +108,7 @@ impl Stack {
         }
         check_values(&schema, &values)?;
         let blinds = r.frs(rows)?;
+        check_factors(&blinds)?;
         let points = r.g1s(rows)?;
         r.finish()?;
         Ok(Self { schema, values, blinds, rows: points, srs })
