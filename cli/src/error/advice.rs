@@ -137,6 +137,9 @@ fn stack(e: &StackError) -> String {
         }
         StackError::NotComputed { .. } => "give a stack that holds it".to_owned(),
         StackError::Count { .. } => "give one stack for each that the key names, in its order".to_owned(),
+        StackError::NoFactor { .. } | StackError::SharedFactor { .. } => {
+            "commit the stack again, so that each row has a factor of its own".to_owned()
+        }
         StackError::Random(_) => "check the system's source of random numbers".to_owned(),
         StackError::Version { .. } => OTHER_VERSION.to_owned(),
     }
