@@ -100,7 +100,9 @@ pub enum StackError {
         row: usize,
     },
     /// Blinding factors that do not hide.
-    #[error("rows {first} and {second} of the stack have the same blinding factor, so their difference is not hidden; commit it again")]
+    #[error(
+        "rows {first} and {second} of the stack have the same blinding factor, so their difference is not hidden; commit it again"
+    )]
     SharedFactor {
         /// A row.
         first: usize,

@@ -175,8 +175,7 @@ fn late_stack(k: &ProvingKey, claimed: &Tensor) -> (Vec<Vec<i64>>, [u8; 32], Arg
     let digest = statement_digest(Kind::Inference, &k.digest, 1, &public, &rows, &[0; 32]);
     let statement = digest_to_fr(&digest);
     let recorder = Recorder::default();
-    let (messages, claim) =
-        messages(&Cpu::default(), &task, &witness, &values, statement, None, &recorder).unwrap();
+    let (messages, claim) = messages(&Cpu::default(), &task, &witness, &values, statement, None, &recorder).unwrap();
     // Another row with the same value at the point: d_0 eq_0 + d_1 eq_1 = 0.
     let eq = eq_table(&claim.low);
     let mut row: Vec<Fr> = claimed.data.iter().map(|v| Fr::from_i128(i128::from(*v))).collect();
