@@ -78,7 +78,7 @@ impl From<Trouble> for Failure {
                  same command goes on from there",
             ),
             Trouble::Missing(hash) => Self::new(format!("the farm has no file {hash} (any more)"))
-                .help("submit the job again: files are kept as long as `assay farm up --keep` says"),
+                .help("submit the job again: files are kept as long as --keep of `assay farm up` says"),
             Trouble::Bad(why) => Self::new(format!("the farm's server sent something that makes no sense: {why}"))
                 .help("is it the farm's server, and of the same version of assay? See `assay farm status`"),
         }

@@ -66,12 +66,7 @@ pub(crate) fn run(app: &App, work: &Work, options: &Options<'_>) -> Outcome<(Col
 }
 
 impl Shared<'_> {
-    fn start<'s, 'e>(
-        &'e self,
-        s: &'s Scope<'s, 'e>,
-        name: String,
-        work: impl FnOnce() -> Outcome<()> + Send + 's,
-    ) {
+    fn start<'s, 'e>(&'e self, s: &'s Scope<'s, 'e>, name: String, work: impl FnOnce() -> Outcome<()> + Send + 's) {
         let stop = |f: Failure| *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(f);
         let thread = std::thread::Builder::new().name(name).stack_size(STACK_BYTES);
         let made = thread.spawn_scoped(s, move || {
@@ -102,8 +97,7 @@ impl Shared<'_> {
         let work = || worker::work(&app, &self.backend, &o).map(|_| ());
         let Some(threads) = threads else { return work() };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).stack_size(STACK_BYTES).build();
-        let pool =
-            pool.map_err(|e| Failure::new(format!("cannot start threads: {e}")).help("use fewer --workers"))?;
+        let pool = pool.map_err(|e| Failure::new(format!("cannot start threads: {e}")).help("use fewer --workers"))?;
         pool.install(work)
     }
 }

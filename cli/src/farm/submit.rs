@@ -138,7 +138,7 @@ pub(crate) fn collect(
                         job.spec.id(),
                         job.name
                     ))
-                    .help("submit it again; records are kept as long as `assay farm up --keep` says"));
+                    .help("submit it again; records are kept as long as --keep of `assay farm up` says"));
                 }
             }
             if target.end.is_some_and(|end| Instant::now() > end) {

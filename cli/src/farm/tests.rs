@@ -98,7 +98,9 @@ impl World {
     fn take(&mut self) -> Result<()> {
         let lane = if self.random.gen_bool(0.5) { Lane::Core } else { Lane::Check };
         let Some(message) = self.farm.take(&[lane], Duration::ZERO)? else { return Ok(()) };
-        let Some((record, revision)) = self.farm.read(message.note.job, true)? else { panic!("a note without a record") };
+        let Some((record, revision)) = self.farm.read(message.note.job, true)? else {
+            panic!("a note without a record")
+        };
         if lane == Lane::Check {
             match &record.at {
                 State::Proven { proof, .. } if record.run == message.note.run => {
@@ -187,9 +189,10 @@ fn every_job_ends_once() {
         let jobs: Vec<Record> = (0..12).map(|n| Record::new(spec(n), "n")).collect();
         for job in jobs.iter().chain(&jobs[..3]) {
             // Submitted until it went through, some of them twice.
-            while let Err(Trouble::Away(_)) =
-                create(&w.farm, job).and_then(|(r, _)| if r.needs_message() { w.farm.push(Lane::Core, r.note()) } else { Ok(()) })
-            {}
+            while let Err(Trouble::Away(_)) = create(&w.farm, job)
+                .and_then(|(r, _)| if r.needs_message() { w.farm.push(Lane::Core, r.note()) } else { Ok(()) })
+            {
+            }
         }
         let mut over = false;
         for _ in 0..200_000 {

@@ -28,10 +28,18 @@ fn it_is_noticed() {
     }
     // The model's file is another one.
     let ran = farm.s.ok(&sent);
-    let job = ran.stdout.lines().map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap()).find(|v| v["event"] == "submitted");
+    let job = ran
+        .stdout
+        .lines()
+        .map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap())
+        .find(|v| v["event"] == "submitted");
     let job = job.unwrap()["job"].as_str().unwrap().to_owned();
     let proof = client.record(&job)["at"]["proof"].as_str().unwrap().to_owned();
     client.put(&proof, b"something else");
     client.publish(&format!("assay.main.job.{}", &job[2..]), b"[1, 2]".to_vec());
-    farm.s.fails(2, &["farm", "status", "--nats", &farm.url(), "--job", &job], &["makes no sense", "the record of job"]);
+    farm.s.fails(
+        2,
+        &["farm", "status", "--nats", &farm.url(), "--job", &job],
+        &["makes no sense", "the record of job"],
+    );
 }

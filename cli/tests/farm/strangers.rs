@@ -18,5 +18,9 @@ fn a_token_is_asked_for() {
     farm.s.write("wrong", "another");
     farm.s.fails(2, &["farm", "status", "--nats", &url, "--token-file", "wrong"], &["--token-file"]);
     assert_eq!(farm.s.json(&["farm", "status", "--nats", &url, "--token-file", &token])["queued"], 0);
-    farm.s.fails(2, &["farm", "status", "--nats", &url, "--token-file", &token, "--farm", "other"], &["there is no farm 'other'"]);
+    farm.s.fails(
+        2,
+        &["farm", "status", "--nats", &url, "--token-file", &token, "--farm", "other"],
+        &["there is no farm 'other'"],
+    );
 }

@@ -21,7 +21,8 @@ fn core_proofs_are_shared_and_checked() {
     // The same again does no work: the proofs are there.
     let again = farm.collect(6);
     assert_eq!((&again["known"], &again["accepted"]), (&6.into(), &6.into()));
-    let mut proven: Vec<_> = workers.into_iter().flat_map(|mut w| w.said("proven")).map(|e| e["job"].to_string()).collect();
+    let mut proven: Vec<_> =
+        workers.into_iter().flat_map(|mut w| w.said("proven")).map(|e| e["job"].to_string()).collect();
     assert_eq!((proven.len(), proven.drain(..).collect::<BTreeSet<_>>().len()), (6, 6));
     assert_eq!(farm.up.said("accepted").len(), 6);
     // One of them, described.
@@ -38,7 +39,21 @@ fn settled_proofs_carry_what_they_are_for() {
     let farm = Farm::new("settled", &[]);
     let _worker = farm.worker("a", &["--kind", "settled"]);
     let url = farm.url();
-    let fixed = ["farm", "submit", "model", &digits(), "--settle", "--count", "1", "--chain-id", "5", "--nats", &url, "-o", "out"];
+    let fixed = [
+        "farm",
+        "submit",
+        "model",
+        &digits(),
+        "--settle",
+        "--count",
+        "1",
+        "--chain-id",
+        "5",
+        "--nats",
+        &url,
+        "-o",
+        "out",
+    ];
     let all = farm.s.json(&fixed);
     assert_eq!((&all["accepted"], &all["hiding"]), (&1.into(), &true.into()));
     let shown = farm.s.json(&["verify", "out/digits_test-00000.proof", "--key", "out/key"]);

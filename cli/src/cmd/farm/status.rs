@@ -48,7 +48,7 @@ pub(super) fn run(app: &App, args: &StatusArgs) -> Outcome<()> {
 fn one(app: &App, farm: &dyn Backend, job: B256) -> Outcome<()> {
     let Some((record, _)) = farm.read(job, true)? else {
         return Err(Failure::new(format!("the farm does not know job {job}"))
-            .help("`assay farm submit --json` prints ids; jobs are kept as long as `assay farm up --keep` says"));
+            .help("`assay farm submit --json` prints ids; jobs are kept as long as --keep of `assay farm up` says"));
     };
     let o = &app.output;
     o.say(format!("job     {} ({job})", record.name));

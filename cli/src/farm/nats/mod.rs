@@ -113,7 +113,11 @@ impl Nats {
             ))
             .help("raise max_payload in its configuration"));
         }
-        let context = ContextBuilder::new().timeout(REQUEST).ack_timeout(REQUEST).build(client.clone());
+        let context = {
+            // It starts a task.
+            let _inside = reactor.enter();
+            ContextBuilder::new().timeout(REQUEST).ack_timeout(REQUEST).build(client.clone())
+        };
         let start = Instant::now();
         let parts = loop {
             let made = reactor.block_on(async {

@@ -12,8 +12,8 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn new(url: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let client = runtime.block_on(async_nats::connect(url)).unwrap();
-        Self { runtime, context: jetstream::new(client) }
+        let context = runtime.block_on(async { jetstream::new(async_nats::connect(url).await.unwrap()) });
+        Self { runtime, context }
     }
 
     fn wait<T>(&self, f: impl Future<Output = T>) -> T {

@@ -189,8 +189,19 @@ impl Farm {
 
     /// The arguments of a submission of so many jobs.
     pub(crate) fn submission(&self, count: usize, more: &[&str]) -> Vec<String> {
-        let fixed = ["farm", "submit", "model", &digits(), "--nats", &self.url(), "--count", &count.to_string(), "--key", "key"]
-            .map(str::to_owned);
+        let fixed = [
+            "farm",
+            "submit",
+            "model",
+            &digits(),
+            "--nats",
+            &self.url(),
+            "--count",
+            &count.to_string(),
+            "--key",
+            "key",
+        ]
+        .map(str::to_owned);
         fixed.into_iter().chain(more.iter().map(|a| (*a).to_owned())).collect()
     }
 

@@ -39,7 +39,8 @@ impl Proxy {
                     server.open.lock().unwrap().push(s.try_clone().unwrap());
                 }
                 for (from, to) in [(&stream, &to), (&to, &stream)] {
-                    let (from, to, delay) = (from.try_clone().unwrap(), to.try_clone().unwrap(), Arc::clone(&server.delay));
+                    let (from, to, delay) =
+                        (from.try_clone().unwrap(), to.try_clone().unwrap(), Arc::clone(&server.delay));
                     thread::spawn(move || pass(from, to, &delay));
                 }
             }
