@@ -86,9 +86,9 @@ fn compare(
     public: &[Tensor],
     batch: bool,
 ) -> Done<Verdict> {
-    let no = |what: &str| Ok(Verdict::Refused(format!("it is about other {what} than the job")));
+    let no = |what: &str| Ok(Verdict::Refused(what.to_owned()));
     if !batch {
-        return no("numbers of inferences");
+        return no("it is about another number of inferences than the job");
     }
     let mut shown = public.iter();
     // `[sample][tensor]` of the job against one tensor over the batch.
@@ -99,7 +99,7 @@ fn compare(
         })
     };
     if visible.inputs && !same(tensors, model.inputs.len()) {
-        return no("inputs");
+        return no("it is about other inputs than the job");
     }
     if visible.outputs {
         let outputs = tensors.iter().map(|sample| {
@@ -110,7 +110,7 @@ fn compare(
         });
         let outputs: Vec<Vec<Tensor>> = outputs.collect::<Done<_>>()?;
         if !same(&outputs, model.outputs.len()) {
-            return no("inputs: it shows other outputs than those of the job's");
+            return no("it shows other outputs than those of the job's inputs");
         }
     }
     Ok(Verdict::Valid)

@@ -9,7 +9,7 @@ fn the_server_has_no_room() {
     if !nats() {
         return;
     }
-    let mut farm = Farm::new("full", &["--max-store", "300kB"]);
+    let mut farm = Farm::new("full", &["--max-store", "80kB"]);
     let args = farm.submission(40, &[]);
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     farm.s.fails(2, &args, &["the farm's store is full", "--max-store"]);

@@ -19,7 +19,6 @@ fn the_same_proofs_without_a_server() {
     s.ok(&["prove", "model", &data, "--batch", "2", "--from", "2", "--key", "key", "-o", "alone"]);
     assert_eq!(s.read("alone"), s.read("out/digits_test-00002.proof"));
     s.fails(2, &[&fixed[..], &["--batch", "7", "--from", "1"]].concat(), &["do not make proofs of 7 each"]);
-    s.fails(2, &["farm", "submit", "model", &data], &["--output"]);
     s.fails(
         2,
         &["farm", "status", "--nats", "nats://127.0.0.1:1"],
