@@ -50,7 +50,7 @@ pub(crate) type Done<T> = Result<T, Undone>;
 
 /// A key of either kind.
 pub(crate) enum Key {
-    Core(VerifyingKey),
+    Core(Box<VerifyingKey>),
     Settled(Box<SettlementKey>),
 }
 
@@ -113,7 +113,7 @@ impl Shelf {
             None => {
                 let bytes = pull(app, backend, spec.key, MAX_KEY)?;
                 let key = match spec.kind {
-                    Kind::Core => Key::Core(VerifyingKey::from_bytes(&bytes).map_err(|e| wrong("key", &e))?),
+                    Kind::Core => Key::Core(Box::new(VerifyingKey::from_bytes(&bytes).map_err(|e| wrong("key", &e))?)),
                     Kind::Settled => {
                         Key::Settled(Box::new(SettlementKey::from_bytes(&bytes).map_err(|e| wrong("key", &e))?))
                     }
@@ -129,7 +129,11 @@ impl Shelf {
     pub(crate) fn input(&self, backend: &dyn Backend, spec: &Spec, model: &Model) -> Done<Vec<Vec<Tensor>>> {
         let size = input_bytes(model, spec.batch)
             .ok_or_else(|| Undone::Hopeless(format!("the job's batch of {} is too large", spec.batch)))?;
-        unpack(model, &backend.get(spec.input, size)?).map_err(Undone::Hopeless)
+        let bytes = backend.get(spec.input, size)?;
+        if bytes.len() as u64 != size {
+            return Err(Undone::Hopeless(format!("the job's input has {} bytes; its batch takes {size}", bytes.len())));
+        }
+        unpack(model, &bytes).map_err(Undone::Hopeless)
     }
 }
 
@@ -170,7 +174,7 @@ pub(crate) fn unpack(model: &Model, bytes: &[u8]) -> Result<Vec<Vec<Tensor>>, St
         for (spec, id) in model.inputs.iter().zip(model.graph.inputs()) {
             let range = model.graph.node(*id).range;
             let data: Vec<i64> = values.by_ref().take(spec.len()).collect();
-            if data.iter().any(|v| i128::from(*v) < i128::from(range.lo) || i128::from(*v) > i128::from(range.hi)) {
+            if data.iter().any(|v| i128::from(*v) < range.lo || i128::from(*v) > range.hi) {
                 return Err(format!("the job's input '{}' is out of range", spec.name));
             }
             sample.push(Tensor { shape: spec.shape.clone(), data });

@@ -27,7 +27,11 @@ fn nothing_is_accepted_that_is_not_of_the_job() {
     let other = honest.clone();
     let middle = honest.len() / 2;
     honest[middle] ^= 1;
-    let forgeries = [(b"no proof".to_vec(), "not a proof file"), (other, "other outputs than those of the job's inputs"), (honest, "")];
+    let forgeries = [
+        (b"no proof".to_vec(), "not a proof file"),
+        (other, "other outputs than those of the job's inputs"),
+        (honest, ""),
+    ];
     for (run, (bytes, why)) in forgeries.iter().enumerate() {
         let hash = keccak256(bytes).to_string();
         client.put(&hash, bytes);

@@ -26,7 +26,7 @@ fn nothing_is_lost() {
         number += 1;
         farm.worker(&format!("w{number}"), &["--jobs", "1000"])
     };
-    let mut workers = vec![start(&farm), start(&farm)];
+    let mut workers = [start(&farm), start(&farm)];
     for n in 0..kills {
         thread::sleep(Duration::from_millis(random.gen_range(0..700)));
         match random.gen_range(0..4) {
