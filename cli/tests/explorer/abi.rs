@@ -24,6 +24,7 @@ fn constants_are_the_hashes_of_signatures_of_the_contracts() {
     let known = |selector: [u8; 4]| {
         [
             Market::IJobMarketCalls::selectors().collect::<Vec<_>>(),
+            Ledger::ILedgerCalls::selectors().collect(),
             Emission::IEmissionControllerCalls::selectors().collect(),
             Models::IModelRegistryCalls::selectors().collect(),
             Verifiers::IVerifierRegistryCalls::selectors().collect(),
