@@ -402,6 +402,11 @@ impl GraphBuilder {
         })))
     }
 
+    /// The tables so far.
+    pub fn tables(&self) -> &[Table] {
+        &self.graph.tables
+    }
+
     /// The node just built, for its shape and range.
     pub fn node(&self, id: NodeId) -> &Node {
         self.graph.node(id)

@@ -18,6 +18,7 @@ mod guard;
 pub mod inspect;
 pub mod load;
 mod lower;
+mod matrices;
 mod nodes;
 mod ops;
 mod own;

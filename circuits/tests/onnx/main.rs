@@ -11,4 +11,5 @@ mod reading;
 mod softmax;
 mod support;
 mod tabular;
+mod transformer;
 mod zoo;

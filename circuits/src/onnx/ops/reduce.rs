@@ -13,13 +13,14 @@
 
 use super::pool::{Span, max_windows};
 use crate::{
+    graph::NodeId,
     onnx::{
         error::ImportError,
         expr::Expr,
         lower::{Lazy, Lowering, Result, Root, Value},
         requantize::relu_exact,
     },
-    ops::{AxisScale, Op, Window},
+    ops::{AxisExpr, AxisScale, Contraction, Indices, Op, Window},
 };
 use tract_onnx::{
     prelude::{OutletId, TypedNode, tensor0},
@@ -62,16 +63,10 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
             Ok(Some(vec![c.result(outlet, id, root.scale)]))
         }
         Reducer::MeanOfSquares => {
-            let squared = super::pointwise::square(c, &l)?;
-            let root = c.materialize(&squared)?;
-            let mut id = root.node;
-            let mut count = 1;
-            for axis in &op.axes {
-                let extent = c.shape(id)[*axis];
-                count *= extent;
-                id = c.push(Op::Window(Window::reduce(*axis, extent)), &[id])?;
-            }
-            Ok(Some(vec![c.result(outlet, id, root.scale / count as f64)]))
+            // What normalizes reads the tensor as an operand as well: its squares cost nothing beyond that.
+            let root = c.operand_within(&l, c.widths.fine())?;
+            let (id, count) = sum_of_squares(c, root.node, &op.axes)?;
+            Ok(Some(vec![c.result(outlet, id, root.scale * root.scale / count as f64)]))
         }
         Reducer::ArgMax(last) => arg_max(c, node, &l, &op.axes, last, 1).map(|v| Some(vec![v])),
         Reducer::ArgMin(last) => arg_max(c, node, &l, &op.axes, last, -1).map(|v| Some(vec![v])),
@@ -81,6 +76,21 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
             Err(ImportError::unsupported(help))
         }
     }
+}
+
+/// `sum x^2` over some axes, which keep extent one, and the number of summands.
+fn sum_of_squares(c: &mut Lowering<'_>, node: NodeId, axes: &[usize]) -> Result<(NodeId, usize)> {
+    let shape = c.shape(node);
+    let mut indices = Indices::default();
+    let (mut all, mut rest) = (vec![], vec![]);
+    for (a, extent) in shape.iter().enumerate() {
+        let expr = indices.axis(*extent);
+        rest.push(if axes.contains(&a) { AxisExpr::unit() } else { expr.clone() });
+        all.push(expr);
+    }
+    let contraction = Contraction { extents: indices.0, lhs: all.clone(), rhs: all, out: rest };
+    let count = axes.iter().map(|a| shape[*a]).product();
+    Ok((c.push(Op::Contraction(contraction), &[node, node])?, count))
 }
 
 /// Entries far below the smallest of all maxima never win (the masked ones of an attention, say): they are raised to it,
