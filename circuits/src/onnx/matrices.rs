@@ -75,13 +75,7 @@ fn cut([rows, columns]: [usize; 2]) -> [Vec<usize>; 2] {
 /// Commits to a matrix, unless it is there already, as it is or with its axes swapped (an embedding that is the last layer's
 /// matrix as well). Small ones are committed to again: that they are equal is a coincidence, and the list of weights must not
 /// depend on their values.
-pub(crate) fn matrix(
-    c: &mut Lowering<'_>,
-    name: &str,
-    shape: [usize; 2],
-    bits: u32,
-    data: Vec<i64>,
-) -> Result<NodeId> {
+pub(crate) fn matrix(c: &mut Lowering<'_>, name: &str, shape: [usize; 2], bits: u32, data: Vec<i64>) -> Result<NodeId> {
     if data.len() < TIED_ENTRIES {
         return c.new_weight(name, &shape, bits, data);
     }

@@ -24,6 +24,7 @@ mod ops;
 mod own;
 mod partial;
 mod prune;
+mod quotients;
 mod report;
 mod requantize;
 mod rewrite;

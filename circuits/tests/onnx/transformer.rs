@@ -30,10 +30,10 @@ fn run(m: &Compiled, sample: &[Vec<f32>]) -> Vec<f32> {
     m.dequantize(&m.outputs[0], &out[0]).expect("its shape")
 }
 
-fn near(got: &[f32], want: &[f32], tolerance: f32) {
+fn near(got: &[f32], want: &[f32], tolerance: f32, what: &str) {
     assert_eq!(got.len(), want.len());
     for (i, (g, w)) in got.iter().zip(want).enumerate() {
-        assert!((g - w).abs() <= tolerance, "entry {i}: {g}, expected {w}");
+        assert!((g - w).abs() <= tolerance, "{what}, entry {i}: {g}, expected {w}");
     }
 }
 
@@ -84,7 +84,7 @@ fn masked(how: &str, never: f32) -> Vec<u8> {
         }
     };
     let y = m.node("Softmax", &[&sum], &[int("axis", -1)]);
-    m.finish(&[("x", &[1, 3, 4]), ("mask", &[1, 1, 4])], &y)
+    m.finish_typed(&[("x", &[1, 3, 4], 1), ("mask", &[1, 1, 4], 7)], &y)
 }
 
 const SPELLINGS: [&str; 5] = ["chosen", "chosen the other way", "added", "inverted", "twice"];
@@ -106,7 +106,12 @@ fn masks_of_the_inputs_mask_in_every_spelling() {
                 for hidden in [vec![1.0, 1.0, 1.0, 1.0], vec![1.0, 1.0, 0.0, 0.0], vec![0.0, 1.0, 0.0, 1.0]] {
                     let x = &samples[2][0];
                     let want: Vec<f32> = x.chunks(4).flat_map(|row| softmax(row, &hidden)).collect();
-                    near(&run(&m, &[x.clone(), hidden.clone()]), &want, 0.004);
+                    near(
+                        &run(&m, &[x.clone(), hidden.clone()]),
+                        &want,
+                        0.004,
+                        &format!("{how}, {never}, {padded}, {hidden:?}"),
+                    );
                 }
             }
         }
@@ -145,7 +150,7 @@ fn softmax_of_rows_that_lie_far_apart() {
         let float = load_bytes(&file).expect("valid");
         let m = compiled(&file, &samples);
         for s in &samples {
-            near(&run(&m, s), &float.run(s).expect("runs")[0], 0.004);
+            near(&run(&m, s), &float.run(s).expect("runs")[0], 0.004, &format!("axis {axis}"));
         }
     }
 }
@@ -155,7 +160,7 @@ fn a_row_of_masked_entries_alone_is_uniform() {
     let samples: Vec<Vec<Vec<f32>>> =
         (0..8).map(|k| vec![made(12, k + 1), vec![1.0, 1.0, (k % 2) as f32, 1.0]]).collect();
     let m = compiled(&masked("added", -1e9), &samples);
-    near(&run(&m, &[samples[0][0].clone(), vec![0.0; 4]]), &[0.25; 12], 0.004);
+    near(&run(&m, &[samples[0][0].clone(), vec![0.0; 4]]), &[0.25; 12], 0.004, "uniform");
 }
 
 #[test]
@@ -171,7 +176,7 @@ fn maxima_along_axes_of_every_extent() {
         for s in &samples {
             let want: Vec<f32> =
                 (0..2).map(|c| s[0].iter().skip(c).step_by(2).copied().fold(f32::MIN, f32::max)).collect();
-            near(&run(&m, s), &want, 1e-3);
+            near(&run(&m, s), &want, 1e-3, &format!("extent {extent}"));
         }
     }
 }
@@ -203,7 +208,7 @@ fn rows_of_unlike_size_are_normalized_alike() {
         let float = load_bytes(&file).expect("valid");
         let m = compiled(&file, &samples);
         for s in &samples {
-            near(&run(&m, s), &float.run(s).expect("runs")[0], 0.02);
+            near(&run(&m, s), &float.run(s).expect("runs")[0], 0.02, "normalized");
         }
     }
 }
@@ -232,7 +237,7 @@ fn a_tied_embedding_is_committed_once() {
         for s in &samples {
             let want = &float.run(s).expect("runs")[0];
             let top = want.iter().fold(0.0f32, |m, v| m.max(v.abs()));
-            near(&run(&m, s), want, 0.01 * top);
+            near(&run(&m, s), want, 0.01 * top, "logits");
         }
     }
 }
@@ -263,7 +268,72 @@ fn cubes_of_negative_numbers() {
         let c = compiled(&m.finish(&[("x", &[1, 12])], &y), &samples);
         for s in &samples {
             let want: Vec<f32> = s[0].iter().map(|v| v.powi(n as i32)).collect();
-            near(&run(&c, s), &want, 0.003);
+            near(&run(&c, s), &want, 0.003, &format!("power {n}"));
         }
     }
+}
+
+#[test]
+fn reciprocal_roots_and_sums_need_no_table_of_their_own() {
+    let mut m = Model::default();
+    m.initializer(&tensor("gain", &[16], &made(16, 5)));
+    let y = m.node("LayerNormalization", &["x", "gain"], &[int("axis", -1)]);
+    let y = m.node("Softmax", &[&y], &[int("axis", -1)]);
+    let file = m.finish(&[("x", &[1, 4, 16])], &y);
+    let samples: Vec<_> = (0..8).map(|k| vec![made(64, k + 1)]).collect();
+    let c = compiled(&file, &samples);
+    let count = |pick: fn(&Op) -> bool| c.graph.nodes().iter().filter(|n| pick(&n.op)).count();
+    assert_eq!((count(|op| matches!(op, Op::Root(_))), count(|op| matches!(op, Op::Divide(_)))), (1, 2));
+    let float = load_bytes(&file).expect("valid");
+    for s in &samples {
+        near(&run(&c, s), &float.run(s).expect("runs")[0], 0.002, "shares");
+    }
+}
+
+#[test]
+fn a_large_matrix_is_cut_and_computes_the_same() {
+    // 768 rows take the place of 1,024 in one piece.
+    let (rows, columns) = (768usize, 700usize);
+    let mut m = Model::default();
+    m.initializer(&tensor("w", &[rows as i64, columns as i64], &made(rows * columns, 3)));
+    let y = m.node("MatMul", &["x", "w"], &[]);
+    let file = m.finish(&[("x", &[1, 2, rows as i64])], &y);
+    let samples: Vec<_> = (0..4).map(|k| vec![made(2 * rows, k + 1)]).collect();
+    let c = compiled(&file, &samples);
+    assert_eq!(c.weights.len(), 4);
+    assert_eq!(c.weights.iter().map(|w| w.data.len()).sum::<usize>(), rows * columns);
+    let float = load_bytes(&file).expect("valid");
+    for s in &samples {
+        let want = &float.run(s).expect("runs")[0];
+        let top = want.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+        near(&run(&c, s), want, 0.003 * top, "products");
+    }
+}
+
+#[test]
+#[ignore = "for a model that somebody has at hand"]
+fn tables_at_hand() {
+    let at = std::env::var("ASSAY_AT_HAND").expect("a path");
+    let model = assay_circuits::onnx::load(&at).expect("loads");
+    let mut archive = npyz::npz::NpzArchive::open(at.replace(".onnx", "_calibration.npz")).expect("npz");
+    let mut samples = vec![];
+    for (name, shape) in &model.inputs {
+        let n: usize = shape.iter().product();
+        let v: Vec<i64> = archive.by_name(name).unwrap().unwrap().into_vec().unwrap();
+        samples.resize(v.len() / n, vec![]);
+        samples.iter_mut().zip(v.chunks(n)).for_each(|(s, v)| s.push(v.iter().map(|v| *v as f32).collect()));
+    }
+    let bits = |k: &str, d: u32| Some(std::env::var(k).ok().and_then(|v| v.parse().ok()).unwrap_or(d));
+    let o = CompileOptions { weight_bits: bits("WB", 12), activation_bits: bits("AB", 11), ..CompileOptions::default() };
+    let c = compile(&model, &o, Some(&samples[..samples.len().min(4)]), &mut |_, _, _| {}).expect("compiles");
+    println!("{:?} {:?}", c.report.outputs, c.report.worst_layer);
+    let p = Program::inference(&c.graph, 1, Visibility::default()).expect("laid out");
+    for (i, b) in p.blocks.iter().enumerate() {
+        let of: Vec<_> = p.segments.iter().filter(|s| s.block == i).collect();
+        let n: usize = of.iter().map(|s| s.shape.iter().product::<usize>()).sum();
+        let padded: usize = of.iter().map(|s| 1usize << s.bits()).sum();
+        let names: Vec<_> = of.iter().take(3).map(|s| format!("{} {:?}", c.graph.node(s.node).name, s.shape)).collect();
+        println!("block {i}: 2^{} rows from {}, {n} lookups ({padded} padded) in {} segments: {names:?}", b.bits, b.key_min, of.len());
+    }
+    println!("leaf bits {} lookups {} rows {} limb {}", p.leaf_bits, p.lookups(), p.table_rows(), c.graph.limb_bits());
 }

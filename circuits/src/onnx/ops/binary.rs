@@ -22,6 +22,7 @@ use crate::{
         expr::{Expr, Form},
         lower::{Lazy, Lowering, Result, Root, Value},
         own::Own,
+        quotients,
     },
     ops::{AxisExpr, Contraction, Indices, Op},
 };
@@ -198,7 +199,14 @@ fn factors(c: &mut Lowering<'_>, x: &Lazy, y: &Lazy) -> Result<(Root, Root)> {
     let count = |c: &Lowering<'_>, l: &Lazy| c.shape(l.root.node).iter().product::<usize>();
     let (n, m) = (count(c, x), count(c, y));
     let of = |c: &mut Lowering<'_>, l: &Lazy, own: usize, other: usize| {
-        if own * SHARED <= other { c.operand_within(l, SHARED_BITS.max(c.widths.activation)) } else { c.operand(l) }
+        if own * SHARED > other {
+            return c.operand(l);
+        }
+        let bits = SHARED_BITS.max(c.widths.activation);
+        match quotients::commit(c, l)? {
+            Some(root) => Ok(root),
+            None => c.operand_within(l, bits),
+        }
     };
     Ok((of(c, x, n, m)?, of(c, y, m, n)?))
 }

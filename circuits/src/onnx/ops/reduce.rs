@@ -5,13 +5,16 @@
 //! * ONNX: ReduceSum, ReduceMean, GlobalAveragePool, ReduceMax, ReduceMin, GlobalMaxPool, ArgMax, ArgMin (tract:
 //!   `Reduce`).
 //! * Shapes: the axes keep extent one.
-//! * Lowering: sums are `Window`s; maxima are trees of pairwise maxima (see `pool.rs`); a minimum is the negated maximum
-//!   of negated entries.
+//! * Lowering: sums are `Window`s, and of squares a contraction of the tensor with itself; maxima are trees of pairwise maxima
+//!   (see `pool.rs`); a minimum is the negated maximum of negated entries.
 //! * Lookups: none for sums, one for each pairwise maximum.
 //! * Soundness: linear views and lookups.
 //! * Reference: docs/protocol.md#linear, docs/protocol.md#lookups.
 
-use super::pool::{Span, max_windows};
+use super::{
+    pointwise::scalar,
+    pool::{Span, max_windows},
+};
 use crate::{
     graph::NodeId,
     onnx::{
@@ -26,6 +29,7 @@ use tract_onnx::{
     prelude::{OutletId, TypedNode, tensor0},
     tract_hir::tract_core::ops::{
         binary::TypedBinOp,
+        element_wise::ElementWiseOp,
         math,
         nn::{Reduce, Reducer},
     },
@@ -37,6 +41,11 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
     let l = c.lazy(node, 0)?;
     match op.reducer {
         Reducer::Sum => {
+            if let Some(x) = squared(c, node.inputs[0])? {
+                let root = c.operand_within(&x, c.widths.fine())?;
+                let (id, _) = sum_of_squares(c, root.node, &op.axes)?;
+                return Ok(Some(vec![c.result(outlet, id, root.scale * root.scale)]));
+            }
             let root = c.materialize(&l)?;
             let mut id = root.node;
             for axis in &op.axes {
@@ -76,6 +85,23 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
             Err(ImportError::unsupported(help))
         }
     }
+}
+
+/// The tensor whose square a tensor is, where its own square is what is read and it is linear itself.
+fn squared(c: &Lowering<'_>, outlet: OutletId) -> Result<Option<Lazy>> {
+    let node = &c.model.nodes()[outlet.node];
+    let of_itself = match node.op_as::<TypedBinOp>().map(|op| op.0.name()) {
+        Some("Mul") => node.inputs.first() == node.inputs.get(1),
+        Some("Pow") => matches!(c.input(node, 1)?, Value::Const(t) if scalar(&t) == Some(2.0)),
+        _ => node.op_as::<ElementWiseOp>().is_some_and(|op| op.0.name() == "Square"),
+    };
+    if !of_itself || c.integer(outlet).is_some() {
+        return Ok(None);
+    }
+    Ok(match c.input(node, 0)? {
+        Value::Lazy(x) => Some(x).filter(|x| x.form.affine().is_some()),
+        Value::Const(_) => None,
+    })
 }
 
 /// `sum x^2` over some axes, which keep extent one, and the number of summands.

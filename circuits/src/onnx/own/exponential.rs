@@ -12,7 +12,6 @@
 
 use crate::onnx::{
     error::ImportError,
-    expr::Expr,
     lower::{Lazy, Lowering, Result, Value},
     ops::pool::{Span, max_windows},
     requantize::clamp_exact,
@@ -20,16 +19,16 @@ use crate::onnx::{
 };
 use serde::{Deserialize, Serialize};
 use std::f64::consts::LN_2;
-use tract_onnx::{
-    prelude::*,
-    tract_hir::tract_core::ops::{binary::TypedBinOp, math},
-};
+use tract_onnx::prelude::*;
 
 /// The axes of the maximum.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Exponential {
     pub(crate) axes: Vec<usize>,
 }
+
+/// Bits of the exponent beyond those of the exponential: a step of it is a share of every result.
+const FINER: u32 = 1;
 
 impl Exponential {
     pub(super) fn eval(&self, inputs: &[TValue], shape: &[usize]) -> TractResult<Tensor> {
@@ -47,7 +46,15 @@ impl Exponential {
         let (lowest, highest) = node.inputs.get(1).map_or((0.0, 0.0), |top| c.range_of(*top));
         // Where the exponential is less than half a unit.
         let depth = f64::from(bits + 1) * LN_2;
-        let root = c.commit_within(&raised(l, lowest - depth, highest)?, c.widths.fine())?;
+        let floor = lowest - depth;
+        let raised = l.range.0 < floor;
+        // An expression of its own: the tensor's other readers may need all of it.
+        let l = if raised { Lazy { expr: l.expr.alias(), range: (floor, highest), outlet: None, ..l } } else { l };
+        let root = c.commit_within(&l, bits + FINER)?;
+        // The table takes to its least entry what would be zero anyway: no reason to warn.
+        if let Some(limits) = c.limits.get_mut(&root.node).filter(|_| raised) {
+            limits.0 = i64::MIN;
+        }
         let shape = c.shape(root.node);
         let whole = |a: &usize| Span { axis: *a, len: 1, stride: 1, kernel: shape[*a], dilation: 1, pad: 0 };
         let spans: Vec<Span> = self.axes.iter().map(whole).collect();
@@ -73,14 +80,4 @@ impl Exponential {
         let id = c.lookup(below, 0, &f)?;
         Ok(c.result(OutletId::new(node.id, 0), id, 1.0 / one))
     }
-}
-
-/// The larger of a tensor and `floor`, where it goes below.
-fn raised(l: Lazy, floor: f64, highest: f64) -> Result<Lazy> {
-    if l.range.0 >= floor {
-        return Ok(l);
-    }
-    let bound = Expr::constant(&tensor0(floor as f32))?;
-    let expr = Expr::apply(Box::new(TypedBinOp(Box::new(math::Max), None)), vec![l.expr.clone(), bound]);
-    Ok(Lazy { root: l.root, expr, form: l.form.at_least(floor), range: (floor, highest), outlet: None })
 }

@@ -159,7 +159,12 @@ fn without_data(proto: &ModelProto) -> ModelProto {
             ..GraphProto::default()
         }
     });
-    ModelProto { ir_version: proto.ir_version, opset_import: proto.opset_import.clone(), graph, ..ModelProto::default() }
+    ModelProto {
+        ir_version: proto.ir_version,
+        opset_import: proto.opset_import.clone(),
+        graph,
+        ..ModelProto::default()
+    }
 }
 
 /// Shapes, types and small constants, as far as tract can follow the model.
