@@ -113,6 +113,8 @@ pub(crate) struct Lowering<'a> {
     /// Inputs with steps of their own for each feature, which only trees read.
     pub(crate) tabular: HashMap<NodeId, Features>,
     committed: HashMap<(NodeId, *const Expr), (Rc<Expr>, Root)>,
+    /// Sums with a mask that depends on the inputs.
+    pub(crate) masked: HashSet<NodeId>,
     /// Matrices among the weights that are worth finding again.
     pub(crate) matrices: Vec<Matrix>,
 }
@@ -146,6 +148,7 @@ impl<'a> Lowering<'a> {
             quantized: HashSet::new(),
             tabular: HashMap::new(),
             committed: HashMap::new(),
+            masked: HashSet::new(),
             matrices: vec![],
         }
     }

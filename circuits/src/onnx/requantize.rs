@@ -169,7 +169,7 @@ fn commit_general(c: &mut Lowering<'_>, l: &Lazy, bits: u32) -> Result<Root> {
     }
     // A mask masks, whether calibration data had anything to mask or not.
     let mut range = l.range;
-    if exact_root && worst.1 - worst.0 < f64::from(EXACT_KEYS) {
+    if exact_root && (worst.1 - worst.0) / scale < f64::from(EXACT_KEYS) {
         let (first, last) = ((worst.0 / scale).round() as i64, (worst.1 / scale).round() as i64);
         let all = l.expr.eval(&(first..=last).map(|k| (k as f64 * scale) as f32).collect::<Vec<_>>())?;
         if all.iter().all(|v| *v == 0.0 || f64::from(v.abs()) >= MASK) {

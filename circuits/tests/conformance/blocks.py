@@ -301,7 +301,8 @@ def experts(b):
     gates = b.dense(x, 8, 4)
     top, at = b.op("TopK", gates, np.array([2]), outputs=2, axis=-1)
     weights = b.op("Softmax", top, axis=-1)
-    chosen = b.op("OneHot", at, np.array(4), np.array([0, 1], np.float32), axis=-1)
+    chosen = b.op("Equal", b.op("Unsqueeze", at, np.array([-1])), np.arange(4))
+    chosen = b.op("Cast", chosen, to=T.FLOAT)
     shares = b.op("ReduceSum", b.op("Mul", b.op("Unsqueeze", weights, np.array([-1])), chosen), np.array([2]), keepdims=0)
     parts = [b.op("Unsqueeze", b.op("Relu", b.dense(x, 8, 8)), np.array([2])) for _ in range(4)]
     stacked = b.op("Concat", *parts, axis=2)

@@ -99,7 +99,7 @@ fn masks_of_the_inputs_mask_in_every_spelling() {
             // Calibrated with padding and without any: the mask is the mask.
             for padded in [true, false] {
                 let last = if padded { 0.0 } else { 1.0 };
-                let mask = |k: usize| vec![1.0, 1.0, 1.0, if k % 2 == 0 { 1.0 } else { last }];
+                let mask = |k: usize| vec![1.0, 1.0, 1.0, if k.is_multiple_of(2) { 1.0 } else { last }];
                 let samples: Vec<Vec<Vec<f32>>> =
                     (0..8).map(|k| vec![made(12, k as u64 + 1).iter().map(|v| v * 3.0).collect(), mask(k)]).collect();
                 let m = compiled(&masked(how, never), &samples);
@@ -324,7 +324,8 @@ fn tables_at_hand() {
         samples.iter_mut().zip(v.chunks(n)).for_each(|(s, v)| s.push(v.iter().map(|v| *v as f32).collect()));
     }
     let bits = |k: &str, d: u32| Some(std::env::var(k).ok().and_then(|v| v.parse().ok()).unwrap_or(d));
-    let o = CompileOptions { weight_bits: bits("WB", 12), activation_bits: bits("AB", 11), ..CompileOptions::default() };
+    let o =
+        CompileOptions { weight_bits: bits("WB", 12), activation_bits: bits("AB", 11), ..CompileOptions::default() };
     let c = compile(&model, &o, Some(&samples[..samples.len().min(4)]), &mut |_, _, _| {}).expect("compiles");
     println!("{:?} {:?}", c.report.outputs, c.report.worst_layer);
     let p = Program::inference(&c.graph, 1, Visibility::default()).expect("laid out");
@@ -333,7 +334,12 @@ fn tables_at_hand() {
         let n: usize = of.iter().map(|s| s.shape.iter().product::<usize>()).sum();
         let padded: usize = of.iter().map(|s| 1usize << s.bits()).sum();
         let names: Vec<_> = of.iter().take(3).map(|s| format!("{} {:?}", c.graph.node(s.node).name, s.shape)).collect();
-        println!("block {i}: 2^{} rows from {}, {n} lookups ({padded} padded) in {} segments: {names:?}", b.bits, b.key_min, of.len());
+        println!(
+            "block {i}: 2^{} rows from {}, {n} lookups ({padded} padded) in {} segments: {names:?}",
+            b.bits,
+            b.key_min,
+            of.len()
+        );
     }
     println!("leaf bits {} lookups {} rows {} limb {}", p.leaf_bits, p.lookups(), p.table_rows(), c.graph.limb_bits());
 }

@@ -71,7 +71,9 @@ pub(super) fn chosen(
             let condition = c.commit(l)?;
             let condition = c.broadcast(condition.node, shape)?;
             let (factor, offset) = if when { (far, 0) } else { (-far, far) };
-            Ok(Some((c.linear(&[(root.node, 1), (condition, factor)], offset)?, root.scale)))
+            let sum = c.linear(&[(root.node, 1), (condition, factor)], offset)?;
+            c.masked.insert(sum);
+            Ok(Some((sum, root.scale)))
         }
     }
 }
@@ -114,5 +116,22 @@ pub(super) fn added(
     }
     let (node, mask) = (c.broadcast(a.node, shape)?, c.broadcast(mask, shape)?);
     let factor = to_int((far as f64 / least).ceil())?;
-    Ok(Some((c.linear(&[(node, 1), (mask, sign * factor)], 0)?, a.scale)))
+    let sum = c.linear(&[(node, 1), (mask, sign * factor)], 0)?;
+    c.masked.insert(sum);
+    Ok(Some((sum, a.scale)))
+}
+
+/// Whether a node is masked by the inputs, or moves what is: calibration data need not show it.
+pub(crate) fn is_masked(c: &Lowering<'_>, mut id: NodeId) -> bool {
+    loop {
+        if c.masked.contains(&id) {
+            return true;
+        }
+        let node = c.g.node(id);
+        id = match (&node.op, node.inputs.as_slice()) {
+            (Op::Transpose(_) | Op::Reshape(_) | Op::Linear(_), [input]) => *input,
+            (Op::Window(w), [input]) if w.kernel == 1 => *input,
+            _ => return false,
+        };
+    }
 }

@@ -11,7 +11,7 @@ mod conv;
 pub(crate) mod einsum;
 mod gather;
 mod logic;
-mod mask;
+pub(crate) mod mask;
 pub(crate) mod norm;
 mod pad;
 pub(crate) mod pointwise;

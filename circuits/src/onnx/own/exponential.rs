@@ -13,7 +13,10 @@
 use crate::onnx::{
     error::ImportError,
     lower::{Lazy, Lowering, Result, Value},
-    ops::pool::{Span, max_windows},
+    ops::{
+        mask::is_masked,
+        pool::{Span, max_windows},
+    },
     requantize::clamp_exact,
     tables::Function,
 };
@@ -47,7 +50,7 @@ impl Exponential {
         // Where the exponential is less than half a unit.
         let depth = f64::from(bits + 1) * LN_2;
         let floor = lowest - depth;
-        let raised = l.range.0 < floor;
+        let raised = l.range.0 < floor || is_masked(c, l.root.node);
         // An expression of its own: the tensor's other readers may need all of it.
         let l = if raised { Lazy { expr: l.expr.alias(), range: (floor, highest), outlet: None, ..l } } else { l };
         let root = c.commit_within(&l, bits + FINER)?;
