@@ -156,6 +156,45 @@ fn softmax_of_rows_that_lie_far_apart() {
 }
 
 #[test]
+fn masked_scores_whose_scale_is_no_power_of_two() {
+    // Heads of 18 values: scores are divided by the root of 18; four widths, so that remainders align in some only.
+    let (steps, width) = (24usize, 18usize);
+    let mut m = Model::default();
+    m.initializer(&tensor("w", &[18, 18], &made(width * width, 3)));
+    m.initializer(&tensor("scale", &[], &[18f32.sqrt().recip()]));
+    m.initializer(&tensor("never", &[], &[f32::NEG_INFINITY]));
+    let lower: Vec<f32> = (0..steps * steps).map(|i| f32::from(i % steps <= i / steps)).collect();
+    m.initializer(&tensor("ones", &[1, 24, 24], &lower));
+    let q = m.node("MatMul", &["x", "w"], &[]);
+    let k = m.node("Transpose", &["x"], &[ints("perm", &[0, 2, 1])]);
+    let scores = m.node("MatMul", &[&q, &k], &[]);
+    let scores = m.node("Mul", &[&scores, "scale"], &[]);
+    let c = m.node("Cast", &["ones"], &[int("to", 9)]);
+    let scores = m.node("Where", &[&c, &scores, "never"], &[]);
+    let shares = m.node("Softmax", &[&scores], &[int("axis", -1)]);
+    let y = m.node("MatMul", &[&shares, "x"], &[]);
+    let file = m.finish(&[("x", &[1, steps as i64, width as i64])], &y);
+    let float = load_bytes(&file).expect("valid");
+    let samples: Vec<Vec<Vec<f32>>> =
+        (0..4).map(|k| vec![made(steps * width, k + 1).iter().map(|v| v * 2.0).collect()]).collect();
+    for limb in [4, 6, 8, 10, 12, 14, 16] {
+        for bits in [8, 11, 13] {
+            let options = CompileOptions {
+                weight_bits: Some(bits),
+                activation_bits: Some(bits),
+                limb_bits: Some(limb),
+                ..CompileOptions::default()
+            };
+            let m = compile(&float, &options, Some(&samples), &mut |_, _, _| {}).unwrap_or_else(|e| panic!("{e}"));
+            let tolerance = 20.0 / f32::from(1u16 << bits);
+            for s in &samples {
+                near(&run(&m, s), &float.run(s).expect("runs")[0], tolerance, &format!("{bits} bits, limbs of {limb}"));
+            }
+        }
+    }
+}
+
+#[test]
 fn a_row_of_masked_entries_alone_is_uniform() {
     let samples: Vec<Vec<Vec<f32>>> =
         (0..8).map(|k| vec![made(12, k + 1), vec![1.0, 1.0, (k % 2) as f32, 1.0]]).collect();
@@ -333,7 +372,7 @@ fn tables_at_hand() {
         let of: Vec<_> = p.segments.iter().filter(|s| s.block == i).collect();
         let n: usize = of.iter().map(|s| s.shape.iter().product::<usize>()).sum();
         let padded: usize = of.iter().map(|s| 1usize << s.bits()).sum();
-        let names: Vec<_> = of.iter().take(3).map(|s| format!("{} {:?}", c.graph.node(s.node).name, s.shape)).collect();
+        let names: Vec<_> = of.iter().take(3).map(|s| format!("{} {:?}", p.graph.node(s.node).name, s.shape)).collect();
         println!(
             "block {i}: 2^{} rows from {}, {n} lookups ({padded} padded) in {} segments: {names:?}",
             b.bits,

@@ -12,6 +12,7 @@
 
 use crate::onnx::{
     error::ImportError,
+    expr::Expr,
     lower::{Lazy, Lowering, Result, Value},
     ops::{
         mask::is_masked,
@@ -22,7 +23,10 @@ use crate::onnx::{
 };
 use serde::{Deserialize, Serialize};
 use std::f64::consts::LN_2;
-use tract_onnx::prelude::*;
+use tract_onnx::{
+    prelude::*,
+    tract_hir::tract_core::ops::{binary::TypedBinOp, math},
+};
 
 /// The axes of the maximum.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,8 +55,7 @@ impl Exponential {
         let depth = f64::from(bits + 1) * LN_2;
         let floor = lowest - depth;
         let raised = l.range.0 < floor || is_masked(c, l.root.node);
-        // An expression of its own: the tensor's other readers may need all of it.
-        let l = if raised { Lazy { expr: l.expr.alias(), range: (floor, highest), outlet: None, ..l } } else { l };
+        let l = if raised { from(l, floor, highest)? } else { l };
         let root = c.commit_within(&l, bits + FINER)?;
         // The table takes to its least entry what would be zero anyway: no reason to warn.
         if let Some(limits) = c.limits.get_mut(&root.node).filter(|_| raised) {
@@ -83,4 +86,21 @@ impl Exponential {
         let id = c.lookup(below, 0, &f)?;
         Ok(c.result(OutletId::new(node.id, 0), id, 1.0 / one))
     }
+}
+
+/// A tensor whose values below `floor` do not matter, to be committed for itself: its other readers may need all of it.
+fn from(mut l: Lazy, floor: f64, highest: f64) -> Result<Lazy> {
+    let (expr, form) = match l.form.affine() {
+        // A table of all values that the width has clamps by itself, and is one for all such tensors.
+        Some((a, b)) if a > 0.0 => {
+            l.root.range.0 = l.root.range.0.max((floor - b) / a);
+            (l.expr.alias(), l.form)
+        }
+        _ => {
+            let bound = Expr::constant(&tensor0(floor as f32))?;
+            let raised = Box::new(TypedBinOp(Box::new(math::Max), None));
+            (Expr::apply(raised, vec![l.expr.clone(), bound]), l.form.at_least(floor))
+        }
+    };
+    Ok(Lazy { expr, form, range: (floor, highest), outlet: None, ..l })
 }
