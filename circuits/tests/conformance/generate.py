@@ -6,6 +6,7 @@ Single operators with attributes off their defaults, and chains of operators dra
 import pathlib
 import sys
 
+import blocks
 import numpy as np
 import onnxruntime as ort
 from onnx import TensorProto as T
@@ -27,7 +28,7 @@ def case(name, nodes, inputs, outputs, constants=None, opset=18, kind=T.FLOAT):
     held = [numpy_helper.from_array(np.asarray(v), k) for k, v in (constants or {}).items()]
     graph = helper.make_graph(nodes, name, ins, outs, held)
     opsets = opset if isinstance(opset, list) else [helper.make_opsetid("", opset)]
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8 if isinstance(opset, list) or opset < 21 else 11)
     data = model.SerializeToString()
     results = ort.InferenceSession(data, providers=["CPUExecutionProvider"]).run(None, inputs)
     folder = out / name / "test_data_set_0"
@@ -212,3 +213,5 @@ for k, kind in enumerate([np.uint8, np.int8, np.int16]):
     held["s"] = held["s"] if k < 2 else np.float32(1e-3)
     one(f"quantize_{k}", "QuantizeLinear", f(3, 50), held, kind=helper.np_dtype_to_tensor_dtype(np.dtype(kind)), opset=21)
 quantized("matmul_integer", "MatMulInteger", {"a": u8(3, 7)}, {"b": s8(7, 4), "az": zp(), "bz": np.int8(3)}, ["a", "b", "az", "bz"], T.INT32)
+
+blocks.write(case, 11)

@@ -12,4 +12,5 @@ mod reading;
 mod softmax;
 mod support;
 mod tabular;
+mod transformer;
 mod zoo;

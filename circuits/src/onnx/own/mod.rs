@@ -5,6 +5,7 @@
 //! [`Own`], which evaluates itself for calibration and is lowered by [`lower`]. One file a kind.
 
 mod contract;
+mod exponential;
 mod label;
 mod pair;
 mod quantize;
@@ -28,6 +29,7 @@ use tract_onnx::{
 };
 
 pub(crate) use contract::Contract;
+pub(crate) use exponential::Exponential;
 pub(crate) use label::Label;
 pub(crate) use pair::{Act, Pair};
 pub(crate) use quantize::Quantize;
@@ -57,6 +59,8 @@ pub(crate) enum Kind {
     Trees(Trees),
     /// The label of a class.
     Label(Label),
+    /// Exponentials below the largest entry.
+    Exponential(Exponential),
 }
 
 /// Type of the result.
@@ -153,6 +157,7 @@ impl EvalOp for Own {
             Kind::Pair(k) => k.eval(&inputs, &self.0.shape)?,
             Kind::Trees(k) => k.eval(&inputs)?,
             Kind::Label(k) => k.eval(&inputs)?,
+            Kind::Exponential(k) => k.eval(&inputs, &self.0.shape)?,
         };
         Ok(tvec!(out.into_tvalue()))
     }
@@ -183,6 +188,7 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
         Kind::Pair(k) => k.lower(c, node),
         Kind::Trees(k) => k.lower(c, node),
         Kind::Label(k) => k.lower(c, node),
+        Kind::Exponential(k) => k.lower(c, node),
     }
     .map(|v| Some(vec![v]))
 }
