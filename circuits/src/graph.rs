@@ -282,7 +282,7 @@ fn derive_node(node: &mut Node, done: &[Node], tables: &[Table]) -> Result<(), G
     node.range = node.op.range(&ranges, tables)?.checked()?;
     if let (Op::Contraction(c), [a, b]) = (&node.op, node.inputs.as_slice())
         && a == b
-        && c.lhs == c.rhs
+        && c.sums_pairs()
     {
         // Every summand is a square.
         node.range.lo = node.range.lo.max(0);
