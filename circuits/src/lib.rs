@@ -23,6 +23,7 @@ pub mod pullback;
 pub mod relation;
 pub mod ring;
 pub mod schedule;
+pub mod stack;
 pub mod table;
 pub mod tensor;
 pub mod train;

@@ -9,7 +9,7 @@ use crate::{
     error::GraphError,
     graph::{Node, NodeId},
     ops::{Delay, Op, OpClass},
-    program::{BlockValues, Content, KeyTerm, Program, Segment, Source, TableBlock, VectorLookup},
+    program::{BlockValues, Content, KeyTerm, MODEL, Program, Segment, Source, TableBlock, VectorLookup},
     tensor::Tensor,
 };
 use std::collections::BTreeMap;
@@ -89,6 +89,18 @@ pub enum RelationError {
         /// The value of the node.
         got: i64,
     },
+    /// A named stack that does not hold the output that it is said to hold.
+    #[error("node '{node}', entry {entry}: the stack holds {got}, the output is {expected}")]
+    Link {
+        /// The output.
+        node: String,
+        /// Row-major index of the entry.
+        entry: usize,
+        /// The value of the output.
+        expected: i64,
+        /// What the stack holds.
+        got: i64,
+    },
     /// A committed weight outside its range, or a committed table that is not the graph's: what registration excludes.
     #[error("{what}, entry {entry}: {got} is not what registration proves")]
     Registered {
@@ -146,6 +158,7 @@ pub fn check(program: &Program, tensors: &[Vec<i64>], public: &[Vec<i64>]) -> Re
             }
         }
     }
+    state.links()?;
     state.public(public)
 }
 
@@ -176,8 +189,8 @@ impl<'a> Checker<'a> {
             {
                 return wrong(format!("table {:?}", t.content), entry);
             }
-            if let Content::Node(id) = t.content {
-                let node = self.program.graph.node(id);
+            if let (Content::Node(id), MODEL) = (&t.content, t.stack) {
+                let node = self.program.graph.node(*id);
                 let outside = |v: &i64| i128::from(*v) < node.range.lo || i128::from(*v) > node.range.hi;
                 if let (Op::Weight(_), Some(entry)) = (&node.op, entries.iter().position(outside)) {
                     return wrong(format!("weight '{}'", node.name), entry);
@@ -333,6 +346,18 @@ impl<'a> Checker<'a> {
             BlockValues::Committed(t) => self.tensor(t)?.get(row).copied(),
         };
         Ok((found == Some(value)).then_some(row))
+    }
+
+    fn links(&self) -> Result<(), RelationError> {
+        for l in &self.program.links {
+            let (value, held) = (self.source(Source::Node(l.node))?, self.tensor(l.tensor)?);
+            length("entries of a linked tensor", value.len(), held.len())?;
+            if let Some((entry, (v, h))) = value.iter().zip(held).enumerate().find(|(_, (v, h))| v != h) {
+                let node = self.program.graph.node(l.node).name.clone();
+                return Err(RelationError::Link { node, entry, expected: *v, got: *h });
+            }
+        }
+        Ok(())
     }
 
     fn public(&self, public: &[Vec<i64>]) -> Result<(), RelationError> {

@@ -7,6 +7,7 @@
 pub mod bilinear;
 pub mod cancel;
 pub mod device;
+pub mod linked;
 pub mod lookup;
 pub mod msm;
 pub mod opening;
@@ -18,11 +19,14 @@ pub mod reduction;
 pub mod settle;
 pub mod setup;
 pub mod srs;
+pub mod stack;
 mod sumcheck;
 pub mod transcript;
 mod vector;
 pub mod witness;
 
+pub use linked::{Linked, prove_linked};
 pub use prove::{ProveError, prove};
 pub use recorder::{Recorder, Stage};
-pub use setup::{ProvingKey, SetupOptions, setup};
+pub use setup::{ProvingKey, SetupOptions, setup, setup_linked};
+pub use stack::{Blinding, Stack, StackError};

@@ -3,28 +3,32 @@
 use crate::{
     bilinear,
     device::Device,
+    linked::prove_linked,
     lookup,
     opening::{self, OpenError},
     recorder::{Recorder, Stage},
     reduction,
     setup::ProvingKey,
+    stack::{Stack, StackError},
     transcript::ProverTranscript,
     witness::Witness,
 };
 use ark_ec::CurveGroup;
+use ark_ff::{AdditiveGroup, Field};
 use assay_circuits::{
     GraphError, Program, Tensor,
-    eval::{Saturation, Values, eval},
-    program::{Source, WITNESS},
+    eval::{Saturation, Values},
+    program::{NAMED, WITNESS},
+    ring::dot,
 };
 use assay_verifier::{
     CoreProof, Fr, G1Affine,
     channel::ProtocolError,
-    core::{Kind, opening_transcript, row_coefficients, statement_digest},
+    core::{Kind, blinded_point, linked_digest, opening_transcript, row_coefficients},
     keccak::digest_to_fr,
     native::public_sum,
     opening::{OpeningError, combine_rows},
-    proof::Argument,
+    proof::{Argument, Given},
     protocol::{OpeningClaim, bilinear::add_operand_claims, padded_bits, root},
 };
 
@@ -37,6 +41,9 @@ pub enum ProveError {
     /// The protocol.
     #[error(transparent)]
     Protocol(#[from] ProtocolError),
+    /// A named stack.
+    #[error(transparent)]
+    Stack(#[from] StackError),
     /// The opening.
     #[error(transparent)]
     Opening(#[from] OpenError),
@@ -77,6 +84,8 @@ pub struct Task<'a> {
     pub model: &'a [i32],
     /// Commitments to those rows.
     pub model_rows: &'a [G1Affine],
+    /// The named stacks, in the order of the key.
+    pub stacks: &'a [Stack],
 }
 
 /// Pads a stack to whole rows.
@@ -107,8 +116,11 @@ pub fn messages(
     mask: Option<&Mask<'_>>,
     recorder: &Recorder<'_>,
 ) -> Result<(Vec<Fr>, OpeningClaim<Fr>), ProveError> {
-    let stacks = [device.integers(&witness.stack), device.integers(task.model)];
-    messages_on(device, task, witness, &stacks.each_ref(), values, statement, mask, recorder)
+    let cells = task.stacks.iter().map(Stack::cells).collect::<Result<Vec<_>, _>>()?;
+    let own = [&witness.stack[..], task.model];
+    let stacks: Vec<_> = own.into_iter().chain(cells.iter().map(Vec::as_slice)).map(|s| device.integers(s)).collect();
+    let stacks: Vec<_> = stacks.iter().collect();
+    messages_on(device, task, witness, &stacks, values, statement, mask, recorder)
 }
 
 /// [`messages`] with all stacks on the device.
@@ -170,28 +182,45 @@ pub fn argue(
     let Task { program, row_bits, bases, .. } = *task;
     pad_to_row(&mut witness.stack, program.stack_bits(WITNESS), row_bits);
     let points = device.points(bases);
+    let cells = task.stacks.iter().map(Stack::cells).collect::<Result<Vec<_>, _>>()?;
     let (stack, model) = (device.integers(&witness.stack), device.integers(task.model));
     let rows = recorder.run(Stage::Commit, || device.commit_rows(&points, &stack, 1 << row_bits));
-    let statement = statement_digest(task.kind, &task.key_digest, task.batch, task.public, &rows, &[0; 32]);
+    let ids = task.stacks.iter().map(Stack::id).collect::<Result<Vec<_>, _>>()?;
+    let statement = linked_digest(task.kind, &task.key_digest, task.batch, &ids, task.public, &rows, &[0; 32]);
     let statement_fr = digest_to_fr(&statement);
-    let stacks = [&stack, &model];
+    let named: Vec<_> = cells.iter().map(|c| device.integers(c)).collect();
+    let stacks: Vec<_> = [&stack, &model].into_iter().chain(&named).collect();
     let (messages, claim) = messages_on(device, task, &witness, &stacks, values, statement_fr, None, recorder)?;
-    let opening = recorder.run(Stage::Opening, || {
+    let (opening, tail) = recorder.run(Stage::Opening, || {
         let coefficients = row_coefficients(&claim);
         let of_stacks: Vec<&[Fr]> = coefficients.iter().map(Vec::as_slice).collect();
         let h = reduction::combined_row(device, row_bits, &stacks, &of_stacks);
         // Both give the same point: the rows combined, or the combined row committed. A row costs about four points.
-        let commitment = if 4 * (rows.len() + task.model_rows.len()) < 1 << row_bits {
-            let rows: Vec<G1Affine> = rows.iter().chain(task.model_rows).copied().collect();
+        let given = task.stacks.iter().flat_map(Stack::rows);
+        let commitment = if !task.stacks.is_empty() || 4 * (rows.len() + task.model_rows.len()) < 1 << row_bits {
+            let rows: Vec<G1Affine> = rows.iter().chain(task.model_rows).chain(given).copied().collect();
             combine_rows(&rows, &coefficients.concat())?.into_affine()
         } else {
             device.msm(&points, &h)
         };
         let mut t = opening_transcript(&statement, &claim, commitment);
-        let opened = opening::open(device, &points, &device.download(&h), &claim.low, &mut t)?;
-        Ok::<_, ProveError>(opened.proof)
+        let mut h = device.download(&h);
+        let (point, tail) = if task.stacks.is_empty() {
+            (claim.low.clone(), Fr::ZERO)
+        } else {
+            // Behind the row lie the combined blinding factors and zeros.
+            let of_named = coefficients.iter().skip(NAMED).zip(task.stacks);
+            let beta: Fr = of_named.map(|(c, s)| dot(c, s.blinds())).sum();
+            let tail = claim.low.iter().fold(beta, |t, x| t * (Fr::ONE - x));
+            h.push(beta);
+            h.resize(2 << row_bits, Fr::ZERO);
+            (blinded_point(&mut t, &claim, &tail).0, tail)
+        };
+        let opened = opening::open(device, &points, &h, &point, &mut t)?;
+        Ok::<_, ProveError>((opened.proof, tail))
     })?;
-    Ok(Argument { row_bits, rows, messages, opening })
+    let given = Given { rows: task.stacks.iter().map(|s| s.rows().to_vec()).collect(), tail };
+    Ok(Argument { row_bits, rows, given, messages, opening })
 }
 
 /// A proof and what its maker learns besides.
@@ -205,7 +234,7 @@ pub struct Proved {
     pub saturations: Vec<Saturation>,
 }
 
-/// Proves a batch of inferences. `inputs[i]` are the quantized inputs of inference `i`, in the model's order.
+/// Proves a batch of inferences under a key without named stacks. `inputs[i]` are the quantized inputs of inference `i`, in the model's order.
 ///
 /// # Errors
 /// Inputs of the wrong shape or outside their range, an SRS that is too small.
@@ -215,37 +244,7 @@ pub fn prove(
     inputs: &[Vec<Tensor>],
     recorder: &Recorder<'_>,
 ) -> Result<Proved, ProveError> {
-    let batch = u32::try_from(inputs.len()).map_err(|_| ProveError::EmptyBatch)?;
-    if batch == 0 {
-        return Err(ProveError::EmptyBatch);
-    }
-    let program = key.verifying.program(inputs.len())?;
-    let stacked = stack_inputs(&program, inputs)?;
-    let values = recorder.run(Stage::Evaluate, || eval(&program.graph, &key.weights, &stacked))?;
-    let public: Vec<Vec<i64>> = program
-        .public
-        .iter()
-        .map(|p| match p.source {
-            Source::Node(id) => values.of(id).data.clone(),
-            Source::Tensor(_) | Source::Product(..) => vec![],
-        })
-        .collect();
-    let witness = recorder.run(Stage::Witness, || Witness::build(&program, &values))?;
-    let task = Task {
-        program: &program,
-        kind: Kind::Inference,
-        key_digest: key.digest,
-        batch,
-        public: &public,
-        row_bits: key.verifying.row_bits,
-        bases: &key.bases,
-        model: &key.model_stack,
-        model_rows: &key.verifying.rows,
-    };
-    let argument = argue(device, &task, witness, &values, recorder)?;
-    let proof = CoreProof { key_digest: key.digest, batch, public, argument };
-    let saturations = values.saturations(&program.graph, &key.limits);
-    Ok(Proved { proof, outputs: values.outputs(&program.graph), saturations })
+    Ok(prove_linked(device, key, inputs, vec![], recorder)?.proved)
 }
 
 /// Puts the inputs of a batch side by side, along the new first axis.

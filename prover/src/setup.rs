@@ -11,10 +11,16 @@ use ark_ec::AffineRepr;
 use assay_circuits::{
     Op, Program, Tensor, Visibility,
     eval::Values,
-    model::{Model, ModelError},
+    model::{Model, ModelError, weights_digest},
     program::MODEL,
+    stack::{NamedStack, own_weights},
 };
-use assay_verifier::{G1Affine, VerifyingKey, core::Kind, opening::OpeningProof, proof::Argument};
+use assay_verifier::{
+    G1Affine, VerifyingKey,
+    core::Kind,
+    opening::OpeningProof,
+    proof::{Argument, Given},
+};
 
 /// What the key-maker chooses.
 #[derive(Clone, Copy, Debug, Default)]
@@ -57,6 +63,14 @@ pub enum SetupError {
     /// The model file and the key belong to different models.
     #[error("this key belongs to another model")]
     OtherModel,
+    /// Another row length than the named stacks have.
+    #[error("the named stacks have rows of 2^{expected} values, 2^{got} were asked for; leave the row length to them")]
+    RowBits {
+        /// log2 of the stacks' row length.
+        expected: usize,
+        /// log2 of the length asked for.
+        got: usize,
+    },
     /// The key was made under other powers of tau.
     #[error("this key was made with other powers of tau (expected SRS {expected}, got {got})")]
     OtherSrs {
@@ -77,6 +91,13 @@ pub fn choose_row_bits(program: &Program) -> usize {
     (8..=24).filter(|m| rows(*m) <= 1024).min_by_key(|m| cost(*m)).unwrap_or(24)
 }
 
+/// The powers of tau that proofs need: a row's, and twice as many where a row comes with what blinds it.
+fn powers<'a>(srs: &'a Srs, row_bits: usize, stacks: &[NamedStack]) -> Result<&'a [G1Affine], ProveError> {
+    let needed = row_bits + usize::from(!stacks.is_empty());
+    let got = srs.g1_powers.len();
+    srs.g1_powers.get(..1 << needed).ok_or(ProveError::SrsTooSmall { row_bits: needed, got })
+}
+
 /// Commits to a model and proves its registration.
 ///
 /// # Errors
@@ -88,17 +109,41 @@ pub fn setup(
     options: SetupOptions,
     recorder: &Recorder<'_>,
 ) -> Result<ProvingKey, SetupError> {
-    let program = Program::inference(&model.graph, 1, options.visibility)?;
-    let row_bits = options.row_bits.unwrap_or_else(|| choose_row_bits(&program));
-    let bases =
-        srs.g1_powers.get(..1 << row_bits).ok_or(ProveError::SrsTooSmall { row_bits, got: srs.g1_powers.len() })?;
+    setup_linked(device, model, &[], 1, srs, options, recorder)
+}
+
+/// [`setup`] of a model some of whose inputs, weights or outputs are in named stacks. Those are not public, whatever the
+/// visibility; weights in stacks are no part of the key. `batch` is that of the proofs, which the schemas fix.
+///
+/// # Errors
+/// Stacks that do not fit the model, rows of another length than theirs, and those of [`setup`].
+pub fn setup_linked(
+    device: &impl Device,
+    model: &Model,
+    stacks: &[NamedStack],
+    batch: usize,
+    srs: &Srs,
+    options: SetupOptions,
+    recorder: &Recorder<'_>,
+) -> Result<ProvingKey, SetupError> {
+    let program = Program::linked(&model.graph, batch, options.visibility, stacks)?;
+    let of_stacks = stacks.first().map(|s| usize::from(s.schema.row_bits));
+    if let (Some(got), Some(expected)) = (options.row_bits, of_stacks)
+        && got != expected
+    {
+        return Err(SetupError::RowBits { expected, got });
+    }
+    let row_bits = of_stacks.or(options.row_bits).unwrap_or_else(|| choose_row_bits(&program));
+    let bases = powers(srs, row_bits, stacks)?;
+    let row_bases = &bases[..1 << row_bits];
     let mut stack = recorder.run(Stage::Witness, || model_stack(&program, &model.weights))?;
     pad_to_row(&mut stack, program.stack_bits(MODEL), row_bits);
     let rows = recorder
-        .run(Stage::Commit, || device.commit_rows(&device.points(bases), &device.integers(&stack), 1 << row_bits));
+        .run(Stage::Commit, || device.commit_rows(&device.points(row_bases), &device.integers(&stack), 1 << row_bits));
     let placeholder = Argument {
         row_bits,
         rows: vec![],
+        given: Given::default(),
         messages: vec![],
         opening: OpeningProof {
             folds: vec![],
@@ -110,7 +155,8 @@ pub fn setup(
     let mut verifying = VerifyingKey {
         graph: model.graph.clone(),
         visibility: options.visibility,
-        weights_digest: model.weights_digest()?,
+        weights_digest: weights_digest(own_weights(stacks, &model.weights))?,
+        stacks: stacks.to_vec(),
         inputs: model.inputs.clone(),
         outputs: model.outputs.clone(),
         row_bits,
@@ -135,7 +181,7 @@ pub fn setup(
 /// Proves that every weight is in range and that the committed tables are the graph's.
 fn register(device: &impl Device, key: &ProvingKey) -> Result<Argument, ProveError> {
     let graph = &key.verifying.graph;
-    let program = Program::registration(graph)?;
+    let program = Program::registration_beside(graph, &key.verifying.stacks)?;
     let public = program.registration_public();
     // Only weights have values here; nothing else of the graph is looked up.
     let mut weights = key.weights.iter();
@@ -158,9 +204,10 @@ fn register(device: &impl Device, key: &ProvingKey) -> Result<Argument, ProveErr
         batch: 1,
         public: &public,
         row_bits: key.verifying.row_bits,
-        bases: &key.bases,
+        bases: &key.bases[..1 << key.verifying.row_bits],
         model: &key.model_stack,
         model_rows: &key.verifying.rows,
+        stacks: &[],
     };
     argue(device, &task, witness, &values, &Recorder::default())
 }
@@ -170,7 +217,9 @@ fn register(device: &impl Device, key: &ProvingKey) -> Result<Argument, ProveErr
 /// # Errors
 /// A key of another model or of other powers of tau.
 pub fn load(model: &Model, verifying: VerifyingKey, srs: &Srs) -> Result<ProvingKey, SetupError> {
-    if verifying.graph != model.graph || verifying.weights_digest != model.weights_digest()? {
+    if verifying.graph != model.graph
+        || verifying.weights_digest != weights_digest(own_weights(&verifying.stacks, &model.weights))?
+    {
         return Err(SetupError::OtherModel);
     }
     let here = srs.verifier();
@@ -179,9 +228,9 @@ pub fn load(model: &Model, verifying: VerifyingKey, srs: &Srs) -> Result<Proving
         return Err(SetupError::OtherSrs { expected: hex(&verifying.srs.srs_hash), got: hex(&here.srs_hash) });
     }
     let row_bits = verifying.row_bits;
-    let bases =
-        srs.g1_powers.get(..1 << row_bits).ok_or(ProveError::SrsTooSmall { row_bits, got: srs.g1_powers.len() })?;
-    let program = Program::inference(&model.graph, 1, verifying.visibility)?;
+    let bases = powers(srs, row_bits, &verifying.stacks)?;
+    // The model's stack depends neither on the batch nor on what is public.
+    let program = Program::registration_beside(&model.graph, &verifying.stacks)?;
     let mut stack = model_stack(&program, &model.weights)?;
     pad_to_row(&mut stack, program.stack_bits(MODEL), row_bits);
     Ok(ProvingKey {

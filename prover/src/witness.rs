@@ -272,11 +272,11 @@ fn count(program: &Program, s: &Segment, v: &SegmentValues, multiplicities: &mut
 /// The model stack: weights and table values, all `2^bits` entries.
 pub fn model_stack(program: &Program, weights: &[Tensor]) -> Result<Vec<i32>, GraphError> {
     let mut stack = zeroed_integers(1 << program.stack_bits(MODEL));
-    let mut next = weights.iter();
     for t in program.tensors.iter().filter(|t| t.stack == MODEL) {
         let entries = match &t.content {
-            // Weight tensors are laid out in the order of the graph's weights.
-            Content::Node(_) => next.next().map(|w| w.data.clone()),
+            Content::Node(id) => {
+                program.graph.weights().position(|w| w == *id).and_then(|k| weights.get(k)).map(|w| w.data.clone())
+            }
             _ => program.table_contents(t),
         };
         let entries = entries.ok_or(GraphError::Arity { expected: 1, got: 0 })?;

@@ -285,6 +285,7 @@ fn the_real_prover_cannot_cheat_either() {
             row_bits: key.verifying.row_bits,
             bases: &key.bases,
             model: &key.model_stack,
+            stacks: &[],
             model_rows: &key.verifying.rows,
         };
         let argument = argue(&Cpu::default(), &task, witness, &values, &Recorder::default()).unwrap();

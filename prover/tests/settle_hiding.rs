@@ -95,6 +95,7 @@ fn replay(side: &Side, c: &Committed, salt: Fr, mask_row: &[Fr], statement: Fr) 
         row_bits: side.row_bits(),
         bases: &[],
         model: &side.stack,
+        stacks: &[],
         model_rows: &[],
     };
     let mut witness = c.claim.witness.clone();

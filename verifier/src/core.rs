@@ -8,13 +8,15 @@ use crate::{
     opening::{self, OpeningError},
     proof::{Argument, CoreProof, public_bytes},
     protocol::{self, Mode, OpeningClaim, padded_bits},
+    stack::stack_id,
 };
 use ark_ec::CurveGroup;
 use ark_ff::Field;
 use assay_circuits::{
     GraphError, Program, Tensor, canonical,
-    program::{MODEL, WITNESS},
+    program::{MODEL, NAMED, WITNESS},
     ring::eq_table,
+    stack::{NamedStack, Role, is_named},
 };
 
 /// Why a proof is not accepted.
@@ -64,6 +66,9 @@ pub enum VerifyError {
 pub struct Verified {
     /// Number of inferences.
     pub batch: usize,
+    /// The ids of the named stacks, in the order of the key. A proof says nothing about other stacks: whoever relies on it
+    /// compares them with the ids that it should be about.
+    pub stacks: Vec<[u8; 32]>,
     /// Public inputs over the batch, if public.
     pub inputs: Vec<Tensor>,
     /// Public outputs over the batch, if public.
@@ -97,7 +102,22 @@ pub fn statement_digest(
     rows: &[G1Affine],
     context: &[u8; 32],
 ) -> [u8; 32] {
-    let parts: [&[u8]; 3] = [key_digest, &batch.to_be_bytes(), &public_bytes(public)];
+    linked_digest(kind, key_digest, batch, &[], public, rows, context)
+}
+
+/// [`statement_digest`] of a proof about named stacks. Their ids are the first words of the public values; how many there are
+/// follows from the key.
+pub fn linked_digest(
+    kind: Kind,
+    key_digest: &[u8; 32],
+    batch: u32,
+    ids: &[[u8; 32]],
+    public: &[Vec<i64>],
+    rows: &[G1Affine],
+    context: &[u8; 32],
+) -> [u8; 32] {
+    let values = [ids.concat(), public_bytes(public)].concat();
+    let parts: [&[u8]; 3] = [key_digest, &batch.to_be_bytes(), &values];
     commitments_digest(&canonical::digest(kind.domain(), &parts), rows, context)
 }
 
@@ -116,6 +136,18 @@ pub fn opening_transcript(
     t.absorb_point(&commitment.into());
     t.absorb_fr(&claim.value);
     t
+}
+
+/// The point and the value of the opening of a combined row that carries blinding factors (docs/protocol.md#named-stacks).
+///
+/// A blinded row has its factor times `[tau^(2^m)]_1`, so the combined commitment is that of `2^(m+1)` coefficients: the row, and
+/// behind it the combined factor `beta` and zeros. `tail` is claimed to be the second half's value at the point, `beta` times
+/// `prod (1 - low_i)`; a challenge `y` drawn after it combines the two claims into one of one variable more.
+pub fn blinded_point(transcript: &mut KeccakTranscript, claim: &OpeningClaim<Fr>, tail: &Fr) -> (Vec<Fr>, Fr) {
+    transcript.absorb_fr(tail);
+    let y = transcript.challenge();
+    let point = core::iter::once(y).chain(claim.low.iter().copied()).collect();
+    (point, claim.value + y * (*tail - claim.value))
 }
 
 /// For each stack the coefficients of its rows in the combined row.
@@ -145,6 +177,10 @@ pub fn check_argument(
     let rows =
         |bits: usize| 1usize.checked_shl(u32::try_from(padded_bits(bits, m) - m).unwrap_or(u32::MAX)).unwrap_or(0);
     count("witness rows", rows(program.stack_bits(WITNESS)), argument.rows.len())?;
+    count("named stacks", program.stacks.len().saturating_sub(NAMED), argument.given.rows.len())?;
+    for (stack, given) in program.stacks.iter().skip(NAMED).zip(&argument.given.rows) {
+        count("rows of a named stack", rows(stack.bits), given.len())?;
+    }
     count("model rows", rows(program.stack_bits(MODEL)), key.rows.len())?;
     count("public tensors", program.public.len(), public.len())?;
     for (p, values) in program.public.iter().zip(public) {
@@ -158,16 +194,35 @@ pub fn check_argument(
     let claim = protocol::verify(&mut channel, program, m, Mode::Core, &digest_to_fr(statement))?;
     count("unread messages", 0, channel.unread())?;
     let coefficients = row_coefficients(&claim).concat();
-    let points: Vec<G1Affine> = argument.rows.iter().chain(&key.rows).copied().collect();
+    let points: Vec<G1Affine> =
+        argument.rows.iter().chain(&key.rows).chain(argument.given.rows.iter().flatten()).copied().collect();
     let commitment = opening::combine_rows(&points, &coefficients)?.into_affine();
     let mut transcript = opening_transcript(statement, &claim, commitment);
-    opening::verify(&key.srs, commitment, &claim.low, claim.value, &argument.opening, &mut transcript)?;
+    let (point, value) = if argument.given.rows.is_empty() {
+        (claim.low, claim.value)
+    } else {
+        blinded_point(&mut transcript, &claim, &argument.given.tail)
+    };
+    opening::verify(&key.srs, commitment, &point, value, &argument.opening, &mut transcript)?;
     Ok(())
+}
+
+/// The ids of the named stacks of an argument, from their rows.
+///
+/// # Errors
+/// Another number of stacks than the key has.
+pub fn given_ids(key: &VerifyingKey, argument: &Argument) -> Result<Vec<[u8; 32]>, VerifyError> {
+    let (expected, got) = (key.stacks.len(), argument.given.rows.len());
+    if expected != got {
+        return Err(VerifyError::Count { what: "named stacks", expected, got });
+    }
+    let id = |(s, rows): (&NamedStack, &Vec<G1Affine>)| Ok(stack_id(&s.schema, &key.srs.tau_g2, rows)?);
+    key.stacks.iter().zip(&argument.given.rows).map(id).collect()
 }
 
 /// Checks that a key is what it says: weights in range, tables as in the graph. Once per key, before any proof is trusted.
 pub fn check_registration(key: &VerifyingKey) -> Result<(), VerifyError> {
-    let program = Program::registration(&key.graph)?;
+    let program = Program::registration_beside(&key.graph, &key.stacks)?;
     let public = program.registration_public();
     let digest = statement_digest(Kind::Registration, &key.digest()?, 1, &public, &key.registration.rows, &[0; 32]);
     check_argument(key, &program, &digest, &public, &key.registration)
@@ -181,14 +236,16 @@ pub fn verify(key: &VerifyingKey, proof: &CoreProof) -> Result<Verified, VerifyE
     }
     let batch = usize::try_from(proof.batch).unwrap_or(usize::MAX);
     let program = key.program(batch)?;
-    let digest =
-        statement_digest(Kind::Inference, &expected, proof.batch, &proof.public, &proof.argument.rows, &[0; 32]);
+    let stacks = given_ids(key, &proof.argument)?;
+    let (kind, rows) = (Kind::Inference, &proof.argument.rows);
+    let digest = linked_digest(kind, &expected, proof.batch, &stacks, &proof.public, rows, &[0; 32]);
     check_argument(key, &program, &digest, &proof.public, &proof.argument)?;
     let mut tensors = program.public.iter().zip(&proof.public).map(|(p, v)| Tensor::new(p.shape.clone(), v.clone()));
-    let inputs = if key.visibility.inputs { key.graph.inputs().len() } else { 0 };
+    let open = (0..key.graph.inputs().len()).filter(|k| !is_named(&key.stacks, Role::Input(*k))).count();
+    let inputs = if key.visibility.inputs { open } else { 0 };
     let inputs = tensors.by_ref().take(inputs).collect::<Result<_, _>>()?;
     let outputs = tensors.collect::<Result<_, _>>()?;
-    Ok(Verified { batch, inputs, outputs })
+    Ok(Verified { batch, stacks, inputs, outputs })
 }
 
 /// Lower-case hexadecimal digits.

@@ -1,8 +1,9 @@
 //! The verifying key: which model, committed how, under which powers of tau (docs/protocol.md#key-file).
 //!
 //! ```text
-//! magic "ASSAYKEY" | u16 version | u8 visibility bits (inputs 1, weights 2, outputs 4) | weights digest 32
+//! magic "ASSAYKEY" | u16 version | u8 visibility bits (inputs 1, weights 2, outputs 4; 8: named stacks follow) | weights digest 32
 //!   | u32 n, graph bytes | u32 n, description bytes (names, shapes and scales of inputs and outputs)
+//!   | with bit 8: u32 n, bytes of the named stacks (names, schemas, roles)
 //!   | u8 row bits | u32 n, n x G1 model rows | powers of tau | registration argument
 //! ```
 
@@ -12,7 +13,11 @@ use crate::{
     opening::{MAX_VARIABLES, VerifierSrs},
     proof::{Argument, MAX_ROWS, ProofError, count_bytes},
 };
-use assay_circuits::{Graph, GraphError, NodeId, Program, Visibility, canonical, model::TensorSpec};
+use assay_circuits::{
+    Graph, GraphError, NodeId, Program, Visibility, canonical,
+    model::TensorSpec,
+    stack::{MAX_STACKS, NamedStack},
+};
 
 /// First bytes of a key file.
 pub const MAGIC: &[u8; 8] = b"ASSAYKEY";
@@ -21,6 +26,9 @@ pub const VERSION: u16 = 3;
 /// Most bytes of a graph's encoding within a key.
 pub const MAX_GRAPH_BYTES: usize = 1 << 25;
 
+/// Most bytes of the descriptions of named stacks within a key.
+pub const MAX_STACK_BYTES: usize = 1 << 22;
+
 /// Everything a verifier needs besides the proof. It holds commitments to weights, never weights.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VerifyingKey {
@@ -28,8 +36,10 @@ pub struct VerifyingKey {
     pub graph: Graph,
     /// What the proofs show.
     pub visibility: Visibility,
-    /// Digest of the weights, as in the model id.
+    /// Digest of the weights that the key commits to, as in the model id: all but those of named stacks.
     pub weights_digest: [u8; 32],
+    /// The named stacks that proofs are about. Which ones comes with each proof.
+    pub stacks: Vec<NamedStack>,
     /// Names, shapes and scales of the inputs.
     pub inputs: Vec<TensorSpec>,
     /// Names, shapes and scales of the outputs.
@@ -83,8 +93,13 @@ pub(crate) fn describes(graph: &Graph, specs: &[TensorSpec], ids: &[NodeId]) -> 
 }
 
 impl VerifyingKey {
-    /// The identity of the model: its graph and weights, whatever the powers of tau.
+    /// The identity of the model: its graph and weights, whatever the powers of tau. With named stacks it covers their schemas
+    /// and roles instead of the weights in them.
     pub fn model_id(&self) -> Result<[u8; 32], GraphError> {
+        if !self.stacks.is_empty() {
+            let parts = [self.graph.to_bytes()?, self.weights_digest.to_vec(), canonical::to_bytes(&self.stacks)?];
+            return Ok(canonical::digest("assay.model.v2", &parts.each_ref().map(Vec::as_slice)));
+        }
         Ok(assay_circuits::model::model_id(&self.graph.to_bytes()?, &self.weights_digest))
     }
 
@@ -94,11 +109,21 @@ impl VerifyingKey {
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&VERSION.to_be_bytes());
         let v = self.visibility;
-        out.push(u8::from(v.inputs) | (u8::from(v.weights) << 1) | (u8::from(v.outputs) << 2));
+        out.push(
+            u8::from(v.inputs)
+                | (u8::from(v.weights) << 1)
+                | (u8::from(v.outputs) << 2)
+                | (u8::from(!self.stacks.is_empty()) << 3),
+        );
         out.extend_from_slice(&self.weights_digest);
         for part in [self.graph.to_bytes()?, canonical::to_bytes(&(&self.inputs, &self.outputs))?] {
             out.extend_from_slice(&count_bytes(part.len()));
             out.extend_from_slice(&part);
+        }
+        if !self.stacks.is_empty() {
+            let stacks = canonical::to_bytes(&self.stacks)?;
+            out.extend_from_slice(&count_bytes(stacks.len()));
+            out.extend_from_slice(&stacks);
         }
         out.push(u8::try_from(self.row_bits).unwrap_or(u8::MAX));
         out.extend_from_slice(&count_bytes(self.rows.len()));
@@ -131,7 +156,7 @@ impl VerifyingKey {
             return Err(KeyError::Version { expected: VERSION, got: version });
         }
         let bits = r.u8()?;
-        if bits > 7 {
+        if bits > 15 {
             return Err(KeyError::Inconsistent("unknown visibility bits"));
         }
         let visibility = Visibility { inputs: bits & 1 != 0, weights: bits & 2 != 0, outputs: bits & 4 != 0 };
@@ -140,6 +165,16 @@ impl VerifyingKey {
         let graph = Graph::from_bytes(r.slice(n)?)?;
         let n = r.count(MAX_GRAPH_BYTES, 1)?;
         let (inputs, outputs): (Vec<TensorSpec>, Vec<TensorSpec>) = canonical::from_bytes(r.slice(n)?)?;
+        let stacks: Vec<NamedStack> = if bits & 8 == 0 {
+            vec![]
+        } else {
+            let n = r.count(MAX_STACK_BYTES, 1)?;
+            let stacks: Vec<NamedStack> = canonical::from_bytes(r.slice(n)?)?;
+            if stacks.is_empty() || stacks.len() > MAX_STACKS {
+                return Err(KeyError::Inconsistent("named stacks are announced, and there are none or too many"));
+            }
+            stacks
+        };
         let row_bits = usize::from(r.u8()?);
         if row_bits > MAX_VARIABLES {
             return Err(KeyError::Inconsistent("rows too long"));
@@ -149,12 +184,19 @@ impl VerifyingKey {
         let srs = VerifierSrs::read(&mut r)?;
         let registration = Argument::read(&mut r)?;
         r.finish()?;
-        let key = Self { graph, visibility, weights_digest, inputs, outputs, row_bits, rows, srs, registration };
+        let key =
+            Self { graph, visibility, weights_digest, stacks, inputs, outputs, row_bits, rows, srs, registration };
         key.validate()?;
         Ok(key)
     }
 
     fn validate(&self) -> Result<(), KeyError> {
+        for s in &self.stacks {
+            s.schema.validate()?;
+            if usize::from(s.schema.row_bits) != self.row_bits {
+                return Err(KeyError::Inconsistent("a named stack has rows of another length"));
+            }
+        }
         let pairs = [(&self.inputs, self.graph.inputs()), (&self.outputs, self.graph.outputs())];
         for (specs, ids) in pairs {
             if specs.len() != ids.len() {
@@ -169,6 +211,6 @@ impl VerifyingKey {
 
     /// The layout of a batch of inferences.
     pub fn program(&self, batch: usize) -> Result<Program, GraphError> {
-        Program::inference(&self.graph, batch, self.visibility)
+        Program::linked(&self.graph, batch, self.visibility, &self.stacks)
     }
 }

@@ -24,6 +24,7 @@ pub mod proof;
 pub mod protocol;
 pub mod security;
 pub mod settle;
+pub mod stack;
 pub mod transcript;
 
 pub use ark_bn254::{Fr, G1Affine, G2Affine};

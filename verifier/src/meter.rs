@@ -9,7 +9,7 @@ use crate::{
 };
 use assay_circuits::{
     Program, Ring,
-    program::{MODEL, WITNESS},
+    program::{MODEL, NAMED, WITNESS},
 };
 use core::{
     cell::Cell,
@@ -171,9 +171,14 @@ pub fn measure(program: &Program, row_bits: usize, mode: Mode) -> Result<(Cost, 
     let mut cost = channel.cost;
     cost.multiplications = MULTIPLICATIONS.with(Cell::get);
     cost.additions = ADDITIONS.with(Cell::get);
-    cost.witness_rows = rows(program.stack_bits(WITNESS));
+    // Rows of named stacks come with the proof, as the witness' rows do.
+    let named = program.stacks.get(NAMED..).unwrap_or(&[]);
+    cost.witness_rows = rows(program.stack_bits(WITNESS)) + named.iter().map(|s| rows(s.bits)).sum::<usize>();
     cost.model_rows = rows(program.stack_bits(MODEL));
-    cost.argument_bytes =
-        9 + cost.witness_rows * G1_BYTES + cost.messages * FIELD_BYTES + OpeningProof::byte_len(row_bits);
+    // The opening is of one variable more, and the proof holds counts and the tail.
+    let (variables, given) =
+        if named.is_empty() { (row_bits, 0) } else { (row_bits + 1, 4 + 4 * named.len() + FIELD_BYTES) };
+    let opening = OpeningProof::byte_len(variables);
+    cost.argument_bytes = 9 + cost.witness_rows * G1_BYTES + given + cost.messages * FIELD_BYTES + opening;
     Ok((cost, channel.steps))
 }

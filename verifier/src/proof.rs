@@ -1,10 +1,11 @@
 //! The core proof and its file (docs/protocol.md#proof-file).
 //!
 //! ```text
-//! magic "ASSAYPRF" | u16 version | u8 kind (0 = core, not hiding) | key digest 32 | u32 batch
+//! magic "ASSAYPRF" | u16 version | u8 kind (0 = core, not hiding; 2 = the same about named stacks) | key digest 32 | u32 batch
 //!   | u32 n | n x (u32 count, count x i64)                      public values
 //!   | argument
-//! argument: u8 row bits | u32 n, n x G1 | u32 n, n x Fr | opening
+//! argument: u8 row bits | u32 n, n x G1 | kind 2: given | u32 n, n x Fr | opening
+//! given: u32 n > 0, n x (u32 count, count x G1) | Fr
 //! ```
 //! Integers are big-endian, field elements and coordinates 32 bytes big-endian and below their modulus.
 
@@ -13,6 +14,8 @@ use crate::{
     curve::{CodecError, FIELD_BYTES, G1_BYTES, Reader, fr_to_bytes, g1_to_bytes},
     opening::{MAX_VARIABLES, OpeningError, OpeningProof},
 };
+
+use assay_circuits::stack::MAX_STACKS;
 
 /// First bytes of a proof file.
 pub const MAGIC: &[u8; 8] = b"ASSAYPRF";
@@ -25,6 +28,43 @@ pub const MAX_MESSAGES: usize = 1 << 20;
 /// Most public values of a proof.
 pub const MAX_PUBLIC: usize = 1 << 26;
 
+/// Kind byte of a core proof about named stacks.
+const LINKED: u8 = 2;
+
+/// The named stacks that an argument is about (docs/protocol.md#named-stacks).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Given {
+    /// For each stack of the key the commitments to its rows.
+    pub rows: Vec<Vec<G1Affine>>,
+    /// The combined blinding factors, times what the opening's point makes of their place; see
+    /// [`crate::core::blinded_point`]. Zero without stacks.
+    pub tail: Fr,
+}
+
+impl Given {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&count_bytes(self.rows.len()));
+        for rows in &self.rows {
+            out.extend_from_slice(&count_bytes(rows.len()));
+            rows.iter().for_each(|p| out.extend_from_slice(&g1_to_bytes(p)));
+        }
+        out.extend_from_slice(&fr_to_bytes(&self.tail));
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, ProofError> {
+        let n = reader.count(MAX_STACKS, 4)?;
+        if n == 0 {
+            return Err(ProofError::NoStacks);
+        }
+        let mut rows = Vec::with_capacity(n);
+        for _ in 0..n {
+            let n = reader.count(MAX_ROWS, G1_BYTES)?;
+            rows.push(reader.g1s(n)?);
+        }
+        Ok(Self { rows, tail: reader.fr()? })
+    }
+}
+
 /// Commitments, messages and opening: what convinces, whatever the statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Argument {
@@ -32,9 +72,11 @@ pub struct Argument {
     pub row_bits: usize,
     /// Commitments to the rows of the witness stack.
     pub rows: Vec<G1Affine>,
+    /// The named stacks; empty if there are none.
+    pub given: Given,
     /// The prover's messages, in the order of the protocol.
     pub messages: Vec<Fr>,
-    /// The opening of the combined row.
+    /// The opening of the combined row; with named stacks of one variable more.
     pub opening: OpeningProof,
 }
 
@@ -71,6 +113,9 @@ pub enum ProofError {
         /// Version found.
         got: u16,
     },
+    /// A proof about named stacks without any.
+    #[error("not a proof: it is said to be about named stacks and names none")]
+    NoStacks,
     /// Another kind of proof.
     #[error("proof of unknown kind {0}")]
     Kind(u8),
@@ -86,23 +131,34 @@ impl Argument {
         out.push(u8::try_from(self.row_bits).unwrap_or(u8::MAX));
         out.extend_from_slice(&count_bytes(self.rows.len()));
         self.rows.iter().for_each(|p| out.extend_from_slice(&g1_to_bytes(p)));
+        if !self.given.rows.is_empty() {
+            self.given.write(out);
+        }
         out.extend_from_slice(&count_bytes(self.messages.len()));
         self.messages.iter().for_each(|m| out.extend_from_slice(&fr_to_bytes(m)));
         out.extend_from_slice(&self.opening.to_bytes());
     }
 
-    /// Reads canonical bytes.
+    /// Reads canonical bytes of an argument without named stacks.
+    ///
+    /// # Errors
+    /// Bytes that are not canonical.
     pub fn read(reader: &mut Reader<'_>) -> Result<Self, ProofError> {
+        Self::read_kind(reader, false)
+    }
+
+    fn read_kind(reader: &mut Reader<'_>, linked: bool) -> Result<Self, ProofError> {
         let row_bits = usize::from(reader.u8()?);
         if row_bits > MAX_VARIABLES {
             return Err(OpeningError::TooManyVariables { limit: MAX_VARIABLES, got: row_bits }.into());
         }
         let n = reader.count(MAX_ROWS, G1_BYTES)?;
         let rows = reader.g1s(n)?;
+        let given = if linked { Given::read(reader)? } else { Given::default() };
         let n = reader.count(MAX_MESSAGES, FIELD_BYTES)?;
         let messages = reader.frs(n)?;
-        let opening = OpeningProof::read(row_bits, reader)?;
-        Ok(Self { row_bits, rows, messages, opening })
+        let opening = OpeningProof::read(row_bits.saturating_add(usize::from(linked)), reader)?;
+        Ok(Self { row_bits, rows, given, messages, opening })
     }
 }
 
@@ -112,7 +168,7 @@ impl CoreProof {
         let mut out = Vec::new();
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&VERSION.to_be_bytes());
-        out.push(0);
+        out.push(if self.argument.given.rows.is_empty() { 0 } else { LINKED });
         out.extend_from_slice(&self.key_digest);
         out.extend_from_slice(&self.batch.to_be_bytes());
         out.extend_from_slice(&public_bytes(&self.public));
@@ -130,10 +186,11 @@ impl CoreProof {
         if version != VERSION {
             return Err(ProofError::Version { expected: VERSION, got: version });
         }
-        match r.u8()? {
-            0 => {}
+        let linked = match r.u8()? {
+            0 => false,
+            LINKED => true,
             kind => return Err(ProofError::Kind(kind)),
-        }
+        };
         let key_digest = r.array()?;
         let batch = r.u32()?;
         let n = r.count(1 << 16, 4)?;
@@ -146,7 +203,7 @@ impl CoreProof {
             }
             public.push(values);
         }
-        let argument = Argument::read(&mut r)?;
+        let argument = Argument::read_kind(&mut r, linked)?;
         r.finish()?;
         Ok(Self { key_digest, batch, public, argument })
     }

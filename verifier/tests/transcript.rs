@@ -2,7 +2,10 @@
 
 mod support;
 
-use assay_circuits::{Graph, Program, Visibility};
+use assay_circuits::{
+    Graph, Op, Program, Visibility,
+    stack::{NamedStack, Role, Schema, SchemaTensor},
+};
 use assay_verifier::{
     Fr,
     channel::{Channel, Check, ProtocolError},
@@ -19,6 +22,7 @@ const ROW_BITS: usize = 3;
 fn programs() -> Vec<(&'static str, Program, usize, usize)> {
     let open = Visibility { inputs: true, weights: true, outputs: true };
     let inference = |g: &Graph, batch, v| Program::inference(g, batch, v).unwrap();
+    let linked = |g: &Graph| Program::linked(g, 1, Visibility::default(), &named(g)).unwrap();
     vec![
         ("two layers", inference(&two_layers(), 1, Visibility::default()), 2, 2),
         ("two layers, batch of three, public inputs", inference(&two_layers(), 3, open), 2, 2),
@@ -26,7 +30,19 @@ fn programs() -> Vec<(&'static str, Program, usize, usize)> {
         ("one lookup", inference(&one_lookup(), 1, Visibility::default()), 0, 0),
         ("identity", inference(&identity(), 2, open), 0, 0),
         ("identity, registration", Program::registration(&identity()).unwrap(), 0, 0),
+        ("two layers, named stacks", linked(&two_layers()), 2, 2),
+        ("identity, named stacks", linked(&identity()), 0, 0),
     ]
+}
+
+/// A stack with the first input, and one with the first output.
+fn named(g: &Graph) -> Vec<NamedStack> {
+    let stack = |name: &str, id: assay_circuits::NodeId, bits, role| {
+        let tensor = SchemaTensor { name: name.to_owned(), shape: g.node(id).shape.clone(), bits };
+        NamedStack { name: name.to_owned(), schema: Schema::new(8, vec![tensor]).unwrap(), roles: vec![Some(role)] }
+    };
+    let Op::Input(input) = &g.node(g.inputs()[0]).op else { unreachable!() };
+    vec![stack("x", g.inputs()[0], input.bits, Role::Input(0)), stack("y", g.outputs()[0], 20, Role::Output(0))]
 }
 
 /// The order of docs/protocol.md#transcript, written down again.
@@ -59,7 +75,9 @@ fn order(p: &Program, rounds: usize, instances: usize, mode: Mode) -> Vec<Step> 
         out.extend([Step::Check(Check::Bilinear), Challenge("rho")]);
     }
     out.extend(sumcheck(p.stacks.iter().map(|s| s.bits).max().unwrap_or(0).max(ROW_BITS)));
-    out.extend([Receive("f(x)"), Receive("W(x)"), Step::Check(Check::Reduction)]);
+    out.extend([Receive("f(x)"), Receive("W(x)")]);
+    out.extend(p.stacks.iter().skip(2).map(|_| Receive("c(x)")));
+    out.push(Step::Check(Check::Reduction));
     out.extend((mode == Mode::Hiding).then_some(Receive("s(x)")));
     out.push(Challenge("gamma"));
     out

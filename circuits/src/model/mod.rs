@@ -107,6 +107,15 @@ pub fn model_id(graph: &[u8], weights_digest: &[u8; 32]) -> [u8; 32] {
     canonical::digest("assay.model.v1", &[graph, weights_digest])
 }
 
+/// Digest of weight tensors.
+///
+/// # Errors
+/// Values beyond 32 bits.
+pub fn weights_digest<'a>(weights: impl IntoIterator<Item = &'a Tensor>) -> Result<[u8; 32], ModelError> {
+    let weights = canonical::to_bytes(&narrow(weights)?)?;
+    Ok(canonical::digest("assay.weights.v1", &[&weights]))
+}
+
 impl Model {
     /// Checks that all parts fit together.
     pub fn validate(&self) -> Result<(), ModelError> {
@@ -168,8 +177,7 @@ impl Model {
 
     /// Digest of the weights alone.
     pub fn weights_digest(&self) -> Result<[u8; 32], ModelError> {
-        let weights = canonical::to_bytes(&narrow(&self.weights)?)?;
-        Ok(canonical::digest("assay.weights.v1", &[&weights]))
+        weights_digest(&self.weights)
     }
 
     /// The bytes of the model file.
@@ -234,7 +242,7 @@ impl Model {
     }
 }
 
-fn narrow(weights: &[Tensor]) -> Result<Vec<Vec<i32>>, GraphError> {
+fn narrow<'a>(weights: impl IntoIterator<Item = &'a Tensor>) -> Result<Vec<Vec<i32>>, GraphError> {
     let one = |v: &i64| {
         i32::try_from(*v).map_err(|_| GraphError::OutOfRange {
             value: *v,
@@ -242,5 +250,5 @@ fn narrow(weights: &[Tensor]) -> Result<Vec<Vec<i32>>, GraphError> {
             hi: i128::from(i32::MAX),
         })
     };
-    weights.iter().map(|t| t.data.iter().map(one).collect()).collect()
+    weights.into_iter().map(|t| t.data.iter().map(one).collect()).collect()
 }

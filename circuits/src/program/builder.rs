@@ -10,6 +10,7 @@ use crate::{
     interval::Interval,
     ops::Op,
     ring::index_bits,
+    stack::{NamedStack, Role, is_named},
     table::{Table, TableId},
 };
 use std::collections::BTreeMap;
@@ -25,8 +26,9 @@ pub(super) struct Builder {
 }
 
 impl Builder {
-    /// Starts a layout; the model's stack comes first and depends on the graph alone, not on the batch.
-    pub(super) fn new(graph: Graph, batch: usize) -> Result<Self, GraphError> {
+    /// Starts a layout; the model's stack comes first and depends on the graph alone, not on the batch. Weights of named
+    /// stacks are not in it.
+    pub(super) fn new(graph: Graph, batch: usize, named: &[NamedStack]) -> Result<Self, GraphError> {
         let nodes = graph.nodes().len();
         let mut b = Self {
             program: Program {
@@ -39,6 +41,7 @@ impl Builder {
                 segments: vec![],
                 vectors: vec![],
                 public: vec![],
+                links: vec![],
                 leaf_bits: 0,
             },
             range_blocks: BTreeMap::new(),
@@ -48,14 +51,18 @@ impl Builder {
             side_values: BTreeMap::new(),
             next_tag: 1,
         };
+        let mut weight = 0;
         for i in 0..nodes {
             let id = NodeId(i);
             let node = b.program.graph.node(id);
             let shape = node.shape.clone();
             match node.op.clone() {
                 Op::Weight(_) => {
-                    let t = b.tensor(Content::Node(id), MODEL, shape);
-                    b.program.node_tensor[i] = Some(t);
+                    if !is_named(named, Role::Weight(weight)) {
+                        let t = b.tensor(Content::Node(id), MODEL, shape);
+                        b.program.node_tensor[i] = Some(t);
+                    }
+                    weight += 1;
                 }
                 Op::Lookup(op) => {
                     let bits = op.table(b.program.graph.tables())?.key_bits();

@@ -1,19 +1,23 @@
 //! Which lookups and public values a graph asks for (docs/protocol.md#lookups).
 
 use super::{
-    Content, KeyTerm, LookupMode, PublicTensor, Segment, Source, Visibility, WITNESS, builder::Builder, lookup_mode,
+    Content, KeyTerm, LookupMode, NAMED, PublicTensor, Segment, Source, Visibility, WITNESS, builder::Builder,
+    lookup_mode,
 };
 use crate::{
     error::GraphError,
     graph::NodeId,
     interval::Interval,
     ops::{Op, advice::Part},
+    stack::{NamedStack, Role, is_named},
 };
 
 impl Builder {
     pub(super) fn registration(&mut self) -> Result<(), GraphError> {
         for i in 0..self.program.graph.nodes().len() {
-            if let Op::Weight(op) = self.program.graph.node(NodeId(i)).op.clone() {
+            // A weight without a place is in a named stack, which is checked where it is used.
+            let own = self.program.node_tensor[i].is_some();
+            if let (Op::Weight(op), true) = (self.program.graph.node(NodeId(i)).op.clone(), own) {
                 self.range_check(NodeId(i), op.bits);
             }
         }
@@ -29,14 +33,22 @@ impl Builder {
         Ok(())
     }
 
-    pub(super) fn inference(&mut self, visibility: Visibility) -> Result<(), GraphError> {
+    pub(super) fn inference(&mut self, visibility: Visibility, stacks: &[NamedStack]) -> Result<(), GraphError> {
         for i in 0..self.program.graph.nodes().len() {
             let id = NodeId(i);
             match self.program.graph.node(id).op.clone() {
                 Op::Input(op) => {
-                    let shape = self.program.graph.node(id).shape.clone();
-                    let t = self.tensor(Content::Node(id), WITNESS, shape);
-                    self.program.node_tensor[i] = Some(t);
+                    if self.program.node_tensor[i].is_none() {
+                        let shape = self.program.graph.node(id).shape.clone();
+                        let t = self.tensor(Content::Node(id), WITNESS, shape);
+                        self.program.node_tensor[i] = Some(t);
+                    }
+                    self.range_check(id, op.bits);
+                }
+                // Nobody has checked the values of a named stack: its weights are range-checked like inputs.
+                Op::Weight(op)
+                    if self.program.node_tensor[i].is_some_and(|t| self.program.tensors[t].stack >= NAMED) =>
+                {
                     self.range_check(id, op.bits);
                 }
                 Op::Lookup(_) => self.lookup(id)?,
@@ -47,11 +59,16 @@ impl Builder {
         }
         let graph = &self.program.graph;
         let mut public = Vec::new();
+        let open = |list: &[NodeId], role: fn(usize) -> Role| -> Vec<NodeId> {
+            let ids = list.iter().enumerate().filter(|(k, _)| !is_named(stacks, role(*k)));
+            ids.map(|(_, id)| *id).collect()
+        };
         if visibility.inputs {
-            public.extend(graph.inputs().iter().copied());
+            public.extend(open(graph.inputs(), Role::Input));
         }
+        let outputs = open(graph.outputs(), Role::Output);
         if visibility.outputs {
-            public.extend(graph.outputs().iter().copied());
+            public.extend(outputs.iter().copied());
         }
         self.program.public = public
             .into_iter()
@@ -60,7 +77,7 @@ impl Builder {
                 PublicTensor { source: Source::Node(node), shape: n.shape.clone(), range: n.range }
             })
             .collect();
-        for o in graph.outputs() {
+        for o in &outputs {
             let n = graph.node(*o);
             if !visibility.outputs && self.program.node_tensor[o.0].is_none() {
                 return Err(GraphError::Parameter(

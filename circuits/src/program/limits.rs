@@ -52,6 +52,9 @@ impl Program {
                 terms.push(Term { node, coefficient: Unit, functional: ones(&p.shape) });
             }
         }
+        for l in &self.links {
+            terms.push(Term { node: l.node, coefficient: Unit, functional: ones(&l.shape) });
+        }
         let pulled = pull_back_within(&self.graph, terms, &mut budget)?;
         for t in &pulled.bilinear {
             let node = self.graph.node(t.node);
@@ -94,6 +97,9 @@ impl Program {
             // One functional per summand of the key, and those of the value and the side.
             let terms = s.key.len() as u64 + 2;
             spend(&mut budget, terms.saturating_mul(s.shape.iter().map(|d| *d as u64).sum()))?;
+        }
+        for t in &self.links {
+            spend(&mut budget, t.shape.iter().map(|d| 2 * *d as u64).sum())?;
         }
         for v in &self.vectors {
             // The index, the output, the table and the row counts.

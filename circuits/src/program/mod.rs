@@ -7,6 +7,7 @@
 //! | `types` | the parts of a layout |
 //! | `builder` | tensors, blocks and segments as they come, and their places |
 //! | `claims` | which lookups and public values a graph asks for |
+//! | `named` | tensors of named stacks, and what they are to the graph |
 //! | `gather` | rows of a tensor, looked up by their index |
 //! | `limits` | what a verifier's memory and time are bounded by |
 
@@ -14,22 +15,26 @@ mod builder;
 mod claims;
 mod gather;
 mod limits;
+mod named;
 mod types;
 
 pub use gather::VectorLookup;
 pub use limits::{MAX_STACK_BITS, MAX_TABLE_ROWS, MAX_WEIGHTS};
 pub use types::{
-    BlockValues, CommittedTensor, Content, KeyTerm, LookupMode, PublicTensor, Segment, Source, Stack, TableBlock,
+    BlockValues, CommittedTensor, Content, KeyTerm, Link, LookupMode, PublicTensor, Segment, Source, Stack, TableBlock,
     Visibility, lookup_mode, side_of,
 };
 
-use crate::{error::GraphError, graph::Graph};
+use crate::{error::GraphError, graph::Graph, stack::NamedStack};
 use builder::Builder;
 
 /// Index of the witness stack, committed with every proof.
 pub const WITNESS: usize = 0;
 /// Index of the model stack: weights and table contents, committed with the key.
 pub const MODEL: usize = 1;
+
+/// Index of the first named stack (docs/protocol.md#named-stacks).
+pub const NAMED: usize = 2;
 
 /// The complete layout.
 #[derive(Clone, Debug)]
@@ -52,6 +57,8 @@ pub struct Program {
     pub vectors: Vec<VectorLookup>,
     /// Public values: inputs, then outputs.
     pub public: Vec<PublicTensor>,
+    /// Outputs whose values a named stack holds.
+    pub links: Vec<Link>,
     /// Index bits of the fraction tree's leaves.
     pub leaf_bits: usize,
 }
@@ -59,8 +66,23 @@ pub struct Program {
 impl Program {
     /// Lays out `batch` inferences of a graph.
     pub fn inference(graph: &Graph, batch: usize, visibility: Visibility) -> Result<Self, GraphError> {
-        let mut b = Builder::new(graph.batched(batch)?, batch)?;
-        b.inference(visibility)?;
+        Self::linked(graph, batch, visibility, &[])
+    }
+
+    /// Lays out `batch` inferences of a graph whose inputs, weights or outputs are in named stacks. What a stack holds is not
+    /// public, whatever the visibility.
+    ///
+    /// # Errors
+    /// Those of a graph that cannot be laid out, and stacks that do not fit it.
+    pub fn linked(
+        graph: &Graph,
+        batch: usize,
+        visibility: Visibility,
+        stacks: &[NamedStack],
+    ) -> Result<Self, GraphError> {
+        let mut b = Builder::new(graph.batched(batch)?, batch, stacks)?;
+        b.named(stacks)?;
+        b.inference(visibility, stacks)?;
         let p = b.finish()?;
         p.rehearse()?;
         Ok(p)
@@ -68,7 +90,15 @@ impl Program {
 
     /// Lays out the registration of a model: every weight is in its range, and the committed tables are the graph's.
     pub fn registration(graph: &Graph) -> Result<Self, GraphError> {
-        let mut b = Builder::new(graph.batched(1)?, 1)?;
+        Self::registration_beside(graph, &[])
+    }
+
+    /// The registration of a model some of whose weights are in named stacks, which it says nothing about.
+    ///
+    /// # Errors
+    /// A graph that cannot be laid out.
+    pub fn registration_beside(graph: &Graph, stacks: &[NamedStack]) -> Result<Self, GraphError> {
+        let mut b = Builder::new(graph.batched(1)?, 1, stacks)?;
         b.registration()?;
         b.finish()
     }

@@ -63,6 +63,13 @@ pub enum Content {
         /// Smallest key.
         key_min: i64,
     },
+    /// A tensor of a named stack that is no source of this graph: an output, or one that the graph does not read.
+    Named {
+        /// Index of the stack among the named ones.
+        stack: usize,
+        /// Index of the tensor in its schema.
+        tensor: usize,
+    },
     /// How often each row of a gather's table is read.
     RowCounts(NodeId),
     /// How often each row of a table block is looked up.
@@ -186,6 +193,17 @@ pub struct PublicTensor {
     pub shape: Vec<usize>,
     /// The integers that a valid public value may hold.
     pub range: Interval,
+}
+
+/// The statement that a named stack holds the values of an output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The output.
+    pub node: NodeId,
+    /// The committed tensor, of the same shape.
+    pub tensor: usize,
+    /// Its extents.
+    pub shape: Vec<usize>,
 }
 
 /// How a lookup reaches its table.

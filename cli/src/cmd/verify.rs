@@ -144,7 +144,7 @@ fn settled(app: &App, args: &VerifyArgs) -> Outcome<()> {
     let batch = usize::try_from(key.batch).unwrap_or(0);
     let mut tensors = checked.public.into_iter();
     let inputs: Vec<_> = tensors.by_ref().take(if key.visibility.inputs { key.inputs.len() } else { 0 }).collect();
-    let verified = assay_verifier::Verified { batch, inputs, outputs: tensors.collect() };
+    let verified = assay_verifier::Verified { batch, stacks: vec![], inputs, outputs: tensors.collect() };
     let outputs = flow::by_sample(&key.outputs, &verified.outputs, batch)?;
     if let Some(path) = &args.input {
         need_public(key.visibility.inputs, path, "inputs", "--public-inputs")?;

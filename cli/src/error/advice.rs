@@ -3,6 +3,7 @@
 use super::{Failure, Problem};
 use assay_circuits::{GraphError, model::ModelError, onnx::ImportError};
 use assay_prover::{
+    StackError,
     opening::OpenError,
     prove::ProveError,
     settle::{CircuitError, SettleFailure},
@@ -115,9 +116,32 @@ impl From<ProofError> for Failure {
         let help = match &e {
             ProofError::Version { .. } | ProofError::Kind(_) => OTHER_VERSION,
             ProofError::Magic => "make a proof: assay prove MODEL INPUT -o PROOF",
-            ProofError::Codec(_) | ProofError::Opening(_) => DAMAGED,
+            ProofError::Codec(_) | ProofError::Opening(_) | ProofError::NoStacks => DAMAGED,
         };
         Self::new(e).help(help)
+    }
+}
+
+/// What to do about a named stack.
+fn stack(e: &StackError) -> String {
+    match e {
+        StackError::Graph(e) => graph(e),
+        StackError::SrsTooSmall { row_bits, .. } => more_powers(row_bits + 1),
+        StackError::OtherSrs { .. } => "commit the stack with the powers of tau of the key".to_owned(),
+        StackError::OtherSchema { .. } => {
+            "give the stack that the key was made for, or make a key for this one".to_owned()
+        }
+        StackError::Row { .. } | StackError::File(_) => DAMAGED.to_owned(),
+        StackError::OtherOutput { .. } => {
+            "give the inputs that the stack was computed from, or let the proof commit it".to_owned()
+        }
+        StackError::NotComputed { .. } => "give a stack that holds it".to_owned(),
+        StackError::Count { .. } => "give one stack for each that the key names, in its order".to_owned(),
+        StackError::NoFactor { .. } | StackError::SharedFactor { .. } => {
+            "commit the stack again, so that each row has a factor of its own".to_owned()
+        }
+        StackError::Random(_) => "check the system's source of random numbers".to_owned(),
+        StackError::Version { .. } => OTHER_VERSION.to_owned(),
     }
 }
 
@@ -127,6 +151,7 @@ impl From<ProveError> for Failure {
             ProveError::Graph(e) => graph(e),
             ProveError::Protocol(e) => protocol(e),
             ProveError::Opening(e) => opening(e),
+            ProveError::Stack(e) => stack(e),
             ProveError::Combine(_) => super::BUG.to_owned(),
             ProveError::SrsTooSmall { row_bits, .. } => {
                 format!("{}; or make the key with a smaller --row-bits", more_powers(row_bits))
@@ -145,6 +170,7 @@ impl From<SetupError> for Failure {
             SetupError::Graph(e) => e.into(),
             SetupError::OtherModel => Self::new(e)
                 .help("use the model file that the key was made from, or make a key: `assay setup MODEL -o KEY`"),
+            SetupError::RowBits { .. } => Self::new(e).help("leave out --row-bits"),
             SetupError::OtherSrs { .. } => Self::new(e).help("pass the powers of tau of the key with --srs FILE"),
         }
     }

@@ -4,6 +4,7 @@
 use super::*;
 use assay_circuits::{GraphError, model::ModelError, onnx::ImportError};
 use assay_prover::{
+    StackError,
     opening::OpenError,
     prove::ProveError,
     settle::{CircuitError, SettleFailure},
@@ -62,6 +63,25 @@ fn protocols() -> Vec<ProtocolError> {
     out
 }
 
+fn stacks() -> Vec<StackError> {
+    let (name, text) = ("weights".to_owned(), String::new());
+    vec![
+        StackError::Graph(GraphError::Length { expected: 1, got: 2 }),
+        StackError::SrsTooSmall { row_bits: 8, got: 2 },
+        StackError::OtherSrs { expected: text.clone(), got: text.clone() },
+        StackError::OtherSchema { name: name.clone() },
+        StackError::Row { row: 1 },
+        StackError::OtherOutput { name: name.clone(), position: 1, expected: 2, got: 3 },
+        StackError::NotComputed { name: name.clone(), tensor: name },
+        StackError::Count { expected: 1, got: 2 },
+        StackError::NoFactor { row: 1 },
+        StackError::SharedFactor { first: 0, second: 1 },
+        StackError::Random(text.clone()),
+        StackError::File(text),
+        StackError::Version { expected: 1, got: 2 },
+    ]
+}
+
 fn provers() -> Vec<ProveError> {
     let mut out: Vec<ProveError> = graphs().into_iter().map(ProveError::Graph).collect();
     out.extend(protocols().into_iter().map(ProveError::Protocol));
@@ -74,6 +94,7 @@ fn provers() -> Vec<ProveError> {
         ProveError::SrsTooSmall { row_bits: 14, got: 2 },
         ProveError::EmptyBatch,
     ]);
+    out.extend(stacks().into_iter().map(ProveError::Stack));
     out
 }
 
@@ -128,6 +149,7 @@ fn all() -> Vec<Failure> {
     out.extend(models().into_iter().map(|e| SetupError::Model(e).into()));
     out.extend(provers().into_iter().map(|e| SetupError::Prove(e).into()));
     out.extend(graphs().into_iter().map(|e| SetupError::Graph(e).into()));
+    out.push(SetupError::RowBits { expected: 8, got: 9 }.into());
     out.extend(
         [SetupError::OtherModel, SetupError::OtherSrs { expected: String::new(), got: String::new() }]
             .map(Failure::from),
@@ -169,6 +191,7 @@ fn all() -> Vec<Failure> {
             ProofError::Magic,
             ProofError::Version { expected: 1, got: 2 },
             ProofError::Kind(9),
+            ProofError::NoStacks,
         ]
         .map(Failure::from),
     );

@@ -89,6 +89,7 @@ pub(super) fn argue(
         bases,
         model: task.stack,
         model_rows: &[],
+        stacks: &[],
     };
     let statement = digest_to_fr(&digest);
     let stacks = [&stack, &model];

@@ -238,6 +238,7 @@ pub fn speak(
         row_bits,
         bases: &[],
         model,
+        stacks: &[],
         model_rows: &[],
     };
     let witness = Witness { stack: witness.to_vec(), ..claim.witness.clone() };

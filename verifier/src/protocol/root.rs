@@ -190,7 +190,8 @@ pub fn build<E: Ring>(
     for v in &program.vectors {
         vector(v, challenges, place, &mut root)?;
     }
-    add_public(program, zeta, lambda.clone() * lambda.clone(), public, &mut root);
+    let behind = add_public(program, zeta, lambda.clone() * lambda.clone(), public, &mut root);
+    add_links(program, zeta, behind, &mut root);
     Ok(root)
 }
 
@@ -263,25 +264,41 @@ fn places<E: Ring>(shape: &[usize], leading: usize, point: &[E]) -> Result<E, Pr
     Ok(sum)
 }
 
-/// Adds `scale * sum_i zeta^i (value_i - public_i) = 0` over all public tensors, `i` running on.
-fn add_public<E: Ring>(program: &Program, zeta: &E, scale: E, public: E, root: &mut Root<E>) {
+/// Adds `scale * sum_i zeta^i (value_i - public_i) = 0` over all public tensors, `i` running on. Returns the coefficient of
+/// whatever comes next.
+fn add_public<E: Ring>(program: &Program, zeta: &E, scale: E, public: E, root: &mut Root<E>) -> E {
     root.value = root.value.clone() + scale.clone() * public;
     let mut coefficient = scale;
     for p in &program.public {
         let functional = power_functional(&p.shape, zeta);
-        let mut step = zeta.clone();
         root.push(p.source, coefficient.clone(), functional);
-        // zeta^count by squaring.
-        let count: usize = p.shape.iter().product();
-        let mut rest = count;
-        while rest > 0 {
-            if rest & 1 == 1 {
-                coefficient = coefficient * step.clone();
-            }
-            step = step.clone() * step;
-            rest >>= 1;
-        }
+        coefficient = times_power(coefficient, zeta, p.shape.iter().product());
     }
+    coefficient
+}
+
+/// Adds `scale * sum_i zeta^i (value_i - held_i) = 0` over all outputs that named stacks hold, `i` running on.
+fn add_links<E: Ring>(program: &Program, zeta: &E, scale: E, root: &mut Root<E>) {
+    let mut coefficient = scale;
+    for l in &program.links {
+        let functional = power_functional(&l.shape, zeta);
+        root.push(Source::Node(l.node), coefficient.clone(), functional.clone());
+        root.push(Source::Tensor(l.tensor), E::zero() - coefficient.clone(), functional);
+        coefficient = times_power(coefficient, zeta, l.shape.iter().product());
+    }
+}
+
+/// `value * base^exponent`, by squaring.
+fn times_power<E: Ring>(mut value: E, base: &E, mut exponent: usize) -> E {
+    let mut step = base.clone();
+    while exponent > 0 {
+        if exponent & 1 == 1 {
+            value = value * step.clone();
+        }
+        step = step.clone() * step;
+        exponent >>= 1;
+    }
+    value
 }
 
 impl<E: Ring> Root<E> {

@@ -60,7 +60,7 @@ pub fn empty_argument(row_bits: usize) -> Argument {
         quotient: zero,
         linearised: zero,
     };
-    Argument { row_bits, rows: vec![zero], messages: vec![Fr::from(1u8); 8], opening }
+    Argument { row_bits, rows: vec![zero], given: Default::default(), messages: vec![Fr::from(1u8); 8], opening }
 }
 
 /// A key that nobody has registered.
@@ -82,6 +82,7 @@ pub fn unregistered(graph: Graph) -> VerifyingKey {
         graph,
         visibility: Visibility::default(),
         weights_digest: [0; 32],
+        stacks: vec![],
         inputs,
         outputs,
         row_bits: 4,

@@ -355,7 +355,13 @@ impl Forge {
         let mut t2 = opening_transcript(&digest, &claim, commitment);
         let opened =
             opening::open(&assay_prover::device::Cpu::default(), &&self.bases[..], &h, &claim.low, &mut t2).unwrap();
-        Argument { row_bits: self.row_bits, rows, messages: t.messages, opening: opened.proof }
+        Argument {
+            row_bits: self.row_bits,
+            rows,
+            given: Default::default(),
+            messages: t.messages,
+            opening: opened.proof,
+        }
     }
 }
 
