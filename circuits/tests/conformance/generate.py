@@ -331,7 +331,7 @@ for k in (0, 1):
     case(f"if_{k}", [N("If", ["c"], ["y"], then_branch=yes, else_branch=no)], {"x": f(3, 4)}, ["y"], {"c": np.array(bool(k))})
 steps = [N("MatMul", ["s", "w"], ["p"]), N("Tanh", ["p"], ["s2"]), N("Cast", ["i"], ["fi"], to=T.FLOAT), N("Add", ["s2", "fi"], ["o"])]
 loop = body([*steps, N("Identity", ["c"], ["c2"])], [("i", T.INT64), ("c", T.BOOL), ("s",)], [("c2", T.BOOL), ("s2",), ("o",)])
-held = {"m": np.array(5), "go": np.array(True), "w": f(4, 4)}
+held = {"m": np.array(5), "go": np.array(True), "w": f(4, 4) * np.float32(0.3)}
 case("loop_trips", [N("Loop", ["m", "go", "x"], ["z", "y"], body=loop)], {"x": f(3, 4)}, ["z", "y"], held)
 nested = body([N("Loop", ["m", "", "s"], ["s2", "rest"], body=loop), N("ReduceMean", ["s2"], ["r"], keepdims=0), N("Identity", ["c"], ["c2"])], [("i", T.INT64), ("c", T.BOOL), ("s",)], [("c2", T.BOOL), ("s2",), ("r",)])
 case("loop_nested", [N("Loop", ["m2", "", "x"], ["z", "y"], body=nested)], {"x": f(2, 4)}, ["z", "y"], {**held, "m2": np.array(2)})
@@ -361,3 +361,7 @@ for kernel, parameters in (("LINEAR", [0, 0, 0]), ("RBF", [0.3, 0, 0]), ("POLY",
     model = {"coefficients": f(6).tolist(), "support_vectors": vectors.reshape(-1).tolist(), "rho": [0.25], "n_supports": 6}
     model |= {"kernel_type": kernel, "kernel_params": [float(v) for v in parameters]}
     case(f"svm_regressor_{kernel.lower()}", [N("SVMRegressor", ["x"], ["y"], **D, **model)], {"x": f(5, 3)}, ["y"], opset=ML)
+for k, axis in enumerate((-1, 0, 1)):
+    held = {"d": np.array(5), "v": np.array([[0, 1], [2.5, -1], [0, 3]][k], np.float32)}
+    case(f"one_hot_{k}", [N("OneHot", ["x", "d", "v"], ["y"], axis=axis)], {"x": rng.integers(-6, 7, (2, 4))}, ["y"], held)
+one("tile", "Tile", f(2, 3, 1), {"r": np.array([2, 1, 4])})

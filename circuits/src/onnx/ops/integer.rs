@@ -18,7 +18,7 @@ use crate::{
     onnx::{
         error::ImportError,
         lower::{Lowering, Result, Root, Value},
-        own::{at_least_zero, constant_between, integers},
+        own::{at_least_zero, integers, small_operand},
         requantize::clamp_exact,
         tables::Function,
     },
@@ -39,21 +39,26 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode, name: &str, kind: Da
         return Ok(None);
     }
     let shape = c.out_shape(node, 0);
-    let mut ids = [NodeId(0); 2];
+    let mut ids = [None; 2];
     for (i, slot) in ids.iter_mut().enumerate() {
-        let id = match c.input(node, i)? {
-            Value::Const(t) => {
-                let values = integers(&t)?;
-                if matches!(name, "Div" | "Rem") && i == 1 && values.contains(&0) {
-                    return Err(ImportError::unsupported("it divides by zero"));
-                }
-                constant_between(c, &format!("operand{i}"), t.shape(), &values)?
+        if matches!(c.input(node, i)?, Value::Lazy(_)) {
+            let mut id = small_operand(c, node, i)?;
+            let r = range(c, id);
+            if r.lo < 0 && c.integer(node.inputs[i]).is_some_and(|k| k.is_unsigned()) {
+                id = clamp_exact(c, id, 0, (0, whole(r).1))?;
             }
-            Value::Lazy(_) => crate::onnx::own::small_operand(c, node, i)?,
-        };
-        *slot = c.broadcast(id, &shape)?;
+            *slot = Some(c.broadcast(id, &shape)?);
+        }
     }
-    let [a, b] = ids;
+    for i in 0..2 {
+        let (Value::Const(t), Some(other)) = (c.input(node, i)?, ids[1 - i]) else { continue };
+        let values = integers(&t)?;
+        if matches!(name, "Div" | "Rem") && i == 1 && values.contains(&0) {
+            return Err(ImportError::unsupported("it divides by zero"));
+        }
+        ids[i] = Some(beside(c, other, &format!("operand{i}"), t.shape(), &values, &shape)?);
+    }
+    let [Some(a), Some(b)] = ids else { return Err(ImportError::unsupported("both operands are constants")) };
     let id = match name {
         "Div" => {
             let q = quotient(c, a, b, &shape)?;
@@ -77,6 +82,26 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode, name: &str, kind: Da
 
 fn range(c: &Lowering<'_>, id: NodeId) -> Interval {
     c.g.node(id).range
+}
+
+/// Constants as a tensor that is in the graph for each row of `other`, so that lookups may read it. Its range begins at the least of
+/// them: repeated weights may be zero as far as ranges go, and what is added to them moves that as well.
+fn beside(
+    c: &mut Lowering<'_>,
+    other: NodeId,
+    suffix: &str,
+    constant_shape: &[usize],
+    values: &[i64],
+    shape: &[usize],
+) -> Result<NodeId> {
+    let (lo, hi) = (values.iter().copied().min().unwrap_or(0), values.iter().copied().max().unwrap_or(0));
+    let span = hi.checked_sub(lo).filter(|s| *s < 1 << 19);
+    let span = span.ok_or_else(|| ImportError::unsupported(format!("constants from {lo} to {hi}")))?;
+    let bits = (64 - span.leading_zeros()).max(2);
+    let middle = lo + (1 << (bits - 1));
+    let id = c.weight(suffix, constant_shape, bits, values.iter().map(|v| v - middle).collect())?;
+    let id = c.broadcast(id, shape)?;
+    c.linear(&[(id, 1), (other, 0)], middle)
 }
 
 fn times(c: &mut Lowering<'_>, a: NodeId, b: NodeId, shape: &[usize]) -> Result<NodeId> {
@@ -109,10 +134,7 @@ fn whole(i: Interval) -> (i64, i64) {
 fn quotient(c: &mut Lowering<'_>, a: NodeId, b: NodeId, shape: &[usize]) -> Result<NodeId> {
     let (mut a, mut b) = (a, b);
     let rb = range(c, b);
-    if c.g.node(b).constant && rb.lo < 1 {
-        if rb.hi > 0 {
-            return Err(ImportError::unsupported("constant divisors of both signs"));
-        }
+    if rb.hi < 0 {
         (a, b) = (c.linear(&[(a, -1)], 0)?, c.linear(&[(b, -1)], 0)?);
     } else if rb.lo < 0 {
         // Both change their signs where the divisor is negative.
@@ -151,9 +173,6 @@ fn power(c: &mut Lowering<'_>, b: NodeId, most: i64, beyond: i64) -> Result<Node
     let r = range(c, b);
     if r.lo < 0 {
         return Err(ImportError::unsupported(format!("shifts by {} to {}", r.lo, r.hi)));
-    }
-    if c.g.node(b).constant {
-        return Err(ImportError::unsupported("shifts by constants that differ; multiply or divide by powers of two"));
     }
     let name = format!("power of two, {beyond} beyond {most},");
     table(c, b, &name, 0, whole(r), |v| if v <= most { 1 << v } else { beyond })
@@ -197,9 +216,6 @@ fn bitwise(c: &mut Lowering<'_>, a: NodeId, b: NodeId, name: &str) -> Result<Nod
         "BitOr" => a | b,
         _ => a ^ b,
     };
-    if c.g.node(a).constant || c.g.node(b).constant {
-        return Err(ImportError::unsupported("a bitwise function with a constant tensor"));
-    }
     let (mut a, mut b) = (a, b);
     let mut terms = Vec::new();
     for digit in 0..MAX_DIGITS {

@@ -98,17 +98,6 @@ pub(crate) fn small_operand(c: &mut Lowering<'_>, node: &TypedNode, i: usize) ->
     unscaled(c, id, 1.0)
 }
 
-/// Integers as a weight that is moved so that its range begins at the least of them.
-pub(crate) fn constant_between(c: &mut Lowering<'_>, suffix: &str, shape: &[usize], values: &[i64]) -> Result<NodeId> {
-    let (lo, hi) = (values.iter().copied().min().unwrap_or(0), values.iter().copied().max().unwrap_or(0));
-    let span = hi.checked_sub(lo).filter(|s| *s < 1 << 19);
-    let span = span.ok_or_else(|| ImportError::unsupported(format!("constants from {lo} to {hi}")))?;
-    let bits = (64 - span.leading_zeros()).max(2);
-    let middle = lo + (1 << (bits - 1));
-    let id = c.weight(suffix, shape, bits, values.iter().map(|v| v - middle).collect())?;
-    c.linear(&[(id, 1)], middle)
-}
-
 /// A node whose values times the scale are integers, as those integers.
 pub(super) fn unscaled(c: &mut Lowering<'_>, node: NodeId, scale: f64) -> Result<NodeId> {
     if scale.fract() != 0.0 || scale < 1.0 {

@@ -11,6 +11,7 @@ mod quantize;
 mod recurrent;
 mod remap;
 mod rescale;
+mod tree_paths;
 mod trees;
 
 use super::{
@@ -28,7 +29,7 @@ use tract_onnx::{
     tract_hir::internal::*,
 };
 
-pub(crate) use contract::{Contract, constant_between, small_operand};
+pub(crate) use contract::{Contract, small_operand};
 pub(crate) use label::{Label, at_least_zero};
 pub(crate) use pair::{Act, Pair};
 pub(crate) use quantize::Quantize;

@@ -260,7 +260,7 @@ impl Steps<'_, '_> {
 
     fn rnn(&mut self, pre: Root) -> Result<Vec<(State, NodeId)>> {
         let bounded = self.op.activations[0].is_bounded();
-        let top = self.top(0, bounded, None)?;
+        let top = self.top(0, bounded, (!bounded).then_some(2))?;
         let h = self.state(2, top, self.bits())?;
         let product = self.recurrent(h.root(self.range(0)), 0, 1)?;
         let sum = self.sum(&[(pre, 1), (product, 1)], self.range(1))?;
@@ -271,7 +271,7 @@ impl Steps<'_, '_> {
     fn lstm(&mut self, pre: Root, coupled: bool, peepholes: bool) -> Result<Vec<(State, NodeId)>> {
         let gates_bounded = self.op.activations[0].is_bounded();
         let bounded = gates_bounded && self.op.activations[2].is_bounded();
-        let (h_top, c_top) = (self.top(0, bounded, None)?, self.top(1, false, Some(3))?);
+        let (h_top, c_top) = (self.top(0, bounded, (!bounded).then_some(2))?, self.top(1, false, Some(3))?);
         let h = self.state(2, h_top, self.bits())?;
         let memory = self.state(3, c_top, self.bits() + MEMORY_BITS)?;
         let before = memory.root(self.range(1));
