@@ -117,6 +117,8 @@ pub(crate) fn lower_model(
             c.name = name.clone();
             c.tabular.insert(id, steps);
             let value = c.result(outlet, id, 1.0);
+            // With a step for each feature there is no one scale to compare its values in.
+            c.traces.pop();
             c.values.insert(outlet, value);
             continue;
         }

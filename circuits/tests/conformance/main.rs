@@ -196,12 +196,17 @@ fn trees_decide_as_onnxruntime_does() {
             ("trees_two_positive_logistic", 0.01),
             ("trees_sum", 1e-5),
             ("trees_average", 1e-5),
+            ("trees_deep_three", 1e-5),
+            ("trees_deep_two", 1e-5),
+            ("trees_deep_sum", 1e-5),
         ] {
             let out = many::run(&folder().join("many").join(name), tolerance);
             assert_eq!(out.labels, 0, "{name}: {out:?}");
             // A value within a step of a threshold may be taken for it.
             assert!(out.wrong * 200 <= out.all, "{name}: {out:?}");
             assert!(out.all >= 200, "{name}");
+            // Small trees are decided split by split, large ones walked from the root.
+            assert_eq!(out.gathers, name.starts_with("trees_deep"), "{name}");
         }
     }
 }

@@ -181,8 +181,11 @@ fn power(c: &mut Lowering<'_>, b: NodeId, most: i64, beyond: i64) -> Result<Node
 /// `a 2^b` in an unsigned type.
 fn shift_left(c: &mut Lowering<'_>, a: NodeId, b: NodeId, kind: DatumType, shape: &[usize]) -> Result<NodeId> {
     let (_, top) = limits(kind);
-    let width = i64::from((top as u64 + 1).trailing_zeros());
-    let narrow = width <= 16;
+    let (narrow, width) = match kind {
+        DatumType::U8 => (true, 8),
+        DatumType::U16 => (true, 16),
+        _ => (false, 32),
+    };
     let p = power(c, b, if narrow { width - 1 } else { MAX_SHIFT }, if narrow { 0 } else { 1 << MAX_SHIFT })?;
     let v = times(c, a, p, shape)?;
     let r = range(c, v);
