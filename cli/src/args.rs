@@ -86,6 +86,8 @@ pub(crate) enum Command {
     Token(cmd::govern::TokenCommand),
     /// Watch the market and work on its jobs until stopped
     Worker(Box<cmd::worker::WorkerArgs>),
+    /// Prove many inferences, on this machine or on many: a queue, workers, and a check of all that comes back
+    Farm(cmd::farm::FarmCommand),
     /// Serve a page on this machine about the models, jobs, proofs and payouts of a market
     Explorer(cmd::explorer::ExplorerArgs),
     /// Measure how fast this machine proves

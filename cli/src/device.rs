@@ -52,6 +52,11 @@ impl Devices {
         Self { choice, card: OnceLock::new() }
     }
 
+    /// What was asked for.
+    pub(crate) fn choice(&self) -> Choice {
+        self.choice
+    }
+
     fn open(&self, ordinal: usize) -> &Result<Cuda, CudaError> {
         self.card.get_or_init(|| Cuda::open(ordinal))
     }

@@ -16,12 +16,14 @@ mod economy;
 pub mod embed;
 mod error;
 mod explorer;
+mod farm;
 mod files;
 mod flow;
 mod input;
 mod output;
 mod progress;
 mod settlement;
+mod signals;
 mod srs;
 mod training;
 mod worker;
@@ -195,6 +197,7 @@ fn run(app: &App, command: Command) -> Outcome<()> {
         Command::Vote(a) => cmd::govern::vote(app, &a),
         Command::Token(a) => cmd::govern::token(app, &a),
         Command::Worker(a) => cmd::worker::run(app, &a),
+        Command::Farm(a) => cmd::farm::run(app, &a),
         Command::Explorer(a) => cmd::explorer::run(app, &a),
         Command::Bench(a) => cmd::bench::run(app, &a),
         Command::Estimate(a) => cmd::estimate::run(app, &a),

@@ -45,7 +45,7 @@ pub(crate) struct Prepared {
 
 /// The secret that blinds weights: the user's file, or one of this machine's, made on first use. Public weights are not
 /// blinded and need none.
-fn secret(app: &App, visibility: Visibility, file: Option<&Path>) -> Outcome<[u8; 32]> {
+pub(crate) fn secret(app: &App, visibility: Visibility, file: Option<&Path>) -> Outcome<[u8; 32]> {
     let short = |what: &str| {
         Failure::new(format!("{what} must hold 32 bytes, as 64 hexadecimal digits"))
             .help("make one: openssl rand -hex 32 > FILE (then chmod 600 FILE)")

@@ -35,7 +35,7 @@ impl Drop for Anvil {
 }
 
 /// Runs a command and ends it when standard input does: whatever becomes of this process, the node does not outlive it.
-const GUARD: &str = "exec 3<&0
+pub const GUARD: &str = "exec 3<&0
 \"$@\" </dev/null 3<&- &
 node=$!
 (cat <&3 >/dev/null; kill \"$node\"; sleep 2; kill -9 \"$node\") >/dev/null 2>&1 &

@@ -111,8 +111,8 @@ impl Nodes {
     /// `id` repeated along new axes behind its own, up to `shape`.
     pub(super) fn spread(&mut self, name: &str, id: NodeId, shape: &[usize]) -> Result<NodeId> {
         let mut id = id;
-        for axis in self.shape(id).len()..shape.len() {
-            id = self.repeat(name, id, axis, shape[axis])?;
+        for (axis, extent) in shape.iter().enumerate().skip(self.shape(id).len()) {
+            id = self.repeat(name, id, axis, *extent)?;
         }
         Ok(id)
     }

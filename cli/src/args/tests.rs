@@ -39,16 +39,11 @@ fn every_command_line_that_is_shown_parses() {
     Cli::command().debug_assert();
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     let mut seen = 0;
-    for file in [
-        "README.md",
-        "docs/cli.md",
-        "docs/measured.md",
-        "docs/economy.md",
-        "docs/protocol.md",
-        "docs/ARCHITECTURE.md",
-        "docs/worker.md",
-    ] {
-        let text = std::fs::read_to_string(format!("{root}/{file}")).unwrap();
+    let pages = std::fs::read_dir(format!("{root}/docs")).unwrap().map(|f| f.unwrap().path());
+    let pages = pages.filter(|p| p.extension().is_some_and(|e| e == "md")).chain([format!("{root}/README.md").into()]);
+    for path in pages {
+        let file = path.display();
+        let text = std::fs::read_to_string(&path).unwrap();
         for line in commands(&text) {
             // A name with a list of options or choices is no command line; what stands for any command is none either.
             if line.contains(['[', '|', '<']) || line.contains("...") || line.contains("COMMAND") {

@@ -9,6 +9,7 @@ pub(crate) mod doctor;
 pub(crate) mod estimate;
 pub(crate) mod evaluate;
 pub(crate) mod explorer;
+pub(crate) mod farm;
 pub(crate) mod govern;
 pub(crate) mod inspect;
 pub(crate) mod job;

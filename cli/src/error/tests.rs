@@ -249,3 +249,85 @@ fn a_proof_that_does_not_hold_is_invalid_and_nothing_else_is() {
         assert_eq!(f.exit == Exit::Invalid, f.message.starts_with("the proof is not valid"), "{f:?}");
     }
 }
+
+/// The name of a variant.
+fn variant(e: &dyn fmt::Debug) -> String {
+    format!("{e:?}").chars().take_while(|c| c.is_alphanumeric()).collect()
+}
+
+/// A section of the index: each variant once, by the first example of it.
+fn section<E: fmt::Debug>(title: &str, all: Vec<E>) -> String
+where
+    Failure: From<E>,
+{
+    let mut seen = std::collections::BTreeSet::new();
+    let cell = |text: &str| {
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|");
+        text.replace('<', "&lt;").replace('*', "\\*").replace('_', "\\_")
+    };
+    let mut out = format!("\n## {title}\n\n| | message | what helps |\n|---|---|---|\n");
+    for e in all {
+        let name = variant(&e);
+        let wraps = ["Graph", "Model", "Protocol", "Prove", "Settlement", "Lowering", "Opening", "Codec", "Argument"];
+        if wraps.contains(&name.as_str()) || !seen.insert(name.clone()) {
+            continue;
+        }
+        let f = Failure::from(e);
+        out += &format!("| {name} | {} | {} |\n", cell(&f.message), cell(&f.help));
+    }
+    out
+}
+
+fn keys() -> Vec<KeyError> {
+    vec![KeyError::Magic, KeyError::Version { expected: 1, got: 2 }, KeyError::Inconsistent("rows")]
+}
+
+fn proofs() -> Vec<ProofError> {
+    vec![ProofError::Magic, ProofError::Version { expected: 1, got: 2 }, ProofError::Kind(9)]
+}
+
+fn verdicts() -> Vec<VerifyError> {
+    let id = |b: &str| b.repeat(4);
+    vec![
+        VerifyError::OtherKey { expected: id("00"), got: id("11") },
+        VerifyError::Count { what: "public tensors", expected: 1, got: 2 },
+        VerifyError::PublicRange { value: 3, lo: 0, hi: 1 },
+    ]
+}
+
+fn farms() -> Vec<crate::farm::backend::Trouble> {
+    use crate::farm::backend::Trouble;
+    let text = || "timed out".to_owned();
+    vec![
+        Trouble::Away(text()),
+        Trouble::Full("insufficient storage resources available".to_owned()),
+        Trouble::Missing(assay_contracts::B256::ZERO),
+        Trouble::Bad("a record that is none".to_owned()),
+    ]
+}
+
+/// `docs/errors.md` is what the code says: `ASSAY_UPDATE_ERRORS=1 cargo test --workspace --all-features --lib error_index` writes it.
+#[test]
+fn the_error_index_is_what_the_code_says() {
+    let mut text = "# Errors\n\nWhat the libraries behind every command can say, and what helps. Numbers, and words like `text`, stand for what is \
+                    found. Each error of the\ncommand line has such a line of help, also those that are not listed here; with `--json` they are \
+                    `error` and `help`, in Python\nattributes of the exception. Exit codes are in [cli.md](cli.md). This page is written by a \
+                    test from the code.\n"
+        .to_owned();
+    text += &section("A proof is refused", verdicts());
+    text += &section("Proof files", proofs());
+    text += &section("Keys", keys());
+    text += &section("Settled proofs and settlement keys", settlements());
+    text += &section("Models", models());
+    text += &section("Graphs", graphs());
+    text += &section("Reading ONNX", imports());
+    text += &section("Proving", provers());
+    text += &section("The protocol", protocols());
+    text += &section("Farms", farms());
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/errors.md");
+    if std::env::var_os("ASSAY_UPDATE_ERRORS").is_some() {
+        std::fs::write(path, &text).unwrap();
+    }
+    let written = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(written == text, "docs/errors.md is not what the code says; see this test for the command that writes it");
+}

@@ -1,8 +1,8 @@
 //! What the page's scripts take for granted about the contracts.
 
 use super::stub::sol::{
-    IEmissionController as Emission, IJobMarket as Market, IModelRegistry as Models, IToken as Token, IVerifier,
-    IVerifierRegistry as Verifiers,
+    IEmissionController as Emission, IJobMarket as Market, ILedger as Ledger, IModelRegistry as Models,
+    IToken as Token, IVerifier, IVerifierRegistry as Verifiers,
 };
 use alloy_primitives::keccak256;
 use alloy_sol_types::{SolCall, SolInterface, SolStruct, SolType};
@@ -24,10 +24,12 @@ fn constants_are_the_hashes_of_signatures_of_the_contracts() {
     let known = |selector: [u8; 4]| {
         [
             Market::IJobMarketCalls::selectors().collect::<Vec<_>>(),
+            Ledger::ILedgerCalls::selectors().collect(),
             Emission::IEmissionControllerCalls::selectors().collect(),
             Models::IModelRegistryCalls::selectors().collect(),
             Verifiers::IVerifierRegistryCalls::selectors().collect(),
             Token::ITokenCalls::selectors().collect(),
+            Ledger::ILedgerCalls::selectors().collect(),
             IVerifier::IVerifierCalls::selectors().collect(),
         ]
         .concat()
@@ -54,7 +56,7 @@ fn constants_are_the_hashes_of_signatures_of_the_contracts() {
         fields::<Market::jobCall, Market::Job>(),
         results::<Market::jobsCall>(),
         results::<Market::currentPriceCall>(),
-        results::<Market::unburnedCall>(),
+        results::<Ledger::unburnedCall>(),
         results::<Emission::currentEpochCall>(),
         results::<Emission::budgetCall>(),
         results::<Emission::publicBudgetCall>(),
@@ -71,6 +73,7 @@ fn constants_are_the_hashes_of_signatures_of_the_contracts() {
     let events = entries(events.split_once("export const TRANSFER").expect("an end").0);
     let selectors = [
         Market::IJobMarketEvents::SELECTORS,
+        Ledger::ILedgerEvents::SELECTORS,
         Emission::IEmissionControllerEvents::SELECTORS,
         Models::IModelRegistryEvents::SELECTORS,
         Verifiers::IVerifierRegistryEvents::SELECTORS,

@@ -6,7 +6,7 @@ use super::{
     program::Explorer,
     stub::{
         Stub, World,
-        sol::{IEmissionController as Emission, IJobMarket as Market, IVerifier},
+        sol::{IEmissionController as Emission, IJobMarket as Market, ILedger as Ledger, IVerifier},
     },
     world::{EMISSION, FIRST_BLOCK, MARKET, VERIFIER, add_job, add_offer, add_verifier, base, hash, job, lively, who},
 };
@@ -146,7 +146,7 @@ fn hostile_strings_stay_text() {
     add_job(&mut w, 1, FIRST_BLOCK + 3, &open, Bytes::new());
     // Results that are not of their type, and events cut short.
     w.raw_result(MARKET, &Market::jobCall { jobId: U256::from(1) }, &[0xff; 640]);
-    w.raw_result(MARKET, &Market::unburnedCall {}, &[]);
+    w.raw_result(MARKET, &Ledger::unburnedCall {}, &[]);
     w.raw(
         MARKET,
         FIRST_BLOCK + 4,

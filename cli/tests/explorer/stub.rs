@@ -22,6 +22,7 @@ pub(crate) mod sol {
 
     sol!("../contracts/sol/economy/IEmissionController.sol");
     sol!("../contracts/sol/economy/IJobMarket.sol");
+    sol!("../contracts/sol/economy/ILedger.sol");
     sol!("../contracts/sol/economy/IModelRegistry.sol");
     sol!("../contracts/sol/economy/IVerifierRegistry.sol");
     sol! {

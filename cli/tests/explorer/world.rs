@@ -3,8 +3,8 @@
 use super::stub::{
     World, milli,
     sol::{
-        IEmissionController as Emission, IJobMarket as Market, IModelRegistry as Models, IToken as Token, IVerifier,
-        IVerifierRegistry as Verifiers,
+        IEmissionController as Emission, IJobMarket as Market, ILedger as Ledger, IModelRegistry as Models,
+        IToken as Token, IVerifier, IVerifierRegistry as Verifiers,
     },
     wide,
 };
@@ -63,7 +63,7 @@ pub(super) fn base(world: &mut World, symbol: &str) {
     world.result(TOKEN, &Token::capCall {}, &wide(milli(1_000_000_000)));
     world.result(TOKEN, &Token::totalSupplyCall {}, &U256::ZERO);
     world.result(MARKET, &Market::jobsCall {}, &U256::ZERO);
-    world.result(MARKET, &Market::unburnedCall {}, &U256::ZERO);
+    world.result(MARKET, &Ledger::unburnedCall {}, &U256::ZERO);
     world.result(EMISSION, &Emission::currentEpochCall {}, &U256::from(7));
     world.result(EMISSION, &Emission::budgetCall { epoch: U256::from(7) }, &wide(milli(250_000)));
     world.result(EMISSION, &Emission::publicBudgetCall { epoch: U256::from(7) }, &wide(milli(25_000)));

@@ -5,6 +5,7 @@ mod bench;
 #[path = "../common/mod.rs"]
 mod common;
 mod demo;
+mod docs;
 mod flow;
 mod help;
 mod messages;

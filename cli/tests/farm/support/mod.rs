@@ -1,0 +1,262 @@
+//! A farm with a real server behind a network that can be slow or gone, and real workers.
+
+pub(crate) mod client;
+pub(crate) mod proxy;
+
+use crate::common::{Sandbox, digits, mlp};
+use proxy::Proxy;
+use serde_json::Value;
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{
+        OnceLock,
+        mpsc::{self, Receiver, RecvTimeoutError},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long anything may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Whether there is a server to test with; says so where there is none, and fails where there must be one.
+pub(crate) fn nats() -> bool {
+    static ONCE: OnceLock<bool> = OnceLock::new();
+    *ONCE.get_or_init(|| {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/install-nats");
+        let out = Command::new(script).stdin(Stdio::null()).output().unwrap();
+        let there = out.status.success();
+        if !there {
+            let why = String::from_utf8_lossy(&out.stderr).into_owned();
+            assert!(std::env::var_os("ASSAY_REQUIRE_NATS").is_none(), "no nats-server: {why}");
+            eprintln!("SKIPPED: no nats-server, so farms are not tested: {why}");
+        }
+        there
+    })
+}
+
+/// A process of the program, and what it says. It dies with this.
+pub(crate) struct Running {
+    child: Child,
+    events: Receiver<Value>,
+    /// All that were taken from it so far.
+    pub(crate) seen: Vec<Value>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Running {
+    pub(crate) fn start(mut command: Command, name: &str) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let (send, events) = mpsc::channel();
+        let out = child.stdout.take().unwrap();
+        let name = name.to_owned();
+        thread::spawn(move || {
+            for line in BufReader::new(out).lines().map_while(Result::ok) {
+                println!("{name}: {line}");
+                if send.send(serde_json::from_str(&line).unwrap()).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { child, events, seen: Vec::new() }
+    }
+
+    /// Waits for an event.
+    pub(crate) fn wait_for(&mut self, name: &str) -> Value {
+        let start = Instant::now();
+        loop {
+            match self.events.recv_timeout(PATIENCE.saturating_sub(start.elapsed())) {
+                Ok(event) => {
+                    self.seen.push(event.clone());
+                    if event["event"] == name {
+                        return event;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => panic!("no event '{name}' in time; only {:#?}", self.seen),
+                Err(RecvTimeoutError::Disconnected) => panic!("it ended without '{name}': {:#?}", self.seen),
+            }
+        }
+    }
+
+    /// Waits until it ends: its exit code and its last line.
+    pub(crate) fn ends(&mut self) -> (i32, Value) {
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                self.seen.extend(self.events.iter());
+                return (status.code().unwrap_or(-1), self.seen.last().cloned().unwrap_or_default());
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        panic!("it does not end: {:#?}", self.seen);
+    }
+
+    /// As a power cut would.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.seen.extend(self.events.iter());
+    }
+
+    /// Sends a signal by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
+    /// Events of a kind so far.
+    pub(crate) fn said(&mut self, name: &str) -> Vec<Value> {
+        self.seen.extend(self.events.try_iter());
+        self.seen.iter().filter(|e| e["event"] == name).cloned().collect()
+    }
+}
+
+/// A model and its key, made once.
+fn template() -> &'static Sandbox {
+    static ONCE: OnceLock<Sandbox> = OnceLock::new();
+    ONCE.get_or_init(|| {
+        let s = Sandbox::new("farm-template");
+        let fixed = ["--weight-bits", "8", "--activation-bits", "8"];
+        s.ok(&[&["compile", &mlp(), "--calibrate", &digits(), "-o", "model"], &fixed[..]].concat());
+        s.ok(&["setup", "model", "-o", "key"]);
+        s
+    })
+}
+
+/// A folder with a model and its key in it.
+pub(crate) fn sandbox(name: &str) -> Sandbox {
+    let s = Sandbox::new(&format!("farm-{name}"));
+    for file in ["model", "key"] {
+        s.write(file, template().read(file));
+    }
+    s
+}
+
+/// A farm.
+pub(crate) struct Farm {
+    pub(crate) s: Sandbox,
+    pub(crate) proxy: Proxy,
+    pub(crate) up: Running,
+    more: Vec<String>,
+}
+
+impl Farm {
+    /// Short leases, so that what is lost comes back soon.
+    pub(crate) fn new(name: &str, more: &[&str]) -> Self {
+        let s = sandbox(name);
+        let more: Vec<String> = more.iter().map(|a| (*a).to_owned()).collect();
+        let (up, url) = start(&s, &more);
+        Self { s, proxy: Proxy::new(&url), up, more }
+    }
+
+    /// Where workers and submitters find it: past a network that can be bad.
+    pub(crate) fn url(&self) -> String {
+        self.proxy.url()
+    }
+
+    /// Ends server and keeper at once.
+    pub(crate) fn kill(&mut self) {
+        self.up.kill();
+        self.proxy.upstream("");
+    }
+
+    /// Starts them again, with what they kept, at another port behind the same address.
+    pub(crate) fn again(&mut self) {
+        let (up, url) = start(&self.s, &self.more);
+        self.up = up;
+        self.proxy.upstream(&url);
+    }
+
+    /// As [`again`](Self::again), with other arguments.
+    pub(crate) fn again_with(&mut self, more: &[&str]) {
+        self.more = more.iter().map(|a| (*a).to_owned()).collect();
+        self.again();
+    }
+
+    pub(crate) fn worker(&self, name: &str, more: &[&str]) -> Running {
+        let url = self.url();
+        let fixed = ["farm", "worker", "--nats", &url, "--name", name, "--threads", "1", "--json"];
+        Running::start(self.s.command(&[&fixed[..], more].concat()), name)
+    }
+
+    /// The arguments of a submission of so many jobs.
+    pub(crate) fn submission(&self, count: usize, more: &[&str]) -> Vec<String> {
+        let fixed = [
+            "farm",
+            "submit",
+            "model",
+            &digits(),
+            "--nats",
+            &self.url(),
+            "--count",
+            &count.to_string(),
+            "--key",
+            "key",
+        ]
+        .map(str::to_owned);
+        fixed.into_iter().chain(more.iter().map(|a| (*a).to_owned())).collect()
+    }
+
+    /// Submits and comes back at once; the result.
+    pub(crate) fn send(&self, count: usize) -> Value {
+        let args = self.submission(count, &[]);
+        self.s.json(&args.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// Submits, or collects what was submitted: the result.
+    pub(crate) fn collect(&self, count: usize) -> Value {
+        let args = self.submission(count, &["--output", "out", "--timeout", "170s"]);
+        self.s.json(&args.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    pub(crate) fn status(&self) -> Value {
+        self.s.json(&["farm", "status", "--nats", &self.url()])
+    }
+
+    /// Waits until status says so.
+    pub(crate) fn until(&self, what: &str, n: u64) -> Value {
+        let start = Instant::now();
+        loop {
+            let status = self.status();
+            if status[what].as_u64() == Some(n) {
+                return status;
+            }
+            assert!(start.elapsed() < PATIENCE, "{what} is not {n}: {status:#}");
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Every proof of a collection is there and valid, by the command that knows nothing of farms.
+    pub(crate) fn check(&self, count: usize) {
+        let folder = self.s.path("out");
+        let files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|f| f.unwrap().path()).collect();
+        let proofs: Vec<_> = files.iter().filter(|p| p.extension().is_some_and(|e| e == "proof")).collect();
+        assert_eq!((proofs.len(), files.len()), (count, count + 1), "{files:?}");
+        for proof in proofs {
+            assert_eq!(self.s.json(&["verify", &text(proof), "--key", "key"])["valid"], true);
+        }
+    }
+}
+
+pub(crate) fn text(path: &Path) -> String {
+    path.to_str().unwrap().to_owned()
+}
+
+fn start(s: &Sandbox, more: &[String]) -> (Running, String) {
+    let mut args = vec!["farm", "up", "--port", "0", "--store", "store", "--json"];
+    args.extend(more.iter().map(String::as_str));
+    if !args.contains(&"--lease") {
+        args.extend(["--lease", "3s"]);
+    }
+    let mut up = Running::start(s.command(&args), "farm");
+    let url = up.wait_for("listening")["url"].as_str().unwrap().to_owned();
+    (up, url)
+}
