@@ -147,7 +147,7 @@ fn one_hot(b: &mut Builder<'_>) -> Result<Vec<String>> {
     let rank = b.shape(&x)?.len();
     let depth = b.constant(&depth)?.first().copied().unwrap_or(0.0);
     let pair = b.constant(&values)?;
-    let (&[off, on], true) = (pair.as_slice(), depth >= 1.0 && depth <= MAX_DEPTH as f64) else {
+    let (&[off, on], true) = (pair.as_slice(), (1.0..=MAX_DEPTH as f64).contains(&depth)) else {
         let what = format!("a depth of {depth} and {} values; at most {MAX_DEPTH}, and two values", pair.len());
         return Err(ImportError::unsupported(what));
     };
