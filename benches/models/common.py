@@ -30,9 +30,9 @@ class Graph:
         self.inits = {}
         self.inputs = []
 
-    def input(self, name, shape):
-        """Declares a float32 input; a string in `shape` is a symbolic size."""
-        self.inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+    def input(self, name, shape, kind=TensorProto.FLOAT):
+        """Declares an input; a string in `shape` is a symbolic size."""
+        self.inputs.append(helper.make_tensor_value_info(name, kind, shape))
         return name
 
     def init(self, name, array):

@@ -1,6 +1,9 @@
 //! One network, from ONNX file to verified proof, with a time for every step.
 
-use crate::settlement::{settlement, vector};
+use crate::{
+    held_out::{Expected, named},
+    settlement::{settlement, vector},
+};
 use assay_circuits::{
     Program, Tensor,
     model::Model,
@@ -41,8 +44,16 @@ const DIGIT: usize = 64;
 /// A network as it is found.
 struct Source {
     onnx: PathBuf,
-    inputs: Vec<Vec<f32>>,
-    calibration: Vec<Vec<f32>>,
+    /// Samples with a tensor for each input.
+    inputs: Vec<Vec<Vec<f32>>>,
+    calibration: Vec<Vec<Vec<f32>>>,
+    /// What the float model makes of the inputs, where a file says so.
+    expected: Option<Expected>,
+}
+
+/// Samples of networks with one input.
+fn single(values: Vec<Vec<f32>>) -> Vec<Vec<Vec<f32>>> {
+    values.into_iter().map(|v| vec![v]).collect()
 }
 
 /// A network of the demo (`digits_*`), of the folder, or generated there.
@@ -50,15 +61,22 @@ fn source(folder: &Path, name: &str) -> Result<Source, Failure> {
     if name.starts_with("digits_") {
         let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cli/assets");
         let data = assets.join("digits_test.npz");
-        let inputs = samples(&data, "x", DIGIT)?;
-        let calibration = samples(&data, "calibration", DIGIT)?;
-        return Ok(Source { onnx: assets.join(format!("{name}.onnx")), inputs, calibration });
+        let inputs = single(samples(&data, "x", DIGIT)?);
+        let calibration = single(samples(&data, "calibration", DIGIT)?);
+        return Ok(Source { onnx: assets.join(format!("{name}.onnx")), inputs, calibration, expected: None });
     }
     let here = folder.join(format!("{name}.onnx")).exists();
     let folder = if here { folder.to_path_buf() } else { folder.join("generated") };
+    let onnx = folder.join(format!("{name}.onnx"));
+    let of = |part: &str| folder.join(format!("{name}_{part}.npz"));
+    if of("held_out").exists() {
+        let inputs = named(&onnx, &of("held_out"))?;
+        let calibration = named(&onnx, &of("calibration"))?;
+        return Ok(Source { expected: Some(Expected::read(&of("expected"))?), onnx, inputs, calibration });
+    }
     let x = input(&folder.join(format!("{name}_input.json")))?;
-    let calibration = samples(&folder.join(format!("{name}_calibration.npz")), "x", x.len())?;
-    Ok(Source { onnx: folder.join(format!("{name}.onnx")), inputs: vec![x], calibration })
+    let calibration = single(samples(&of("calibration"), "x", x.len())?);
+    Ok(Source { onnx, inputs: vec![vec![x]], calibration, expected: None })
 }
 
 /// Largest resident size of this process so far, in bytes.
@@ -90,24 +108,27 @@ struct Loaded {
     inputs: Vec<Vec<Tensor>>,
     /// Input values that were clamped.
     saturated: usize,
+    /// How far held-out outputs are from the float model's.
+    held_out: Option<Value>,
 }
 
 fn prepare(folder: &Path, name: &str, batch: usize) -> Result<Loaded, Failure> {
-    let Source { onnx, inputs: images, calibration } = source(folder, name)?;
-    let float = load(onnx)?;
-    let samples: Vec<_> = calibration.into_iter().map(|s| vec![s]).collect();
-    let (model, compile_seconds) =
-        timed(|| compile(&float, &CompileOptions::default(), Some(&samples), &mut |_, _, _| {}));
+    let Source { onnx, inputs: all, calibration, expected } = source(folder, name)?;
+    let (model, compile_seconds) = timed(|| {
+        let float = load(&onnx)?;
+        compile(&float, &CompileOptions::default(), Some(&calibration), &mut |_, _, _| {})
+    });
     let model: Model = model?;
     let mut saturated = 0;
     let mut inputs = Vec::with_capacity(batch);
     // Fewer images than the batch has slots are proven again.
-    for image in images.iter().cycle().take(batch) {
-        let (quantized, clamped) = model.quantize_all(std::slice::from_ref(image))?;
+    for sample in all.iter().cycle().take(batch) {
+        let (quantized, clamped) = model.quantize_all(sample)?;
         saturated += clamped;
         inputs.push(quantized);
     }
-    Ok(Loaded { model, compile_seconds, inputs, saturated })
+    let held_out = expected.map(|e| e.compare(&model, &all)).transpose()?;
+    Ok(Loaded { model, compile_seconds, inputs, saturated, held_out })
 }
 
 /// A golden vector of a network: see [`vector`].
@@ -119,7 +140,7 @@ pub fn golden(folder: &Path, name: &str, batch: usize) -> Result<Value, Failure>
 /// Compiles, sets up, proves `repeats` times (reporting medians) and verifies the network `name` of a folder; with `settle`, also
 /// settles it and submits the proof on the embedded EVM.
 pub fn network(folder: &Path, name: &str, batch: usize, repeats: usize, settle: bool) -> Result<Value, Failure> {
-    let Loaded { model, compile_seconds, inputs, saturated } = prepare(folder, name, batch)?;
+    let Loaded { model, compile_seconds, inputs, saturated, held_out } = prepare(folder, name, batch)?;
     let (srs, srs_seconds) = timed(|| {
         let program = Program::inference(&model.graph, batch, Default::default())?;
         let power = assay_prover::setup::choose_row_bits(&program);
@@ -169,6 +190,7 @@ pub fn network(folder: &Path, name: &str, batch: usize, repeats: usize, settle: 
         "top1_agreement": model.report.top1(),
         "max_error": model.report.max_error(),
         "saturated_inputs": saturated,
+        "held_out": held_out,
         "compile_seconds": compile_seconds,
         "srs_seconds": srs_seconds,
         "setup_seconds": setup_seconds,

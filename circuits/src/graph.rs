@@ -280,6 +280,13 @@ fn derive_node(node: &mut Node, done: &[Node], tables: &[Table]) -> Result<(), G
         return Err(GraphError::Parameter(format!("an axis of extent {extent}; at most {MAX_EXTENT}")));
     }
     node.range = node.op.range(&ranges, tables)?.checked()?;
+    if let (Op::Contraction(c), [a, b]) = (&node.op, node.inputs.as_slice())
+        && a == b
+        && c.sums_pairs()
+    {
+        // Every summand is a square.
+        node.range.lo = node.range.lo.max(0);
+    }
     node.constant = !recurrent
         && if inputs.is_empty() { matches!(node.op, Op::Weight(_)) } else { inputs.iter().all(|n| n.constant) };
     let below = inputs.iter().any(|n| n.bilinear);
@@ -400,6 +407,11 @@ impl GraphBuilder {
             self.graph.tables.push(table);
             self.graph.tables.len() - 1
         })))
+    }
+
+    /// The tables so far.
+    pub fn tables(&self) -> &[Table] {
+        &self.graph.tables
     }
 
     /// The node just built, for its shape and range.

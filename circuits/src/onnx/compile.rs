@@ -23,9 +23,9 @@ use tract_onnx::prelude::{TypedModel, TypedNode};
 /// How to quantize.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompileOptions {
-    /// Width of weights, 2 to 16; `None` tries 8 to 12.
+    /// Width of weights, 2 to 16; `None` tries 8 to 14.
     pub weight_bits: Option<u32>,
-    /// Width of activations, 4 to 14; `None` tries 8 to 12.
+    /// Width of activations, 4 to 14; `None` tries 8 to 13.
     pub activation_bits: Option<u32>,
     /// Whether outputs are rounded to the activation width by a lookup, instead of being raw accumulators.
     pub private_output: bool,
@@ -42,7 +42,7 @@ impl Default for CompileOptions {
 }
 
 /// Widths (weights, activations) that are tried in turn.
-const ATTEMPTS: [(u32, u32); 5] = [(8, 8), (10, 9), (11, 10), (12, 11), (12, 12)];
+const ATTEMPTS: [(u32, u32); 6] = [(8, 8), (10, 9), (11, 10), (12, 11), (12, 12), (14, 13)];
 /// Samples compared while searching for widths; at the end all are.
 const SEARCH_SAMPLES: usize = 64;
 const GENERATED_SAMPLES: usize = 32;

@@ -34,8 +34,10 @@ const TAKES_INFINITIES: [&str; 15] = [
 pub(crate) struct Converted {
     /// Some tensor had another float type.
     pub(crate) floats: bool,
-    /// Some constant was infinite.
+    /// Some constant was infinite, or as large as a float can be.
     pub(crate) infinities: bool,
+    /// Some constant was infinite.
+    endless: bool,
 }
 
 /// Converts a graph and its subgraphs.
@@ -52,22 +54,28 @@ pub(crate) fn convert(graph: &mut GraphProto, done: &mut Converted) -> Result<()
         }
     }
     let mut bad = None;
-    let mut infinite: Vec<String> = Vec::new();
+    let mut infinite: Vec<(String, bool)> = Vec::new();
     for t in &mut graph.initializer {
         let before = std::mem::take(&mut done.infinities);
+        done.endless = false;
         if tensor(t, done).is_err() {
             bad.get_or_insert(t.name.clone());
         }
         if done.infinities {
-            infinite.push(t.name.clone());
+            infinite.push((t.name.clone(), done.endless));
         }
         done.infinities |= before;
     }
-    let reads = |n: &&NodeProto| n.input.iter().any(|i| infinite.contains(i));
-    if let Some(n) = graph.node.iter().filter(reads).find(|n| !TAKES_INFINITIES.contains(&n.op_type.as_str())) {
-        let tensor = n.input.iter().find(|i| infinite.contains(i)).cloned().unwrap_or_default();
-        let reason = format!("it holds an infinity; node '{}' ({}) reads it", n.name, n.op_type);
-        return Err(ImportError::Tensor { tensor, reason });
+    // Zero times the largest float is zero, zero times infinity is not.
+    let takes = |n: &NodeProto, endless: bool| {
+        TAKES_INFINITIES.contains(&n.op_type.as_str()) || (n.op_type == "Mul" && !endless)
+    };
+    for n in &graph.node {
+        let read = infinite.iter().find(|(name, endless)| n.input.contains(name) && !takes(n, *endless));
+        if let Some((tensor, _)) = read {
+            let reason = format!("it holds an infinity; node '{}' ({}) reads it", n.name, n.op_type);
+            return Err(ImportError::Tensor { tensor: tensor.clone(), reason });
+        }
     }
     if let Some(name) = bad {
         let reader = graph.node.iter().find(|n| n.input.contains(&name));
@@ -137,7 +145,8 @@ fn tensor(t: &mut TensorProto, done: &mut Converted) -> Result<(), ()> {
     if values.iter().any(|v| v.is_nan()) {
         return Err(());
     }
-    done.infinities |= values.iter().any(|v| v.is_infinite());
+    done.endless |= values.iter().any(|v| v.is_infinite());
+    done.infinities |= done.endless;
     t.data_type = 1;
     t.raw_data = values.iter().flat_map(|v| v.clamp(-f32::MAX, f32::MAX).to_le_bytes()).collect();
     if values.iter().any(|v| v.is_infinite() || *v <= -f32::MAX || *v >= f32::MAX) {

@@ -5,6 +5,7 @@ use super::{
     error::ImportError,
     expr::{Expr, Form},
     load::FloatModel,
+    matrices::Matrix,
     tables::{Function, Plan, Requests},
 };
 use crate::{
@@ -29,6 +30,18 @@ pub(crate) struct Widths {
 
 /// Width of additive constants (biases).
 pub(crate) const BIAS_BITS: u32 = 16;
+/// Bits that fine tensors have beyond the others.
+const FINER: u32 = 3;
+/// Most bits of a fine tensor, unless all others have more.
+const FINE_BITS: u32 = 16;
+
+impl Widths {
+    /// Width of what is normalized, of what is added to again and again, and of exponents: what is small beside an outlier there
+    /// may be large afterwards.
+    pub(crate) fn fine(self) -> u32 {
+        (self.activation + FINER).min(FINE_BITS).max(self.activation)
+    }
+}
 
 /// An integer node read as floats.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +113,10 @@ pub(crate) struct Lowering<'a> {
     /// Inputs with steps of their own for each feature, which only trees read.
     pub(crate) tabular: HashMap<NodeId, Features>,
     committed: HashMap<(NodeId, *const Expr), (Rc<Expr>, Root)>,
+    /// Sums with a mask that depends on the inputs.
+    pub(crate) masked: HashSet<NodeId>,
+    /// Matrices among the weights that are worth finding again.
+    pub(crate) matrices: Vec<Matrix>,
 }
 
 pub(crate) type Result<T> = std::result::Result<T, ImportError>;
@@ -131,6 +148,8 @@ impl<'a> Lowering<'a> {
             quantized: HashSet::new(),
             tabular: HashMap::new(),
             committed: HashMap::new(),
+            masked: HashSet::new(),
+            matrices: vec![],
         }
     }
 
@@ -204,11 +223,21 @@ impl<'a> Lowering<'a> {
         Ok(self.g.linear(&name, terms, offset)?)
     }
 
-    /// Adds a weight tensor.
+    /// Adds a weight tensor; of equal large matrices one is held.
     pub(crate) fn weight(&mut self, suffix: &str, shape: &[usize], bits: u32, data: Vec<i64>) -> Result<NodeId> {
         let name = format!("{}.{suffix}", self.name);
+        match *shape {
+            [rows, columns] if rows.checked_mul(columns) == Some(data.len()) => {
+                super::matrices::matrix(self, &name, [rows, columns], bits, data)
+            }
+            _ => self.new_weight(&name, shape, bits, data),
+        }
+    }
+
+    /// Adds a weight tensor as it is.
+    pub(crate) fn new_weight(&mut self, name: &str, shape: &[usize], bits: u32, data: Vec<i64>) -> Result<NodeId> {
         element_count(shape)?;
-        let id = self.g.weight(&name, shape, bits)?;
+        let id = self.g.weight(name, shape, bits)?;
         self.weights.push(Tensor::new(shape.to_vec(), data)?);
         Ok(id)
     }
@@ -244,15 +273,29 @@ impl<'a> Lowering<'a> {
 
     /// The tensor as an operand of a contraction: linear in committed tensors, and of a moderate width.
     pub(crate) fn operand(&mut self, l: &Lazy) -> Result<Root> {
+        self.operand_within(l, self.widths.activation)
+    }
+
+    /// [`Self::operand`] with a width of its own for a tensor that has to be committed.
+    pub(crate) fn operand_within(&mut self, l: &Lazy, bits: u32) -> Result<Root> {
         let node = self.g.node(l.root.node);
         let width = node.range.hi - node.range.lo;
-        let room = if self.exact.contains(&l.root.node) { 24 } else { self.widths.activation + 7 };
+        let room = if self.exact.contains(&l.root.node) { 24 } else { bits + 7 };
         let wide = width >> room != 0;
-        if l.form.affine().is_none() || node.bilinear || wide { self.commit(l) } else { self.materialize(l) }
+        if l.form.affine().is_none() || node.bilinear || wide {
+            self.commit_within(l, bits)
+        } else {
+            self.materialize(l)
+        }
     }
 
     /// The tensor as a committed one of the activation width, by one lookup unless it is committed already.
     pub(crate) fn commit(&mut self, l: &Lazy) -> Result<Root> {
+        self.commit_within(l, self.widths.activation)
+    }
+
+    /// [`Self::commit`] in a width of its own, where it is not committed already.
+    pub(crate) fn commit_within(&mut self, l: &Lazy, bits: u32) -> Result<Root> {
         let is_committed = self.g.node(l.root.node).op.class() == OpClass::Committed;
         if let (true, Some((a, b))) = (is_committed, l.form.affine())
             && a > 0.0
@@ -268,7 +311,7 @@ impl<'a> Lowering<'a> {
         if let Some(o) = l.outlet {
             self.name = self.display_name(o.node);
         }
-        let root = super::requantize::commit(self, l)?;
+        let root = super::requantize::commit(self, l, bits)?;
         self.name = outer;
         if let Some(o) = l.outlet {
             self.traces.push((o, root.node, root.scale));

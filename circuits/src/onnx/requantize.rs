@@ -4,6 +4,7 @@ use super::{
     error::ImportError,
     expr::Form,
     lower::{Lazy, Lowering, Result, Root, fit_exponent, to_int},
+    ops::einsum::MASK,
     tables::Function,
 };
 use crate::{ops::lookup::MAX_SHIFT, table::MAX_TABLE_BITS};
@@ -21,25 +22,35 @@ fn bounds(bits: u32, unsigned: bool) -> (i64, i64) {
     if unsigned { (0, (1 << bits) - 1) } else { (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) }
 }
 
-/// Adds the lookup that commits a tensor.
-pub(crate) fn commit(c: &mut Lowering<'_>, l: &Lazy) -> Result<Root> {
+/// Adds the lookup that commits a tensor, in the given width.
+pub(crate) fn commit(c: &mut Lowering<'_>, l: &Lazy, bits: u32) -> Result<Root> {
     if !c.is_integer(l)
         && let Form::Clamp { a, b, lo, hi } = l.form
-        && let Some(root) = commit_clamp(c, l, a, b, lo, hi)?
+        && let Some(root) = commit_clamp(c, l, bits, Affine { a, b, lo, hi })?
     {
         return Ok(root);
     }
-    commit_general(c, l, None)
+    commit_general(c, l, bits, None)
+}
+
+/// `clamp(a*x + b, lo, hi)`.
+#[derive(Clone, Copy)]
+struct Affine {
+    a: f64,
+    b: f64,
+    lo: f64,
+    hi: f64,
 }
 
 /// `clamp(a*x + b, lo, hi)` with keys in units of the output, so that one table serves many layers. `None` where the
 /// scale of `x` is no power of two and aligning it costs more than a table of its own.
-fn commit_clamp(c: &mut Lowering<'_>, l: &Lazy, a: f64, b: f64, lo: f64, hi: f64) -> Result<Option<Root>> {
+fn commit_clamp(c: &mut Lowering<'_>, l: &Lazy, bits: u32, f: Affine) -> Result<Option<Root>> {
+    let Affine { a, b, lo, hi } = f;
     let node = c.g.node(l.root.node);
     let elements: usize = node.shape.iter().product();
     let scale = (a * l.root.scale).abs();
     let unsigned = lo >= 0.0 || (a > 0.0 && b >= 0.0 && node.range.lo >= 0 && hi > 0.0);
-    let (t_lo, t_hi) = bounds(c.widths.activation, unsigned);
+    let (t_lo, t_hi) = bounds(bits, unsigned);
     let own = l.range.1.max(-l.range.0);
     let before = l.root.range.1.max(-l.root.range.0) * a.abs();
     let top = (if own > 0.0 { own * c.headroom } else { before } * HEADROOM).min(hi.max(-lo));
@@ -58,7 +69,7 @@ fn commit_clamp(c: &mut Lowering<'_>, l: &Lazy, a: f64, b: f64, lo: f64, hi: f64
         let limb = i64::from(c.widths.limb);
         let used = room.rem_euclid(limb);
         let free = if used == 0 && room > 0 { 0 } else { limb - used };
-        let extra = if elements <= 1 << c.widths.activation { 12 } else { free.min(12) };
+        let extra = if elements <= 1 << bits { 12 } else { free.min(12) };
         if extra < 8 {
             return Ok(None);
         }
@@ -138,12 +149,12 @@ pub(crate) struct Fixed {
 
 /// [`commit`] to a given unit and width, whatever the calibrated range: a state must come out as it went in.
 pub(crate) fn commit_fixed(c: &mut Lowering<'_>, l: &Lazy, fixed: Fixed) -> Result<Root> {
-    commit_general(c, l, Some(fixed))
+    commit_general(c, l, fixed.bits, Some(fixed))
 }
 
 /// Any function, tabulated at keys of its own.
-fn commit_general(c: &mut Lowering<'_>, l: &Lazy, fixed: Option<Fixed>) -> Result<Root> {
-    let bits = fixed.map_or(c.widths.activation, |f| f.bits);
+fn commit_general(c: &mut Lowering<'_>, l: &Lazy, bits: u32, fixed: Option<Fixed>) -> Result<Root> {
+    let bits = fixed.map_or(bits, |f| f.bits);
     let integer = c.is_integer(l);
     // A step function of floats needs keys as fine as can be had.
     let key_bits = if integer { 14 } else { (bits + 2).clamp(8, 14) };
@@ -171,6 +182,15 @@ fn commit_general(c: &mut Lowering<'_>, l: &Lazy, fixed: Option<Fixed>) -> Resul
             (lo, hi) = (near, far);
         }
     }
+    // A mask masks, whether calibration data had anything to mask or not.
+    let mut range = l.range;
+    if exact_root && (worst.1 - worst.0) / scale < f64::from(EXACT_KEYS) {
+        let (first, last) = ((worst.0 / scale).round() as i64, (worst.1 / scale).round() as i64);
+        let all = l.expr.eval(&(first..=last).map(|k| (k as f64 * scale) as f32).collect::<Vec<_>>())?;
+        if all.iter().all(|v| *v == 0.0 || f64::from(v.abs()) >= MASK) {
+            range = all.iter().fold((0.0, 0.0), |(lo, hi), v| (f64::from(*v).min(lo), f64::from(*v).max(hi)));
+        }
+    }
     let fraction = -scale.log2();
     let shift = if all_keys {
         0.0
@@ -194,9 +214,9 @@ fn commit_general(c: &mut Lowering<'_>, l: &Lazy, fixed: Option<Fixed>) -> Resul
     let base = shareable(k_lo, k_hi.max(k_lo + 1));
     let sample: Vec<f32> = (base.0..=base.1).map(|k| (k as f64 * unit) as f32).collect();
     let values = l.expr.eval(&sample)?;
-    let unsigned = fixed.is_none() && l.range.0 >= 0.0 && values.iter().all(|v| *v >= 0.0 || v.is_nan());
+    let unsigned = fixed.is_none() && range.0 >= 0.0 && values.iter().all(|v| *v >= 0.0 || v.is_nan());
     let (mut t_lo, mut t_hi) = bounds(bits, unsigned);
-    let top = l.range.1.max(-l.range.0) * HEADROOM * c.headroom;
+    let top = range.1.max(-range.0) * HEADROOM * c.headroom;
     let mut e = fixed.map_or_else(|| fit_exponent(top, t_hi as f64 + 0.5), |f| f.exponent);
     if integer {
         (t_lo, t_hi, e) = (-LARGEST_INTEGER, LARGEST_INTEGER, 0);
@@ -232,7 +252,7 @@ fn commit_general(c: &mut Lowering<'_>, l: &Lazy, fixed: Option<Fixed>) -> Resul
         (if edges[0] == edges[1] { i64::MIN } else { base.0 }, if edges[2] == edges[3] { i64::MAX } else { base.1 });
     let node = c.lookup(l.root.node, shift as u32, &f)?;
     c.limits.insert(node, limits);
-    Ok(Root { node, scale: out_unit, range: l.range })
+    Ok(Root { node, scale: out_unit, range })
 }
 
 /// The point nearest to zero (or to `other`, on the same side of zero) up to which the function, coming from `end`, has not

@@ -253,6 +253,12 @@ impl Contraction {
         Err(GraphError::Parameter(format!("no operand axis holds all indices of output axis {out_axis}")))
     }
 
+    /// Whether entries of both operands at the same place are multiplied and summed. Products that are not summed keep the interval
+    /// of any product, with which keys exist.
+    pub(crate) fn sums_pairs(&self) -> bool {
+        self.lhs == self.rhs && (0..self.extents.len()).any(|i| !self.in_out(i))
+    }
+
     pub(crate) fn range(&self, lhs: Interval, rhs: Interval) -> Result<Interval, GraphError> {
         let terms: i128 =
             (0..self.extents.len()).filter(|i| !self.in_out(*i)).map(|i| self.extents[i] as i128).product();

@@ -6,6 +6,7 @@ Single operators with attributes off their defaults, and chains of operators dra
 import pathlib
 import sys
 
+import blocks
 import numpy as np
 import onnxruntime as ort
 from onnx import TensorProto as T
@@ -27,7 +28,7 @@ def case(name, nodes, inputs, outputs, constants=None, opset=18, kind=T.FLOAT):
     held = [numpy_helper.from_array(np.asarray(v), k) for k, v in (constants or {}).items()]
     graph = helper.make_graph(nodes, name, ins, outs, held)
     opsets = opset if isinstance(opset, list) else [helper.make_opsetid("", opset)]
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8 if isinstance(opset, list) or opset < 21 else 11)
     data = model.SerializeToString()
     results = ort.InferenceSession(data, providers=["CPUExecutionProvider"]).run(None, inputs)
     folder = out / name / "test_data_set_0"
@@ -365,3 +366,4 @@ for k, axis in enumerate((-1, 0, 1)):
     held = {"d": np.array(5), "v": np.array([[0, 1], [2.5, -1], [0, 3]][k], np.float32)}
     case(f"one_hot_{k}", [N("OneHot", ["x", "d", "v"], ["y"], axis=axis)], {"x": rng.integers(-6, 7, (2, 4))}, ["y"], held)
 one("tile", "Tile", f(2, 3, 1), {"r": np.array([2, 1, 4])})
+blocks.write(case, 11)

@@ -13,4 +13,5 @@ mod recurrent;
 mod softmax;
 mod support;
 mod tabular;
+mod transformer;
 mod zoo;

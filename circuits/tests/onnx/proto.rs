@@ -49,9 +49,9 @@ pub(crate) fn integers(name: &str, data: &[i64]) -> Message {
     Message::default().int(1, data.len() as i64).int(2, 7).bytes(8, name.as_bytes()).bytes(9, &raw)
 }
 
-fn value(name: &str, dims: &[i64]) -> Message {
+fn value(name: &str, dims: &[i64], kind: i64) -> Message {
     let shape = dims.iter().fold(Message::default(), |m, d| m.bytes(1, &Message::default().int(1, *d).0));
-    let kind = Message::default().int(1, 1).bytes(2, &shape.0);
+    let kind = Message::default().int(1, kind).bytes(2, &shape.0);
     Message::default().bytes(1, name.as_bytes()).bytes(2, &Message::default().bytes(1, &kind.0).0)
 }
 
@@ -108,7 +108,13 @@ impl Model {
 
     /// The file, with inputs and an output.
     pub(crate) fn finish(self, inputs: &[(&str, &[i64])], output: &str) -> Vec<u8> {
-        let g = inputs.iter().fold(self.graph, |g, (n, d)| g.bytes(11, &value(n, d).0));
+        let floats: Vec<_> = inputs.iter().map(|(n, d)| (*n, *d, 1)).collect();
+        self.finish_typed(&floats, output)
+    }
+
+    /// The file, with inputs of given element types and an output.
+    pub(crate) fn finish_typed(self, inputs: &[(&str, &[i64], i64)], output: &str) -> Vec<u8> {
+        let g = inputs.iter().fold(self.graph, |g, (n, d, k)| g.bytes(11, &value(n, d, *k).0));
         let g = g.bytes(2, b"test").bytes(12, &Message::default().bytes(1, output.as_bytes()).0);
         let opset = Message::default().int(2, 17);
         Message::default().int(1, 8).bytes(8, &opset.0).bytes(7, &g.0).0

@@ -11,7 +11,8 @@
 //! * Reference: docs/protocol.md#linear, docs/protocol.md#bilinear.
 
 use super::{
-    einsum::{add_constant, floats, quantize},
+    einsum::{MASK, add_constant, floats, quantize},
+    mask,
     pointwise::{compose, reciprocal},
 };
 use crate::{
@@ -20,6 +21,8 @@ use crate::{
         error::ImportError,
         expr::{Expr, Form},
         lower::{Lazy, Lowering, Result, Root, Value},
+        own::Own,
+        quotients,
     },
     ops::{AxisExpr, Contraction, Indices, Op},
 };
@@ -188,23 +191,71 @@ pub(crate) fn product(c: &mut Lowering<'_>, x: Root, y: Root, shape: &[usize]) -
     Ok((id, x.scale * y.scale))
 }
 
+/// How many times fewer entries a factor has that gets [`SHARED_BITS`].
+const SHARED: usize = 8;
+/// Width of a factor that many entries share (the reciprocal root of a row's variance, the reciprocal of a softmax's sum): it
+/// costs little, and its error would be that of all of them.
+const SHARED_BITS: u32 = 16;
+
+/// Both operands of a product.
+fn factors(c: &mut Lowering<'_>, x: &Lazy, y: &Lazy) -> Result<(Root, Root)> {
+    let count = |c: &Lowering<'_>, l: &Lazy| c.shape(l.root.node).iter().product::<usize>();
+    let (n, m) = (count(c, x), count(c, y));
+    let of = |c: &mut Lowering<'_>, l: &Lazy, own: usize, other: usize| {
+        if own * SHARED > other {
+            return c.operand(l);
+        }
+        let bits = SHARED_BITS.max(c.widths.activation);
+        match quotients::commit(c, l)? {
+            Some(root) => Ok(root),
+            None => c.operand_within(l, bits),
+        }
+    };
+    Ok((of(c, x, n, m)?, of(c, y, m, n)?))
+}
+
+/// A sum that is read more than once, committed where contractions are below it: otherwise every reader's claim goes on to all of
+/// them, and along a residual stream to those of all layers before.
+fn shared_sum(c: &mut Lowering<'_>, outlet: OutletId, sum: Value) -> Result<Value> {
+    let Value::Lazy(l) = &sum else { return Ok(sum) };
+    let readers = c.model.outlet_successors(outlet);
+    let softmax = readers.iter().any(|r| c.model.nodes()[r.node].op_is::<Own>());
+    let masked = l.range.1.max(-l.range.0) >= MASK;
+    if readers.len() < 2 || softmax || masked || c.is_integer(l) || !c.g.node(l.root.node).bilinear {
+        return Ok(sum);
+    }
+    let root = c.commit_within(l, c.widths.fine())?;
+    Ok(Value::Lazy(Lazy { outlet: Some(outlet), ..Lazy::of(root) }))
+}
+
 fn two(c: &mut Lowering<'_>, name: &str, x: &Lazy, y: &Lazy, shape: &[usize], outlet: OutletId) -> Result<Value> {
     match name {
         "Add" | "Sub" => {
             let (mut a, mut b) = (c.materialize(x)?, c.materialize(y)?);
-            a.node = c.broadcast(a.node, shape)?;
-            b.node = c.broadcast(b.node, shape)?;
-            let (id, scale) = c.combine(&[(a, 1), (b, if name == "Add" { 1 } else { -1 })])?;
-            Ok(c.result(outlet, id, scale))
+            let sign = if name == "Add" { 1 } else { -1 };
+            let mut masked = mask::added(c, (x, a), (y, b), sign, shape)?;
+            if masked.is_none() && sign > 0 {
+                masked = mask::added(c, (y, b), (x, a), sign, shape)?;
+            }
+            let (id, scale) = match masked {
+                Some(sum) => sum,
+                None => {
+                    a.node = c.broadcast(a.node, shape)?;
+                    b.node = c.broadcast(b.node, shape)?;
+                    c.combine(&[(a, 1), (b, sign)])?
+                }
+            };
+            let sum = c.result(outlet, id, scale);
+            shared_sum(c, outlet, sum)
         }
         "Mul" => {
-            let (a, b) = (c.operand(x)?, c.operand(y)?);
+            let (a, b) = factors(c, x, y)?;
             let (id, scale) = product(c, a, b, shape)?;
             Ok(c.result(outlet, id, scale))
         }
         "Div" => {
             let inverse = reciprocal(y)?;
-            let (a, b) = (c.operand(x)?, c.operand(&inverse)?);
+            let (a, b) = factors(c, x, &inverse)?;
             let (id, scale) = product(c, a, b, shape)?;
             Ok(c.result(outlet, id, scale))
         }

@@ -224,11 +224,13 @@ pub(crate) fn quantize_constant(c: &mut Lowering<'_>, t: &Tensor, suffix: &str, 
     quantize(c, &floats(t)?, t.shape(), suffix, bits)
 }
 
+/// Least magnitude of what is taken for a mask.
+pub(crate) const MASK: f64 = 1e8;
+
 /// Entries like -1e9, which exist to drown what they are added to, brought near enough to be tabulated: they still exceed
 /// everything else a thousandfold. (The sum is then a value that only a saturating function should see; the report shows
 /// the error where it is not.)
 fn without_masks(c: &Lowering<'_>, id: NodeId, scale: f64, values: &[f64]) -> Vec<f64> {
-    const MASK: f64 = 1e8;
     let range = c.g.node(id).range;
     let reach = range.hi.max(-range.lo) as f64 * scale;
     let rest = values.iter().filter(|v| v.abs() < MASK).fold(reach, |m, v| m.max(v.abs()));

@@ -5,7 +5,7 @@
 //!   depends on one tensor alone is a pointwise function instead.
 //! * Shapes: the broadcast of all.
 //! * Lowering: a comparison is the tabulated sign of the difference, logic a tabulated sum of both, a choice
-//!   `b + c (a - b)` with products for both.
+//!   `b + c (a - b)` with products for both, and where one of the two is a mask's -1e9 a sum.
 //! * Lookups: one a value for a comparison or logic; a choice may commit its operands.
 //! * Soundness: booleans are outputs of tables with values 0 and 1; products by bilinear sumcheck.
 //! * Reference: docs/protocol.md#lookups, docs/protocol.md#bilinear.
@@ -13,6 +13,7 @@
 use super::{
     binary::{multiply_constant, product},
     einsum::{floats, quantize_constant},
+    mask,
 };
 use crate::onnx::{
     error::ImportError,
@@ -96,7 +97,11 @@ fn choose(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Value> {
     let shape = c.out_shape(node, 0);
     let outlet = OutletId::new(node.id, 0);
     let (a, b) = (c.input(node, 1)?, c.input(node, 2)?);
-    let (yes, no) = match c.input(node, 0)? {
+    let condition = c.input(node, 0)?;
+    if let Some((node, scale)) = mask::chosen(c, &condition, &a, &b, &shape)? {
+        return Ok(c.result(outlet, node, scale));
+    }
+    let (yes, no) = match condition {
         Value::Const(t) => {
             let yes = floats(&t)?;
             let no: Vec<f64> = yes.iter().map(|v| 1.0 - v).collect();

@@ -3,9 +3,9 @@
 //! * Statement: `out = x / sqrt(mean(x^2) + eps)` along one axis.
 //! * ONNX: LayerNormalization and its spelling in primitives, which tract fuses (`RmsNorm`).
 //! * Shapes: unchanged.
-//! * Lowering: taken apart again before calibration, so that every step has a calibrated range: a tabulated square, a
-//!   `Window`, a tabulated reciprocal root, a product.
-//! * Lookups: one a value for the square, one a row for the root.
+//! * Lowering: taken apart again before calibration, so that every step has a calibrated range: a contraction of the tensor with
+//!   itself, a tabulated reciprocal root, a product.
+//! * Lookups: one a value where the tensor is not committed yet, one a row for the root.
 //! * Soundness: lookups, bilinear sumcheck.
 //! * Reference: docs/protocol.md#lookups.
 

@@ -139,13 +139,6 @@ fn form_of(node: &TypedNode, args: &[std::result::Result<Form, f64>]) -> Form {
     }
 }
 
-/// The square of a tensor.
-pub(crate) fn square(c: &Lowering<'_>, l: &Lazy) -> Result<Lazy> {
-    let _ = c;
-    let top = (l.range.0 * l.range.0).max(l.range.1 * l.range.1);
-    derived(l, Box::new(math::square()), (0.0, top))
-}
-
 /// The reciprocal of a tensor.
 pub(crate) fn reciprocal(l: &Lazy) -> Result<Lazy> {
     if l.range.0 <= 0.0 && l.range.1 >= 0.0 {

@@ -35,6 +35,11 @@ pub(crate) struct Span {
 }
 
 impl Span {
+    /// Whether the only window is the axis itself.
+    fn whole(&self, extent: usize) -> bool {
+        self.len == 1 && self.kernel == extent && self.dilation == 1 && self.pad == 0
+    }
+
     /// Number of entries of window `o` that lie in `[-before, extent + after)`.
     fn count(&self, o: usize, extent: usize, before: usize, after: usize) -> usize {
         (0..self.kernel)
@@ -130,6 +135,29 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
     Ok(Some(vec![c.result(outlet, id, scale)]))
 }
 
+/// The largest entries along a whole axis: the front half against the back half, again and again. Both halves hold the entry in
+/// the middle where their number is odd. As many lookups as a tree over single entries, but a node for each level only.
+fn halved(c: &mut Lowering<'_>, node: NodeId, axis: usize, cap: i64) -> Result<NodeId> {
+    let mut id = node;
+    loop {
+        let extent = c.shape(id)[axis];
+        if extent == 1 {
+            return Ok(id);
+        }
+        let half = extent.div_ceil(2);
+        let front = c.push(Op::Window(Window::slice(axis, 0, 1, half)), &[id])?;
+        let back = c.push(Op::Window(Window::slice(axis, (extent - half) as i64, 1, half)), &[id])?;
+        id = larger(c, front, back, cap)?;
+    }
+}
+
+/// `max(a, b) = a + relu(b - a)` of tensors that differ by at most `cap`.
+fn larger(c: &mut Lowering<'_>, a: NodeId, b: NodeId, cap: i64) -> Result<NodeId> {
+    let d = c.linear(&[(b, 1), (a, -1)], 0)?;
+    let r = relu_exact(c, d, cap)?;
+    c.linear(&[(a, 1), (r, 1)], 0)
+}
+
 /// Largest entries of windows, one axis after the other. Entries outside the tensor never win.
 pub(crate) fn max_windows(c: &mut Lowering<'_>, node: NodeId, spans: &[Span]) -> Result<NodeId> {
     let range = c.g.node(node).range;
@@ -146,6 +174,10 @@ pub(crate) fn max_windows(c: &mut Lowering<'_>, node: NodeId, spans: &[Span]) ->
     let base = base as i64;
     let mut id = c.linear(&[(node, 1)], -base)?;
     for s in spans {
+        if s.whole(shape[s.axis]) {
+            id = halved(c, id, s.axis, cap)?;
+            continue;
+        }
         let mut level = Vec::with_capacity(s.kernel);
         for t in 0..s.kernel {
             let offset = (t * s.dilation) as i64 - s.pad as i64;
@@ -155,11 +187,7 @@ pub(crate) fn max_windows(c: &mut Lowering<'_>, node: NodeId, spans: &[Span]) ->
             let mut next = Vec::with_capacity(level.len().div_ceil(2));
             for pair in level.chunks(2) {
                 next.push(match pair {
-                    [a, b] => {
-                        let d = c.linear(&[(*b, 1), (*a, -1)], 0)?;
-                        let r = relu_exact(c, d, cap)?;
-                        c.linear(&[(*a, 1), (r, 1)], 0)?
-                    }
+                    [a, b] => larger(c, *a, *b, cap)?,
                     _ => pair[0],
                 });
             }

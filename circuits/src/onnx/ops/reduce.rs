@@ -5,26 +5,31 @@
 //! * ONNX: ReduceSum, ReduceMean, GlobalAveragePool, ReduceMax, ReduceMin, GlobalMaxPool, ArgMax, ArgMin (tract:
 //!   `Reduce`).
 //! * Shapes: the axes keep extent one.
-//! * Lowering: sums are `Window`s; maxima are trees of pairwise maxima (see `pool.rs`); a minimum is the negated maximum
-//!   of negated entries.
+//! * Lowering: sums are `Window`s, and of squares a contraction of the tensor with itself; maxima are trees of pairwise maxima
+//!   (see `pool.rs`); a minimum is the negated maximum of negated entries.
 //! * Lookups: none for sums, one for each pairwise maximum.
 //! * Soundness: linear views and lookups.
 //! * Reference: docs/protocol.md#linear, docs/protocol.md#lookups.
 
-use super::pool::{Span, max_windows};
+use super::{
+    pointwise::scalar,
+    pool::{Span, max_windows},
+};
 use crate::{
+    graph::NodeId,
     onnx::{
         error::ImportError,
         expr::Expr,
         lower::{Lazy, Lowering, Result, Root, Value},
         requantize::relu_exact,
     },
-    ops::{AxisScale, Op, Window},
+    ops::{AxisExpr, AxisScale, Contraction, Indices, Op, Window},
 };
 use tract_onnx::{
     prelude::{OutletId, TypedNode, tensor0},
     tract_hir::tract_core::ops::{
         binary::TypedBinOp,
+        element_wise::ElementWiseOp,
         math,
         nn::{Reduce, Reducer},
     },
@@ -36,6 +41,11 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
     let l = c.lazy(node, 0)?;
     match op.reducer {
         Reducer::Sum => {
+            if let Some(x) = squared(c, node.inputs[0])? {
+                let root = c.operand_within(&x, c.widths.fine())?;
+                let (id, _) = sum_of_squares(c, root.node, &op.axes)?;
+                return Ok(Some(vec![c.result(outlet, id, root.scale * root.scale)]));
+            }
             let root = c.materialize(&l)?;
             let mut id = root.node;
             for axis in &op.axes {
@@ -62,16 +72,10 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
             Ok(Some(vec![c.result(outlet, id, root.scale)]))
         }
         Reducer::MeanOfSquares => {
-            let squared = super::pointwise::square(c, &l)?;
-            let root = c.materialize(&squared)?;
-            let mut id = root.node;
-            let mut count = 1;
-            for axis in &op.axes {
-                let extent = c.shape(id)[*axis];
-                count *= extent;
-                id = c.push(Op::Window(Window::reduce(*axis, extent)), &[id])?;
-            }
-            Ok(Some(vec![c.result(outlet, id, root.scale / count as f64)]))
+            // What normalizes reads the tensor as an operand as well: its squares cost nothing beyond that.
+            let root = c.operand_within(&l, c.widths.fine())?;
+            let (id, count) = sum_of_squares(c, root.node, &op.axes)?;
+            Ok(Some(vec![c.result(outlet, id, root.scale * root.scale / count as f64)]))
         }
         Reducer::ArgMax(last) => arg_max(c, node, &l, &op.axes, last, 1).map(|v| Some(vec![v])),
         Reducer::ArgMin(last) => arg_max(c, node, &l, &op.axes, last, -1).map(|v| Some(vec![v])),
@@ -81,6 +85,38 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
             Err(ImportError::unsupported(help))
         }
     }
+}
+
+/// The tensor whose square a tensor is, where its own square is what is read and it is linear itself.
+fn squared(c: &Lowering<'_>, outlet: OutletId) -> Result<Option<Lazy>> {
+    let node = &c.model.nodes()[outlet.node];
+    let of_itself = match node.op_as::<TypedBinOp>().map(|op| op.0.name()) {
+        Some("Mul") => node.inputs.first() == node.inputs.get(1),
+        Some("Pow") => matches!(c.input(node, 1)?, Value::Const(t) if scalar(&t) == Some(2.0)),
+        _ => node.op_as::<ElementWiseOp>().is_some_and(|op| op.0.name() == "Square"),
+    };
+    if !of_itself || c.integer(outlet).is_some() {
+        return Ok(None);
+    }
+    Ok(match c.input(node, 0)? {
+        Value::Lazy(x) => Some(x).filter(|x| x.form.affine().is_some()),
+        Value::Const(_) => None,
+    })
+}
+
+/// `sum x^2` over some axes, which keep extent one, and the number of summands.
+fn sum_of_squares(c: &mut Lowering<'_>, node: NodeId, axes: &[usize]) -> Result<(NodeId, usize)> {
+    let shape = c.shape(node);
+    let mut indices = Indices::default();
+    let (mut all, mut rest) = (vec![], vec![]);
+    for (a, extent) in shape.iter().enumerate() {
+        let expr = indices.axis(*extent);
+        rest.push(if axes.contains(&a) { AxisExpr::unit() } else { expr.clone() });
+        all.push(expr);
+    }
+    let contraction = Contraction { extents: indices.0, lhs: all.clone(), rhs: all, out: rest };
+    let count = axes.iter().map(|a| shape[*a]).product();
+    Ok((c.push(Op::Contraction(contraction), &[node, node])?, count))
 }
 
 /// Entries far below the smallest of all maxima never win (the masked ones of an attention, say): they are raised to it,

@@ -5,6 +5,7 @@
 //! [`Own`], which evaluates itself for calibration and is lowered by [`lower`]. One file a kind.
 
 mod contract;
+mod exponential;
 mod label;
 mod pair;
 mod quantize;
@@ -30,6 +31,7 @@ use tract_onnx::{
 };
 
 pub(crate) use contract::{Contract, small_operand};
+pub(crate) use exponential::Exponential;
 pub(crate) use label::{Label, at_least_zero};
 pub(crate) use pair::{Act, Pair};
 pub(crate) use quantize::Quantize;
@@ -62,6 +64,8 @@ pub(crate) enum Kind {
     Label(Label),
     /// One direction of a recurrent operator.
     Recurrent(Recurrent),
+    /// Exponentials below the largest entry.
+    Exponential(Exponential),
 }
 
 /// Type of the result.
@@ -175,6 +179,7 @@ impl EvalOp for Own {
             Kind::Trees(k) => k.eval(&inputs)?,
             Kind::Label(k) => k.eval(&inputs)?,
             Kind::Recurrent(k) => return Ok(k.eval(&inputs)?.into_iter().map(IntoTValue::into_tvalue).collect()),
+            Kind::Exponential(k) => k.eval(&inputs, &self.0.shape)?,
         };
         Ok(tvec!(out.into_tvalue()))
     }
@@ -206,6 +211,7 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
         Kind::Trees(k) => k.lower(c, node),
         Kind::Label(k) => k.lower(c, node),
         Kind::Recurrent(k) => return k.lower(c, node).map(Some),
+        Kind::Exponential(k) => k.lower(c, node),
     }
     .map(|v| Some(vec![v]))
 }

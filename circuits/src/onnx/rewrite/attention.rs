@@ -142,7 +142,7 @@ fn attention(b: &mut Builder<'_>) -> Result<Vec<String>> {
         forbidden = true;
     }
 
-    let weights = softmax::normalize(b, &masked, &[3]);
+    let weights = softmax::normalize(b, &masked, &[n, h, s, all], &[3])?;
     let out = b.op("MatMul", &[&weights, &values], vec![]);
     let out = if cut {
         let steps = b.transpose(&out, &[0, 2, 1, 3]);

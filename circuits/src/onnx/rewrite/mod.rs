@@ -33,7 +33,11 @@ mod trees;
 use super::{error::ImportError, fold, own};
 use builder::{Builder, Known, Result};
 use tract_onnx::{
-    pb::{ModelProto, NodeProto},
+    pb::{
+        GraphProto, ModelProto, NodeProto, TensorProto, TensorShapeProto, TypeProto, ValueInfoProto,
+        tensor_shape_proto::{self, Dimension},
+        type_proto,
+    },
     prelude::*,
 };
 
@@ -147,10 +151,48 @@ pub(crate) fn expand(proto: &mut ModelProto) -> Result<()> {
     Err(ImportError::Malformed { reason: format!("more than {MAX_ROUNDS} composed operators in a chain") })
 }
 
+/// Entries from which on a constant's values are of no interest to a rule.
+const LARGE: usize = 1 << 16;
+
+/// The model with its large constants as inputs of the same type and shape: it is read once for every round.
+fn without_data(proto: &ModelProto) -> ModelProto {
+    let large = |t: &TensorProto| {
+        t.dims.iter().try_fold(1usize, |n, d| n.checked_mul(usize::try_from(*d).ok()?)).is_none_or(|n| n > LARGE)
+    };
+    let graph = proto.graph.as_ref().map(|g| {
+        let mut input = g.input.clone();
+        for t in g.initializer.iter().filter(|t| large(t) && !g.input.iter().any(|i| i.name == t.name)) {
+            let dims = t.dims.iter().map(|d| Dimension {
+                value: Some(tensor_shape_proto::dimension::Value::DimValue(*d)),
+                ..Dimension::default()
+            });
+            let shape = Some(TensorShapeProto { dim: dims.collect() });
+            let kind = type_proto::Value::TensorType(type_proto::Tensor { elem_type: t.data_type, shape });
+            let r#type = Some(TypeProto { value: Some(kind), ..TypeProto::default() });
+            input.push(ValueInfoProto { name: t.name.clone(), r#type, ..ValueInfoProto::default() });
+        }
+        GraphProto {
+            node: g.node.clone(),
+            name: g.name.clone(),
+            initializer: g.initializer.iter().filter(|t| !large(t)).cloned().collect(),
+            input,
+            output: g.output.clone(),
+            value_info: g.value_info.clone(),
+            ..GraphProto::default()
+        }
+    });
+    ModelProto {
+        ir_version: proto.ir_version,
+        opset_import: proto.opset_import.clone(),
+        graph,
+        ..ModelProto::default()
+    }
+}
+
 /// Shapes, types and small constants, as far as tract can follow the model.
 fn analyse(proto: &ModelProto, opset: i64) -> Result<Known> {
     let mut known = Known::default();
-    let mut masked = proto.clone();
+    let mut masked = without_data(proto);
     for n in masked.graph.iter_mut().flat_map(|g| &mut g.node) {
         if rule(n, opset).is_some() {
             n.op_type = "Waiting".to_owned();
@@ -170,7 +212,7 @@ fn analyse(proto: &ModelProto, opset: i64) -> Result<Known> {
             known.floats.insert(name.clone(), kind.is_float());
             known.types.insert(name.clone(), kind);
         }
-        let value = fold::constant(fact).filter(|t| t.len() <= 1 << 16);
+        let value = fold::constant(fact).filter(|t| t.len() <= LARGE);
         let value = value.and_then(|t| t.cast_to::<f64>().ok().map(|t| t.into_owned()));
         if let Some(t) = value
             && let Ok(view) = t.to_plain_array_view::<f64>()

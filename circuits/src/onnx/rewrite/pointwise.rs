@@ -64,10 +64,27 @@ fn dropout(b: &mut Builder<'_>) -> Result<Vec<String>> {
     Ok(vec![x])
 }
 
-/// `x^y`: tract's own for an exponent of one value, `e^(y log x)` otherwise, for positive bases.
+/// Whole exponents up to this one are products: powers of negative numbers are then what they should be everywhere.
+const PRODUCTS: i64 = 8;
+
+/// `x^y`: products for small whole exponents of one value, tract's own for other such and for squares, `e^(y log x)` otherwise, for
+/// positive bases.
 fn pow(b: &mut Builder<'_>) -> Result<Vec<String>> {
     let (x, y) = (b.need(0)?, b.need(1)?);
-    let uniform = b.values(&y).is_some_and(|v| v.windows(2).all(|w| w[0] == w[1]));
+    let exponents = b.values(&y);
+    let uniform = exponents.as_ref().is_some_and(|v| v.windows(2).all(|w| w[0] == w[1]));
+    let whole = exponents.as_ref().and_then(|v| v.first()).filter(|v| uniform && v.fract() == 0.0).map(|v| *v as i64);
+    // An exponent of several axes may have a shape that the base has not.
+    let scalar = exponents.is_some_and(|v| v.len() == 1) && b.shape(&x)?.len() >= b.shape(&y)?.len();
+    if let Some(n) = whole.filter(|n| (3..=PRODUCTS).contains(n) && scalar && b.values(&x).is_none())
+        && b.known.floats.get(&x) == Some(&true)
+    {
+        let mut power = b.op("Mul", &[&x, &x], vec![]);
+        for _ in 2..n {
+            power = b.op("Mul", &[&power, &x], vec![]);
+        }
+        return Ok(vec![power]);
+    }
     if uniform || b.values(&x).is_some() {
         let out = b.op("Pow", &[&x, &y], vec![]);
         if let Some(last) = b.nodes.last_mut() {

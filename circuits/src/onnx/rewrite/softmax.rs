@@ -8,6 +8,7 @@ use super::{
     builder::{Builder, Result, int},
     table, whole,
 };
+use crate::onnx::own::{Exponential, Kind, Type};
 use tract_onnx::pb::NodeProto;
 
 pub(super) fn rule(node: &NodeProto, _opset: i64) -> Option<(Rule, bool)> {
@@ -40,17 +41,19 @@ fn shifted(b: &mut Builder<'_>, x: &str, axes: &[i64]) -> (String, String) {
     (b.op("Sub", &[x, &top], vec![]), top)
 }
 
-/// Softmax over an axis, for other rules.
-pub(super) fn normalize(b: &mut Builder<'_>, x: &str, axes: &[i64]) -> String {
-    let (d, _) = shifted(b, x, axes);
-    let e = b.op("Exp", &[&d], vec![]);
+/// Softmax of a tensor of this shape over axes, for other rules.
+pub(super) fn normalize(b: &mut Builder<'_>, x: &str, shape: &[usize], axes: &[i64]) -> Result<String> {
+    let top = b.reduce("ReduceMax", x, axes);
+    let over = Exponential { axes: axes.iter().map(|a| *a as usize).collect() };
+    let e = b.own(Kind::Exponential(over), &[x, &top], shape, Type::Float)?;
     let sum = b.reduce("ReduceSum", &e, axes);
-    b.op("Div", &[&e, &sum], vec![])
+    Ok(b.op("Div", &[&e, &sum], vec![]))
 }
 
 fn softmax(b: &mut Builder<'_>) -> Result<Vec<String>> {
     let (x, axes) = over(b)?;
-    Ok(vec![normalize(b, &x, &axes)])
+    let shape = b.shape(&x)?;
+    Ok(vec![normalize(b, &x, &shape, &axes)?])
 }
 
 fn log_softmax(b: &mut Builder<'_>) -> Result<Vec<String>> {
