@@ -121,6 +121,18 @@ pub fn eval_each(
     samples: &[Vec<Tensor>],
     visit: Visit<'_>,
 ) -> Result<(), GraphError> {
+    if !graph.steps().is_empty() {
+        // The nodes of a recurrence are not computed one after the other.
+        for (k, sample) in samples.iter().enumerate() {
+            let values = eval(graph, weights, sample)?;
+            for (i, node) in graph.nodes().iter().enumerate() {
+                if !matches!(node.op, Op::Weight(_)) {
+                    visit(NodeId(i), k, values.of(NodeId(i)));
+                }
+            }
+        }
+        return Ok(());
+    }
     check_weights(graph, weights)?;
     let nodes = graph.nodes();
     let mut uses = vec![0usize; nodes.len()];

@@ -99,6 +99,11 @@ pub(crate) fn convert(graph: &mut GraphProto, done: &mut Converted) -> Result<()
                     reason: format!("it holds a NaN in its attribute '{}'", a.name),
                 })?;
             }
+            // What stands for a missing value is compared with, never computed with.
+            let marker = node.op_type == "Imputer" && a.name == "replaced_value_float";
+            if marker {
+                continue;
+            }
             if !a.f.is_finite() || a.floats.iter().any(|v| !v.is_finite()) {
                 if a.f.is_nan() || a.floats.iter().any(|v| v.is_nan()) {
                     let reason = format!("its attribute '{}' is a NaN", a.name);

@@ -1,6 +1,6 @@
 //! Pointwise expressions: functions of one tensor, composed lazily so that a chain of them costs one lookup.
 
-use super::error::ImportError;
+use super::{error::ImportError, own::Activation};
 use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
@@ -26,6 +26,7 @@ enum Kind {
     Root(DatumType),
     Const(Arc<Tensor>),
     Apply(Box<dyn TypedOp>, Vec<Rc<Expr>>),
+    Activation(Activation),
     Alias(Rc<Expr>),
 }
 
@@ -45,6 +46,12 @@ impl Expr {
     pub(crate) fn relu(f: Rc<Self>) -> Result<Rc<Self>, ImportError> {
         let zero = Self::constant(&tensor0(0f32))?;
         Ok(Self::apply(Box::new(TypedBinOp(Box::new(math::Max), None)), vec![f, zero]))
+    }
+
+    /// An activation of a recurrent cell.
+    pub(crate) fn activation(f: Activation) -> Rc<Self> {
+        let digest = hash(&format!("{f:?}"), &[2]);
+        Rc::new(Self { kind: Kind::Activation(f), digest })
     }
 
     /// A constant, of one entry.
@@ -93,6 +100,11 @@ impl Expr {
         let value = match &self.kind {
             Kind::Root(kind) => root.cast_to_dt(*kind)?.into_owned().into_tvalue(),
             Kind::Const(t) => t.clone().into_tvalue(),
+            Kind::Activation(f) => {
+                let points = root.cast_to::<f32>()?;
+                let values: Vec<f32> = points.to_plain_array_view::<f32>()?.iter().map(|x| f.at(*x)).collect();
+                Tensor::from_shape(root.shape(), &values)?.into_tvalue()
+            }
             Kind::Alias(of) => of.eval_in(root, done)?,
             Kind::Apply(op, args) => {
                 let mut inputs = tvec!();

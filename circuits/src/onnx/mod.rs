@@ -6,6 +6,7 @@
 
 mod audit;
 mod calibrate;
+pub mod catalogue;
 mod check;
 mod compile;
 mod convert;

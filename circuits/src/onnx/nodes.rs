@@ -31,7 +31,10 @@ pub(crate) fn list_nodes(graph: &GraphProto, inputs: &[(String, Vec<usize>)], op
             (true, None) => format!("node {i}"),
         };
         let static_shape = matches!(n.op_type.as_str(), "Shape" | "Size");
-        let is_dynamic = !static_shape && n.input.iter().any(|x| dynamic.contains(x.as_str()));
+        // A body reads what lies around it.
+        let mut read: Vec<&str> = n.input.iter().map(String::as_str).collect();
+        n.attribute.iter().flat_map(|a| a.g.iter().chain(&a.graphs)).for_each(|g| mentioned(g, &mut read));
+        let is_dynamic = !static_shape && read.iter().any(|x| dynamic.contains(x));
         if is_dynamic {
             dynamic.extend(n.output.iter().map(String::as_str));
         }
@@ -46,6 +49,15 @@ pub(crate) fn list_nodes(graph: &GraphProto, inputs: &[(String, Vec<usize>)], op
     out
 }
 
+/// All names that a subgraph reads; some may be its own.
+pub(crate) fn mentioned<'g>(graph: &'g GraphProto, out: &mut Vec<&'g str>) {
+    out.extend(graph.output.iter().map(|o| o.name.as_str()));
+    for n in &graph.node {
+        out.extend(n.input.iter().map(String::as_str));
+        n.attribute.iter().flat_map(|a| a.g.iter().chain(&a.graphs)).for_each(|g| mentioned(g, out));
+    }
+}
+
 /// What would help with an operator that is known not to work; `None` for all others.
 pub(crate) fn blocked(node: &SourceNode) -> Option<&'static str> {
     if !node.known {
@@ -55,9 +67,6 @@ pub(crate) fn blocked(node: &SourceNode) -> Option<&'static str> {
         return None;
     }
     Some(match node.op.as_str() {
-        "GRU" | "LSTM" | "RNN" | "Scan" | "Loop" | "If" => {
-            "recurrence and control flow cannot be proven; unroll the steps when exporting"
-        }
         "NonZero" | "NonMaxSuppression" | "Unique" => {
             "its result depends on the order of the data; leave it to the program that reads the model's output"
         }

@@ -1,5 +1,6 @@
 //! Leaves out what no output needs, and gives every node a name of its own.
 
+use super::nodes::mentioned;
 use std::collections::{HashMap, HashSet};
 use tract_onnx::pb::GraphProto;
 
@@ -16,26 +17,17 @@ pub(crate) fn unused(graph: &mut GraphProto) {
             continue;
         }
         let node = &graph.node[*i];
-        let mut reads: Vec<String> = node.input.clone();
+        let mut reads: Vec<&str> = node.input.iter().map(String::as_str).collect();
         node.attribute.iter().flat_map(|a| a.g.iter().chain(&a.graphs)).for_each(|g| mentioned(g, &mut reads));
         for r in reads {
-            if needed.insert(r.clone()) {
-                open.push(r);
+            if needed.insert(r.to_owned()) {
+                open.push(r.to_owned());
             }
         }
     }
     let mut keep = live.into_iter();
     graph.node.retain(|_| keep.next().unwrap_or(true));
     graph.initializer.retain(|t| needed.contains(&t.name));
-}
-
-/// All names that a subgraph reads; some may be its own.
-fn mentioned(graph: &GraphProto, out: &mut Vec<String>) {
-    out.extend(graph.output.iter().map(|o| o.name.clone()));
-    for n in &graph.node {
-        out.extend(n.input.iter().cloned());
-        n.attribute.iter().flat_map(|a| a.g.iter().chain(&a.graphs)).for_each(|g| mentioned(g, out));
-    }
 }
 
 /// Renames nodes that share a name with another node, an input or a constant. Names of nodes mean nothing in ONNX; tensors

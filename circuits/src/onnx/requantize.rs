@@ -30,7 +30,7 @@ pub(crate) fn commit(c: &mut Lowering<'_>, l: &Lazy, bits: u32) -> Result<Root> 
     {
         return Ok(root);
     }
-    commit_general(c, l, bits)
+    commit_general(c, l, bits, None)
 }
 
 /// `clamp(a*x + b, lo, hi)`.
@@ -138,8 +138,23 @@ fn shareable(lo: i64, hi: i64) -> (i64, i64) {
     if wide.1 - wide.0 < 4 * (hi - lo + 1) { wide } else { (lo, hi) }
 }
 
+/// A unit and a signed width that a result must have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fixed {
+    /// Signed width.
+    pub(crate) bits: u32,
+    /// The unit is two to the minus this.
+    pub(crate) exponent: i32,
+}
+
+/// [`commit`] to a given unit and width, whatever the calibrated range: a state must come out as it went in.
+pub(crate) fn commit_fixed(c: &mut Lowering<'_>, l: &Lazy, fixed: Fixed) -> Result<Root> {
+    commit_general(c, l, fixed.bits, Some(fixed))
+}
+
 /// Any function, tabulated at keys of its own.
-fn commit_general(c: &mut Lowering<'_>, l: &Lazy, bits: u32) -> Result<Root> {
+fn commit_general(c: &mut Lowering<'_>, l: &Lazy, bits: u32, fixed: Option<Fixed>) -> Result<Root> {
+    let bits = fixed.map_or(bits, |f| f.bits);
     let integer = c.is_integer(l);
     // A step function of floats needs keys as fine as can be had.
     let key_bits = if integer { 14 } else { (bits + 2).clamp(8, 14) };
@@ -199,10 +214,10 @@ fn commit_general(c: &mut Lowering<'_>, l: &Lazy, bits: u32) -> Result<Root> {
     let base = shareable(k_lo, k_hi.max(k_lo + 1));
     let sample: Vec<f32> = (base.0..=base.1).map(|k| (k as f64 * unit) as f32).collect();
     let values = l.expr.eval(&sample)?;
-    let unsigned = range.0 >= 0.0 && values.iter().all(|v| *v >= 0.0 || v.is_nan());
+    let unsigned = fixed.is_none() && range.0 >= 0.0 && values.iter().all(|v| *v >= 0.0 || v.is_nan());
     let (mut t_lo, mut t_hi) = bounds(bits, unsigned);
     let top = range.1.max(-range.0) * HEADROOM * c.headroom;
-    let mut e = fit_exponent(top, t_hi as f64 + 0.5);
+    let mut e = fixed.map_or_else(|| fit_exponent(top, t_hi as f64 + 0.5), |f| f.exponent);
     if integer {
         (t_lo, t_hi, e) = (-LARGEST_INTEGER, LARGEST_INTEGER, 0);
         if let Some(v) = values.iter().find(|v| v.abs() > LARGEST_INTEGER as f32) {

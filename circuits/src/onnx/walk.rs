@@ -128,6 +128,8 @@ pub(crate) fn lower_model(
             c.name = name.clone();
             c.tabular.insert(id, steps);
             let value = c.result(outlet, id, 1.0);
+            // With a step for each feature there is no one scale to compare its values in.
+            c.traces.pop();
             c.values.insert(outlet, value);
             continue;
         }
@@ -376,9 +378,13 @@ fn prune(
     for id in output_ids.iter().chain(&input_ids) {
         live[id.0] = true;
     }
-    for i in (0..live.len()).rev() {
-        if live[i] {
-            full.nodes()[i].inputs.iter().for_each(|id| live[id.0] = true);
+    // The state of a delay comes later in the graph.
+    let mut open: Vec<NodeId> = output_ids.iter().chain(&input_ids).copied().collect();
+    while let Some(at) = open.pop() {
+        for id in &full.node(at).inputs {
+            if !std::mem::replace(&mut live[id.0], true) {
+                open.push(*id);
+            }
         }
     }
     let mut b = GraphBuilder::new(limb);
@@ -391,12 +397,18 @@ fn prune(
             continue;
         }
         weights.extend(weight);
-        let ids: Vec<NodeId> = node.inputs.iter().map(|id| map[id]).collect();
+        let before = if matches!(node.op, Op::Delay(_)) { &node.inputs[..1] } else { &node.inputs[..] };
+        let ids: Vec<NodeId> = before.iter().map(|id| map[id]).collect();
         let new = match &node.op {
             Op::Lookup(l) => b.lookup(&node.name, ids[0], l.shift, l.table(full.tables())?.clone())?,
             op => b.push(&node.name, op.clone(), &ids)?,
         };
         map.insert(NodeId(i), new);
+    }
+    for (i, node) in full.nodes().iter().enumerate().filter(|(i, _)| live[*i]) {
+        if let (Op::Delay(_), Some(state)) = (&node.op, node.inputs.get(1)) {
+            b.connect(map[&NodeId(i)], map[state])?;
+        }
     }
     let remap = |ids: Vec<NodeId>| ids.iter().map(|id| map[id]).collect::<Vec<_>>();
     let used: Vec<NodeId> = full

@@ -214,4 +214,156 @@ for k, kind in enumerate([np.uint8, np.int8, np.int16]):
     one(f"quantize_{k}", "QuantizeLinear", f(3, 50), held, kind=helper.np_dtype_to_tensor_dtype(np.dtype(kind)), opset=21)
 quantized("matmul_integer", "MatMulInteger", {"a": u8(3, 7)}, {"b": s8(7, 4), "az": zp(), "bz": np.int8(3)}, ["a", "b", "az", "bz"], T.INT32)
 
+# Recurrent operators: sizes, directions, states, activations and what else they know, drawn at random. A seed of their own keeps
+# the cases above as they are.
+rng = np.random.default_rng(11)
+TAKES = {"Affine": "ab", "LeakyRelu": "a", "ThresholdedRelu": "a", "ScaledTanh": "ab", "HardSigmoid": "ab", "Elu": "a"}
+GATES = {"RNN": 1, "LSTM": 4, "GRU": 3}
+for k in range(30):
+    op = ["RNN", "LSTM", "GRU"][k % 3]
+    steps, n, i, h = (int(rng.integers(a, b)) for a, b in ((1, 8), (1, 4), (2, 6), (2, 6)))
+    direction = pick("forward", "reverse", "bidirectional")
+    d, g = 1 + (direction == "bidirectional"), GATES[op]
+    scale = np.float32(1 / np.sqrt(h))
+    held = {"w": f(d, g * h, i) * scale, "r": f(d, g * h, h) * scale, "b": f(d, 2 * g * h) * np.float32(0.3)}
+    order = ["x", "w", "r", "b", "", "", "", ""]
+    inputs = {"x": f(steps, n, i)}
+    extra = {"hidden_size": h, "direction": direction}
+    if rng.integers(2):
+        order[3] = ""
+    if rng.integers(3) == 0:
+        held["n"], order[4] = np.full(n, steps, np.int32), "n"
+    states = 2 if op == "LSTM" else 1
+    for s in range(states):
+        if rng.integers(2):
+            order[5 + s] = f"s{s}"
+            (inputs if rng.integers(2) else held)[f"s{s}"] = f(d, n, h) * np.float32(0.5)
+    if op == "LSTM" and rng.integers(2):
+        held["p"], order[7] = f(d, 3 * h) * np.float32(0.5), "p"
+    if op == "GRU":
+        extra["linear_before_reset"] = int(rng.integers(2))
+    if rng.integers(3) == 0:
+        extra["clip"] = float(rng.uniform(0.3, 1.5))
+    if rng.integers(2):
+        gate, body = ["Sigmoid", "HardSigmoid"], ["Tanh", "Relu", "Softsign", "ScaledTanh", "Elu", "LeakyRelu"]
+        each = {"RNN": [[*body, "Affine"]], "LSTM": [gate, body, body], "GRU": [gate, body]}[op]
+        names = [str(pick(*a)) for _ in range(d) for a in each]
+        extra["activations"] = names
+        # Given for all that take them, or left to their standard values.
+        if rng.integers(2):
+            for letter, name, lo, hi in (("a", "activation_alpha", 0.3, 0.9), ("b", "activation_beta", 0.2, 0.6)):
+                values = [float(rng.uniform(lo, hi)) for v in names if letter in TAKES.get(v, "")]
+                if values:
+                    extra[name] = values
+        elif any("b" in TAKES.get(v, "") or "a" in TAKES.get(v, "") for v in names):
+            extra["activations"] = [v if v not in TAKES else "Tanh" for v in names]
+    used = {o for o in order if o}
+    held = {name: v for name, v in held.items() if name in used}
+    while order[-1] == "":
+        order.pop()
+    outputs = ["y", "yh", "yc"][: 1 + states]
+    shown = [o if k % 4 != 1 or o != "y" else "" for o in outputs]
+    case(f"recurrent_{op.lower()}_{k:02}", [N(op, order, shown, **extra)], inputs, [o for o in shown if o], held, opset=14)
+# Two layers, both directions below, read at the last step; and two lengths in one graph.
+held = {"w": f(2, 16, 3), "r": f(2, 16, 4) * np.float32(0.4), "v": f(1, 9, 8), "q": f(1, 9, 3) * np.float32(0.4), "m": f(3, 2)}
+held |= {"dims": np.array([0, 0, -1]), "last": np.array([0])}
+nodes = [N("LSTM", ["x", "w", "r"], ["a"], hidden_size=4, direction="bidirectional"), N("Transpose", ["a"], ["t"], perm=[0, 2, 1, 3])]
+nodes += [N("Reshape", ["t", "dims"], ["j"]), N("GRU", ["j", "v", "q"], ["", "h"], hidden_size=3, linear_before_reset=1)]
+nodes += [N("Squeeze", ["h", "last"], ["s"]), N("MatMul", ["s", "m"], ["y"])]
+case("recurrent_layers", nodes, {"x": f(6, 2, 3)}, ["y"], held, opset=14)
+held = {"w": f(1, 4, 3), "r": f(1, 4, 4) * np.float32(0.4), "v": f(1, 4, 2), "q": f(1, 4, 4) * np.float32(0.4)}
+nodes = [N("RNN", ["x", "w", "r"], ["", "a"], hidden_size=4), N("RNN", ["z", "v", "q", "", "", "a"], ["", "y"], hidden_size=4)]
+case("recurrent_lengths", nodes, {"x": f(5, 1, 3), "z": f(3, 1, 2)}, ["y"], held, opset=14)
+
+# Sums and products along axes, products of several tensors, updates at fixed places, integers, and bodies that are written out.
+rng = np.random.default_rng(13)
+for k in range(6):
+    axis = int(rng.integers(-3, 3))
+    one(f"cum_sum_{k}", "CumSum", f(3, 4, 5), {"a": np.array(axis)}, exclusive=k % 2, reverse=k // 2 % 2)
+one("cum_sum_integers", "CumSum", rng.integers(-90, 90, (4, 5)).astype(np.int32), {"a": np.array(1)}, kind=T.INT32)
+for k, (axes, keep) in enumerate([([1], 1), ([0, 2], 0), ([2], 0)]):
+    one(f"reduce_prod_{k}", "ReduceProd", rng.uniform(-1.5, 1.5, (3, 4, 5)).astype(np.float32), opset=13, axes=axes, keepdims=keep)
+one("reduce_prod_all", "ReduceProd", f(2, 3) + 1, {"a": np.array([0, 1])}, keepdims=0)
+EINSUMS = [("ij->ji", (3, 4)), ("ii->i", (4, 4)), ("iij->j", (3, 3, 2)), ("abc->b", (2, 3, 4)), ("...ii->...i", (2, 3, 3)), ("iji->ij", (3, 2, 3))]
+EINSUMS += [("ab,bc,cd->ad", (2, 3), (3, 4), (4, 5)), ("i,j,k->kij", (2,), (3,), (4,)), ("ij,ij,ij->", (3, 4), (3, 4), (3, 4))]
+EINSUMS += [("...ij,...jk,k->...i", (2, 3, 4), (1, 4, 2), (2,)), ("bij,bkj,bk->bi", (2, 3, 4), (2, 5, 4), (2, 5)), ("ii,ij", (3, 3), (3, 2))]
+EINSUMS += [("a,ab,b,bc->c", (2,), (2, 3), (3,), (3, 4)), ("ba,ca", (2, 3), (4, 3)), ("a...b,b...->a...", (2, 3, 4), (4, 3))]
+for k, (equation, *shapes) in enumerate(EINSUMS):
+    names = [f"x{i}" for i in range(len(shapes))]
+    case(f"einsum_{k:02}", [N("Einsum", names, ["y"], equation=equation)], {n: f(*s) for n, s in zip(names, shapes)}, ["y"])
+for k, how in enumerate(["none", "add", "mul", "max", "min"]):
+    # Two updates of a place only where their order does not matter.
+    at = np.array([[0, 4, 2], [3, 1, 0]]) if how == "none" else np.array([[0, 0, 2], [3, 3, -5]])
+    nodes = [N("ScatterElements", ["x", "i", "u"], ["y"], axis=1, reduction=how)]
+    case(f"scatter_elements_{how}", nodes, {"x": f(2, 5), "u": f(2, 3)}, ["y"], {"i": at})
+    at = np.array([[0, 1], [2, -1], [1, 0]]) if how == "none" else np.array([[0, 1], [2, -1], [0, 1]])
+    case(f"scatter_nd_{how}", [N("ScatterND", ["x", "i", "u"], ["y"], reduction=how)], {"x": f(3, 4, 2), "u": f(3, 2)}, ["y"], {"i": at})
+whole = lambda kind, lo, hi, *a: rng.integers(lo, hi, a).astype(kind)
+for k, (kind, lo, hi) in enumerate([(np.int32, -9000, 9000), (np.int64, -500, 500), (np.int32, 0, 900)]):
+    t = helper.np_dtype_to_tensor_dtype(np.dtype(kind))
+    divisor = whole(kind, 1, 40, 4, 25) * (np.where(rng.random((4, 25)) < 0.5, -1, 1).astype(kind) if lo else 1)
+    x = whole(kind, lo, hi, 4, 25)
+    case(f"integer_div_{k}", [N("Div", ["x", "d"], ["y"])], {"x": x, "d": divisor}, ["y"], kind=t)
+    case(f"integer_div_fixed_{k}", [N("Div", ["x", "d"], ["y"])], {"x": x}, ["y"], {"d": np.abs(divisor)}, kind=t)
+    case(f"integer_div_below_{k}", [N("Div", ["x", "d"], ["y"])], {"x": x}, ["y"], {"d": -np.abs(divisor)}, kind=t)
+    for fmod in (0, 1):
+        case(f"integer_mod_{fmod}_{k}", [N("Mod", ["x", "d"], ["y"], fmod=fmod)], {"x": x, "d": divisor}, ["y"], kind=t)
+for k, (kind, top) in enumerate([(np.uint8, 256), (np.uint32, 60000)]):
+    t = helper.np_dtype_to_tensor_dtype(np.dtype(kind))
+    for to in ("LEFT", "RIGHT"):
+        nodes = [N("BitShift", ["x", "n"], ["y"], direction=to)]
+        case(f"bit_shift_{to.lower()}_{k}", nodes, {"x": whole(kind, 0, top, 5, 20), "n": whole(kind, 0, 8, 5, 20)}, ["y"], kind=t)
+for op in ("BitwiseAnd", "BitwiseOr", "BitwiseXor"):
+    for kind, lo, hi in ((np.uint8, 0, 256), (np.int8, -128, 128), (np.int16, -32768, 32768), (np.int32, -200000, 200000)):
+        x = {n: whole(kind, lo, hi, 3, 40) for n in ("a", "b")}
+        t = helper.np_dtype_to_tensor_dtype(np.dtype(kind))
+        case(f"{op.lower()}_{np.dtype(kind).name}", [N(op, ["a", "b"], ["y"])], x, ["y"], kind=t)
+
+
+def body(nodes, inputs, outputs, held=None):
+    value = lambda v: helper.make_tensor_value_info(v[0], v[1] if len(v) > 1 else T.FLOAT, [] if len(v) > 1 else None)
+    tensors = [numpy_helper.from_array(v, n) for n, v in (held or {}).items()]
+    return helper.make_graph(nodes, "body", [value(v) for v in inputs], [value(v) for v in outputs], tensors)
+
+
+yes = body([N("Mul", ["x", "k"], ["t"]), N("Add", ["t", "x"], ["ty"])], [], [("ty",)], {"k": np.float32(3).reshape(())})
+no = body([N("Neg", ["x"], ["ny"])], [], [("ny",)])
+for k in (0, 1):
+    case(f"if_{k}", [N("If", ["c"], ["y"], then_branch=yes, else_branch=no)], {"x": f(3, 4)}, ["y"], {"c": np.array(bool(k))})
+steps = [N("MatMul", ["s", "w"], ["p"]), N("Tanh", ["p"], ["s2"]), N("Cast", ["i"], ["fi"], to=T.FLOAT), N("Add", ["s2", "fi"], ["o"])]
+loop = body([*steps, N("Identity", ["c"], ["c2"])], [("i", T.INT64), ("c", T.BOOL), ("s",)], [("c2", T.BOOL), ("s2",), ("o",)])
+held = {"m": np.array(5), "go": np.array(True), "w": f(4, 4) * np.float32(0.3)}
+case("loop_trips", [N("Loop", ["m", "go", "x"], ["z", "y"], body=loop)], {"x": f(3, 4)}, ["z", "y"], held)
+nested = body([N("Loop", ["m", "", "s"], ["s2", "rest"], body=loop), N("ReduceMean", ["s2"], ["r"], keepdims=0), N("Identity", ["c"], ["c2"])], [("i", T.INT64), ("c", T.BOOL), ("s",)], [("c2", T.BOOL), ("s2",), ("r",)])
+case("loop_nested", [N("Loop", ["m2", "", "x"], ["z", "y"], body=nested)], {"x": f(2, 4)}, ["z", "y"], {**held, "m2": np.array(2)})
+scanned = body([N("Add", ["h", "a"], ["t"]), N("Mul", ["t", "b"], ["u"]), N("Sigmoid", ["u"], ["h2"]), N("Sub", ["h2", "a"], ["o"])], [("h",), ("a",), ("b",)], [("h2",), ("o",)])
+for k, extra in enumerate([{}, {"scan_input_directions": [1, 0]}, {"scan_output_directions": [1]}, {"scan_input_axes": [1, 1], "scan_output_axes": [1]}]):
+    shape = (4, 6) if "scan_input_axes" in extra else (6, 4)
+    nodes = [N("Scan", ["h0", "a", "b"], ["h", "y"], body=scanned, num_scan_inputs=2, **extra)]
+    case(f"scan_{k}", nodes, {"h0": f(4), "a": f(*shape), "b": f(*shape)}, ["h", "y"])
+
+# Columns of tables, and support vectors.
+ML = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
+D = {"domain": "ai.onnx.ml"}
+ids = np.array([[3, 7, 3], [5, 9, 0], [7, 4, 3]])
+node = N("LabelEncoder", ["x"], ["y"], **D, keys_int64s=[3, 7, 9], values_int64s=[10, 20, 30], default_int64=5)
+case("label_encoder_integers", [node], {"x": ids}, ["y"], opset=ML, kind=T.INT64)
+node = N("LabelEncoder", ["x"], ["y"], **D, keys_int64s=[3, 7, 9], values_floats=[0.5, -1.25, 3.0], default_float=2.0)
+case("label_encoder_floats", [node], {"x": ids}, ["y"], opset=ML)
+case("one_hot_encoder", [N("OneHotEncoder", ["x"], ["y"], **D, cats_int64s=[7, 3, 4], zeros=1)], {"x": ids}, ["y"], opset=ML)
+node = N("Imputer", ["x"], ["y"], **D, imputed_value_int64s=[11, 12, 13], replaced_value_int64=3)
+case("imputer_integers", [node], {"x": ids}, ["y"], opset=ML, kind=T.INT64)
+node = N("Imputer", ["x"], ["y"], **D, imputed_value_floats=[1.0], replaced_value_float=float("nan"))
+case("imputer_floats", [node], {"x": f(3, 4)}, ["y"], opset=ML)
+node = N("FeatureVectorizer", ["a", "b"], ["y"], **D, inputdimensions=[2, 3])
+case("feature_vectorizer", [node], {"a": f(4, 2), "b": f(4, 3)}, ["y"], opset=ML)
+for kernel, parameters in (("LINEAR", [0, 0, 0]), ("RBF", [0.3, 0, 0]), ("POLY", [0.4, 0.5, 3]), ("SIGMOID", [0.3, 0.1, 0])):
+    vectors = f(6, 3)
+    model = {"coefficients": f(6).tolist(), "support_vectors": vectors.reshape(-1).tolist(), "rho": [0.25], "n_supports": 6}
+    model |= {"kernel_type": kernel, "kernel_params": [float(v) for v in parameters]}
+    case(f"svm_regressor_{kernel.lower()}", [N("SVMRegressor", ["x"], ["y"], **D, **model)], {"x": f(5, 3)}, ["y"], opset=ML)
+for k, axis in enumerate((-1, 0, 1)):
+    held = {"d": np.array(5), "v": np.array([[0, 1], [2.5, -1], [0, 3]][k], np.float32)}
+    case(f"one_hot_{k}", [N("OneHot", ["x", "d", "v"], ["y"], axis=axis)], {"x": rng.integers(-6, 7, (2, 4))}, ["y"], held)
+one("tile", "Tile", f(2, 3, 1), {"r": np.array([2, 1, 4])})
 blocks.write(case, 11)

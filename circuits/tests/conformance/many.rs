@@ -4,7 +4,10 @@
 //! outputs. The oracle is onnxruntime.
 
 use super::tensor::{Values, read};
-use assay_circuits::onnx::{CompileOptions, compile, load_bytes};
+use assay_circuits::{
+    Op,
+    onnx::{CompileOptions, compile, load_bytes},
+};
 use prost::Message;
 use std::path::Path;
 use tract_onnx::pb::TensorProto;
@@ -27,6 +30,8 @@ pub(crate) struct Outcome {
     pub(crate) all: usize,
     /// The largest difference.
     pub(crate) largest: f64,
+    /// Whether rows are gathered by data.
+    pub(crate) gathers: bool,
 }
 
 /// Compiles a model with the given floats or labels, and compares all samples: how many entries of how many differ.
@@ -48,7 +53,8 @@ pub(crate) fn run(folder: &Path, tolerance: f64) -> Outcome {
         .map(|k| folder.join(if k == 0 { "outputs.pb".to_owned() } else { format!("outputs_{k}.pb") }))
         .map(|p| values(&p).unwrap_or_else(|| panic!("{}", p.display())))
         .collect();
-    let mut out = Outcome::default();
+    let gathers = model.graph.nodes().iter().any(|n| matches!(n.op, Op::Gather(_)));
+    let mut out = Outcome { gathers, ..Outcome::default() };
     for (i, s) in samples.iter().enumerate() {
         let (quantized, _) = model.quantize_all(s).expect("inputs fit");
         let run = model.eval(&quantized).expect("the graph can be run");

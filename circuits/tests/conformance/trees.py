@@ -13,7 +13,7 @@ ROWS, FEATURES, TREES = 200, 6, 12
 MODES = ["BRANCH_LEQ", "BRANCH_LT", "BRANCH_GT", "BRANCH_GTE"]
 
 
-def forest(rng, kind, targets, positive):
+def forest(rng, kind, targets, positive, levels, early):
     """Attributes of an ensemble, and its thresholds by feature."""
     keys = ["treeids", "nodeids", "featureids", "modes", "values", "truenodeids", "falsenodeids"]
     a = {f"nodes_{k}": [] for k in keys}
@@ -25,7 +25,7 @@ def forest(rng, kind, targets, positive):
         def grow(depth):
             me = len(nodes)
             nodes.append(None)
-            if depth == 0 or rng.random() < 0.15:
+            if depth == 0 or rng.random() < early:
                 nodes[me] = (0, "LEAF", 0.0, 0, 0)
                 for t in range(targets):
                     value = rng.random() / TREES if positive else rng.normal()
@@ -38,17 +38,17 @@ def forest(rng, kind, targets, positive):
             nodes[me] = (feature, str(rng.choice(MODES)), value, yes, no)
             return me
 
-        grow(5)
+        grow(levels)
         for i, (feature, mode, value, yes, no) in enumerate(nodes):
             for k, v in zip(keys, (tree, i, feature, mode, value, yes, no)):
                 a[f"nodes_{k}"].append(v)
     return a | w, seen
 
 
-def write(name, seed, op, targets, positive, **extra):
+def write(name, seed, op, targets, positive, levels=5, early=0.15, **extra):
     rng = np.random.default_rng(seed)
     kind = "class" if op == "TreeEnsembleClassifier" else "target"
-    attributes, seen = forest(rng, kind, targets, positive)
+    attributes, seen = forest(rng, kind, targets, positive, levels, early)
     outputs = ["l", "y"] if kind == "class" else ["y"]
     node = helper.make_node(op, ["x"], outputs, domain="ai.onnx.ml", **attributes, **extra)
     value = helper.make_tensor_value_info
@@ -82,3 +82,8 @@ write("trees_two_logistic", 5, C, 1, False, post_transform="LOGISTIC", base_valu
 write("trees_two_positive_logistic", 6, C, 1, True, post_transform="LOGISTIC", **two)
 write("trees_sum", 7, R, 2, False, n_targets=2, base_values=[1.5, -2.0])
 write("trees_average", 8, R, 1, False, n_targets=1, aggregate_function="AVERAGE")
+# Deep enough that walking from the root is cheaper than deciding every split.
+deep = {"levels": 8, "early": 0.02}
+write("trees_deep_three", 9, C, 3, False, **deep, **three)
+write("trees_deep_two", 10, C, 1, True, **deep, **two)
+write("trees_deep_sum", 11, R, 2, False, n_targets=2, base_values=[1.5, -2.0], **deep)

@@ -71,6 +71,17 @@ pub(crate) fn float(name: &str, v: f32) -> Message {
     Message::default().bytes(1, name.as_bytes()).float(2, v).int(20, 1)
 }
 
+/// An attribute with a text.
+pub(crate) fn text(name: &str, v: &str) -> Message {
+    Message::default().bytes(1, name.as_bytes()).bytes(4, v.as_bytes()).int(20, 3)
+}
+
+/// An attribute with texts.
+pub(crate) fn texts(name: &str, v: &[&str]) -> Message {
+    let m = Message::default().bytes(1, name.as_bytes());
+    v.iter().fold(m, |m, x| m.bytes(9, x.as_bytes())).int(20, 8)
+}
+
 /// A model in the making.
 #[derive(Clone, Default)]
 pub(crate) struct Model {

@@ -101,5 +101,5 @@ fn unsupported_models_name_node_and_operator() {
         assert!(model.nodes.iter().any(|n| n.name == *node), "{}: no node '{node}'", e.name);
         assert!(help.len() > 20, "{}: no help", e.name);
     }
-    assert_eq!(count, 2);
+    assert_eq!(count, 1);
 }

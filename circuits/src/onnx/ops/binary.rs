@@ -43,6 +43,9 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
         return Ok(None);
     }
     if let Some(kind) = c.integer(outlet) {
+        if let Some(v) = super::integer::lower(c, node, name, kind)? {
+            return Ok(Some(vec![v]));
+        }
         no_wrap(c, node, name, kind)?;
     }
     let value = match (c.input(node, 0)?, c.input(node, 1)?) {

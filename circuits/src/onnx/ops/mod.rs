@@ -4,12 +4,13 @@
 //! write its file and add one line to [`FAMILIES`].
 
 mod axes;
-mod binary;
+pub(crate) mod binary;
 mod broadcast;
 mod concat;
 mod conv;
 pub(crate) mod einsum;
 mod gather;
+mod integer;
 mod logic;
 pub(crate) mod mask;
 pub(crate) mod norm;

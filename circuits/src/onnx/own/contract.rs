@@ -92,6 +92,12 @@ pub(super) fn operand(c: &mut Lowering<'_>, node: &TypedNode, i: usize) -> Resul
     }
 }
 
+/// Input `i`, which is computed, as a node of small integers.
+pub(crate) fn small_operand(c: &mut Lowering<'_>, node: &TypedNode, i: usize) -> Result<NodeId> {
+    let id = operand(c, node, i)?;
+    unscaled(c, id, 1.0)
+}
+
 /// A node whose values times the scale are integers, as those integers.
 pub(super) fn unscaled(c: &mut Lowering<'_>, node: NodeId, scale: f64) -> Result<NodeId> {
     if scale.fract() != 0.0 || scale < 1.0 {

@@ -107,7 +107,7 @@ fn largest(c: &mut Lowering<'_>, scores: NodeId, rows: usize, labels: &[i64]) ->
 }
 
 /// One where an integer is not negative, zero elsewhere, at any width.
-pub(super) fn at_least_zero(c: &mut Lowering<'_>, node: NodeId) -> Result<NodeId> {
+pub(crate) fn at_least_zero(c: &mut Lowering<'_>, node: NodeId) -> Result<NodeId> {
     let range = c.g.node(node).range;
     let widest = range.hi.max(-range.lo - 1).max(1);
     let bits = 129 - widest.leading_zeros();

@@ -9,8 +9,10 @@ mod exponential;
 mod label;
 mod pair;
 mod quantize;
+mod recurrent;
 mod remap;
 mod rescale;
+mod tree_paths;
 mod trees;
 
 use super::{
@@ -28,11 +30,12 @@ use tract_onnx::{
     tract_hir::internal::*,
 };
 
-pub(crate) use contract::Contract;
+pub(crate) use contract::{Contract, small_operand};
 pub(crate) use exponential::Exponential;
-pub(crate) use label::Label;
+pub(crate) use label::{Label, at_least_zero};
 pub(crate) use pair::{Act, Pair};
 pub(crate) use quantize::Quantize;
+pub(crate) use recurrent::{Activation, Cell, Recurrent};
 pub(crate) use remap::Remap;
 pub(crate) use rescale::Rescale;
 pub(crate) use trees::{FEATURE_BITS, Next, Split, Trees};
@@ -59,6 +62,8 @@ pub(crate) enum Kind {
     Trees(Trees),
     /// The label of a class.
     Label(Label),
+    /// One direction of a recurrent operator.
+    Recurrent(Recurrent),
     /// Exponentials below the largest entry.
     Exponential(Exponential),
 }
@@ -80,6 +85,15 @@ pub(crate) struct Spec {
     pub(crate) kind: Kind,
     pub(crate) shape: Vec<usize>,
     pub(crate) result: Type,
+    /// Shapes of further outputs, of the same type.
+    pub(crate) more: Vec<Vec<usize>>,
+}
+
+impl Spec {
+    /// Shapes of all outputs.
+    fn shapes(&self) -> impl Iterator<Item = &Vec<usize>> {
+        std::iter::once(&self.shape).chain(&self.more)
+    }
 }
 
 /// The operator.
@@ -117,19 +131,26 @@ impl Expansion for Own {
         NAME.into()
     }
 
+    fn nboutputs(&self) -> TractResult<usize> {
+        Ok(1 + self.0.more.len())
+    }
+
     fn rules<'r, 'p: 'r, 's: 'r>(
         &'s self,
         s: &mut Solver<'r>,
         inputs: &'p [TensorProxy],
         outputs: &'p [TensorProxy],
     ) -> InferenceResult {
-        match self.0.result {
-            Type::Same => s.equals(&inputs[0].datum_type, &outputs[0].datum_type)?,
-            Type::Float => s.equals(&outputs[0].datum_type, f32::datum_type())?,
-            Type::Integer => s.equals(&outputs[0].datum_type, i64::datum_type())?,
-        };
-        let shape: TVec<TDim> = self.0.shape.iter().map(|d| d.to_dim()).collect();
-        s.equals(&outputs[0].shape, ShapeFactoid::from(shape))
+        for (output, shape) in outputs.iter().zip(self.0.shapes()) {
+            match self.0.result {
+                Type::Same => s.equals(&inputs[0].datum_type, &output.datum_type)?,
+                Type::Float => s.equals(&output.datum_type, f32::datum_type())?,
+                Type::Integer => s.equals(&output.datum_type, i64::datum_type())?,
+            };
+            let shape: TVec<TDim> = shape.iter().map(|d| d.to_dim()).collect();
+            s.equals(&output.shape, ShapeFactoid::from(shape))?;
+        }
+        Ok(())
     }
 
     fn wire(&self, prefix: &str, model: &mut TypedModel, inputs: &[OutletId]) -> TractResult<TVec<OutletId>> {
@@ -157,6 +178,7 @@ impl EvalOp for Own {
             Kind::Pair(k) => k.eval(&inputs, &self.0.shape)?,
             Kind::Trees(k) => k.eval(&inputs)?,
             Kind::Label(k) => k.eval(&inputs)?,
+            Kind::Recurrent(k) => return Ok(k.eval(&inputs)?.into_iter().map(IntoTValue::into_tvalue).collect()),
             Kind::Exponential(k) => k.eval(&inputs, &self.0.shape)?,
         };
         Ok(tvec!(out.into_tvalue()))
@@ -172,7 +194,7 @@ impl TypedOp for Own {
             Type::Float => DatumType::F32,
             Type::Integer => DatumType::I64,
         };
-        Ok(tvec!(kind.fact(&self.0.shape)))
+        Ok(self.0.shapes().map(|shape| kind.fact(shape)).collect())
     }
 }
 
@@ -188,6 +210,7 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
         Kind::Pair(k) => k.lower(c, node),
         Kind::Trees(k) => k.lower(c, node),
         Kind::Label(k) => k.lower(c, node),
+        Kind::Recurrent(k) => return k.lower(c, node).map(Some),
         Kind::Exponential(k) => k.lower(c, node),
     }
     .map(|v| Some(vec![v]))
@@ -203,6 +226,11 @@ fn wide(t: &Tensor) -> TractResult<Vec<f64>> {
 fn whole(t: &Tensor) -> TractResult<Vec<i64>> {
     let t = t.cast_to::<i64>()?;
     Ok(t.to_plain_array_view::<i64>()?.iter().copied().collect())
+}
+
+/// Values of a constant tensor of integers.
+pub(crate) fn integers(t: &Tensor) -> Result<Vec<i64>> {
+    whole(t).map_err(engine)
 }
 
 fn engine(e: TractError) -> ImportError {

@@ -11,7 +11,11 @@
 //! * Reference: docs/protocol.md#linear.
 
 use crate::{
-    onnx::lower::{Lowering, Result, Value},
+    onnx::{
+        error::ImportError,
+        lower::{Lowering, Result, Value},
+        ops::binary::limits,
+    },
     ops::Op,
     tensor::around,
 };
@@ -69,6 +73,17 @@ impl Remap {
         let rows = self.rows.iter().map(|r| r.iter().map(|(p, f)| (*p, (f * d as f64).round() as i64)).collect());
         let op = crate::ops::Remap { axis: self.axis, rows: rows.collect() };
         let id = c.push(Op::Remap(op), &[root.node])?;
-        Ok(c.result(OutletId::new(node.id, 0), id, root.scale / d as f64))
+        let outlet = OutletId::new(node.id, 0);
+        if let Some(kind) = c.integer(outlet).filter(|k| k.is_integer())
+            && self.rows.iter().any(|r| r.len() > 1)
+        {
+            let (lo, hi) = limits(kind);
+            let range = c.g.node(id).range;
+            if (range.lo as f64) < lo || range.hi as f64 > hi {
+                let what = format!("sums from {} to {} may wrap around in their type", range.lo, range.hi);
+                return Err(ImportError::unsupported(what));
+            }
+        }
+        Ok(c.result(outlet, id, root.scale / d as f64))
     }
 }

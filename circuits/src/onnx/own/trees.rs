@@ -3,7 +3,7 @@
 //! * Statement: every tree sends the row to one leaf by comparing features with thresholds; the scores are the sums of the leaves' weights.
 //! * ONNX: TreeEnsembleClassifier, TreeEnsembleRegressor and TreeEnsemble of `ai.onnx.ml`.
 //! * Shapes: `[rows, features]` to `[rows, targets]`.
-//! * Lowering: a decision is the sign of threshold minus feature, features being chosen by a [`crate::ops::Remap`]; equal
+//! * Lowering: where that costs less, each tree is walked from its root ([`super::tree_paths`]). Otherwise a decision is the sign of threshold minus feature, features being chosen by a [`crate::ops::Remap`]; equal
 //!   decisions are made once. A node is reached if its parent is and the decision says so: one lookup gives the child on the
 //!   `yes` side, the difference to the parent the other one. Leaves times their weights are one contraction with weights of 31
 //!   bits.
@@ -19,6 +19,7 @@
 use super::{
     contract::constant,
     label::{at_least_zero, one_at},
+    tree_paths,
 };
 use crate::{
     graph::NodeId,
@@ -69,6 +70,8 @@ pub(crate) struct Trees {
 pub(crate) const FEATURE_BITS: u32 = 20;
 /// Bits of a leaf's weight, without its sign.
 const WEIGHT_BITS: i32 = 30;
+/// Lookups of a split of which every row makes the decision.
+const LOOKUPS_PER_SPLIT: usize = 3;
 /// Room around thresholds and calibrated values.
 const HEADROOM: f64 = 1.25;
 /// Deepest tree.
@@ -183,6 +186,14 @@ impl Trees {
                 }
             }
         };
+        let unit = self.unit();
+        // Every split once, or every tree from its root: what costs less.
+        if tree_paths::cost(self, rows) < LOOKUPS_PER_SPLIT * rows * self.splits.len() {
+            let weight = |leaf: usize, target: usize| fixed(self.leaves[leaf * self.targets as usize + target], unit);
+            if let Some(sums) = tree_paths::scores(self, c, x, &last, &weight)? {
+                return self.finish(c, node, sums, unit);
+            }
+        }
         let (bits, place) = self.decisions(c, x, &last, rows)?;
         let leaves = self.reached(c, bits, &place)?;
         self.scores(c, node, leaves)
@@ -281,15 +292,19 @@ impl Trees {
         Err(ImportError::unsupported(format!("a tree of more than {MAX_DEPTH} levels")))
     }
 
-    fn scores(&self, c: &mut Lowering<'_>, node: &TypedNode, (leaves, order): (NodeId, Vec<usize>)) -> Result<Value> {
-        let n = self.targets as usize;
+    /// The unit of leaves' weights.
+    fn unit(&self) -> f64 {
         let largest = self.leaves.iter().fold(0f32, |m, w| m.max(w.abs()));
         let largest = if largest > 0.0 { f64::from(largest) } else { 1.0 };
         let e = WEIGHT_BITS - 1 - largest.log2().floor() as i32;
-        let unit = (-f64::from(e)).exp2();
-        let fixed = |w: f32| (f64::from(w) / unit).round() as i64;
+        (-f64::from(e)).exp2()
+    }
+
+    fn scores(&self, c: &mut Lowering<'_>, node: &TypedNode, (leaves, order): (NodeId, Vec<usize>)) -> Result<Value> {
+        let n = self.targets as usize;
+        let unit = self.unit();
         let weights: Vec<i64> =
-            order.iter().flat_map(|l| self.leaves[l * n..(l + 1) * n].iter().map(|w| fixed(*w))).collect();
+            order.iter().flat_map(|l| self.leaves[l * n..(l + 1) * n].iter().map(|w| fixed(*w, unit))).collect();
         let weights = constant(c, "leaves", &[order.len(), n], &weights)?;
         let rows = c.shape(leaves)[0];
         let mut indices = Indices::default();
@@ -300,15 +315,26 @@ impl Trees {
             rhs: vec![l, t.clone()],
             out: vec![r, t],
         };
-        let mut id = c.push(Op::Contraction(op), &[leaves, weights])?;
+        let id = c.push(Op::Contraction(op), &[leaves, weights])?;
+        self.finish(c, node, id, unit)
+    }
+
+    /// Adds the base values to the sums of leaves.
+    fn finish(&self, c: &mut Lowering<'_>, node: &TypedNode, mut id: NodeId, unit: f64) -> Result<Value> {
+        let (n, rows) = (self.targets as usize, c.shape(id)[0]);
         if self.base.iter().any(|b| *b != 0.0) {
-            let base: Vec<i64> = (0..n).map(|i| fixed(self.base.get(i).copied().unwrap_or(0.0))).collect();
+            let base: Vec<i64> = (0..n).map(|i| fixed(self.base.get(i).copied().unwrap_or(0.0), unit)).collect();
             let base = constant(c, "base", &[1, n], &base)?;
             let base = c.broadcast(base, &[rows, n])?;
             id = c.linear(&[(id, 1), (base, 1)], 0)?;
         }
         Ok(c.result(OutletId::new(node.id, 0), id, unit))
     }
+}
+
+/// A weight in units.
+fn fixed(w: f32, unit: f64) -> i64 {
+    (f64::from(w) / unit).round() as i64
 }
 
 /// Step and offset for numbers: the grid that they lie on, as fine as there are bits, or as many steps as there are.

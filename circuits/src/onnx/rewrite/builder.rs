@@ -39,6 +39,11 @@ impl<'a> Builder<'a> {
         Self { node, opset, known, nodes: vec![], constants: vec![] }
     }
 
+    /// A name that nothing else has.
+    pub(crate) fn fresh(&self) -> String {
+        self.name()
+    }
+
     fn name(&self) -> String {
         format!("{}.step{}", self.node.name, self.nodes.len() + self.constants.len())
     }
@@ -109,6 +114,11 @@ impl<'a> Builder<'a> {
         })
     }
 
+    /// The ONNX number of the type of an attribute that is a tensor.
+    pub(crate) fn tensor_type(&self, name: &str) -> Option<i32> {
+        self.attribute(name)?.t.as_ref().map(|t| t.data_type)
+    }
+
     /// An attribute of one integer, if it is there.
     pub(crate) fn ints_or_int(&self, name: &str) -> Option<i64> {
         self.attribute(name).map(|a| a.i)
@@ -161,8 +171,21 @@ impl<'a> Builder<'a> {
 
     /// An operator of our own.
     pub(crate) fn own(&mut self, kind: Kind, inputs: &[&str], shape: &[usize], result: Type) -> Result<String> {
-        let attribute = own::attribute(&Spec { kind, shape: shape.to_vec(), result })?;
+        let attribute = own::attribute(&Spec { kind, shape: shape.to_vec(), result, more: vec![] })?;
         Ok(self.op(own::NAME, inputs, vec![attribute]))
+    }
+
+    /// An operator of our own with several outputs of floats: their names.
+    pub(crate) fn own_several(&mut self, kind: Kind, inputs: &[&str], shapes: &[Vec<usize>]) -> Result<Vec<String>> {
+        let (shape, more) = shapes.split_first().map(|(s, m)| (s.clone(), m.to_vec())).unwrap_or_default();
+        let attribute = own::attribute(&Spec { kind, shape, result: Type::Float, more })?;
+        let name = self.op(own::NAME, inputs, vec![attribute]);
+        let further = (1..shapes.len()).map(|i| format!("{name}.{i}"));
+        let names: Vec<String> = std::iter::once(name.clone()).chain(further).collect();
+        if let Some(last) = self.nodes.last_mut() {
+            last.output.clone_from(&names);
+        }
+        Ok(names)
     }
 
     /// Values of a constant, which must be known.
@@ -205,6 +228,34 @@ impl<'a> Builder<'a> {
             return self.op("Squeeze", &[x, &axes], vec![]);
         }
         self.op("Squeeze", &[x], vec![ints("axes", axes)])
+    }
+
+    /// With an axis of extent one.
+    pub(crate) fn unsqueeze(&mut self, x: &str, axis: i64) -> String {
+        if self.opset >= 13 {
+            let axes = self.vector(&[axis]);
+            return self.op("Unsqueeze", &[x, &axes], vec![]);
+        }
+        self.op("Unsqueeze", &[x], vec![ints("axes", &[axis])])
+    }
+
+    /// Entries `from..to` of an axis.
+    pub(crate) fn slice(&mut self, x: &str, axis: usize, from: usize, to: usize) -> String {
+        let (axis, from, to) = (axis as i64, from as i64, to as i64);
+        if self.opset >= 10 {
+            let (from, to, axes) = (self.vector(&[from]), self.vector(&[to]), self.vector(&[axis]));
+            return self.op("Slice", &[x, &from, &to, &axes], vec![]);
+        }
+        self.op("Slice", &[x], vec![ints("axes", &[axis]), ints("starts", &[from]), ints("ends", &[to])])
+    }
+
+    /// Tensors joined along an axis.
+    pub(crate) fn concat(&mut self, parts: &[String], axis: i64) -> String {
+        if let [one] = parts {
+            return one.clone();
+        }
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        self.op("Concat", &parts, vec![int("axis", axis)])
     }
 
     pub(crate) fn reshape(&mut self, x: &str, shape: &[usize]) -> String {

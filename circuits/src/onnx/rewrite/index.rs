@@ -12,7 +12,15 @@ use crate::{onnx::error::ImportError, tensor::strides};
 use tract_onnx::{pb::NodeProto, prelude::DatumType};
 
 pub(super) fn rule(node: &NodeProto) -> Option<(Rule, bool)> {
-    table(node, &[("GatherElements", elements, true), ("GatherND", coordinates, true), ("Trilu", triangle, true)])
+    table(
+        node,
+        &[
+            ("GatherElements", elements, true),
+            ("GatherND", coordinates, true),
+            ("Trilu", triangle, true),
+            ("OneHot", one_hot, true),
+        ],
+    )
 }
 
 /// An index counted from the front, or `outside` where it is none.
@@ -128,4 +136,56 @@ fn triangle(b: &mut Builder<'_>) -> Result<Vec<String>> {
         other => return Err(ImportError::unsupported(format!("entries of type {other:?}"))),
     };
     Ok(vec![b.op("Mul", &[&x, &mask], vec![])])
+}
+
+/// Most entries along the new axis of a one-hot tensor.
+const MAX_DEPTH: usize = 1 << 12;
+
+/// `on` in the place that an index names, counted from the end where it is negative, `off` elsewhere.
+fn one_hot(b: &mut Builder<'_>) -> Result<Vec<String>> {
+    let (x, depth, values) = (b.need(0)?, b.need(1)?, b.need(2)?);
+    let rank = b.shape(&x)?.len();
+    let depth = b.constant(&depth)?.first().copied().unwrap_or(0.0);
+    let pair = b.constant(&values)?;
+    let (&[off, on], true) = (pair.as_slice(), (1.0..=MAX_DEPTH as f64).contains(&depth)) else {
+        let what = format!("a depth of {depth} and {} values; at most {MAX_DEPTH}, and two values", pair.len());
+        return Err(ImportError::unsupported(what));
+    };
+    let at = axis(b.int_or("axis", -1), rank + 1)?;
+    let index = b.cast(&x, 7);
+    let index = b.unsqueeze(&index, at as i64);
+    let mut along = vec![1; rank + 1];
+    along[at] = depth as usize;
+    let mut hits = Vec::new();
+    for first in [0, -(depth as i64)] {
+        let places: Vec<i64> = (first..first + depth as i64).collect();
+        let places = b.vector(&places);
+        let places = b.reshape(&places, &along);
+        hits.push(b.op("Equal", &[&index, &places], vec![]));
+    }
+    let hit = b.op("Or", &[&hits[0], &hits[1]], vec![]);
+    let (kind, number) = match b.kind(&values)? {
+        k if k.is_float() => (DatumType::F32, 1),
+        DatumType::I32 => (DatumType::I32, 6),
+        DatumType::I64 => (DatumType::I64, 7),
+        other => return Err(ImportError::unsupported(format!("values of type {other:?}"))),
+    };
+    let mut y = b.cast(&hit, number);
+    let constant = |b: &mut Builder<'_>, v: f64| match kind {
+        DatumType::F32 => b.float(v as f32),
+        _ => {
+            let v = b.vector(&[v as i64]);
+            let v = b.reshape(&v, &[]);
+            b.cast(&v, number)
+        }
+    };
+    if on - off != 1.0 {
+        let step = constant(b, on - off);
+        y = b.op("Mul", &[&y, &step], vec![]);
+    }
+    if off != 0.0 {
+        let off = constant(b, off);
+        y = b.op("Add", &[&y, &off], vec![]);
+    }
+    Ok(vec![y])
 }

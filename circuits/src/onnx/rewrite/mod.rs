@@ -8,6 +8,10 @@
 mod attention;
 mod border;
 mod builder;
+mod control;
+mod cumulative;
+mod einsum;
+mod features;
 mod index;
 mod loss;
 mod norm;
@@ -16,9 +20,12 @@ mod pointwise;
 mod pool;
 mod qdq;
 mod quantized;
+mod recurrent;
 mod resize;
+mod scatter;
 mod shape;
 mod softmax;
+mod svm;
 mod tabular;
 mod transposed;
 mod trees;
@@ -40,12 +47,18 @@ type Rule = fn(&mut Builder<'_>) -> Result<Vec<String>>;
 /// Most rounds of replacing and analysing: the longest chain of replaced nodes.
 const MAX_ROUNDS: usize = 512;
 
+/// Most nodes of a model as it is written out.
+const MAX_NODES: usize = 1 << 17;
+
 /// The rule for a node, and whether it needs shapes.
 fn rule(node: &NodeProto, opset: i64) -> Option<(Rule, bool)> {
     if !matches!(node.domain.as_str(), "" | "ai.onnx") {
         return match node.domain.as_str() {
             quantized::VENDOR => quantized::rule(node),
-            "ai.onnx.ml" => trees::rule(node).or_else(|| tabular::rule(node)),
+            "ai.onnx.ml" => trees::rule(node)
+                .or_else(|| tabular::rule(node))
+                .or_else(|| features::rule(node))
+                .or_else(|| svm::rule(node)),
             _ => None,
         };
     }
@@ -62,6 +75,11 @@ fn rule(node: &NodeProto, opset: i64) -> Option<(Rule, bool)> {
         .or_else(|| border::rule(node))
         .or_else(|| transposed::rule(node))
         .or_else(|| quantized::rule(node))
+        .or_else(|| recurrent::rule(node))
+        .or_else(|| cumulative::rule(node))
+        .or_else(|| scatter::rule(node))
+        .or_else(|| einsum::rule(node))
+        .or_else(|| control::rule(node))
 }
 
 /// Whether an operator is known by a rule.
@@ -116,6 +134,10 @@ pub(crate) fn expand(proto: &mut ModelProto) -> Result<()> {
             }
             graph.initializer.append(&mut b.constants);
             nodes.append(&mut b.nodes);
+            if nodes.len() > MAX_NODES {
+                let reason = format!("more than {MAX_NODES} nodes when composed operators and bodies are written out");
+                return Err(ImportError::Malformed { reason });
+            }
             done += 1;
         }
         graph.node = nodes;

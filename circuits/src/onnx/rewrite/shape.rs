@@ -1,4 +1,4 @@
-//! Rearrangements: SpaceToDepth in both orders, ConstantOfShape with its standard type.
+//! Rearrangements: SpaceToDepth in both orders, Tile, ConstantOfShape with its standard type.
 
 use super::{
     Rule,
@@ -13,7 +13,7 @@ pub(super) fn rule(node: &NodeProto) -> Option<(Rule, bool)> {
     if bare {
         return Some((constant, false));
     }
-    table(node, &[("SpaceToDepth", space_to_depth, true)])
+    table(node, &[("SpaceToDepth", space_to_depth, true), ("Tile", tile, true)])
 }
 
 /// Without a value the standard says float32; tract would take float64.
@@ -42,4 +42,28 @@ fn space_to_depth(b: &mut Builder<'_>) -> Result<Vec<String>> {
     let y = b.reshape(&x, &[n, c, h / block, block, w / block, block]);
     let y = b.transpose(&y, &perm);
     Ok(vec![b.reshape(&y, &[n, c * block * block, h / block, w / block])])
+}
+
+/// Longest axis of a repeated tensor.
+const MAX_TILED: usize = 1 << 20;
+
+/// The tensor, repeated along its axes.
+fn tile(b: &mut Builder<'_>) -> Result<Vec<String>> {
+    let (mut y, repeats) = (b.need(0)?, b.need(1)?);
+    let mut shape = b.shape(&y)?;
+    let repeats = b.constant(&repeats)?;
+    if repeats.len() != shape.len() {
+        return Err(ImportError::unsupported(format!("{} repeats of a tensor of shape {shape:?}", repeats.len())));
+    }
+    for (axis, times) in repeats.iter().enumerate() {
+        let n = shape[axis];
+        let total = (*times as usize).saturating_mul(n);
+        if *times < 1.0 || total > MAX_TILED {
+            return Err(ImportError::unsupported(format!(
+                "{n} entries {times} times; at most {MAX_TILED}, and not none"
+            )));
+        }
+        y = super::border::select(b, y, &mut shape, axis, (0..total).map(|i| Some(i % n)).collect())?;
+    }
+    Ok(vec![y])
 }
