@@ -64,15 +64,17 @@ fn every_page_is_in_the_summary() {
         .map(|p| p.file_name().unwrap().to_string_lossy().into_owned())
         .filter(|n| n != "SUMMARY.md")
         .collect();
-    assert_eq!(listed.iter().cloned().collect::<BTreeSet<_>>(), there);
-    assert_eq!(listed.len(), there.len(), "a page is listed twice");
+    let once: BTreeSet<String> = listed.iter().cloned().collect();
+    // mdBook itself refuses what is listed and not there.
+    assert!(there.is_subset(&once), "not in docs/SUMMARY.md: {:?}", there.difference(&once));
+    assert_eq!(listed.len(), once.len(), "a page is listed twice");
 }
 
 #[test]
 fn every_link_leads_somewhere() {
     let all = pages();
     let mut seen = 0;
-    for (page, text) in &all {
+    for (page, text) in all.iter().filter(|(p, _)| !p.ends_with("SUMMARY.md")) {
         let name = page.display();
         for link in links(text) {
             if link.starts_with("https://") || link.starts_with("http://") {
