@@ -153,7 +153,7 @@ fn quotient(c: &mut Lowering<'_>, a: NodeId, b: NodeId, shape: &[usize]) -> Resu
         let up = times(c, negative, less, shape)?;
         a = c.linear(&[(a, 1), (up, 1)], 0)?;
     }
-    c.push(Op::Divide(Divide {}), &[a, b]).map_err(Into::into)
+    c.push(Op::Divide(Divide {}), &[a, b])
 }
 
 /// The least integer of a narrow type divided by minus one is itself again.
