@@ -90,10 +90,8 @@ fn no_message_names_the_engine() {
         let ran = s.assay(&["inspect", "broken.onnx"]);
         assert!(!names(&ran.stderr) && !names(&ran.stdout), "{i}: {ran:#?}");
     }
-    for model in ["op_gru", "op_nonzero"] {
-        let ran = s.assay(&["inspect", &format!("{folder}/{model}.onnx")]);
-        assert!(ran.code == 2 && !names(&ran.stderr) && !names(&ran.stdout), "{ran:#?}");
-    }
+    let ran = s.assay(&["inspect", &format!("{folder}/op_nonzero.onnx")]);
+    assert!(ran.code == 2 && !names(&ran.stderr) && !names(&ran.stdout), "{ran:#?}");
 }
 
 #[test]

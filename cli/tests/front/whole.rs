@@ -77,8 +77,8 @@ fn main_mistakes() {
     s.ok(&["setup", "model", "--public-inputs", "-o", "other-key"]);
     s.write("short.json", "{\"input_data\": [[1, 2, 3]]}");
     s.write("nan.json", "{\"input_data\": [[NaN]]}");
-    let gru = concat!(env!("CARGO_MANIFEST_DIR"), "/../circuits/tests/models/op_gru.onnx");
-    s.write("gru.onnx", std::fs::read(gru).unwrap());
+    let nonzero = concat!(env!("CARGO_MANIFEST_DIR"), "/../circuits/tests/models/op_nonzero.onnx");
+    s.write("nonzero.onnx", std::fs::read(nonzero).unwrap());
     let all = [
         whole(&s, &[]).lines().take(2).collect::<Vec<_>>().join("\n") + "\n",
         whole(&s, &["prof", "model"]),
@@ -89,7 +89,7 @@ fn main_mistakes() {
         whole(&s, &["prove", "model", "short.json", "-o", "p"]),
         whole(&s, &["prove", "model", "nan.json", "-o", "p"]),
         whole(&s, &["prove", "input.json", "model", "-o", "p"]),
-        whole(&s, &["compile", "gru.onnx", "-o", "m"]),
+        whole(&s, &["compile", "nonzero.onnx", "-o", "m"]),
         whole(&s, &["setup", "model", "--row-bits", "99", "-o", "k"]),
         whole(&s, &["chain", "gas", "proof", "--key", "key"]),
         whole(&s, &["job", "status", "1", "--rpc", "http://127.0.0.1:9"]),
