@@ -140,7 +140,7 @@ mod tests {
         let sum = binary(Box::new(math::Add), x.clone(), 0.01);
         let near = |f: Option<Inverse>, root: bool, a: f64, b: f64| {
             let f = f.expect("recognized");
-            assert!(f.root == root && (f.a / a - 1.0).abs() < 1e-3 && (f.b - b).abs() < 1e-3 * b, "{f:?}");
+            assert!(f.root == root && (f.a / a - 1.0).abs() < 1e-3 && (f.b - b).abs() <= 1e-3 * b, "{f:?}");
         };
         let recip = |x: &Rc<Expr>| Expr::apply(Box::new(math::recip()), vec![x.clone()]);
         let rsqrt = |x: &Rc<Expr>| Expr::apply(Box::new(math::rsqrt()), vec![x.clone()]);
