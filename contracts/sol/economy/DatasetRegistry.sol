@@ -59,8 +59,7 @@ contract DatasetRegistry is IDatasetRegistry {
         if (terms.royaltyBps > MAX_ROYALTY_BPS) revert BadRoyalty();
         if ((terms.royaltyBps > 0) != (terms.recipient != address(0))) revert BadRoyalty();
         if (terms.licenceHash == 0) revert NoLicence();
-        datasetId =
-            keccak256(abi.encode(stackId, msg.sender, terms.licenceHash, terms.royaltyBps, terms.recipient));
+        datasetId = keccak256(abi.encode(stackId, msg.sender, terms.licenceHash, terms.royaltyBps, terms.recipient));
         if (_datasets[datasetId].since != 0) revert AlreadyRegistered(datasetId);
         _datasets[datasetId] = Dataset({
             owner: msg.sender,

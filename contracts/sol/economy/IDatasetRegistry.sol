@@ -34,12 +34,7 @@ interface IDatasetRegistry {
     }
 
     event Registered(
-        bytes32 indexed datasetId,
-        bytes32 indexed stackId,
-        address indexed owner,
-        Terms terms,
-        bytes schema,
-        string uri
+        bytes32 indexed datasetId, bytes32 indexed stackId, address indexed owner, Terms terms, bytes schema, string uri
     );
     event Retired(bytes32 indexed datasetId);
 

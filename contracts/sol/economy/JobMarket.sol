@@ -53,10 +53,7 @@ contract JobMarket is JobBook {
         address treasury_,
         uint16 protocolBps_,
         uint256 feePerBillionUnits_
-    )
-        JobBook(models_)
-        Market(manager, token_, verifiers_, emission_, treasury_, protocolBps_, feePerBillionUnits_)
-    { }
+    ) JobBook(models_) Market(manager, token_, verifiers_, emission_, treasury_, protocolBps_, feePerBillionUnits_) { }
 
     /// @inheritdoc IJobMarket
     /// @dev Raises `BadSpec`, `VerifierEnded`, `WrongOffer`, `BadPayout` (the offer's), `TooLarge`, `WrongInput`,

@@ -42,8 +42,7 @@ contract Deployment is DeploymentTypes {
         s.models = new ModelRegistry(s.verifiers);
         s.token = new AssayToken(config.genesisHolder, config.genesisAmount, config.cap, predicted(nonce + 4));
         address market = predicted(nonce + 5);
-        s.emission =
-            new EmissionController(
+        s.emission = new EmissionController(
             address(s.manager), s.token, ILedger(market), ILedger(address(0)), config.kappaBps, config.schedule
         );
         s.market = deployMarket(s, config);

@@ -152,12 +152,7 @@ contract EmissionInvariantsTest is EmissionBase {
         }
         token = new AssayToken(address(this), config.genesisAmount, config.cap, next[0]);
         emission = new EmissionController(
-            address(manager),
-            token,
-            ILedger(next[1]),
-            ILedger(next[2]),
-            config.kappaBps,
-            config.schedule
+            address(manager), token, ILedger(next[1]), ILedger(next[2]), config.kappaBps, config.schedule
         );
         market = new MockMarket(address(this), token, emission);
         other = new MockMarket(address(this), token, emission);

@@ -26,7 +26,10 @@ contract MarketDeployment is DeploymentTypes {
         s.market = cheats.computeCreateAddress(address(this), nonce + 2);
         s.token = AssayToken(make("AssayToken", abi.encode(c.genesisHolder, c.genesisAmount, c.cap, minter)));
         s.emission = EmissionController(
-            make("EmissionController", abi.encode(s.manager, s.token, s.market, training(nonce + 3), c.kappaBps, c.schedule))
+            make(
+                "EmissionController",
+                abi.encode(s.manager, s.token, s.market, training(nonce + 3), c.kappaBps, c.schedule)
+            )
         );
         bytes memory arguments = abi.encode(
             s.manager, s.token, s.verifiers, s.models, s.emission, c.treasury, c.protocolBps, c.feePerBillionUnits

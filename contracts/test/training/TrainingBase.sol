@@ -96,9 +96,7 @@ abstract contract TrainingBase is RegistryBase {
     /// @dev 50 examples of 3 values: one row.
     function register(address owner, bytes32 seed, uint16 royalty) internal returns (bytes32) {
         cheats.prank(owner);
-        return datasets.register(
-            schemaOf(50), SRS, rowsOf(1, seed), terms(royalty), ""
-        );
+        return datasets.register(schemaOf(50), SRS, rowsOf(1, seed), terms(royalty), "");
     }
 
     // Shards.

@@ -38,8 +38,7 @@ contract TrainingCheatsTest is TrainingBase {
     /// A proof of training whose values are changed as told by `what`, valid for the values that it shows.
     function trains(bytes memory values, bytes32 context, string memory what) private {
         bytes memory proof = prove(trainKey, values, context);
-        bytes memory call_ =
-            abi.encodeCall(ITrainingMarket.submitTrain, (id, bytes32("trained"), losses(9), proof, ""));
+        bytes memory call_ = abi.encodeCall(ITrainingMarket.submitTrain, (id, bytes32("trained"), losses(9), proof, ""));
         fails(ANNE, address(market), call_, InvalidProof.selector, what);
     }
 
@@ -323,7 +322,9 @@ contract TrainingCheatsTest is TrainingBase {
         fails(ANNE, address(market), call_, ITrainingMarket.NotOpen.selector, "an unknown task");
         // A royalty that could never leave.
         cheats.prank(BEN);
-        bytes32 trap = datasets.register(schemaOf(50), SRS, rowsOf(1, "trap"), IDatasetRegistry.Terms("l", 100, address(market)), "");
+        bytes32 trap = datasets.register(
+            schemaOf(50), SRS, rowsOf(1, "trap"), IDatasetRegistry.Terms("l", 100, address(market)), ""
+        );
         fails(ANNE, address(market), leaseCall(id, trap, ANNE), BadPayout.selector, "royalties into the market");
     }
 

@@ -18,12 +18,7 @@ contract TrainingGasTest is TrainingBase {
 
     function measured(address from, bytes memory call_, string memory name) private returns (uint256 gas) {
         address[6] memory all = [
-            address(market),
-            address(registry),
-            address(emission),
-            address(token),
-            address(verifier),
-            address(datasets)
+            address(market), address(registry), address(emission), address(token), address(verifier), address(datasets)
         ];
         for (uint256 i = 0; i < 6; i++) {
             vm.cool(all[i]);

@@ -194,8 +194,8 @@ contract TrainingHandler is TrainingBase {
         if (seed % 64 != 0 && nowAt() < t.deadline && alive()) return;
         bool live = t.phase != ITrainingMarket.Phase.None;
         bool over = !live || nowAt() >= market.round(id).until || !alive();
-        bool may = t.status == ITrainingMarket.Status.Open && over
-            && (nowAt() >= t.deadline || who == t.sponsor || !alive());
+        bool may =
+            t.status == ITrainingMarket.Status.Open && over && (nowAt() >= t.deadline || who == t.sponsor || !alive());
         if (may && live) finishFor(id);
         t = market.task(id);
         uint256 was = market.claimable(t.sponsor);

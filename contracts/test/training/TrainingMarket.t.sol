@@ -237,7 +237,9 @@ contract TrainingMarketTest is TrainingBase {
         skip(89);
         submit(id, "trained");
         skip(1 hours);
-        fails(BEN, address(market), abi.encodeCall(ITrainingMarket.refund, (id)), ITrainingMarket.RoundLive.selector, "");
+        fails(
+            BEN, address(market), abi.encodeCall(ITrainingMarket.refund, (id)), ITrainingMarket.RoundLive.selector, ""
+        );
         reveal(id);
         evaluate(id, 100, 0);
         cheats.prank(BEN);
