@@ -22,7 +22,7 @@ contract EmissionController is IEmissionController, AccessManaged {
         uint64 decay; // factor of both budgets from one epoch to the next, times 10^18; at most 10^18
     }
 
-    /// @dev A worker in an epoch; fees that the market has handed over. Those of his last epoch are with the market.
+    /// @dev A worker in an epoch; fees that a market has handed over. Those of his last epoch in a market are with it.
     struct Account {
         uint96 fees;
         uint96 paid;
@@ -38,7 +38,10 @@ contract EmissionController is IEmissionController, AccessManaged {
     }
 
     AssayToken public immutable token;
+    /// @notice The market for inferences.
     ILedger public immutable market;
+    /// @notice The market for training, 0 if there is none and will be none.
+    ILedger public immutable training;
     /// @notice Highest part of burned fees that is minted, in 1/10000.
     uint256 public immutable kappaBps;
     uint256 public immutable epochStart;
@@ -59,13 +62,19 @@ contract EmissionController is IEmissionController, AccessManaged {
 
     /// @param manager Authority over `releasePublic`.
     /// @param token_ Its minter must be this contract.
-    /// @param market_ The only caller of `record`. It takes this contract in its constructor, so its address is predicted.
-    constructor(address manager, AssayToken token_, ILedger market_, uint256 kappaBps_, Schedule memory schedule)
-        AccessManaged(manager)
-    {
+    /// @param market_ Calls `record`, and nobody else does but
+    /// @param training_ this one. They take this contract in their constructors, so their addresses are predicted.
+    constructor(
+        address manager,
+        AssayToken token_,
+        ILedger market_,
+        ILedger training_,
+        uint256 kappaBps_,
+        Schedule memory schedule
+    ) AccessManaged(manager) {
         if (token_.minter() != address(this)) revert BadParameter(0);
         if (token_.cap() > MAX_CAP) revert BadParameter(1);
-        if (address(market_) == address(0)) revert BadParameter(2);
+        if (address(market_) == address(0) || address(market_) == address(training_)) revert BadParameter(2);
         if (kappaBps_ > MAX_KAPPA_BPS) revert BadParameter(3);
         if (schedule.length == 0 || schedule.length > MAX_EPOCH) revert BadParameter(4);
         // A start in milliseconds would make all time epoch 0.
@@ -73,6 +82,7 @@ contract EmissionController is IEmissionController, AccessManaged {
         if (schedule.decay > Decay.ONE) revert BadParameter(6);
         token = token_;
         market = market_;
+        training = training_;
         kappaBps = kappaBps_;
         epochStart = schedule.start;
         epochLength = schedule.length;
@@ -83,17 +93,19 @@ contract EmissionController is IEmissionController, AccessManaged {
 
     /// @inheritdoc IEmissionController
     function record(address worker, uint256 fee, uint256 units) external returns (uint256 epoch) {
-        if (msg.sender != address(market)) revert OnlyMarket();
+        ILedger other = training;
+        if (msg.sender == address(training)) other = market;
+        else if (msg.sender != address(market)) revert OnlyMarket();
         epoch = currentEpoch();
         Totals storage stored = _totals[epoch];
         (uint256 fees, uint256 workers) = (stored.fees, stored.workers);
         if (fee > 0) {
             fees += fee;
-            (uint256 keptEpoch, uint256 kept) = market.keptFees(worker);
+            (uint256 keptEpoch, uint256 kept) = ILedger(msg.sender).keptFees(worker);
             if (kept == 0 || keptEpoch != epoch) {
-                workers++;
-                // Part of that epoch's total, which takes as many bits. Time does not go back, so no epoch is handed over twice.
-                if (kept > 0) _accounts[keptEpoch][worker].fees = uint96(kept);
+                if (_keptBy(other, epoch, worker) == 0) workers++;
+                // Part of that epoch's total, which takes as many bits. Time does not go back, so no market hands an epoch over twice.
+                if (kept > 0) _accounts[keptEpoch][worker].fees += uint96(kept);
             }
         }
         // Units are only counted, so they saturate: a statistic must not stop a payment.
@@ -108,6 +120,7 @@ contract EmissionController is IEmissionController, AccessManaged {
     function claim(address worker, uint256[] calldata epochs) external returns (uint256 amount) {
         // The fees that are the reason to mint are gone before anything is minted.
         if (market.unburned() > 0) market.burnFees();
+        if (address(training) != address(0) && training.unburned() > 0) training.burnFees();
         uint256 current = currentEpoch();
         uint256 room = token.cap() - token.totalSupply();
         for (uint256 i = 0; i < epochs.length; i++) {
@@ -163,12 +176,7 @@ contract EmissionController is IEmissionController, AccessManaged {
 
     /// @inheritdoc IEmissionController
     function feesOf(uint256 epoch, address worker) public view returns (uint256 fees) {
-        fees = _accounts[epoch][worker].fees;
-        // What the market keeps is of one epoch, and not here.
-        if (fees == 0) {
-            (uint256 keptEpoch, uint256 kept) = market.keptFees(worker);
-            if (keptEpoch == epoch) fees = kept;
-        }
+        fees = _accounts[epoch][worker].fees + _keptBy(market, epoch, worker) + _keptBy(training, epoch, worker);
     }
 
     /// @inheritdoc IEmissionController
@@ -210,5 +218,12 @@ contract EmissionController is IEmissionController, AccessManaged {
             largest = fees;
         }
         gini = (10_000 * (2 * weighted - (count + 1) * total)) / (count * total);
+    }
+
+    /// @dev Fees of an epoch that a market keeps.
+    function _keptBy(ILedger ledger, uint256 epoch, address worker) private view returns (uint256) {
+        if (address(ledger) == address(0)) return 0;
+        (uint256 keptEpoch, uint256 kept) = ledger.keptFees(worker);
+        return keptEpoch == epoch ? kept : 0;
     }
 }

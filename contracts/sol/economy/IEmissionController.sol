@@ -30,8 +30,8 @@ interface IEmissionController {
     /// @notice Of the constructor: 0 token's minter, 1 token's cap, 2 market, 3 kappa, 4 length, 5 start, 6 decay.
     error BadParameter(uint256 index);
 
-    /// @notice Called by the market for each settlement; the market owes the burning of `fee`. The market keeps the fee with the
-    /// worker's account afterwards, where `feesOf` finds it (`ILedger.keptFees`). What it kept for him of an epoch before is
+    /// @notice Called by a market for each settlement; it owes the burning of `fee`. It keeps the fee with the worker's account
+    /// afterwards, where `feesOf` finds it (`ILedger.keptFees`). What it kept for him of an epoch before is
     /// handed over by this call, if `fee` is not 0.
     /// @return epoch The present one, which the fee is to be kept with.
     function record(address worker, uint256 fee, uint256 units) external returns (uint256 epoch);

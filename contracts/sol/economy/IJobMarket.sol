@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity =0.8.37;
 
-import { ILedger } from "./ILedger.sol";
+import { IMarket } from "./IMarket.sol";
 
 /// @title Jobs, leases and payment.
 /// @notice
@@ -11,7 +11,7 @@ import { ILedger } from "./ILedger.sol";
 /// no lease is live anybody may fulfil, at the price of the moment. Time under lease does not count for the rise of the price:
 /// a lost lease neither raises it nor keeps it down.
 /// The payout address is inside of the proven context, so a copied proof pays its maker. All payments are pulled.
-interface IJobMarket is ILedger {
+interface IJobMarket is IMarket {
     enum Status {
         None,
         Open,
@@ -77,11 +77,7 @@ interface IJobMarket is ILedger {
     /// `output` are the proven output values, 8 bytes each, big-endian two's complement.
     event Fulfilled(uint256 indexed jobId, address indexed payout, uint128 price, uint128 toWorker, bytes output);
     event Refunded(uint256 indexed jobId, address indexed requester, uint256 amount);
-    event ProtocolBps(uint16 bps);
-    event FeeRate(uint256 perBillionUnits);
 
-    error BadSpec(uint256 field);
-    error VerifierEnded(bytes32 verifierId);
     error WrongOffer();
     error NotOpen(uint256 jobId);
     error LeaseLive(uint256 jobId, uint40 until);
@@ -99,8 +95,6 @@ interface IJobMarket is ILedger {
     error WrongVerifier(uint256 jobId);
     error WrongInput(uint256 jobId);
     error BadOrder();
-    error InvalidProof();
-    error TooHigh(uint256 highest);
 
     /// @notice Posts a job and takes `maxPrice` and the work fee from the caller. With an `input` it must match the
     /// commitment, and workers can read it from the event; without one the requester sends salt and input to workers himself.
@@ -138,12 +132,10 @@ interface IJobMarket is ILedger {
     /// @notice What a lease or a fulfilment now would lock or pay.
     function currentPrice(uint256 jobId) external view returns (uint128);
 
-    /// @notice What a job for this verifier would pay now on top of `maxPrice`.
-    function workFee(bytes32 verifierId) external view returns (uint128);
-
-    /// @notice For jobs posted now: the treasury's part of prices in 1/10000, and the fee for 10^9 multiply-adds.
-    function rates() external view returns (uint16 protocolBps, uint256 feePerBillionUnits);
-
     function job(uint256 jobId) external view returns (Job memory);
     function jobs() external view returns (uint256);
+    function royalties(bytes32 offerId) external view returns (uint128 owner, uint128 data);
+
+    /// @notice Splits the royalties of an offer between its owner and its data recipient, as credit to withdraw.
+    function collectRoyalties(bytes32 offerId) external;
 }

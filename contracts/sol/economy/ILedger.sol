@@ -14,14 +14,10 @@ interface ILedger {
     /// @notice Sends an account what it is owed. Anybody may call.
     function withdraw(address account) external returns (uint256 amount);
 
-    /// @notice Splits the royalties of an offer between its owner and its data recipient, as credit to withdraw.
-    function collectRoyalties(bytes32 offerId) external;
-
-    /// @notice Burns fees of settled jobs and parts of lost bonds.
+    /// @notice Burns fees of settled work and parts of lost bonds.
     function burnFees() external returns (uint256 amount);
 
     function claimable(address account) external view returns (uint256);
-    function royalties(bytes32 offerId) external view returns (uint128 owner, uint128 data);
     function unburned() external view returns (uint256);
 
     /// @notice Fees of the work that an account was paid for in the last epoch in which it was paid for any. The market keeps

@@ -4,12 +4,11 @@ pragma solidity =0.8.37;
 import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import { IJobMarket } from "./IJobMarket.sol";
 import { IModelRegistry } from "./IModelRegistry.sol";
-import { IVerifierRegistry } from "./IVerifierRegistry.sol";
 import { SettlementSize } from "./SettlementSize.sol";
-import { Ledger } from "./Ledger.sol";
+import { Market } from "./Market.sol";
 
 /// @title How jobs are stored, and what they cost at a given time.
-abstract contract JobBook is IJobMarket, Ledger {
+abstract contract JobBook is IJobMarket, Market {
     using SafeCast for uint256;
 
     /// @dev A job: one struct a slot, so that each is read and written at once. A settlement reads state, pay, commitment, stake
@@ -38,14 +37,6 @@ abstract contract JobBook is IJobMarket, Ledger {
         uint32 line;
     }
 
-    /// @dev `start` moves on with each lease, by its length.
-    struct Ramp {
-        uint96 minPrice;
-        uint96 maxPrice;
-        uint40 start;
-        uint24 length;
-    }
-
     /// @dev While a job is open, its bond is held exactly if it was ever leased: what ends a lease gives the bond away, and
     /// either closes the job or takes the next lease's bond.
     struct Stake {
@@ -58,6 +49,15 @@ abstract contract JobBook is IJobMarket, Ledger {
         uint32 leaseSeconds;
     }
 
+    /// @dev An offer that a job was posted for: its terms, and what its owner and its data's recipient have not collected. One
+    /// slot, which is never zero if anything is ever added to it.
+    struct Royalties {
+        uint16 ownerBps;
+        uint16 dataBps;
+        uint112 owner;
+        uint112 data;
+    }
+
     /// @dev A verifier with an offer. Both are immutable, so what is checked or copied when a line is first used holds for
     /// good, and jobs refer to it by a short number.
     struct Line {
@@ -65,25 +65,36 @@ abstract contract JobBook is IJobMarket, Ledger {
         bytes32 offerId;
     }
 
-    uint256 internal constant BPS = 10_000;
-    uint16 public constant MAX_PROTOCOL_BPS = 1_000;
-    uint256 public constant MAX_DURATION = 90 days;
-    /// @notice Seconds; longer than any job is open.
-    uint256 public constant MAX_RAMP = type(uint24).max;
-    uint256 public constant MIN_LEASE_SECONDS = 1 minutes;
-    uint256 public constant MAX_LEASE_SECONDS = 7 days;
     uint8 internal constant INFERENCE = 1;
 
-    IVerifierRegistry public immutable verifiers;
+    IModelRegistry public immutable models;
 
     mapping(uint256 jobId => Lot) internal _lots;
+    mapping(bytes32 offerId => Royalties) internal _royalties;
     /// @dev The first line has number 1.
     mapping(uint256 number => Line) internal _lines;
     mapping(bytes32 verifierAndOffer => uint256 number) private _lineNumbers;
     uint256 private _lineCount;
 
-    constructor(IVerifierRegistry verifiers_) {
-        verifiers = verifiers_;
+    constructor(IModelRegistry models_) {
+        models = models_;
+    }
+
+    /// @inheritdoc IJobMarket
+    /// @dev Never pausable. Does nothing if nothing is owed.
+    function collectRoyalties(bytes32 offerId) external nonReentrant {
+        Royalties memory sums = _royalties[offerId];
+        if (sums.owner == 0 && sums.data == 0) return;
+        _royalties[offerId] = Royalties(sums.ownerBps, sums.dataBps, 0, 0);
+        IModelRegistry.Offer memory offer = models.get(offerId);
+        _credit(offer.owner, sums.owner);
+        _credit(offer.dataRecipient, sums.data);
+    }
+
+    /// @inheritdoc IJobMarket
+    function royalties(bytes32 offerId) external view returns (uint128 owner, uint128 data) {
+        Royalties storage sums = _royalties[offerId];
+        return (sums.owner, sums.data);
     }
 
     /// @inheritdoc IJobMarket
@@ -126,27 +137,11 @@ abstract contract JobBook is IJobMarket, Ledger {
         return block.timestamp < lot.state.leaseEnd ? lot.pay.price : _rampPrice(lot.ramp);
     }
 
-    /// @dev Rounds down. Never falls with time, so who waits for a transaction is never paid less than he saw.
-    function _rampPrice(Ramp memory ramp) internal view returns (uint96) {
-        if (block.timestamp < ramp.start) return ramp.minPrice;
-        uint256 passed = block.timestamp - ramp.start;
-        // Also where the ramp has no length: then it is a step.
-        if (passed >= ramp.length) return ramp.maxPrice;
-        return uint96(ramp.minPrice + uint256(ramp.maxPrice - ramp.minPrice) * passed / ramp.length);
-    }
-
     /// @dev Raises `BadSpec` with the index of the field, and `BadSpec(2)` for a commitment that nobody can open.
     function _checkSpec(Spec calldata spec) internal view {
         if (spec.inputCommitment == 0) revert BadSpec(2);
-        if (spec.minPrice == 0 || spec.minPrice > spec.maxPrice) revert BadSpec(3);
-        if (spec.maxPrice > type(uint96).max) revert BadSpec(4);
-        if (spec.rampStart > spec.rampEnd || spec.rampEnd - spec.rampStart > MAX_RAMP) revert BadSpec(6);
-        // Leases move the ramp, by no more time than there is until the deadline.
-        if (spec.rampEnd > type(uint40).max - MAX_DURATION) revert BadSpec(6);
-        if (spec.deadline <= block.timestamp || spec.deadline > block.timestamp + MAX_DURATION) revert BadSpec(7);
-        if (spec.leaseSeconds < MIN_LEASE_SECONDS || spec.leaseSeconds > MAX_LEASE_SECONDS) revert BadSpec(8);
-        // Without a floor, leases that are never kept would cost nothing.
-        if (uint256(spec.bond) * 20 < spec.maxPrice || spec.bond > spec.maxPrice) revert BadSpec(9);
+        _checkRamp(spec.minPrice, spec.maxPrice, spec.rampStart, spec.rampEnd, 3);
+        _checkLease(spec.deadline, spec.leaseSeconds, spec.bond, spec.maxPrice, 7);
     }
 
     /// @dev The number of the line of a verifier and an offer. Raises `WrongOffer`, `TooLarge` and the registries'
@@ -182,5 +177,14 @@ abstract contract JobBook is IJobMarket, Ledger {
             calldatacopy(add(p, 0x20), input.offset, input.length)
             hash := keccak256(p, add(input.length, 0x20))
         }
+    }
+
+    function _creditRoyalties(bytes32 offerId, uint256 owner, uint256 data) internal {
+        if (owner == 0 && data == 0) return;
+        Royalties memory sums = _royalties[offerId];
+        // Parts of tokens that are here, of which there are less than 2^96.
+        sums.owner = (sums.owner + owner).toUint112();
+        sums.data = (sums.data + data).toUint112();
+        _royalties[offerId] = sums;
     }
 }

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity =0.8.37;
 
-import { AccessManaged } from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
 import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
-import { Pausable } from "@openzeppelin/contracts/utils/Pausable.sol";
 import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import { IAssayVerifier } from "../IAssayVerifier.sol";
 import { IEmissionController } from "./IEmissionController.sol";
@@ -11,14 +9,14 @@ import { IJobMarket } from "./IJobMarket.sol";
 import { IModelRegistry } from "./IModelRegistry.sol";
 import { IVerifierRegistry } from "./IVerifierRegistry.sol";
 import { JobBook } from "./JobBook.sol";
-import { Ledger } from "./Ledger.sol";
+import { Market } from "./Market.sol";
 
 /// @title The market for proven inferences. No owner of funds, no upgrade.
 /// @notice Pausing stops `post` and `lease` only: what is in the market can always be proven, refunded and withdrawn.
 /// Two things a worker should know. Take a lease before showing a proof: without one the requester may cancel, and another
 /// may lease, when they see it coming. And check the input before taking a lease: an input that is withheld, or outside of
 /// the model's range, cannot be proven, and the bond would be lost.
-contract JobMarket is JobBook, AccessManaged, Pausable {
+contract JobMarket is JobBook {
     using SafeCast for uint256;
 
     /// @dev What a settlement knows of its batch, and what it adds up, so that each account is written once.
@@ -42,20 +40,6 @@ contract JobMarket is JobBook, AccessManaged, Pausable {
         uint256 burned;
     }
 
-    struct Rates {
-        uint16 protocolBps;
-        uint128 feePerBillionUnits;
-    }
-
-    /// @notice 1000 tokens of 18 decimals for 10^9 multiply-adds.
-    uint256 public constant MAX_FEE_RATE = 1e21;
-
-    bytes32 private constant CONTEXT_DOMAIN = keccak256("assay.context.v1");
-
-    IEmissionController public immutable emission;
-
-    Rates private _rates;
-
     /// @param manager The AccessManager of the restricted functions.
     /// @param token_ Has `burn(uint256)` and a supply below 2^96.
     /// @param protocolBps_ Part of each price for the treasury, in 1/10000.
@@ -69,11 +53,7 @@ contract JobMarket is JobBook, AccessManaged, Pausable {
         address treasury_,
         uint16 protocolBps_,
         uint256 feePerBillionUnits_
-    ) Ledger(token_, models_, treasury_) JobBook(verifiers_) AccessManaged(manager) {
-        emission = emission_;
-        _setProtocolBps(protocolBps_);
-        _setFeeRate(feePerBillionUnits_);
-    }
+    ) JobBook(models_) Market(manager, token_, verifiers_, emission_, treasury_, protocolBps_, feePerBillionUnits_) { }
 
     /// @inheritdoc IJobMarket
     /// @dev Raises `BadSpec`, `VerifierEnded`, `WrongOffer`, `BadPayout` (the offer's), `TooLarge`, `WrongInput`,
@@ -122,8 +102,7 @@ contract JobMarket is JobBook, AccessManaged, Pausable {
         _requirePayable(payout);
         if (maxBonds.length != jobIds.length) revert WrongLength();
         _open(payout);
-        // Counted from this block, or from none: no block has a time as small as the longest lease.
-        uint256 least = minUntil > MAX_LEASE_SECONDS ? minUntil : block.timestamp + minUntil;
+        uint256 least = _least(minUntil);
         uint256 activeLine;
         uint256 bonds;
         uint256 burned;
@@ -207,12 +186,11 @@ contract JobMarket is JobBook, AccessManaged, Pausable {
         pot.treasury = (pot.treasury + batch.toProtocol).toUint96();
         _pot = pot;
 
-        bytes32 context = _context(jobIds, payout);
+        bytes32 context = _context(contextJob(jobIds), payout);
         if (!IAssayVerifier(batch.verifier).verify(batch.settlementId, publicValues, context, proof)) {
             revert InvalidProof();
         }
-        batch.workUnits *= salts.length;
-        _reward(batch);
+        _reward(payout, batch.toWorker, batch.fees, batch.workUnits * salts.length);
     }
 
     /// @inheritdoc IJobMarket
@@ -265,51 +243,10 @@ contract JobMarket is JobBook, AccessManaged, Pausable {
         _burnLater(burned);
     }
 
-    /// @notice Stops `post` and `lease`. Restricted: the guardian.
-    function pause() external restricted {
-        _pause();
-    }
-
-    /// @notice Allows them again. Restricted: by vote.
-    function unpause() external restricted {
-        _unpause();
-    }
-
-    /// @notice Sets the treasury's part of prices, in 1/10000, for jobs posted from now on. Restricted: by vote. Raises `TooHigh`.
-    function setProtocolBps(uint16 bps) external restricted {
-        _setProtocolBps(bps);
-    }
-
-    /// @notice Sets the work fee for jobs posted from now on. Restricted: by vote. Raises `TooHigh`.
-    function setFeeRate(uint256 perBillionUnits) external restricted {
-        _setFeeRate(perBillionUnits);
-    }
-
     /// @inheritdoc IJobMarket
     function contextJob(uint256[] calldata jobIds) public pure returns (bytes32) {
         if (jobIds.length == 1) return bytes32(jobIds[0]);
         return keccak256(abi.encode("assay.batch.v1", jobIds));
-    }
-
-    /// @inheritdoc IJobMarket
-    function workFee(bytes32 verifierId) external view returns (uint128) {
-        (,,,,,, uint64 workUnits) = verifiers.terms(verifierId);
-        return _workFee(workUnits);
-    }
-
-    /// @inheritdoc IJobMarket
-    function rates() external view returns (uint16 protocolBps, uint256 feePerBillionUnits) {
-        return (_rates.protocolBps, _rates.feePerBillionUnits);
-    }
-
-    /// @dev Rounds up, so that splitting work never makes it cheaper.
-    function _workFee(uint64 workUnits) private view returns (uint88) {
-        return ((uint256(workUnits) * _rates.feePerBillionUnits + (1e9 - 1)) / 1e9).toUint88();
-    }
-
-    /// @dev What `IAssayVerifier.contextFor` says; computed here because it costs less.
-    function _context(uint256[] calldata jobIds, address payout) private view returns (bytes32) {
-        return keccak256(abi.encode(CONTEXT_DOMAIN, block.chainid, address(this), contextJob(jobIds), payout));
     }
 
     /// @dev The first job says what the batch is.
@@ -385,29 +322,8 @@ contract JobMarket is JobBook, AccessManaged, Pausable {
         emit Fulfilled(jobId, batch.payout, uint128(price), uint128(toWorker), output);
     }
 
-    /// @dev Credits the worker. The emission reads what is kept for him until now, so it comes first; nothing else here can be
-    /// called meanwhile. Not guarded by try: with little gas, a stranger could then settle for a worker without his reward.
-    function _reward(Batch memory batch) private {
-        uint256 epoch = emission.record(batch.payout, batch.fees, batch.workUnits);
-        _creditWork(batch.payout, batch.toWorker, batch.fees, epoch);
-    }
-
-    /// @dev Splits a lost bond. Nobody who could make a lease fail gets more than half of it; an odd unit is burned.
     function _loseLease(uint256 jobId, address payout, uint256 bond) private returns (uint256 burned, uint256 kept) {
-        kept = bond / 2;
-        burned = bond - kept;
+        (burned, kept) = _splitBond(bond);
         emit LeaseLost(jobId, payout, uint128(burned), uint128(kept));
-    }
-
-    function _setProtocolBps(uint16 bps) private {
-        if (bps > MAX_PROTOCOL_BPS) revert TooHigh(MAX_PROTOCOL_BPS);
-        _rates.protocolBps = bps;
-        emit ProtocolBps(bps);
-    }
-
-    function _setFeeRate(uint256 perBillionUnits) private {
-        if (perBillionUnits > MAX_FEE_RATE) revert TooHigh(MAX_FEE_RATE);
-        _rates.feePerBillionUnits = uint128(perBillionUnits);
-        emit FeeRate(perBillionUnits);
     }
 }

@@ -6,7 +6,6 @@ import { SafeERC20 } from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.s
 import { ReentrancyGuardTransient } from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import { ILedger } from "./ILedger.sol";
-import { IModelRegistry } from "./IModelRegistry.sol";
 
 /// @notice What the market needs of the token beyond ERC-20: its holder can destroy it.
 interface IBurnable {
@@ -15,28 +14,19 @@ interface IBurnable {
 
 /// @title What the market owes, and to whom.
 /// @notice Everything is pulled: jobs only add to accounts here, so nobody's receiving address can stop a settlement. At all
-/// times the market's balance is escrow and bonds of jobs + `claimable` + `royalties` + `unburned` (tokens that somebody sends
+/// times the market's balance is escrow and bonds of jobs + `claimable` + royalties + `unburned` (tokens that somebody sends
 /// here unasked come on top and stay). Amounts are in the token's smallest unit, in 96 bits: the token's supply must stay
 /// below 2^96.
 abstract contract Ledger is ILedger, ReentrancyGuardTransient {
     using SafeCast for uint256;
     using SafeERC20 for IERC20;
 
-    /// @dev One slot that every settlement writes. The number of jobs keeps it from ever being zero, which is what makes
+    /// @dev One slot that every settlement writes. The number of jobs, or tasks, keeps it from ever being zero, which is what makes
     /// writing it cheap; for the same reason the treasury's share is here and not with the other accounts.
     struct Pot {
         uint96 unburned;
         uint96 treasury;
         uint64 jobs;
-    }
-
-    /// @dev An offer that a job was posted for: its terms, and what its owner and its data's recipient have not collected. One
-    /// slot, which is never zero if anything is ever added to it.
-    struct Royalties {
-        uint16 ownerBps;
-        uint16 dataBps;
-        uint112 owner;
-        uint112 data;
     }
 
     /// @dev In the slot of every account that was ever used: it is never zero again, which would make the next credit dear.
@@ -46,7 +36,6 @@ abstract contract Ledger is ILedger, ReentrancyGuardTransient {
     uint256 private constant EPOCH = 208;
 
     IERC20 public immutable token;
-    IModelRegistry public immutable models;
     /// @notice Gets the protocol's share of prices.
     address public immutable treasury;
 
@@ -55,11 +44,9 @@ abstract contract Ledger is ILedger, ReentrancyGuardTransient {
     /// emission adds these to what it has, and gets them for good with the first payment in a later epoch. One slot, so that
     /// a worker who was never seen makes one and not two.
     mapping(address account => uint256) private _accounts;
-    mapping(bytes32 offerId => Royalties) internal _royalties;
 
-    constructor(IERC20 token_, IModelRegistry models_, address treasury_) {
+    constructor(IERC20 token_, address treasury_) {
         token = token_;
-        models = models_;
         treasury = treasury_;
         _requirePayable(treasury_);
     }
@@ -78,17 +65,6 @@ abstract contract Ledger is ILedger, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc ILedger
-    /// @dev Never pausable. Does nothing if nothing is owed.
-    function collectRoyalties(bytes32 offerId) external nonReentrant {
-        Royalties memory sums = _royalties[offerId];
-        if (sums.owner == 0 && sums.data == 0) return;
-        _royalties[offerId] = Royalties(sums.ownerBps, sums.dataBps, 0, 0);
-        IModelRegistry.Offer memory offer = models.get(offerId);
-        _credit(offer.owner, sums.owner);
-        _credit(offer.dataRecipient, sums.data);
-    }
-
-    /// @inheritdoc ILedger
     /// @dev Never pausable. Does nothing if there is nothing to burn. Raises `OddToken`.
     function burnFees() external nonReentrant returns (uint256 amount) {
         amount = _pot.unburned;
@@ -104,12 +80,6 @@ abstract contract Ledger is ILedger, ReentrancyGuardTransient {
     function claimable(address account) public view returns (uint256 amount) {
         amount = uint112(_accounts[account]);
         if (account == treasury) amount += _pot.treasury;
-    }
-
-    /// @inheritdoc ILedger
-    function royalties(bytes32 offerId) external view returns (uint128 owner, uint128 data) {
-        Royalties storage sums = _royalties[offerId];
-        return (sums.owner, sums.data);
     }
 
     /// @inheritdoc ILedger
@@ -154,15 +124,6 @@ abstract contract Ledger is ILedger, ReentrancyGuardTransient {
 
     function _burnLater(uint256 amount) internal {
         if (amount != 0) _pot.unburned = (_pot.unburned + amount).toUint96();
-    }
-
-    function _creditRoyalties(bytes32 offerId, uint256 owner, uint256 data) internal {
-        if (owner == 0 && data == 0) return;
-        Royalties memory sums = _royalties[offerId];
-        // Parts of tokens that are here, of which there are less than 2^96.
-        sums.owner = (sums.owner + owner).toUint112();
-        sums.data = (sums.data + data).toUint112();
-        _royalties[offerId] = sums;
     }
 
     /// @dev Accounts that the token cannot be sent to, or that would pay the market itself, would hold what they get forever.

@@ -163,7 +163,7 @@ mod generated {
 
         #[derive(Debug, PartialEq, Eq)]
         contract EmissionController {
-            constructor(address manager, address token, address market, uint256 kappaBps, Schedule schedule);
+            constructor(address manager, address token, address market, address training, uint256 kappaBps, Schedule schedule);
 
             struct Schedule {
                 uint40 start;
@@ -195,6 +195,7 @@ mod generated {
             function stats(uint256 epoch) view returns (Stats);
             function token() view returns (address);
             function market() view returns (address);
+            function training() view returns (address);
             function epochStart() view returns (uint256);
             function epochLength() view returns (uint256);
             function authority() view returns (address);

@@ -151,6 +151,7 @@ fn arguments(name: Name, a: &Addresses, p: &Parameters, deployer: Address, now: 
             manager: a.manager,
             token: a.token,
             market: a.market,
+            training: Address::ZERO,
             kappaBps: U256::from(p.kappa_bps),
             schedule: EmissionController::Schedule {
                 start: U40::from(now),

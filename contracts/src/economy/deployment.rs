@@ -157,6 +157,8 @@ impl Deployment {
         let emission = self.emission().contract();
         check!(emission, EmissionController::tokenCall {}, "token", a.token);
         check!(emission, EmissionController::marketCall {}, "market", a.market);
+        // Whoever is named here has fees recorded, and so tokens minted.
+        check!(emission, EmissionController::trainingCall {}, "market for training", Address::ZERO);
         check!(emission, EmissionController::authorityCall {}, "authority", a.manager);
         check!(self.registry().contract(), VerifierRegistry::authorityCall {}, "authority", a.manager);
         check!(self.models().contract(), ModelRegistry::verifiersCall {}, "verifier registry", a.registry);

@@ -29,7 +29,7 @@ import { MockMarket } from "./MockMarket.sol";
 ///   |           |    |                                                   | functions: releasePublic, setCanary, unpause, the  |
 ///   |           |    |                                                   | market's rates                                     |
 ///   | CURATOR   | 1  | timelock; `curator` with `curatorDelay`, if given | VerifierRegistry.add                               |
-///   | GUARDIAN  | 2  | `guardian`                                        | VerifierRegistry.tombstone, JobMarket.pause,       |
+///   | GUARDIAN  | 2  | `guardian`                                        | VerifierRegistry.tombstone, Market.pause,       |
 ///   |           |    |                                                   | cancelling what a delayed curator has scheduled    |
 /// Settings of a target (roles of its functions, closing it, its authority) take `adminDelay` on top of the timelock's delay.
 /// The manager puts a new delay into force five days after it is set.
@@ -42,8 +42,9 @@ contract Deployment is DeploymentTypes {
         s.models = new ModelRegistry(s.verifiers);
         s.token = new AssayToken(config.genesisHolder, config.genesisAmount, config.cap, predicted(nonce + 4));
         address market = predicted(nonce + 5);
-        s.emission =
-            new EmissionController(address(s.manager), s.token, ILedger(market), config.kappaBps, config.schedule);
+        s.emission = new EmissionController(
+            address(s.manager), s.token, ILedger(market), ILedger(address(0)), config.kappaBps, config.schedule
+        );
         s.market = deployMarket(s, config);
         check(s.market == market, "the market's address");
         address[] memory proposers = new address[](1);

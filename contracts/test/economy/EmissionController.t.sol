@@ -39,7 +39,7 @@ contract EmissionControllerTest is EmissionBase {
         AssayToken other = new AssayToken(address(this), 1, cap, index == 0 ? ALICE : own);
         ILedger to = ILedger(index == 2 ? address(0) : BOB);
         cheats.expectRevert(abi.encodeWithSelector(IEmissionController.BadParameter.selector, index));
-        new EmissionController(address(system.manager), other, to, kappa, schedule);
+        new EmissionController(address(system.manager), other, to, ILedger(address(0)), kappa, schedule);
     }
 
     function testConstructorRefuses() external {

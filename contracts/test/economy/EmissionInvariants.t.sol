@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity =0.8.37;
 
+import { AccessManager } from "@openzeppelin/contracts/access/manager/AccessManager.sol";
 import { AssayToken } from "../../sol/economy/AssayToken.sol";
 import { EmissionController } from "../../sol/economy/EmissionController.sol";
 import { IEmissionController } from "../../sol/economy/IEmissionController.sol";
+import { ILedger } from "../../sol/economy/ILedger.sol";
 import { EconomyBase } from "./Cheats.sol";
 import { EmissionBase } from "./EmissionBase.sol";
 import { MockMarket } from "./MockMarket.sol";
@@ -16,6 +18,7 @@ contract EmissionHandler is EconomyBase {
     AssayToken private immutable token;
     EmissionController private immutable emission;
     MockMarket private immutable market;
+    MockMarket private immutable other;
     PlainEmission public immutable plain;
     address private immutable timelock;
 
@@ -23,10 +26,21 @@ contract EmissionHandler is EconomyBase {
     uint256 public fees;
     uint256 public burned;
 
-    constructor(AssayToken token_, EmissionController emission_, MockMarket market_, address timelock_) {
-        (token, emission, market, timelock) = (token_, emission_, market_, timelock_);
+    constructor(AssayToken token_, EmissionController emission_, MockMarket[2] memory markets, address timelock_) {
+        (token, emission, timelock) = (token_, emission_, timelock_);
+        (market, other) = (markets[0], markets[1]);
         plain = new PlainEmission(emission);
         token.approve(address(market), type(uint256).max);
+        token.approve(address(other), type(uint256).max);
+    }
+
+    function unburned() public view returns (uint256) {
+        return market.unburned() + other.unburned();
+    }
+
+    /// @dev One of both.
+    function some(uint256 seed) private view returns (MockMarket) {
+        return seed & 16 == 0 ? market : other;
     }
 
     function worker(uint256 i) public pure returns (address) {
@@ -39,24 +53,25 @@ contract EmissionHandler is EconomyBase {
         fee = bound(fee, 0, fee % 3 == 0 ? most : most / 1e6);
         fees += fee;
         plain.settle(worker(who), fee, units);
-        market.settle(worker(who), units % 4 == 0 ? fee / 2 : 0, fee, units);
+        some(units).settle(worker(who), units % 4 == 0 ? fee / 2 : 0, fee, units);
     }
 
     /// @dev One who is paid for nothing that costs a fee.
     function settleFree(uint256 who, uint64 units) external {
         plain.settle(worker(who), 0, units);
-        market.settle(worker(who), 0, 0, units);
+        some(units).settle(worker(who), 0, 0, units);
     }
 
     function withdraw(uint256 who) external {
-        uint256 due = market.claimable(worker(who));
+        MockMarket from = some(who);
+        uint256 due = from.claimable(worker(who));
         uint256 before = token.balanceOf(worker(who));
-        market.withdraw(worker(who));
-        check(token.balanceOf(worker(who)) == before + due && market.claimable(worker(who)) == 0, "withdrawn");
+        from.withdraw(worker(who));
+        check(token.balanceOf(worker(who)) == before + due && from.claimable(worker(who)) == 0, "withdrawn");
     }
 
     function open(uint256 who) external {
-        market.open(worker(who));
+        some(who).open(worker(who));
     }
 
     /// @dev The last second of an epoch, or the first of the next.
@@ -69,8 +84,8 @@ contract EmissionHandler is EconomyBase {
         skip(bound(time, 1, 5 days));
     }
 
-    function burnFees() external {
-        market.burnFees();
+    function burnFees(uint256 seed) external {
+        some(seed).burnFees();
     }
 
     function burn(uint256 amount) external {
@@ -85,7 +100,7 @@ contract EmissionHandler is EconomyBase {
         epoch %= current;
         address to = worker(who);
         uint256 due = plain.whole(epoch, to) - emission.paidOf(epoch, to);
-        uint256 room = token.cap() - (token.totalSupply() - market.unburned());
+        uint256 room = token.cap() - (token.totalSupply() - unburned());
         check(emission.claim(to, list(epoch)) == (due < room ? due : room), "claimed");
     }
 
@@ -121,14 +136,28 @@ contract EmissionHandler is EconomyBase {
 /// forge-config: soak.invariant.fail-on-revert = true
 contract EmissionInvariantsTest is EmissionBase {
     EmissionHandler private handler;
+    MockMarket private other;
 
+    /// @dev With two markets, which share nothing but the emission.
     function setUp() external {
         Config memory config = defaults();
         // Tight, so that budgets and the cap bind.
         config.cap = config.genesisAmount;
         config.schedule.decay = 0.7e18;
-        start(config);
-        handler = new EmissionHandler(token, emission, market, address(system.timelock));
+        AccessManager manager = new AccessManager(address(this));
+        uint256 nonce = cheats.getNonce(address(this));
+        address[3] memory next;
+        for (uint256 i = 0; i < 3; i++) {
+            next[i] = cheats.computeCreateAddress(address(this), nonce + 1 + i);
+        }
+        token = new AssayToken(address(this), config.genesisAmount, config.cap, next[0]);
+        emission = new EmissionController(
+            address(manager), token, ILedger(next[1]), ILedger(next[2]), config.kappaBps, config.schedule
+        );
+        market = new MockMarket(address(this), token, emission);
+        other = new MockMarket(address(this), token, emission);
+        check(address(emission) == next[0] && address(other) == next[2], "addresses");
+        handler = new EmissionHandler(token, emission, [market, other], address(this));
         require(token.transfer(address(handler), config.genesisAmount));
     }
 
@@ -150,15 +179,18 @@ contract EmissionInvariantsTest is EmissionBase {
             minted += emission.stats(epoch).minted;
             released += emission.stats(epoch).released;
         }
-        uint256 feesBurned = handler.fees() - market.unburned();
+        uint256 feesBurned = handler.fees() - handler.unburned();
         check(minted * 10_000 <= feesBurned * emission.kappaBps(), "I2: minted before the fees were burned");
         uint256 supply = defaults().genesisAmount + minted + released - feesBurned - handler.burned();
         check(token.totalSupply() == supply, "minted by another way");
-        uint256 owed = market.unburned();
-        for (uint256 i = 0; i < handler.WORKERS(); i++) {
-            owed += market.claimable(handler.worker(i));
+        MockMarket[2] memory both = [market, other];
+        for (uint256 m = 0; m < 2; m++) {
+            uint256 owed = both[m].unburned();
+            for (uint256 i = 0; i < handler.WORKERS(); i++) {
+                owed += both[m].claimable(handler.worker(i));
+            }
+            check(token.balanceOf(address(both[m])) == owed, "what a market owes is there");
         }
-        check(token.balanceOf(address(market)) == owed, "what the market owes is there");
     }
 
     /// @dev Wherever fees are kept, nobody can tell it from crediting each at once.

@@ -5,7 +5,6 @@ import { AccessManaged } from "@openzeppelin/contracts/access/manager/AccessMana
 import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import { AssayToken } from "../../sol/economy/AssayToken.sol";
 import { EmissionController } from "../../sol/economy/EmissionController.sol";
-import { IModelRegistry } from "../../sol/economy/IModelRegistry.sol";
 import { Ledger } from "../../sol/economy/Ledger.sol";
 
 /// @dev What the rest of the economy sees of a market: the real accounts; fees that are taken, recorded and burned; entries that
@@ -17,7 +16,7 @@ contract MockMarket is Ledger, AccessManaged {
     bool public paused;
 
     constructor(address manager, AssayToken token_, EmissionController emission_)
-        Ledger(token_, IModelRegistry(address(0)), address(0x7EA))
+        Ledger(token_, address(0x7EA))
         AccessManaged(manager)
     {
         emission = emission_;

@@ -5,8 +5,10 @@ import { IAccessManaged } from "@openzeppelin/contracts/access/manager/IAccessMa
 import { EmissionController } from "../../sol/economy/EmissionController.sol";
 import { IEmissionController } from "../../sol/economy/IEmissionController.sol";
 import { IJobMarket } from "../../sol/economy/IJobMarket.sol";
+import { IMarket } from "../../sol/economy/IMarket.sol";
 import { IVerifierRegistry } from "../../sol/economy/IVerifierRegistry.sol";
 import { JobMarket } from "../../sol/economy/JobMarket.sol";
+import { Market } from "../../sol/economy/Market.sol";
 import { AssayToken } from "../../sol/economy/AssayToken.sol";
 import { MockVerifier } from "../economy/MockVerifier.sol";
 import { RegistryBase } from "../economy/RegistryBase.sol";
@@ -253,7 +255,7 @@ contract MarketEconomyTest is RegistryBase {
         registry.stop(address(verifier), srsOf(modelKey(2, 1, 1, 1)), values, proof);
         bytes memory call_ =
             abi.encodeCall(IJobMarket.fulfil, (list(free), new bytes32[](1), DEALER, new bytes(24), bytes("proof")));
-        fails(DEALER, address(market), call_, IJobMarket.VerifierEnded.selector, "paid after the end");
+        fails(DEALER, address(market), call_, IMarket.VerifierEnded.selector, "paid after the end");
         uint256[] memory ids = new uint256[](2);
         (ids[0], ids[1]) = (free, leased);
         cheats.expectEmit(address(market));
@@ -269,13 +271,13 @@ contract MarketEconomyTest is RegistryBase {
     function testRoles() public {
         bytes4 unauthorized = IAccessManaged.AccessManagedUnauthorized.selector;
         uint256 id = post(one, HONEST, 7e18);
-        fails(HONEST, address(market), abi.encodeCall(JobMarket.pause, ()), unauthorized, "anybody pauses");
-        succeeds(guardian, address(market), abi.encodeCall(JobMarket.pause, ()), "pause");
-        fails(guardian, address(market), abi.encodeCall(JobMarket.unpause, ()), unauthorized, "guardian unpauses");
-        fails(guardian, address(market), abi.encodeCall(JobMarket.setFeeRate, (0)), unauthorized, "guardian's rates");
+        fails(HONEST, address(market), abi.encodeCall(Market.pause, ()), unauthorized, "anybody pauses");
+        succeeds(guardian, address(market), abi.encodeCall(Market.pause, ()), "pause");
+        fails(guardian, address(market), abi.encodeCall(Market.unpause, ()), unauthorized, "guardian unpauses");
+        fails(guardian, address(market), abi.encodeCall(Market.setFeeRate, (0)), unauthorized, "guardian's rates");
         fulfil(list(id), DEALER);
-        succeeds(curator, address(market), abi.encodeCall(JobMarket.unpause, ()), "the timelock unpauses");
-        succeeds(curator, address(market), abi.encodeCall(JobMarket.setFeeRate, (1)), "and sets rates");
+        succeeds(curator, address(market), abi.encodeCall(Market.unpause, ()), "the timelock unpauses");
+        succeeds(curator, address(market), abi.encodeCall(Market.setFeeRate, (1)), "and sets rates");
         id = post(one, HONEST, 7e18);
         succeeds(guardian, address(registry), abi.encodeCall(IVerifierRegistry.tombstone, (one)), "tombstone");
         market.refund(list(id));

@@ -3,6 +3,7 @@ pragma solidity =0.8.37;
 
 import { AssayVerifier } from "../../sol/AssayVerifier.sol";
 import { IJobMarket } from "../../sol/economy/IJobMarket.sol";
+import { IMarket } from "../../sol/economy/IMarket.sol";
 import { ILedger } from "../../sol/economy/ILedger.sol";
 import { IModelRegistry } from "../../sol/economy/IModelRegistry.sol";
 import { JobMarket } from "../../sol/economy/JobMarket.sol";
@@ -128,7 +129,7 @@ contract FulfilTest is MarketTest {
         uint256 id = post();
         lease(id, WORKER);
         verifiers.tombstone(SINGLE);
-        fulfilFails(list(id), WORKER, abi.encodeWithSelector(IJobMarket.VerifierEnded.selector, SINGLE));
+        fulfilFails(list(id), WORKER, abi.encodeWithSelector(IMarket.VerifierEnded.selector, SINGLE));
     }
 
     function testTrapsAreNotPaid() public {
@@ -146,7 +147,7 @@ contract FulfilTest is MarketTest {
         bytes memory values = valuesOf(list(id));
         bytes32[] memory salts = saltsOf(list(id));
         cheats.prank(OTHER);
-        cheats.expectRevert(IJobMarket.InvalidProof.selector);
+        cheats.expectRevert(IMarket.InvalidProof.selector);
         market.fulfil(list(id), salts, OTHER, values, proof);
         // Sent by the copier it pays whom it was made for.
         cheats.prank(OTHER);
@@ -165,7 +166,7 @@ contract FulfilTest is MarketTest {
         bytes memory values = valuesOf(list(id));
         bytes32[] memory salts = saltsOf(list(id));
         market.fulfil(list(id), salts, WORKER, values, proof);
-        cheats.expectRevert(IJobMarket.InvalidProof.selector);
+        cheats.expectRevert(IMarket.InvalidProof.selector);
         market.fulfil(list(twin), salts, WORKER, values, proof);
     }
 
@@ -175,7 +176,7 @@ contract FulfilTest is MarketTest {
         bytes memory values = valuesOf(list(id));
         bytes32[] memory salts = saltsOf(list(id));
         cheats.chainId(4242);
-        cheats.expectRevert(IJobMarket.InvalidProof.selector);
+        cheats.expectRevert(IMarket.InvalidProof.selector);
         market.fulfil(list(id), salts, WORKER, values, proof);
         cheats.chainId(31337);
         JobMarket second = deploy(address(token), address(emission));
@@ -185,7 +186,7 @@ contract FulfilTest is MarketTest {
         s.inputCommitment = commitmentOf(id);
         cheats.prank(REQUESTER);
         second.post(s, 0, "");
-        cheats.expectRevert(IJobMarket.InvalidProof.selector);
+        cheats.expectRevert(IMarket.InvalidProof.selector);
         second.fulfil(list(id), salts, WORKER, values, proof);
         market.fulfil(list(id), salts, WORKER, values, proof);
     }
@@ -202,7 +203,7 @@ contract FulfilTest is MarketTest {
         if (index < values.length) values[index] ^= bytes1(mask);
         else proof[index - values.length] ^= bytes1(mask);
         cheats.expectRevert(
-            input ? why(IJobMarket.WrongInput.selector, id) : abi.encodeWithSelector(IJobMarket.InvalidProof.selector)
+            input ? why(IJobMarket.WrongInput.selector, id) : abi.encodeWithSelector(IMarket.InvalidProof.selector)
         );
         market.fulfil(list(id), salts, WORKER, values, proof);
     }
@@ -229,7 +230,7 @@ contract FulfilTest is MarketTest {
         bytes[3] memory wrong = [bytes.concat(valuesOf(list(id)), hex"00"), inputOf(id), bytes("")];
         for (uint256 i = 0; i < wrong.length; i++) {
             bytes memory proof = verifier.prove(KEY, wrong[i], context);
-            cheats.expectRevert(IJobMarket.InvalidProof.selector);
+            cheats.expectRevert(IMarket.InvalidProof.selector);
             market.fulfil(list(id), salts, WORKER, wrong[i], proof);
         }
     }
@@ -349,7 +350,7 @@ contract FulfilTest is MarketTest {
         bytes memory values = valuesOf(ids);
         ids[3] = 0;
         bytes32[] memory salts = saltsOf(ids);
-        cheats.expectRevert(IJobMarket.InvalidProof.selector);
+        cheats.expectRevert(IMarket.InvalidProof.selector);
         market.fulfil(ids, salts, WORKER, values, proof);
     }
 

@@ -188,7 +188,7 @@ contract Handler is MarketTest {
     }
 
     function doCollect(bool free) external {
-        send(OTHER, abi.encodeCall(ILedger.collectRoyalties, (free ? OFFER_FREE : OFFER)), true, "collect");
+        send(OTHER, abi.encodeCall(IJobMarket.collectRoyalties, (free ? OFFER_FREE : OFFER)), true, "collect");
     }
 
     function doBurn() external {

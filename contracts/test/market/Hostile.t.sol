@@ -4,6 +4,7 @@ pragma solidity =0.8.37;
 import { SafeERC20 } from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import { ReentrancyGuardTransient } from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import { IJobMarket } from "../../sol/economy/IJobMarket.sol";
+import { IMarket } from "../../sol/economy/IMarket.sol";
 import { ILedger } from "../../sol/economy/ILedger.sol";
 import { JobMarket } from "../../sol/economy/JobMarket.sol";
 import { Token, Verifiers } from "./Doubles.sol";
@@ -203,7 +204,7 @@ contract HostileTest is MarketTest {
             ),
             abi.encodeCall(IJobMarket.refund, (list(done))),
             abi.encodeCall(ILedger.withdraw, (WORKER)),
-            abi.encodeCall(ILedger.collectRoyalties, (OFFER)),
+            abi.encodeCall(IJobMarket.collectRoyalties, (OFFER)),
             abi.encodeCall(ILedger.burnFees, ())
         ];
         for (uint256 i = 0; i < calls.length; i++) {
@@ -247,7 +248,7 @@ contract HostileTest is MarketTest {
         bytes[5] memory answers = [abi.encode(false), bytes(""), hex"01", abi.encode(2), abi.encode(1 << 255)];
         for (uint256 i = 0; i < answers.length; i++) {
             bad.set(address(0), answers[i], false);
-            fulfilFails(list(id), WORKER, i == 0 ? abi.encodeWithSelector(IJobMarket.InvalidProof.selector) : bytes(""));
+            fulfilFails(list(id), WORKER, i == 0 ? abi.encodeWithSelector(IMarket.InvalidProof.selector) : bytes(""));
         }
         // Out of gas.
         bad.set(address(0), abi.encode(true), true);

@@ -3,6 +3,7 @@ pragma solidity =0.8.37;
 
 import { Pausable } from "@openzeppelin/contracts/utils/Pausable.sol";
 import { IJobMarket } from "../../sol/economy/IJobMarket.sol";
+import { IMarket } from "../../sol/economy/IMarket.sol";
 import { ILedger } from "../../sol/economy/ILedger.sol";
 import { MarketTest } from "./Market.sol";
 
@@ -194,7 +195,7 @@ contract LeaseTest is MarketTest {
         s.rampEnd++;
         s.deadline = uint40(nowAt() + 1);
         cheats.prank(REQUESTER);
-        cheats.expectRevert(abi.encodeWithSelector(IJobMarket.BadSpec.selector, 6));
+        cheats.expectRevert(abi.encodeWithSelector(IMarket.BadSpec.selector, 6));
         market.post(s, 0, "");
     }
 
@@ -313,11 +314,11 @@ contract LeaseTest is MarketTest {
         leaseFails(list(id), abi.encodeWithSelector(IJobMarket.NotOpen.selector, id));
         id = post();
         verifiers.tombstone(SINGLE);
-        leaseFails(list(id), abi.encodeWithSelector(IJobMarket.VerifierEnded.selector, SINGLE));
+        leaseFails(list(id), abi.encodeWithSelector(IMarket.VerifierEnded.selector, SINGLE));
         // Behind a job whose verifier is fine.
         uint256[] memory ids = new uint256[](2);
         (ids[0], ids[1]) = (post(spec(BATCH)), id);
-        leaseFails(ids, abi.encodeWithSelector(IJobMarket.VerifierEnded.selector, SINGLE));
+        leaseFails(ids, abi.encodeWithSelector(IMarket.VerifierEnded.selector, SINGLE));
         id = post(spec(BATCH));
         cheats.prank(GUARDIAN);
         market.pause();

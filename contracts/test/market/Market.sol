@@ -6,6 +6,7 @@ import { AssayVerifier } from "../../sol/AssayVerifier.sol";
 import { IJobMarket } from "../../sol/economy/IJobMarket.sol";
 import { IModelRegistry } from "../../sol/economy/IModelRegistry.sol";
 import { JobMarket } from "../../sol/economy/JobMarket.sol";
+import { Market } from "../../sol/economy/Market.sol";
 import { Base, Vm } from "../Base.sol";
 import { Emission, ExactVerifier, Models, Token, Verifiers } from "./Doubles.sol";
 
@@ -87,13 +88,13 @@ abstract contract MarketTest is Base {
             )
         );
         bytes4[] memory selectors = new bytes4[](1);
-        selectors[0] = JobMarket.pause.selector;
+        selectors[0] = Market.pause.selector;
         manager.setTargetFunctionRole(address(made), selectors, 1);
         manager.grantRole(1, GUARDIAN, 0);
         selectors = new bytes4[](3);
-        selectors[0] = JobMarket.unpause.selector;
-        selectors[1] = JobMarket.setProtocolBps.selector;
-        selectors[2] = JobMarket.setFeeRate.selector;
+        selectors[0] = Market.unpause.selector;
+        selectors[1] = Market.setProtocolBps.selector;
+        selectors[2] = Market.setFeeRate.selector;
         manager.setTargetFunctionRole(address(made), selectors, 2);
         manager.grantRole(2, GOVERNOR, 0);
     }

@@ -5,6 +5,7 @@ import { AccessManager } from "@openzeppelin/contracts/access/manager/AccessMana
 import { AssayToken } from "../../sol/economy/AssayToken.sol";
 import { EmissionController } from "../../sol/economy/EmissionController.sol";
 import { JobMarket } from "../../sol/economy/JobMarket.sol";
+import { Market } from "../../sol/economy/Market.sol";
 import { ModelRegistry } from "../../sol/economy/ModelRegistry.sol";
 import { VerifierRegistry } from "../../sol/economy/VerifierRegistry.sol";
 import { DeploymentTypes } from "../economy/DeploymentTypes.sol";
@@ -25,26 +26,37 @@ contract MarketDeployment is DeploymentTypes {
         s.market = cheats.computeCreateAddress(address(this), nonce + 2);
         s.token = AssayToken(make("AssayToken", abi.encode(c.genesisHolder, c.genesisAmount, c.cap, minter)));
         s.emission = EmissionController(
-            make("EmissionController", abi.encode(s.manager, s.token, s.market, c.kappaBps, c.schedule))
+            make(
+                "EmissionController",
+                abi.encode(s.manager, s.token, s.market, training(nonce + 3), c.kappaBps, c.schedule)
+            )
         );
         bytes memory arguments = abi.encode(
             s.manager, s.token, s.verifiers, s.models, s.emission, c.treasury, c.protocolBps, c.feePerBillionUnits
         );
         check(make("JobMarket", arguments) == s.market, "the market's address");
+        after_(s, c);
         roles(s, c);
     }
 
-    function roles(System memory s, Config memory c) private {
+    /// @dev The address of the market for training, 0 if there is none; with this contract's nonce after the other market.
+    function training(uint256) internal view virtual returns (address) {
+        return address(0);
+    }
+
+    function after_(System memory, Config memory) internal virtual { }
+
+    function roles(System memory s, Config memory c) internal {
         bytes4[] memory selectors = new bytes4[](1);
         selectors[0] = VerifierRegistry.tombstone.selector;
         s.manager.setTargetFunctionRole(address(s.verifiers), selectors, GUARDIAN);
-        selectors[0] = JobMarket.pause.selector;
+        selectors[0] = Market.pause.selector;
         s.manager.setTargetFunctionRole(s.market, selectors, GUARDIAN);
         s.manager.grantRole(GUARDIAN, c.guardian, 0);
         s.manager.grantRole(ADMIN, msg.sender, 0);
     }
 
-    function make(string memory name, bytes memory arguments) private returns (address) {
+    function make(string memory name, bytes memory arguments) internal returns (address) {
         return Artefacts(address(vm)).deployCode(string.concat(name, ".sol:", name), arguments);
     }
 }

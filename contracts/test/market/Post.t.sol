@@ -4,9 +4,11 @@ pragma solidity =0.8.37;
 import { IAccessManaged } from "@openzeppelin/contracts/access/manager/IAccessManaged.sol";
 import { Pausable } from "@openzeppelin/contracts/utils/Pausable.sol";
 import { IJobMarket } from "../../sol/economy/IJobMarket.sol";
+import { IMarket } from "../../sol/economy/IMarket.sol";
 import { ILedger } from "../../sol/economy/ILedger.sol";
 import { IModelRegistry } from "../../sol/economy/IModelRegistry.sol";
 import { JobMarket } from "../../sol/economy/JobMarket.sol";
+import { Market } from "../../sol/economy/Market.sol";
 import { Verifiers } from "./Doubles.sol";
 import { SettlementSize } from "../../sol/economy/SettlementSize.sol";
 import { MarketTest } from "./Market.sol";
@@ -19,7 +21,7 @@ contract PostTest is MarketTest {
     }
 
     function bad(IJobMarket.Spec memory s, uint256 field) private {
-        fails(s, abi.encodeWithSelector(IJobMarket.BadSpec.selector, field));
+        fails(s, abi.encodeWithSelector(IMarket.BadSpec.selector, field));
     }
 
     function testStoresAndTakes() public {
@@ -114,10 +116,10 @@ contract PostTest is MarketTest {
     function testVerifierMustBeActive() public {
         IJobMarket.Spec memory s = spec(SINGLE);
         s.verifierId = keccak256("unknown");
-        fails(s, abi.encodeWithSelector(IJobMarket.VerifierEnded.selector, s.verifierId));
+        fails(s, abi.encodeWithSelector(IMarket.VerifierEnded.selector, s.verifierId));
         post();
         verifiers.tombstone(SINGLE);
-        fails(spec(SINGLE), abi.encodeWithSelector(IJobMarket.VerifierEnded.selector, SINGLE));
+        fails(spec(SINGLE), abi.encodeWithSelector(IMarket.VerifierEnded.selector, SINGLE));
     }
 
     function testVerifierMustHavePublicValues() public {
@@ -211,10 +213,10 @@ contract PostTest is MarketTest {
     function testRestricted() public {
         bytes memory reason = abi.encodeWithSelector(IAccessManaged.AccessManagedUnauthorized.selector, OTHER);
         bytes[4] memory calls = [
-            abi.encodeCall(JobMarket.pause, ()),
-            abi.encodeCall(JobMarket.unpause, ()),
-            abi.encodeCall(JobMarket.setProtocolBps, (1)),
-            abi.encodeCall(JobMarket.setFeeRate, (1))
+            abi.encodeCall(Market.pause, ()),
+            abi.encodeCall(Market.unpause, ()),
+            abi.encodeCall(Market.setProtocolBps, (1)),
+            abi.encodeCall(Market.setFeeRate, (1))
         ];
         for (uint256 i = 0; i < calls.length; i++) {
             cheats.prank(OTHER);
@@ -225,10 +227,10 @@ contract PostTest is MarketTest {
 
     function testRatesAreBounded() public {
         cheats.prank(GOVERNOR);
-        cheats.expectRevert(abi.encodeWithSelector(IJobMarket.TooHigh.selector, 1_000));
+        cheats.expectRevert(abi.encodeWithSelector(IMarket.TooHigh.selector, 1_000));
         market.setProtocolBps(1_001);
         cheats.prank(GOVERNOR);
-        cheats.expectRevert(abi.encodeWithSelector(IJobMarket.TooHigh.selector, 1e21));
+        cheats.expectRevert(abi.encodeWithSelector(IMarket.TooHigh.selector, 1e21));
         market.setFeeRate(1e21 + 1);
         cheats.prank(GOVERNOR);
         market.setProtocolBps(1_000);
@@ -239,7 +241,7 @@ contract PostTest is MarketTest {
     }
 
     function testConstructorChecks() public {
-        cheats.expectRevert(abi.encodeWithSelector(IJobMarket.TooHigh.selector, 1_000));
+        cheats.expectRevert(abi.encodeWithSelector(IMarket.TooHigh.selector, 1_000));
         construct(TREASURY, 1_001);
         cheats.expectRevert(ILedger.BadPayout.selector);
         construct(address(0), 0);

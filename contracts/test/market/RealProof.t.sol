@@ -3,6 +3,7 @@ pragma solidity =0.8.37;
 
 import { AssayVerifier } from "../../sol/AssayVerifier.sol";
 import { IJobMarket } from "../../sol/economy/IJobMarket.sol";
+import { IMarket } from "../../sol/economy/IMarket.sol";
 import { Verifiers } from "./Doubles.sol";
 import { MarketTest } from "./Market.sol";
 
@@ -74,7 +75,7 @@ contract RealProofTest is MarketTest {
 
     function fails(uint256 id, address payout) private {
         bytes32[] memory salts = saltsOf(list(1));
-        cheats.expectRevert(IJobMarket.InvalidProof.selector);
+        cheats.expectRevert(IMarket.InvalidProof.selector);
         moved.fulfil(list(id), salts, payout, v.publicValues, v.proof);
     }
 

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity =0.8.37;
+
+import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import { ITrainingMarket } from "./ITrainingMarket.sol";
+import { Market } from "./Market.sol";
+import { SettlementSize } from "./SettlementSize.sol";
+
+/// @title How tasks and their rounds are stored, and how a round ends.
+abstract contract TaskBook is ITrainingMarket, Market {
+    using SafeCast for uint256;
+
+    mapping(uint256 taskId => Task) internal _tasks;
+    mapping(uint256 taskId => Ramp) internal _ramps;
+    mapping(uint256 taskId => Round) internal _rounds;
+    mapping(uint256 taskId => mapping(bytes32 stackId => bool)) internal _shardUsed;
+
+    /// @inheritdoc ITrainingMarket
+    function task(uint256 taskId) external view returns (Task memory) {
+        return _known(taskId);
+    }
+
+    /// @inheritdoc ITrainingMarket
+    function round(uint256 taskId) external view returns (Round memory) {
+        _known(taskId);
+        return _rounds[taskId];
+    }
+
+    /// @inheritdoc ITrainingMarket
+    function tasks() external view returns (uint256) {
+        return _pot.jobs;
+    }
+
+    /// @inheritdoc ITrainingMarket
+    function currentPrice(uint256 taskId) external view returns (uint128) {
+        if (_known(taskId).phase == Phase.Leased || _known(taskId).phase == Phase.Seeded) return _rounds[taskId].price;
+        return _rampPrice(_ramps[taskId]);
+    }
+
+    /// @dev Checks what a sponsor asks for, and stores it. Raises `BadSpec` with the index of the field, `VerifierEnded`, `TooLarge`.
+    function _write(uint256 taskId, Spec calldata spec) internal {
+        uint64 trainUnits = _checkVerifier(spec.trainId, 2, type(uint256).max, 0);
+        uint64 evaluateUnits = _checkVerifier(spec.evaluateId, 1, 1, 1);
+        if (spec.head == 0) revert BadSpec(2);
+        if (spec.holdout == 0) revert BadSpec(3);
+        if (spec.shards == 0) revert BadSpec(4);
+        if (spec.eta == 0) revert BadSpec(6);
+        if (spec.maxSteps == 0) revert BadSpec(7);
+        if (spec.ratePerStep > type(uint96).max) revert BadSpec(8);
+        _checkRamp(spec.minPrice, spec.maxPrice, spec.rampStart, spec.rampEnd, 9);
+        _checkLease(spec.deadline, spec.leaseSeconds, spec.bond, spec.maxPrice, 13);
+        if (spec.revealSeconds < MIN_LEASE_SECONDS || spec.revealSeconds > MAX_LEASE_SECONDS) revert BadSpec(16);
+        if (spec.evaluateSeconds < MIN_LEASE_SECONDS || spec.evaluateSeconds > MAX_LEASE_SECONDS) revert BadSpec(17);
+        Task storage made = _tasks[taskId];
+        made.sponsor = msg.sender;
+        made.status = Status.Open;
+        made.protocolBps = _rates.protocolBps;
+        made.leaseSeconds = spec.leaseSeconds;
+        made.deadline = spec.deadline;
+        made.ratePerStep = uint96(spec.ratePerStep);
+        made.bond = uint96(spec.bond);
+        made.maxSteps = spec.maxSteps;
+        made.shards = spec.shards;
+        made.eta = spec.eta;
+        made.revealSeconds = spec.revealSeconds;
+        made.evaluateSeconds = spec.evaluateSeconds;
+        made.trainFee = _workFee(trainUnits);
+        made.evaluateFee = _workFee(evaluateUnits);
+        made.head = spec.head;
+        made.trainId = spec.trainId;
+        made.evaluateId = spec.evaluateId;
+        made.holdout = spec.holdout;
+        made.datasets = spec.datasets;
+        _ramps[taskId] =
+            Ramp(uint96(spec.minPrice), uint96(spec.maxPrice), spec.rampStart, uint24(spec.rampEnd - spec.rampStart));
+        // One round must be possible at any price.
+        if (spec.escrow > type(uint96).max || spec.escrow < _mostOf(made, spec.maxPrice)) revert BadSpec(18);
+        made.escrow = uint96(spec.escrow);
+    }
+
+    /// @dev Raises `BadSpec(field)` for a verifier of another shape, and returns its work.
+    function _checkVerifier(bytes32 verifierId, uint256 inputs, uint256 mostOutputs, uint256 field)
+        private
+        view
+        returns (uint64 units)
+    {
+        bool active;
+        uint32 batch;
+        uint32 inputValues;
+        uint32 outputValues;
+        (active,,, batch, inputValues, outputValues, units) = verifiers.terms(verifierId);
+        if (!active) revert VerifierEnded(verifierId);
+        if (batch != 1 || inputValues != inputs || outputValues == 0 || outputValues > mostOutputs) {
+            revert BadSpec(field);
+        }
+        (uint256 size, uint256 gas) = verifiers.settlement(verifierId);
+        SettlementSize.check(size, gas);
+    }
+
+    /// @dev The most that a round can cost.
+    function _mostOf(Task storage of_, uint256 price) internal view returns (uint256) {
+        return price + uint256(of_.maxSteps) * of_.ratePerStep + of_.trainFee + of_.evaluateFee;
+    }
+
+    /// @dev Spends a payment and a fee of what was set aside; returns the worker's part of the payment, for the caller to credit.
+    function _spend(Task storage of_, Round storage now_, uint256 amount, uint256 fee)
+        internal
+        returns (uint256 toWorker)
+    {
+        now_.reserved -= (amount + fee).toUint96();
+        uint256 toProtocol = amount * of_.protocolBps / BPS;
+        uint256 toData = amount * now_.royaltyBps / BPS;
+        _pot.treasury = (_pot.treasury + toProtocol).toUint96();
+        _burnLater(fee);
+        _credit(now_.recipient, toData);
+        return amount - toProtocol - toData;
+    }
+
+    /// @dev Ends the round as its phase says. Raises `RoundLive` while it has time.
+    function _finish(uint256 taskId, Task storage of_) internal {
+        Round storage now_ = _rounds[taskId];
+        Phase phase = of_.phase;
+        address payout = now_.payout;
+        if (_ended(of_)) {
+            // Whether the worker would have made it is not known any more.
+            _credit(payout, now_.bond);
+            emit RoundVoid(taskId, of_.rounds, payout);
+        } else if (block.timestamp < now_.until) {
+            revert RoundLive(taskId, now_.until);
+        } else if (phase == Phase.Trained) {
+            uint256 gain = uint256(of_.maxSteps) * of_.ratePerStep;
+            _credit(payout, _spend(of_, now_, gain, 0) + now_.bond);
+            emit NotRevealed(taskId, of_.rounds, payout, gain.toUint128());
+        } else if (phase == Phase.Revealed) {
+            _credit(payout, now_.bond);
+            emit NotEvaluated(taskId, of_.rounds, payout);
+        } else {
+            (uint256 burned, uint256 kept) = _splitBond(now_.bond);
+            _burnLater(burned);
+            of_.rescue = (of_.rescue + kept).toUint96();
+            emit RoundLost(taskId, of_.rounds, payout, uint128(burned), uint128(kept));
+        }
+        _over(taskId, of_);
+    }
+
+    /// @dev What was set aside and not spent is the task's again.
+    function _over(uint256 taskId, Task storage of_) internal {
+        of_.escrow += _rounds[taskId].reserved;
+        of_.phase = Phase.None;
+        delete _rounds[taskId];
+    }
+
+    function _ended(Task storage of_) internal view returns (bool) {
+        return !verifiers.isActive(of_.trainId) || !verifiers.isActive(of_.evaluateId);
+    }
+
+    function _requireActive(bytes32 verifierId) internal view {
+        if (!verifiers.isActive(verifierId)) revert VerifierEnded(verifierId);
+    }
+
+    /// @dev The task, whose round must be in this phase.
+    function _inPhase(uint256 taskId, Phase phase) internal view returns (Task storage of_) {
+        of_ = _tasks[taskId];
+        if (of_.phase != phase) revert WrongPhase(taskId, phase, of_.phase);
+    }
+
+    /// @dev The task, whose round must be in this phase and have time.
+    function _inTime(uint256 taskId, Phase phase) internal view returns (Task storage of_) {
+        of_ = _inPhase(taskId, phase);
+        if (block.timestamp >= _rounds[taskId].until) revert PhaseOver(taskId, _rounds[taskId].until);
+    }
+
+    /// @dev Binds a proof to chain, contract, task, head, lease and payout address.
+    function _roundContext(string memory what, uint256 taskId, Task storage of_) internal view returns (bytes32) {
+        bytes32 job = keccak256(abi.encode(what, taskId, of_.heads, of_.rounds));
+        return _context(job, _rounds[taskId].payout);
+    }
+
+    function _known(uint256 taskId) private view returns (Task storage of_) {
+        of_ = _tasks[taskId];
+        if (of_.status == Status.None) revert NotOpen(taskId);
+    }
+}
