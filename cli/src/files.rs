@@ -217,6 +217,18 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Outcome<()> {
     write_as(path, true, |out| out.write_all(bytes).map_err(|e| unwritable(path, &e)))
 }
 
+/// Writes a new file that nobody but its owner may read, and never replaces one: `there` says what that would lose.
+pub(crate) fn create_private(path: &Path, bytes: &[u8], there: impl Fn(&Path) -> Failure) -> Outcome<()> {
+    let mut out = create(path, true).map_err(|e| match e.kind() {
+        std::io::ErrorKind::AlreadyExists => there(path),
+        _ => unwritable(path, &e),
+    })?;
+    out.write_all(bytes).and_then(|()| out.sync_all()).map_err(|e| {
+        let _ = std::fs::remove_file(path);
+        unwritable(path, &e)
+    })
+}
+
 /// As [`write()`], through a writer.
 pub(crate) fn write_with(path: &Path, f: impl FnOnce(&mut dyn Write) -> Outcome<()>) -> Outcome<()> {
     write_as(path, false, f)

@@ -39,7 +39,7 @@ fn state(w: &World, id: &str) -> String {
 }
 
 fn paused(w: &World) -> bool {
-    w.at.market().paused(&mut w.client(0)).unwrap()
+    w.at.market().ledger().paused(&mut w.client(0)).unwrap()
 }
 
 /// The number of a proposal that this command makes, with votes of the first account.
@@ -93,7 +93,7 @@ fn the_guardian_pauses_and_votes_resume() {
     let refused = w.s.assay(&["chain", "unpause", "--json", "--rpc", &w.node_url()]);
     assert_eq!(refused.code, 2, "{refused:#?}");
     let market = w.at.contracts.market.to_string();
-    let calldata = assay_contracts::economy::Market::pause_data(false).to_string();
+    let calldata = assay_contracts::economy::Ledger::pause_data(false).to_string();
     assert!(refused.stdout.contains(&market) && refused.stdout.contains(&calldata), "{refused:#?}");
     assert!(paused(&w));
     fails(&w, 2, &["chain", "unpause", "--propose", "enough"], &["assay vote delegate"]);
@@ -140,7 +140,7 @@ fn votes_decide_both_ways() {
         let data: Bytes = [&keccak256("setProtocolBps(uint16)")[..4], &bps.abi_encode()].concat().into();
         format!("{market}:{data}")
     };
-    let rates = |w: &World| w.at.market().work_fee(&mut w.client(0), w.verifier()).unwrap();
+    let rates = |w: &World| w.at.market().ledger().work_fee(&mut w.client(0), w.verifier()).unwrap();
     let before = rates(&w);
     let fee: Bytes = [&keccak256("setFeeRate(uint256)")[..4], &amount::whole(10).abi_encode()].concat().into();
     let fee = format!("{market}:{fee}");

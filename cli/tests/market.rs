@@ -113,7 +113,7 @@ fn the_embedded_system_shows_what_it_costs() {
     let s = common::Sandbox::new("embedded-up");
     let v = s.json(&["chain", "up", "--embedded"]);
     let contracts = v["contracts"].as_object().unwrap();
-    assert_eq!(contracts.len(), 9);
+    assert_eq!(contracts.len(), 11);
     for (name, c) in contracts {
         let (gas, bytes) = (c["gas"].as_u64().unwrap(), c["bytes"].as_u64().unwrap());
         assert!(gas > 100_000 && (1_000..=24_576).contains(&bytes), "{name}: {c}");

@@ -129,7 +129,7 @@ fn three_workers_share_twenty_jobs_and_one_is_killed() {
         let jobs = who_was_paid.values().filter(|a| *a == account).count();
         println!("{account} did {jobs} jobs");
         all += jobs;
-        let owed = market.claimable(&mut chain, *account).unwrap();
+        let owed = market.ledger().claimable(&mut chain, *account).unwrap();
         let balance = at.token().balance(&mut chain, *account).unwrap();
         assert_eq!(balance + owed, amount::whole(10_000) + part * U256::from(jobs), "{account}");
     }

@@ -60,6 +60,8 @@ pub enum Revert {
     Contract(Box<ContractError>),
     /// An error that the contracts of the economy declare.
     Economy(Box<EconomyError>),
+    /// An error of the market for training.
+    Training(Box<EconomyError>),
     /// `Error(string)`: `require` or `revert` with a text. Control characters are replaced and the text is cut to
     /// [`MAX_TEXT`] characters: whoever wrote the contract chose it.
     Message(String),
@@ -121,6 +123,7 @@ impl fmt::Display for Revert {
         match self {
             Self::Contract(e) => contract_error(e, f),
             Self::Economy(e) => economy::sentence(e, f),
+            Self::Training(e) => economy::task_sentence(e, f),
             Self::Message(text) => write!(f, "\"{text}\""),
             Self::Panic(code) => write!(f, "Panic({code:#x}): {}", panic_meaning(*code)),
             Self::Unknown(data) if data.len() <= SHOWN => write!(f, "unknown error {data}"),

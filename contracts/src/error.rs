@@ -350,11 +350,22 @@ impl Error {
     /// The error of a contract of the economy behind a call or transaction that reverted, if it is one they declare.
     pub fn economy(&self) -> Option<&EconomyError> {
         match self {
-            Self::Reverted { revert: Revert::Economy(e), .. } | Self::Failed { revert: Revert::Economy(e), .. } => {
-                Some(e)
-            }
+            Self::Reverted { revert, .. } | Self::Failed { revert, .. } => match revert {
+                Revert::Economy(e) | Revert::Training(e) => Some(e),
+                _ => None,
+            },
             _ => None,
         }
+    }
+
+    /// The same where a call to the market for training reverted: it has tasks where the other market has jobs.
+    pub(crate) fn of_training(mut self) -> Self {
+        if let Self::Reverted { revert, .. } | Self::Failed { revert, .. } = &mut self
+            && let Revert::Economy(e) = revert
+        {
+            *revert = Revert::Training(e.clone());
+        }
+        self
     }
 
     /// Why a call or transaction reverted, if it did.

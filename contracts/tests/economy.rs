@@ -128,7 +128,7 @@ impl World {
     }
 
     fn withdraw(&mut self, account: Address) -> U256 {
-        self.at.market().withdraw(&mut self.chain, account).expect("a withdrawal").0
+        self.at.market().ledger().withdraw(&mut self.chain, account).expect("a withdrawal").0
     }
 
     fn refused(&mut self, id: u64, payout: Address) -> E {
@@ -147,7 +147,7 @@ fn proven_work_is_paid_once_and_only_to_its_worker() {
     let mut w = World::new();
     let id = w.post();
     let market = w.at.market();
-    let fee = market.work_fee(&mut w.chain, w.verifier_id).expect("a fee");
+    let fee = market.ledger().work_fee(&mut w.chain, w.verifier_id).expect("a fee");
     assert_eq!(w.balance(REQUESTER), amount::whole(100) - U256::from(PRICE + fee));
     let head = w.chain.head().expect("a block").number;
     let posted = market.posted(&mut w.chain, 0, head).expect("events");
@@ -180,7 +180,7 @@ fn proven_work_is_paid_once_and_only_to_its_worker() {
 
     // What is left in the market is the fee, which is burned; then an epoch passes, and half of it is made anew.
     assert_eq!(w.balance(market.address()), U256::from(fee));
-    assert_eq!(market.unburned(&mut w.chain), Ok(U256::from(fee)));
+    assert_eq!(market.ledger().unburned(&mut w.chain), Ok(U256::from(fee)));
     let supply = w.at.token().supply(&mut w.chain).expect("a supply");
     let emission = w.at.emission();
     let epoch = emission.epoch(&mut w.chain).expect("an epoch");
@@ -204,7 +204,7 @@ fn proven_work_is_paid_once_and_only_to_its_worker() {
 fn requesters_get_their_tokens_back() {
     let mut w = World::new();
     let market = w.at.market();
-    let fee = market.work_fee(&mut w.chain, w.verifier_id).expect("a fee");
+    let fee = market.ledger().work_fee(&mut w.chain, w.verifier_id).expect("a fee");
     let whole = U256::from(PRICE + fee);
     // Cancelled: only by the requester, and not while a worker works.
     let id = w.post();
@@ -361,7 +361,7 @@ fn deployments_are_checked() {
     let e = mixed.check(&mut chain).expect_err("two systems mixed");
     assert!(matches!(&e, Error::NotAsDeclared { name: "JobMarket", .. }), "{e}");
     for (bad, word) in [
-        (text.replace("assay.deployment.v1", "assay.deployment.v9"), "format"),
+        (text.replace("assay.deployment.v2", "assay.deployment.v1"), "format"),
         (text.replace("\"block\"", "\"blocks\""), "blocks"),
         (text.replace("\"cap\": \"1000000000\"", "\"cap\": \"-1\""), "tokens"),
         (text[..text.len() / 2].to_owned(), "EOF"),

@@ -96,6 +96,10 @@ fn each_function_has_its_role() {
         (c.market, "unpause()", "unpausing", "admin"),
         (c.market, "setProtocolBps(uint16)", "the treasury's part", "admin"),
         (c.market, "setFeeRate(uint256)", "the work fee", "admin"),
+        (c.training, "pause()", "pausing training", "guardian"),
+        (c.training, "unpause()", "unpausing training", "admin"),
+        (c.training, "setProtocolBps(uint16)", "the treasury's part of training", "admin"),
+        (c.training, "setFeeRate(uint256)", "the work fee of training", "admin"),
         (c.emission, "releasePublic(address,uint256)", "releasing the public pool", "admin"),
     ];
     for (target, signature, what, role) in functions {
@@ -120,7 +124,9 @@ fn nothing_is_closed() {
     let p = Parameters::development(DEPLOYER);
     let (_, at) = world(&p);
     let c = at.contracts;
-    for (target, name) in [(c.registry, "registry"), (c.market, "market"), (c.emission, "emission")] {
+    let targets =
+        [(c.registry, "registry"), (c.market, "market"), (c.training, "market for training"), (c.emission, "emission")];
+    for (target, name) in targets {
         let (mut chain, at) = world(&p);
         let data = call("setTargetClosed(address,bool)", (target, true).abi_encode_params());
         by_vote(&mut chain, &at, To::Manager, data);

@@ -118,7 +118,7 @@ fn register(app: &App, args: &Register) -> Outcome<()> {
     o.say(format!("gas        {}", lines.join("; ")));
     o.say(format!(
         "fee        {} burned a job",
-        units::shown(system.at.market().work_fee(system.chain.as_mut(), registered.verifier_id)?)
+        units::shown(system.at.market().ledger().work_fee(system.chain.as_mut(), registered.verifier_id)?)
     ));
     o.result(json!({
         "model_id": model_id.to_string(),

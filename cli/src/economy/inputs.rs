@@ -6,11 +6,7 @@ use crate::{
 };
 use assay_contracts::{B256, Bytes, economy::input_commitment};
 use serde::{Deserialize, Serialize};
-use std::{
-    fs::OpenOptions,
-    io::{ErrorKind, Write},
-    path::Path,
-};
+use std::path::Path;
 
 const FORMAT: &str = "assay.private-inputs.v1";
 const MAX_BYTES: u64 = 1 << 30;
@@ -77,18 +73,5 @@ pub(crate) fn write(path: &Path, inputs: Vec<Secret>) -> Outcome<()> {
     let file = File { format: FORMAT.to_owned(), inputs };
     let text =
         serde_json::to_vec_pretty(&file).map_err(|e| Failure::new(format!("'{}': {e}", path.display())).bug())?;
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
-    let unwritable = |e: std::io::Error| match e.kind() {
-        ErrorKind::AlreadyExists => is_there(path),
-        _ => Failure::new(format!("cannot write '{}': {e}", path.display()))
-            .help("name a file in a folder that you may write to, with --private-input"),
-    };
-    let mut out = options.open(path).map_err(unwritable)?;
-    out.write_all(&text).and_then(|()| out.sync_all()).map_err(unwritable)
+    files::create_private(path, &text, is_there)
 }

@@ -103,7 +103,7 @@ impl Story {
 
         chain.set_sender(REQUESTER);
         token.approve(&mut chain, market.address(), U256::MAX)?;
-        let work_fee = market.work_fee(&mut chain, verifier_id)?;
+        let work_fee = market.ledger().work_fee(&mut chain, verifier_id)?;
         let (mut slots, mut salts, mut post_gas) = (Vec::new(), Vec::new(), 0);
         for (i, input) in inputs.iter().take(JOBS).enumerate() {
             let input = work::input_bytes(input);
@@ -178,12 +178,12 @@ impl Story {
                 market.fulfil(chain, &self.slots, &self.salts, WORKER, &p.public, &p.argument).map_err(explained)?;
             market.collect_royalties(chain, self.offer_id).map_err(explained)?;
             for account in [WORKER, OWNER, at.contracts.timelock] {
-                if !market.claimable(chain, account)?.is_zero() {
-                    market.withdraw(chain, account).map_err(explained)?;
+                if !market.ledger().claimable(chain, account)?.is_zero() {
+                    market.ledger().withdraw(chain, account).map_err(explained)?;
                 }
             }
             let epoch = emission.epoch(chain)?;
-            let (burned, _) = market.burn_fees(chain).map_err(explained)?;
+            let (burned, _) = market.ledger().burn_fees(chain).map_err(explained)?;
             let length = emission.epoch_length(chain)?;
             chain.advance(length);
             let owed = emission.owed(chain, WORKER, at.block)?;

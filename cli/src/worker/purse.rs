@@ -21,7 +21,7 @@ impl Worker<'_> {
     pub(super) fn purse(&mut self) -> Result<U256, Trouble> {
         let mut all = self.system.at.token().balance(self.system.chain.as_mut(), self.sender)?;
         if self.payout == self.sender {
-            all += self.system.at.market().claimable(self.system.chain.as_mut(), self.payout)?;
+            all += self.system.at.market().ledger().claimable(self.system.chain.as_mut(), self.payout)?;
         }
         Ok(all)
     }
@@ -76,7 +76,7 @@ impl Worker<'_> {
     }
 
     fn is_worth_withdrawing(&mut self, end: bool) -> Result<bool, Trouble> {
-        let owed = self.system.at.market().claimable(self.system.chain.as_mut(), self.payout)?;
+        let owed = self.system.at.market().ledger().claimable(self.system.chain.as_mut(), self.payout)?;
         if owed.is_zero() {
             return Ok(false);
         }
@@ -89,10 +89,10 @@ impl Worker<'_> {
     fn try_withdraw(&mut self) -> Result<(), Trouble> {
         let (market, payout) = (self.system.at.market(), self.payout);
         let chain = self.system.chain.as_mut();
-        if market.claimable(chain, payout)?.is_zero() {
+        if market.ledger().claimable(chain, payout)?.is_zero() {
             return Ok(());
         }
-        let (amount, _) = market.withdraw(chain, payout)?;
+        let (amount, _) = market.ledger().withdraw(chain, payout)?;
         self.counts.withdrawn += amount;
         let fields = json!({ "amount": amount.to_string(), "payout": payout.to_string() });
         self.log("withdrawn", &format!("{} to {payout}", units::shown(amount)), fields);
@@ -111,8 +111,8 @@ impl Worker<'_> {
     /// The verifier of jobs has ended: nobody can be paid for them, and bonds go back to who has leases.
     pub(super) fn bonds_back(&mut self, ids: &[u64]) -> Outcome<U256> {
         let market = self.system.at.market();
-        let before = market.claimable(self.system.chain.as_mut(), self.payout)?;
+        let before = market.ledger().claimable(self.system.chain.as_mut(), self.payout)?;
         market.refund(self.system.chain.as_mut(), ids).map_err(explained)?;
-        Ok(market.claimable(self.system.chain.as_mut(), self.payout)?.saturating_sub(before))
+        Ok(market.ledger().claimable(self.system.chain.as_mut(), self.payout)?.saturating_sub(before))
     }
 }

@@ -22,7 +22,7 @@ pub(super) const FIRST_BLOCK: u64 = 100;
 
 pub(super) fn deployment() -> Deployment {
     Deployment {
-        format: "assay.deployment.v1".to_owned(),
+        format: "assay.deployment.v2".to_owned(),
         chain_id: 31337,
         block: FIRST_BLOCK,
         deployer: Address::ZERO,
@@ -36,6 +36,8 @@ pub(super) fn deployment() -> Deployment {
             market: MARKET,
             timelock: Address::repeat_byte(0x80),
             governor: Address::repeat_byte(0x90),
+            datasets: Address::repeat_byte(0xa0),
+            training: Address::repeat_byte(0xb0),
         },
         canary: None,
         parameters: Parameters::development(Address::ZERO),

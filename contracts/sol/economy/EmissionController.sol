@@ -93,9 +93,9 @@ contract EmissionController is IEmissionController, AccessManaged {
 
     /// @inheritdoc IEmissionController
     function record(address worker, uint256 fee, uint256 units) external returns (uint256 epoch) {
-        ILedger other = training;
-        if (msg.sender == address(training)) other = market;
-        else if (msg.sender != address(market)) revert OnlyMarket();
+        if (msg.sender != address(market) && (msg.sender != address(training) || msg.sender == address(0))) {
+            revert OnlyMarket();
+        }
         epoch = currentEpoch();
         Totals storage stored = _totals[epoch];
         (uint256 fees, uint256 workers) = (stored.fees, stored.workers);
@@ -103,7 +103,7 @@ contract EmissionController is IEmissionController, AccessManaged {
             fees += fee;
             (uint256 keptEpoch, uint256 kept) = ILedger(msg.sender).keptFees(worker);
             if (kept == 0 || keptEpoch != epoch) {
-                if (_keptBy(other, epoch, worker) == 0) workers++;
+                workers++;
                 // Part of that epoch's total, which takes as many bits. Time does not go back, so no market hands an epoch over twice.
                 if (kept > 0) _accounts[keptEpoch][worker].fees += uint96(kept);
             }
@@ -203,13 +203,11 @@ contract EmissionController is IEmissionController, AccessManaged {
         returns (uint256 gini, uint256 largest, uint256 sumOfSquares)
     {
         uint256 count = workersByFees.length;
-        if (count != _totals[epoch].workers) revert BadOrder();
-        if (count == 0) return (0, 0, 0);
         uint256 weighted;
         uint256 total;
         for (uint256 i = 0; i < count; i++) {
             uint256 fees = feesOf(epoch, workersByFees[i]);
-            // Accounts without fees are no workers; rising order excludes repetition. So these are all workers.
+            // Accounts without fees are no workers; rising order excludes repetition.
             bool rises = fees > largest || (fees == largest && i > 0 && workersByFees[i] > workersByFees[i - 1]);
             if (fees == 0 || !rises) revert BadOrder();
             weighted += (i + 1) * fees;
@@ -217,6 +215,9 @@ contract EmissionController is IEmissionController, AccessManaged {
             sumOfSquares += fees * fees;
             largest = fees;
         }
+        // Then they are all: whoever is missing has a part of it.
+        if (total != _totals[epoch].fees) revert BadOrder();
+        if (count == 0) return (0, 0, 0);
         gini = (10_000 * (2 * weighted - (count + 1) * total)) / (count * total);
     }
 

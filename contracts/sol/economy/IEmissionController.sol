@@ -13,7 +13,7 @@ interface IEmissionController {
     struct Stats {
         uint256 fees; // of settled jobs
         uint256 units; // proven multiply-adds
-        uint256 workers; // with fees > 0
+        uint256 workers; // with fees > 0; who was paid in both markets counts twice
         uint256 minted; // of pool F, so far
         uint256 released; // of pool P
     }
@@ -60,7 +60,7 @@ interface IEmissionController {
 
     /// @notice How an epoch's fees are spread: the Gini coefficient in 1/10000, the largest worker's fees, and the sum of the
     /// squares of all workers' fees (fees^2 / sumOfSquares is the effective number of workers). The caller sorts; the contract
-    /// checks that all workers are there: strictly by (fees, address), as many as the epoch has. Nothing of this is kept, so no
+    /// checks that all workers are there: strictly by (fees, address), with the epoch's fees between them. Nothing of this is kept, so no
     /// payment pays for it.
     function inequality(uint256 epoch, address[] calldata workersByFees)
         external

@@ -1,6 +1,10 @@
 //! The interfaces of the token economy, as `contracts/sol/economy` declares them. What their errors mean is in
 //! `errors.rs`.
 
+mod training;
+
+pub use training::{DatasetRegistry, TrainingMarket};
+
 pub use generated::{
     AccessManager, AssayGovernor, AssayToken, Economy, EmissionController, JobMarket, ModelRegistry,
     TimelockController, VerifierRegistry,
@@ -315,6 +319,30 @@ mod generated {
             error OddToken();
             error BadPayout();
             error TooHigh(uint256 highest);
+
+            error NotLive(uint256 taskId);
+            error RoundLive(uint256 taskId, uint40 until);
+            error WrongPhase(uint256 taskId, uint8 expected, uint8 got);
+            error PhaseOver(uint256 taskId, uint40 until);
+            error StaleHead(uint256 taskId, bytes32 head);
+            error NoShardLeft(uint256 taskId);
+            error Exhausted(uint256 taskId, uint256 missing);
+            error DatasetRetired(bytes32 datasetId);
+            error DatasetNotAllowed(bytes32 datasetId);
+            error SeedNotReady(uint256 taskId, uint40 pinned);
+            error SeedLost(uint256 taskId, uint40 pinned);
+            error WrongLosses(uint256 expected, uint256 got);
+            error WrongShard(uint256 taskId, uint32 expected);
+            error ShardUsed(uint256 taskId, bytes32 stackId);
+            error BadLoss();
+
+            error UnknownDataset(bytes32 datasetId);
+            error AlreadyRegistered(bytes32 datasetId);
+            error AlreadyRetired(bytes32 datasetId);
+            error NotOwner(address owner);
+            error NoLicence();
+            error BadSchema(uint256 from);
+            error WrongRows(uint256 expected, uint256 got);
 
             error AlreadyAdded(bytes32 verifierId);
             error UnknownVerifier(bytes32 verifierId);

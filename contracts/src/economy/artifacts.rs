@@ -23,11 +23,15 @@ pub enum Name {
     TimelockController,
     /// Votes.
     AssayGovernor,
+    /// Data to train on.
+    DatasetRegistry,
+    /// Tasks of training.
+    TrainingMarket,
 }
 
 impl Name {
     /// All of them, in the order of their creation.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::AssayVerifier,
         Self::AccessManager,
         Self::VerifierRegistry,
@@ -37,6 +41,8 @@ impl Name {
         Self::JobMarket,
         Self::TimelockController,
         Self::AssayGovernor,
+        Self::DatasetRegistry,
+        Self::TrainingMarket,
     ];
 
     /// The contract's name.
@@ -51,6 +57,8 @@ impl Name {
             Self::JobMarket => "JobMarket",
             Self::TimelockController => "TimelockController",
             Self::AssayGovernor => "AssayGovernor",
+            Self::DatasetRegistry => "DatasetRegistry",
+            Self::TrainingMarket => "TrainingMarket",
         }
     }
 
@@ -65,6 +73,8 @@ impl Name {
             Self::JobMarket => include_str!("../../artifacts/JobMarket.json"),
             Self::TimelockController => include_str!("../../artifacts/TimelockController.json"),
             Self::AssayGovernor => include_str!("../../artifacts/AssayGovernor.json"),
+            Self::DatasetRegistry => include_str!("../../artifacts/DatasetRegistry.json"),
+            Self::TrainingMarket => include_str!("../../artifacts/TrainingMarket.json"),
         }
     }
 

@@ -1,10 +1,10 @@
 //! Deploys and wires the whole system from one account. The order and the roles are those of
-//! `contracts/test/economy/Deployment.sol`.
+//! `contracts/test/economy/Deployment.sol`, with the contracts for training behind them.
 
 use super::{
     abi::{
         AccessManager, AssayGovernor, AssayToken, EmissionController, JobMarket, ModelRegistry, TimelockController,
-        VerifierRegistry,
+        TrainingMarket, VerifierRegistry,
     },
     artifacts::Name,
     contract::{Contract, Done},
@@ -50,7 +50,7 @@ pub struct Deployed {
 }
 
 /// Transactions of a deployment: contracts and, at most, calls.
-pub const STEPS: usize = 9 + 2 + 15;
+pub const STEPS: usize = 11 + 2 + 17;
 
 /// Deploys the system. `canary` is the key of the canary graph under the powers of tau that entries will use: it is registered
 /// and named before the deployer gives its rights away, afterwards it takes a vote. Without one nobody can stop a broken setup by proof. A development system is refused on a chain that is not local unless `allow_development` is set.
@@ -83,6 +83,8 @@ pub fn deploy(
         market: predicted(6),
         timelock: predicted(7),
         governor: predicted(8),
+        datasets: predicted(9),
+        training: predicted(10),
     };
     let mut created = Vec::with_capacity(Name::ALL.len());
     for (name, address) in contracts.all() {
@@ -151,7 +153,7 @@ fn arguments(name: Name, a: &Addresses, p: &Parameters, deployer: Address, now: 
             manager: a.manager,
             token: a.token,
             market: a.market,
-            training: Address::ZERO,
+            training: a.training,
             kappaBps: U256::from(p.kappa_bps),
             schedule: EmissionController::Schedule {
                 start: U40::from(now),
@@ -193,6 +195,18 @@ fn arguments(name: Name, a: &Addresses, p: &Parameters, deployer: Address, now: 
             },
         }
         .abi_encode(),
+        Name::DatasetRegistry => Vec::new(),
+        Name::TrainingMarket => TrainingMarket::constructorCall {
+            manager: a.manager,
+            token: a.token,
+            verifiers: a.registry,
+            datasets: a.datasets,
+            emission: a.emission,
+            treasury: a.timelock,
+            protocolBps: p.protocol_bps,
+            feePerBillionUnits: p.fee_per_billion_units,
+        }
+        .abi_encode(),
     }
 }
 
@@ -215,10 +229,12 @@ fn wiring(a: &Addresses, p: &Parameters, deployer: Address) -> Vec<(&'static str
         ("role of adding verifiers", role(a.registry, &curated, CURATOR)),
         ("role of ending verifiers", role(a.registry, &[VerifierRegistry::tombstoneCall::SELECTOR], GUARDIAN)),
         ("role of pausing", role(a.market, &[JobMarket::pauseCall::SELECTOR], GUARDIAN)),
+        ("role of pausing training", role(a.training, &[TrainingMarket::pauseCall::SELECTOR], GUARDIAN)),
         ("role of releasing", role(a.emission, &[EmissionController::releasePublicCall::SELECTOR], ADMIN)),
         ("delays of the registry", delay(a.registry)),
         ("delays of the emission", delay(a.emission)),
         ("delays of the market", delay(a.market)),
+        ("delays of the market for training", delay(a.training)),
         ("label of curators", label(CURATOR, "CURATOR")),
         ("label of guardians", label(GUARDIAN, "GUARDIAN")),
         (

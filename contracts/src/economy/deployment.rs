@@ -1,8 +1,8 @@
 //! Where the contracts of a system are, as a file that others can use and check.
 
 use super::{
-    Emission, Governor, Market, Models, Registry, Token,
-    abi::{AssayGovernor, AssayToken, EmissionController, JobMarket, ModelRegistry, VerifierRegistry},
+    Datasets, Emission, Governor, Market, Models, Registry, Token, Training,
+    abi::{AssayGovernor, AssayToken, EmissionController, JobMarket, ModelRegistry, TrainingMarket, VerifierRegistry},
     artifacts::Name,
     contract::Contract,
     parameters::Parameters,
@@ -12,7 +12,7 @@ use alloy_primitives::{Address, B256};
 use serde::{Deserialize, Serialize};
 
 /// The format's name.
-pub(super) const FORMAT: &str = "assay.deployment.v1";
+pub(super) const FORMAT: &str = "assay.deployment.v2";
 /// The usual file name.
 pub const FILE: &str = "assay-deployment.json";
 /// Longest file, in bytes.
@@ -32,11 +32,13 @@ pub struct Addresses {
     pub market: Address,
     pub timelock: Address,
     pub governor: Address,
+    pub datasets: Address,
+    pub training: Address,
 }
 
 impl Addresses {
     /// Each contract with its address, in the order of creation.
-    pub fn all(&self) -> [(Name, Address); 9] {
+    pub fn all(&self) -> [(Name, Address); 11] {
         [
             (Name::AssayVerifier, self.verifier),
             (Name::AccessManager, self.manager),
@@ -47,6 +49,8 @@ impl Addresses {
             (Name::JobMarket, self.market),
             (Name::TimelockController, self.timelock),
             (Name::AssayGovernor, self.governor),
+            (Name::DatasetRegistry, self.datasets),
+            (Name::TrainingMarket, self.training),
         ]
     }
 }
@@ -65,7 +69,7 @@ pub struct Canary {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Deployment {
-    /// `assay.deployment.v1`.
+    /// `assay.deployment.v2`.
     pub format: String,
     /// EIP-155 id of the chain.
     pub chain_id: u64,
@@ -102,11 +106,12 @@ impl Deployment {
         if text.len() > MAX_BYTES {
             return Err(bad(format!("more than {MAX_BYTES} bytes")));
         }
-        let this: Self = serde_json::from_str(text).map_err(|e| bad(e.to_string()))?;
-        if this.format != FORMAT {
-            return Err(bad(format!("format '{}', and this program reads '{FORMAT}'", this.format)));
+        let fields: serde_json::Value = serde_json::from_str(text).map_err(|e| bad(e.to_string()))?;
+        // First: a file of another version has other fields, and what helps is to know that.
+        if let Some(format) = fields.get("format").and_then(serde_json::Value::as_str).filter(|f| *f != FORMAT) {
+            return Err(bad(format!("format '{format}', and this program reads '{FORMAT}'")));
         }
-        Ok(this)
+        serde_json::from_str(text).map_err(|e| bad(e.to_string()))
     }
 
     /// Checks that a chain has these contracts: their code, what the constructors filled in apart, and that they refer to
@@ -158,10 +163,17 @@ impl Deployment {
         check!(emission, EmissionController::tokenCall {}, "token", a.token);
         check!(emission, EmissionController::marketCall {}, "market", a.market);
         // Whoever is named here has fees recorded, and so tokens minted.
-        check!(emission, EmissionController::trainingCall {}, "market for training", Address::ZERO);
+        check!(emission, EmissionController::trainingCall {}, "market for training", a.training);
         check!(emission, EmissionController::authorityCall {}, "authority", a.manager);
         check!(self.registry().contract(), VerifierRegistry::authorityCall {}, "authority", a.manager);
         check!(self.models().contract(), ModelRegistry::verifiersCall {}, "verifier registry", a.registry);
+        let training = self.training().contract();
+        check!(training, TrainingMarket::tokenCall {}, "token", a.token);
+        check!(training, TrainingMarket::verifiersCall {}, "verifier registry", a.registry);
+        check!(training, TrainingMarket::datasetsCall {}, "dataset registry", a.datasets);
+        check!(training, TrainingMarket::emissionCall {}, "emission controller", a.emission);
+        check!(training, TrainingMarket::authorityCall {}, "authority", a.manager);
+        check!(training, TrainingMarket::treasuryCall {}, "treasury", a.timelock);
         let governor = Contract { address: a.governor, name: Name::AssayGovernor.as_str() };
         check!(governor, AssayGovernor::tokenCall {}, "token", a.token);
         check!(governor, AssayGovernor::timelockCall {}, "timelock", a.timelock);
@@ -206,8 +218,18 @@ impl Deployment {
         Emission::at(self.contracts.emission)
     }
 
-    /// The market.
+    /// The market for inferences.
     pub const fn market(&self) -> Market {
         Market::at(self.contracts.market)
+    }
+
+    /// The registry of datasets.
+    pub const fn datasets(&self) -> Datasets {
+        Datasets::at(self.contracts.datasets)
+    }
+
+    /// The market for training.
+    pub const fn training(&self) -> Training {
+        Training::at(self.contracts.training)
     }
 }

@@ -21,6 +21,78 @@ const FIELDS: [&str; 10] = [
     "the bond: less than a twentieth of the highest price, or more than all of it",
 ];
 
+/// The fields of a task's specification, as [`FIELDS`].
+const TASK_FIELDS: [&str; 19] = [
+    "the verifier of training: it does not show two inputs and the losses of one run",
+    "the verifier of evaluation: it does not show two losses and nothing else",
+    "the head: zero",
+    "the held-out data: no root of shards",
+    "the shards: none",
+    "the datasets",
+    "eta, the step in which gains are paid: zero",
+    "the most steps that a round pays: none",
+    "the pay of a step: too large",
+    "the lowest price: zero, or above the highest",
+    "the highest price: too large",
+    "the start of the price's rise",
+    "the end of the price's rise: before its start",
+    "the deadline: over already, or more than 90 days away",
+    "the lease: shorter than a minute or longer than 7 days",
+    "the bond: less than a twentieth of the highest price, or more than all of it",
+    "the time to reveal: shorter than a minute or longer than 7 days",
+    "the time to evaluate: shorter than a minute or longer than 7 days",
+    "the escrow: less than one round can cost",
+];
+
+/// What a round of training is in, as the contract numbers it.
+fn phase(number: u8) -> &'static str {
+    match number {
+        0 => "no round",
+        1 => "a round that was leased",
+        2 => "a round with its seed",
+        3 => "a round whose training was proven",
+        4 => "a round whose shard was revealed",
+        _ => "an unknown phase",
+    }
+}
+
+/// [`sentence`] of an error of the market for training, where some say `job` and mean a task.
+pub(crate) fn task_sentence(e: &EconomyError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    use Economy::EconomyErrors as E;
+    match e {
+        E::BadSpec(e) => {
+            let field = usize::try_from(e.field).ok().and_then(|i| TASK_FIELDS.get(i)).copied().unwrap_or("a field");
+            write!(f, "BadSpec({}): wrong in the task is {field}", e.field)
+        }
+        E::VerifierEnded(e) => write!(
+            f,
+            "VerifierEnded({}): this verifier pays for no more proofs; rounds with it are void and the task can be refunded",
+            e.verifierId
+        ),
+        E::NotOpen(e) => write!(f, "NotOpen({}): there is no such task, or it is closed", e.jobId),
+        E::BondTooHigh(e) => write!(
+            f,
+            "BondTooHigh({}, {}): task {0} asks for a bond of {}, more than was allowed",
+            e.jobId,
+            e.bond,
+            amount::tokens(U256::from(e.bond))
+        ),
+        E::LeaseTooShort(e) => write!(
+            f,
+            "LeaseTooShort({}, {}): a lease of task {0} would end at {1}, before what was asked for",
+            e.jobId, e.until
+        ),
+        E::DeadlineOver(e) => write!(f, "DeadlineOver({}): the deadline of task {0} is over", e.jobId),
+        E::TooEarly(e) => {
+            write!(f, "TooEarly({}): before the deadline of task {0} only its sponsor can ask for a refund", e.jobId)
+        }
+        E::EnforcedPause(_) => f.write_str(
+            "EnforcedPause(): opening tasks and leasing are paused; proofs, refunds and withdrawals are not",
+        ),
+        other => sentence(other, f),
+    }
+}
+
 /// An error as it is declared, and what it means.
 pub(crate) fn sentence(e: &EconomyError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     use Economy::EconomyErrors as E;
@@ -71,6 +143,80 @@ pub(crate) fn sentence(e: &EconomyError, f: &mut fmt::Formatter<'_>) -> fmt::Res
         E::OddToken(_) => f.write_str("OddToken(): the token moved another amount than it was asked to"),
         E::BadPayout(_) => f.write_str("BadPayout(): nobody could withdraw from this account"),
         E::TooHigh(e) => write!(f, "TooHigh({}): that is the highest allowed", e.highest),
+        E::NotLive(e) => write!(f, "NotLive({}): task {0} has no round now", e.taskId),
+        E::RoundLive(e) => write!(f, "RoundLive({}, {}): task {0} has a round until {1}", e.taskId, e.until),
+        E::WrongPhase(e) => write!(
+            f,
+            "WrongPhase({}, {}, {}): this takes {}, and task {0} has {}",
+            e.taskId,
+            e.expected,
+            e.got,
+            phase(e.expected),
+            phase(e.got)
+        ),
+        E::PhaseOver(e) => {
+            write!(f, "PhaseOver({}, {}): the time for this step of task {0} is over", e.taskId, e.until)
+        }
+        E::StaleHead(e) => {
+            write!(f, "StaleHead({}, {}): the head of task {0} has moved to stack {1}", e.taskId, e.head)
+        }
+        E::NoShardLeft(e) => write!(f, "NoShardLeft({}): all shards of task {0} were used", e.taskId),
+        E::Exhausted(e) => write!(
+            f,
+            "Exhausted({}, {}): the escrow of task {0} lacks {} for another round",
+            e.taskId,
+            e.missing,
+            amount::tokens(e.missing)
+        ),
+        E::DatasetRetired(e) => write!(f, "DatasetRetired({}): this dataset takes no new lease", e.datasetId),
+        E::DatasetNotAllowed(e) => {
+            write!(
+                f,
+                "DatasetNotAllowed({}): the task does not take this dataset, or the path is another's",
+                e.datasetId
+            )
+        }
+        E::SeedNotReady(e) => {
+            write!(
+                f,
+                "SeedNotReady({}, {}): the seed of task {0} comes from block {1}, which must be over",
+                e.taskId, e.pinned
+            )
+        }
+        E::SeedLost(e) => write!(
+            f,
+            "SeedLost({}, {}): the seed of task {0} comes from block {1}, more than 256 blocks ago, and is lost",
+            e.taskId, e.pinned
+        ),
+        E::WrongLosses(e) => {
+            write!(f, "WrongLosses({}, {}): the proof shows losses in {0} bytes, and {1} were sent", e.expected, e.got)
+        }
+        E::WrongShard(e) => write!(
+            f,
+            "WrongShard({}, {}): that is not shard {1} of the held-out data that task {0} was opened with",
+            e.taskId, e.expected
+        ),
+        E::ShardUsed(e) => write!(f, "ShardUsed({}, {}): task {0} has shown stack {1} before", e.taskId, e.stackId),
+        E::BadLoss(_) => f.write_str("BadLoss(): a loss is negative"),
+        E::UnknownDataset(e) => write!(f, "UnknownDataset({}): there is no such dataset", e.datasetId),
+        E::AlreadyRegistered(e) => write!(f, "AlreadyRegistered({}): this dataset has its entry", e.datasetId),
+        E::AlreadyRetired(e) => write!(f, "AlreadyRetired({}): it was retired before", e.datasetId),
+        E::NotOwner(e) => write!(f, "NotOwner({}): only this account may do that", e.owner),
+        E::NoLicence(_) => f.write_str("NoLicence(): a dataset needs the hash of a licence"),
+        E::BadSchema(e) => {
+            write!(
+                f,
+                "BadSchema({}): the schema is wrong from this byte on, or its tensors differ in their examples",
+                e.from
+            )
+        }
+        E::WrongRows(e) => {
+            write!(
+                f,
+                "WrongRows({}, {}): the schema takes commitments of {0} bytes, and {1} were sent",
+                e.expected, e.got
+            )
+        }
         E::AlreadyAdded(e) => write!(f, "AlreadyAdded({}): the verifier has its entry", e.verifierId),
         E::UnknownVerifier(e) => {
             write!(f, "UnknownVerifier({}): there is no such verifier, or it has ended", e.verifierId)
@@ -102,7 +248,7 @@ pub(crate) fn sentence(e: &EconomyError, f: &mut fmt::Formatter<'_>) -> fmt::Res
         E::BadRoyalty(_) => {
             f.write_str("BadRoyalty(): royalties take at most half of the price, and a part for data needs a recipient")
         }
-        E::OnlyMarket(_) => f.write_str("OnlyMarket(): only the market may do that"),
+        E::OnlyMarket(_) => f.write_str("OnlyMarket(): only a market of the system may do that"),
         E::EpochNotOver(e) => write!(f, "EpochNotOver({}): rewards are paid when the epoch is over", e.epoch),
         E::PublicBudget(e) => {
             write!(

@@ -3,10 +3,11 @@
 use super::{
     abi::JobMarket,
     contract::{Contract, Done},
+    ledger::Ledger,
 };
 use crate::{Error, chain::Chain};
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
-use alloy_sol_types::{SolCall, SolValue};
+use alloy_sol_types::SolValue;
 
 pub use JobMarket::{Job, Spec, Status};
 
@@ -87,6 +88,11 @@ impl Market {
     /// Where it is.
     pub const fn address(&self) -> Address {
         self.0.address
+    }
+
+    /// Its accounts, what waits to be burned, and whether it is paused.
+    pub const fn ledger(&self) -> Ledger {
+        Ledger(self.0)
     }
 
     /// Posts a job; the sender pays. With an empty input only its commitment is public. Gives the job's id.
@@ -177,17 +183,6 @@ impl Market {
         Ok((amount, (&receipt).into()))
     }
 
-    /// Sends an account what it is owed; anybody may. Gives the amount.
-    ///
-    /// # Errors
-    ///
-    /// What the chain says.
-    pub fn withdraw(&self, chain: &mut dyn Chain, account: Address) -> Result<(U256, Done), Error> {
-        let receipt = self.0.send(chain, &JobMarket::withdrawCall { account })?;
-        let sent = self.0.events_in::<JobMarket::Withdrawn>(&receipt);
-        Ok((sent.iter().filter(|e| e.account == account).map(|e| e.amount).sum(), (&receipt).into()))
-    }
-
     /// Credits the royalties of an offer to its owner and its data recipient.
     ///
     /// # Errors
@@ -195,57 +190,6 @@ impl Market {
     /// What the chain says.
     pub fn collect_royalties(&self, chain: &mut dyn Chain, offer: B256) -> Result<Done, Error> {
         Ok((&self.0.send(chain, &JobMarket::collectRoyaltiesCall { offerId: offer })?).into())
-    }
-
-    /// Burns fees of settled jobs and parts of lost bonds. Gives how much.
-    ///
-    /// # Errors
-    ///
-    /// What the chain says.
-    pub fn burn_fees(&self, chain: &mut dyn Chain) -> Result<(U256, Done), Error> {
-        let receipt = self.0.send(chain, &JobMarket::burnFeesCall {})?;
-        Ok((self.0.events_in::<JobMarket::FeesBurned>(&receipt).iter().map(|e| e.amount).sum(), (&receipt).into()))
-    }
-
-    /// Stops posting and leasing; the sender must be the guardian.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Reverted`] if the sender may not do that or it is paused, or what the chain says.
-    pub fn pause(&self, chain: &mut dyn Chain) -> Result<Done, Error> {
-        Ok((&self.0.send(chain, &JobMarket::pauseCall {})?).into())
-    }
-
-    /// Allows posting and leasing again; the sender must be the admin.
-    ///
-    /// # Errors
-    ///
-    /// As [`pause`](Self::pause).
-    pub fn unpause(&self, chain: &mut dyn Chain) -> Result<Done, Error> {
-        Ok((&self.0.send(chain, &JobMarket::unpauseCall {})?).into())
-    }
-
-    /// Whether posting and leasing are stopped.
-    ///
-    /// # Errors
-    ///
-    /// What the chain says.
-    pub fn paused(&self, chain: &mut dyn Chain) -> Result<bool, Error> {
-        self.0.ask(chain, &JobMarket::pausedCall {})
-    }
-
-    /// The calldata of stopping or allowing: what a vote carries.
-    pub fn pause_data(stop: bool) -> Bytes {
-        if stop { JobMarket::pauseCall {}.abi_encode().into() } else { JobMarket::unpauseCall {}.abi_encode().into() }
-    }
-
-    /// What waits to be burned.
-    ///
-    /// # Errors
-    ///
-    /// What the chain says.
-    pub fn unburned(&self, chain: &mut dyn Chain) -> Result<U256, Error> {
-        self.0.ask(chain, &JobMarket::unburnedCall {})
     }
 
     /// A job.
@@ -274,24 +218,6 @@ impl Market {
     /// [`Error::Reverted`] with `NotOpen`, or what the chain says.
     pub fn current_price(&self, chain: &mut dyn Chain, id: u64) -> Result<u128, Error> {
         self.0.ask(chain, &JobMarket::currentPriceCall { jobId: U256::from(id) })
-    }
-
-    /// What a new job for a verifier pays on top of its highest price.
-    ///
-    /// # Errors
-    ///
-    /// What the chain says.
-    pub fn work_fee(&self, chain: &mut dyn Chain, verifier_id: B256) -> Result<u128, Error> {
-        self.0.ask(chain, &JobMarket::workFeeCall { verifierId: verifier_id })
-    }
-
-    /// What an account can withdraw.
-    ///
-    /// # Errors
-    ///
-    /// What the chain says.
-    pub fn claimable(&self, chain: &mut dyn Chain, account: Address) -> Result<U256, Error> {
-        self.0.ask(chain, &JobMarket::claimableCall { account })
     }
 
     /// Jobs posted in a range of blocks, both ends included.

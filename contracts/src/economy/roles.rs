@@ -2,7 +2,7 @@
 
 use super::{
     ADMIN, CURATOR, Deployment, GUARDIAN,
-    abi::{AccessManager, EmissionController, JobMarket, TimelockController, VerifierRegistry},
+    abi::{AccessManager, EmissionController, JobMarket, TimelockController, TrainingMarket, VerifierRegistry},
     artifacts::Name,
     contract::Contract,
 };
@@ -137,6 +137,10 @@ impl Deployment {
             (a.market, JobMarket::unpauseCall::SELECTOR, ADMIN, "unpausing"),
             (a.market, JobMarket::setProtocolBpsCall::SELECTOR, ADMIN, "the treasury's part"),
             (a.market, JobMarket::setFeeRateCall::SELECTOR, ADMIN, "the work fee"),
+            (a.training, TrainingMarket::pauseCall::SELECTOR, GUARDIAN, "pausing training"),
+            (a.training, TrainingMarket::unpauseCall::SELECTOR, ADMIN, "unpausing training"),
+            (a.training, TrainingMarket::setProtocolBpsCall::SELECTOR, ADMIN, "the treasury's part of training"),
+            (a.training, TrainingMarket::setFeeRateCall::SELECTOR, ADMIN, "the work fee of training"),
             (a.emission, EmissionController::releasePublicCall::SELECTOR, ADMIN, "releasing the public pool"),
         ];
         for (target, selector, role, what) in functions {
@@ -147,7 +151,13 @@ impl Deployment {
                 return Err(manager.unexpected(chain, &text));
             }
         }
-        for (name, target) in [("registry", a.registry), ("market", a.market), ("emission", a.emission)] {
+        let targets = [
+            ("registry", a.registry),
+            ("market", a.market),
+            ("market for training", a.training),
+            ("emission", a.emission),
+        ];
+        for (name, target) in targets {
             if manager.ask(chain, &AccessManager::isTargetClosedCall { target })? {
                 return Err(manager.unexpected(chain, &format!("the {name} {target} is closed")));
             }

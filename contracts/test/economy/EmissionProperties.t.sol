@@ -138,7 +138,7 @@ contract EmissionPropertiesTest is EmissionBase {
             uint256 move = seed % 8;
             if (move < 4) {
                 uint256 paid = move == 0 ? 0 : fee(seed);
-                plain.settle(who, paid, 1000);
+                plain.settle(address(market), who, paid, 1000);
                 market.settle(who, (seed >> 16) % 1e18, paid, 1000);
             } else if (move == 4) {
                 market.withdraw(who);

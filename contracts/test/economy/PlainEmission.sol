@@ -16,6 +16,7 @@ contract PlainEmission {
     EmissionController private immutable emission;
     mapping(uint256 epoch => mapping(address worker => uint256)) public feesOf;
     mapping(uint256 epoch => Epoch) public epochs;
+    mapping(uint256 epoch => mapping(address worker => mapping(address market => bool))) private paidBy;
 
     error Differs(string what, uint256 epoch, address worker);
 
@@ -23,9 +24,12 @@ contract PlainEmission {
         emission = emission_;
     }
 
-    function settle(address worker, uint256 fee, uint256 units) external {
+    function settle(address market, address worker, uint256 fee, uint256 units) external {
         uint256 epoch = emission.currentEpoch();
-        if (fee > 0 && feesOf[epoch][worker] == 0) epochs[epoch].workers++;
+        if (fee > 0 && !paidBy[epoch][worker][market]) {
+            epochs[epoch].workers++;
+            paidBy[epoch][worker][market] = true;
+        }
         feesOf[epoch][worker] += fee;
         epochs[epoch].fees += fee;
         epochs[epoch].units += units;

@@ -258,7 +258,7 @@ contract SystemHandler is RegistryBase {
     }
 
     function fulfil(uint256 id, address payout, uint256 fee) private {
-        plain.settle(payout, fee, UNITS);
+        plain.settle(address(market), payout, fee, UNITS);
         bytes memory values = new bytes(24);
         bytes32 context = verifier.contextFor(address(market), market.contextJob(list(id)), payout);
         verifier.accept(key, values, context, "proof");

@@ -130,7 +130,7 @@ contract TrainingHandler is TrainingBase {
         equal(got, amount, "pay of training");
         equal(market.claimable(r.payout) - was, amount, "claimable");
         equal(market.unburned() - fees, t.trainFee, "fee of training");
-        plain.settle(r.payout, t.trainFee, TRAIN_UNITS);
+        plain.settle(address(market), r.payout, t.trainFee, TRAIN_UNITS);
         books[id].paid += r.price;
         books[id].fees += t.trainFee;
         books[id].rescued += t.rescue;
@@ -164,7 +164,7 @@ contract TrainingHandler is TrainingBase {
         uint256 amount = worker(gain, r.royaltyBps, t.protocolBps) + r.bond;
         if (r.payout == r.recipient) amount += gain * r.royaltyBps / 1e4;
         equal(got, amount, "pay of a gain");
-        plain.settle(r.payout, t.evaluateFee, EVALUATE_UNITS);
+        plain.settle(address(market), r.payout, t.evaluateFee, EVALUATE_UNITS);
         books[id].paid += gain;
         books[id].fees += t.evaluateFee;
         if (steps > 0) {

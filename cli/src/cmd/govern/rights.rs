@@ -8,9 +8,9 @@ use crate::{
 };
 use assay_contracts::{
     B256, Error,
-    economy::{Market, Registry},
+    economy::{Ledger, Registry},
 };
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::json;
 
 #[derive(Debug, Args)]
@@ -36,25 +36,40 @@ pub(crate) fn tombstone(app: &App, args: &Tombstone) -> Outcome<()> {
 
 #[derive(Debug, Args)]
 pub(crate) struct Pause {
+    /// Which market: jobs, or tasks of training
+    #[arg(long, value_enum, default_value = "jobs", value_name = "WHICH")]
+    market: WhichMarket,
     #[command(flatten)]
     propose: ProposeArgs,
     #[command(flatten)]
     economy: EconomyArgs,
 }
 
+/// One of the two markets of a deployment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum WhichMarket {
+    /// Of inferences
+    Jobs,
+    /// Of training
+    Tasks,
+}
+
 pub(crate) fn pause(app: &App, args: &Pause, stop: bool) -> Outcome<()> {
     let mut system = args.economy.connect(true)?;
-    let market = system.at.market();
+    let (market, entries) = match args.market {
+        WhichMarket::Jobs => (system.at.market().ledger(), "posting and leasing"),
+        WhichMarket::Tasks => (system.at.training().ledger(), "opening tasks and leasing"),
+    };
     if args.propose.propose.is_none() && market.paused(system.chain.as_mut())? == stop {
         let state = if stop { "paused" } else { "not paused" };
         return Err(Failure::new(format!("the market is {state} already")).help("there is nothing to do"));
     }
     let what = if stop {
-        "paused   posting and leasing; payments, refunds and withdrawals go on"
+        format!("paused   {entries}; payments, refunds and withdrawals go on")
     } else {
-        "resumed  posting and leasing"
+        format!("resumed  {entries}")
     };
-    act(app, &mut system, &args.propose, (what, market.address(), Market::pause_data(stop)), |s| {
+    act(app, &mut system, &args.propose, (&what, market.address(), Ledger::pause_data(stop)), |s| {
         if stop { market.pause(s.chain.as_mut()) } else { market.unpause(s.chain.as_mut()) }
     })
 }

@@ -28,8 +28,8 @@ pub(crate) fn run(app: &App, args: &Claim) -> Outcome<()> {
     let chain = system.chain.as_mut();
     let mut gas = 0;
     let mut withdrawn = U256::ZERO;
-    if !market.claimable(chain, account)?.is_zero() {
-        let (amount, done) = market.withdraw(chain, account).map_err(explained)?;
+    if !market.ledger().claimable(chain, account)?.is_zero() {
+        let (amount, done) = market.ledger().withdraw(chain, account).map_err(explained)?;
         (withdrawn, gas) = (amount, done.gas_used);
     }
     let epochs = emission.owed(chain, account, system.at.block)?;

@@ -88,7 +88,7 @@ pub(crate) fn run(app: &App, args: &Post) -> Outcome<()> {
             units::percent(offer.royaltyBps)
         ));
     }
-    let work_fee = system.at.market().work_fee(system.chain.as_mut(), verifier_id)?;
+    let work_fee = system.at.market().ledger().work_fee(system.chain.as_mut(), verifier_id)?;
     let secrets = tensors.iter().map(|t| secret(t)).collect::<Outcome<Vec<_>>>()?;
     let each = U256::from(args.max_price) + U256::from(work_fee);
     let total = each * U256::from(secrets.len());

@@ -161,7 +161,7 @@ impl World {
         let mut chain = self.client(0);
         let account = Embedded::ACCOUNTS[i];
         let has = self.at.token().balance(&mut chain, account).unwrap();
-        has + self.at.market().claimable(&mut chain, account).unwrap()
+        has + self.at.market().ledger().claimable(&mut chain, account).unwrap()
     }
 
     /// Lets time pass on the chain, and makes a block.
