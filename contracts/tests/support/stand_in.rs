@@ -10,11 +10,11 @@ use assay_contracts::{
 
 /// A verifier with one key, registered.
 #[derive(Clone, Copy, Debug)]
-pub struct StandIn {
+pub(crate) struct StandIn {
     /// keccak256 of the key.
-    pub settlement_id: B256,
+    pub(crate) settlement_id: B256,
     /// Its entry in the registry.
-    pub verifier_id: B256,
+    pub(crate) verifier_id: B256,
 }
 
 fn create(chain: &mut dyn Chain, code: &[u8]) -> Address {
@@ -38,7 +38,7 @@ fn key(inputs: u64, outputs: u64, salt: u64) -> Vec<u8> {
 
 impl StandIn {
     /// Deploys and registers one; the sender must be a curator. `salt` tells keys apart.
-    pub fn new(chain: &mut dyn Chain, at: &Deployment, values: (u64, u64), units: u64, salt: u64) -> Self {
+    pub(crate) fn new(chain: &mut dyn Chain, at: &Deployment, values: (u64, u64), units: u64, salt: u64) -> Self {
         let key = key(values.0, values.1, salt);
         let data = create(chain, &[&[0], &key[..]].concat());
         let selector = &keccak256("keyOf(bytes32)")[..4];
@@ -63,7 +63,7 @@ impl StandIn {
     }
 
     /// What it accepts for exactly this statement.
-    pub fn proof(&self, values: &[u8], context: B256) -> Vec<u8> {
+    pub(crate) fn proof(&self, values: &[u8], context: B256) -> Vec<u8> {
         let values = Bytes::copy_from_slice(values);
         let call = (self.settlement_id, values, context, Bytes::from(vec![0; 32])).abi_encode_params();
         keccak256(&call[..call.len() - 32]).to_vec()
