@@ -134,6 +134,7 @@ fn prepare_with(
             .map_err(|_| Failure::new("the batch is too large").help("settle fewer inferences at once: --batch N"))?,
         row_bits: Some(row_bits),
         optimize,
+        stacks: vec![],
         secret,
     };
     let start = Instant::now();
@@ -299,6 +300,8 @@ fn checked_entry(key: &SettlementKey) -> String {
 /// What a valid settled proof shows, and the seconds of the checks.
 pub(crate) struct Checked {
     pub(crate) public: Vec<Tensor>,
+    /// Ids of the stacks that the proof is about, in the key's order.
+    pub(crate) stacks: Vec<[u8; 32]>,
     pub(crate) key_seconds: f64,
     pub(crate) verify_seconds: f64,
 }
@@ -326,11 +329,11 @@ pub(crate) fn check(app: &App, key: &SettlementKey, proof: &SettledProof, srs_fi
         Ok::<_, Failure>(())
     });
     known?;
-    let (public, verify_seconds) = timed(|| key.verify(proof));
-    let public = public.map_err(|e| {
+    let (shown, verify_seconds) = timed(|| key.verify(proof));
+    let shown = shown.map_err(|e| {
         Failure::new(format!("the settled proof is not valid: {e}"))
             .help("do not trust what the proof claims")
             .invalid()
     })?;
-    Ok(Checked { public, key_seconds, verify_seconds })
+    Ok(Checked { public: shown.tensors, stacks: shown.stacks, key_seconds, verify_seconds })
 }

@@ -136,6 +136,8 @@ fn stack(e: &StackError) -> String {
             "give the inputs that the stack was computed from, or let the proof commit it".to_owned()
         }
         StackError::NotComputed { .. } => "give a stack that holds it".to_owned(),
+        StackError::OtherPinned { .. } => "leave it out, or give the stack that the key pins".to_owned(),
+        StackError::PinnedOutput { .. } => "let it be given with each proof".to_owned(),
         StackError::Count { .. } => "give one stack for each that the key names, in its order".to_owned(),
         StackError::NoFactor { .. } | StackError::SharedFactor { .. } => {
             "commit the stack again, so that each row has a factor of its own".to_owned()
@@ -182,6 +184,8 @@ impl From<SettleFailure> for Failure {
             SettleFailure::Graph(e) => graph(e),
             SettleFailure::Protocol(e) => protocol(e),
             SettleFailure::Opening(e) => opening(e),
+            SettleFailure::Stack(e) => stack(e),
+            SettleFailure::RowBits { .. } => "leave out --row-bits".to_owned(),
             SettleFailure::SrsTooSmall { row_bits, .. } => {
                 format!("{}; or use a smaller --row-bits", more_powers(row_bits + 1))
             }
