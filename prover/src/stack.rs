@@ -255,6 +255,11 @@ impl Stack {
         Err(StackError::OtherSrs { expected: hex(srs), got: hex(&self.srs) })
     }
 
+    /// The powers of tau that the rows are commitments under.
+    pub fn srs(&self) -> &VerifierSrs {
+        &self.srs
+    }
+
     /// What the stack holds.
     pub fn schema(&self) -> &Schema {
         &self.schema

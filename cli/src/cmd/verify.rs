@@ -8,6 +8,7 @@ use crate::{
     input::{self, Role},
     output::{bytes, seconds},
     settlement,
+    stacks::CommitArgs,
     training::Record,
 };
 use assay_circuits::{
@@ -47,6 +48,8 @@ pub(crate) struct VerifyArgs {
     /// Also check that the proof is of this training run, or of its evaluation: the record that `assay train` wrote
     #[arg(long, value_name = "RECORD")]
     training: Option<PathBuf>,
+    #[command(flatten)]
+    stacks: CommitArgs,
 }
 
 pub(crate) fn run(app: &App, args: &VerifyArgs) -> Outcome<()> {
@@ -77,6 +80,7 @@ pub(crate) fn run(app: &App, args: &VerifyArgs) -> Outcome<()> {
     let shown = Shown::of(&key.stacks, &key.inputs, &key.outputs);
     let outputs = flow::by_sample(&shown.outputs, &v.outputs, v.batch)?;
     shown.allows(args)?;
+    args.stacks.compare(&key.stacks, &v.stacks)?;
     if let Some(path) = &args.input {
         let given = input::read(app, path, &key.inputs, Role::Input)?;
         need_public(key.visibility.inputs, path, "inputs", "--public-inputs")?;
@@ -158,6 +162,7 @@ fn settled(app: &App, args: &VerifyArgs) -> Outcome<()> {
     let verified = assay_verifier::Verified { batch, stacks, inputs, outputs: tensors.collect() };
     let outputs = flow::by_sample(&shown.outputs, &verified.outputs, batch)?;
     shown.allows(args)?;
+    args.stacks.compare(&key.stacks, &verified.stacks)?;
     if let Some(path) = &args.input {
         need_public(key.visibility.inputs, path, "inputs", "--public-inputs")?;
         check_inputs(&key.graph, &key.inputs, &verified, &input::read(app, path, &key.inputs, Role::Input)?, path)?;

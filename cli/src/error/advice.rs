@@ -147,6 +147,13 @@ fn stack(e: &StackError) -> String {
     }
 }
 
+impl From<StackError> for Failure {
+    fn from(e: StackError) -> Self {
+        let help = stack(&e);
+        Self::new(e).help(help)
+    }
+}
+
 impl From<ProveError> for Failure {
     fn from(e: ProveError) -> Self {
         let help = match &e {

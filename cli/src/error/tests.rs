@@ -161,6 +161,7 @@ fn all() -> Vec<Failure> {
     out.extend(provers().into_iter().map(|e| SettleFailure::Prove(e).into()));
     out.extend(graphs().into_iter().map(|e| SettleFailure::Graph(e).into()));
     out.extend(protocols().into_iter().map(|e| SettleFailure::Protocol(e).into()));
+    out.extend(stacks().into_iter().map(Failure::from));
     out.extend(settlements().into_iter().map(|e| SettleFailure::Settlement(e).into()));
     out.extend(stacks().into_iter().map(|e| SettleFailure::Stack(e).into()));
     out.extend(
