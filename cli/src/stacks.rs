@@ -125,8 +125,12 @@ fn roles(what: What, schema: &Schema, model: &Model, path: &Path) -> Outcome<Vec
         What::Output => Role::Output(k),
         What::Weights => Role::Weight(k),
     };
-    let roles: Vec<Option<Role>> =
+    let mut roles: Vec<Option<Role>> =
         schema.tensors.iter().map(|t| names.iter().position(|n| *n == t.name).map(role)).collect();
+    // Where there is one of each, they belong together, whatever they are called.
+    if let ([None], [_]) = (roles.as_slice(), names.as_slice()) {
+        roles = vec![Some(role(0))];
+    }
     if roles.iter().all(Option::is_none) {
         let held: Vec<&str> = schema.tensors.iter().take(4).map(|t| t.name.as_str()).collect();
         return Err(Failure::new(format!(

@@ -183,7 +183,8 @@ contract AssayVerifier is IAssayVerifier {
                 && Frame.addProducts(fixedPoints, keyScalars, (rows - 0x80 - fixedPoints) / 64)
                 && Frame.addProducts(w, SC_W, 2) && Frame.addProducts(folds, SC_FOLDS, (foldValues - folds) / 64)
                 && Frame.addProducts(wo, SC_WO, 2) && Frame.addProducts(KEY_T, SC_T, 1)
-                && (!stacks || NamedStacks.addGiven()) && Frame.addProducts(GENERATOR, V_GENERATOR, 1) && Frame.pairing();
+                && (!stacks || NamedStacks.addGiven()) && Frame.addProducts(GENERATOR, V_GENERATOR, 1)
+                && Frame.pairing();
         }
     }
 }

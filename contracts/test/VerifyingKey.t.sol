@@ -227,7 +227,8 @@ contract VerifyingKeyTest is Base {
         refusedPoint(pinned, pinned.length / 32 - 2);
         // The same words under the version that has no list, and no list under the other.
         refusedWord(listed, 0, 1, listed.length / 32, "a list in a key of version 1");
-        (bool ok,) = address(verifier).call(abi.encodeCall(IAssayVerifier.register, (listing(key, new uint256[](0), 0))));
+        (bool ok,) =
+            address(verifier).call(abi.encodeCall(IAssayVerifier.register, (listing(key, new uint256[](0), 0))));
         check(!ok, "no list in a key of version 2");
     }
 

@@ -3,26 +3,21 @@
 
 mod settle_evm;
 mod settle_support;
+mod stack_set;
 mod support;
 
 use ark_ff::{AdditiveGroup, BigInt, BigInteger, Field, PrimeField};
 use assay_circuits::{
-    Graph, GraphBuilder, Op, Program, Table, Tensor, Visibility,
+    GraphBuilder, Program, Tensor,
     eval::eval,
-    model::Model,
-    ops::Contraction,
     program::Source,
-    stack::{NamedStack, Role, Schema, SchemaTensor},
+    stack::{Role, Schema},
 };
 use assay_prover::{
     Blinding, Recorder, Stack, StackError,
     device::Cpu,
     prove::{Mask, Task, messages},
-    settle::{
-        Optimize, Settled, SettledStack, SettleFailure, SettlementOptions, SettlementProver, check_key,
-        load_settlement, setup_settlement, settle_linked,
-    },
-    srs::{DEVELOPMENT_SEED, Srs},
+    settle::{Settled, SettledStack, SettleFailure, SettlementProver, check_key, load_settlement},
     witness::Witness,
 };
 use assay_verifier::{
@@ -35,71 +30,18 @@ use assay_verifier::{
         argument::SettledArgument,
         check::{check, public_bytes, public_from_bytes},
         descriptor::Descriptor,
-        key::{Context, SettledProof, SettlementKey},
+        key::{SettledProof, SettlementKey},
     },
     stack::stack_id,
 };
 use settle_evm::Contract;
 use settle_support::{context, listen, mock, random};
+use stack_set::{classes, commit, features, given, key, named, options, run_for, schema, srs};
 use std::sync::OnceLock;
 use support::{Lcg, model};
 
-fn srs() -> &'static Srs {
-    static SRS: OnceLock<Srs> = OnceLock::new();
-    SRS.get_or_init(|| Srs::development(15, DEVELOPMENT_SEED).unwrap())
-}
-
-fn schema(tensors: &[(&str, &[usize], u32)]) -> Schema {
-    let tensor = |(name, shape, bits): &(&str, &[usize], u32)| SchemaTensor {
-        name: (*name).to_owned(),
-        shape: shape.to_vec(),
-        bits: *bits,
-    };
-    Schema::new(8, tensors.iter().map(tensor).collect()).unwrap()
-}
-
-fn named(name: &str, schema: &Schema, roles: &[Option<Role>]) -> NamedStack {
-    NamedStack { name: name.to_owned(), schema: schema.clone(), roles: roles.to_vec() }
-}
-
-fn given(named: NamedStack) -> SettledStack {
-    SettledStack { named, pinned: None }
-}
-
-/// 12 values in, 20 features of 8 bits out.
-fn features() -> Graph {
-    let mut g = GraphBuilder::new(6);
-    let x = g.input("x", &[1, 12], 8).unwrap();
-    let w = g.weight("w", &[12, 20], 6).unwrap();
-    let h = g.push("fc", Op::Contraction(Contraction::matmul(&[], 1, 12, 20)), &[x, w]).unwrap();
-    let y = g.lookup("act", h, 8, Table::tabulate("clamp", -128, 8, |t| t as i32)).unwrap();
-    g.finish(vec![x], vec![y]).unwrap()
-}
-
-/// 20 features in, 3 scores out.
-fn classes() -> Graph {
-    let mut g = GraphBuilder::new(6);
-    let x = g.input("features", &[1, 20], 8).unwrap();
-    let w = g.weight("w", &[20, 3], 6).unwrap();
-    let y = g.push("scores", Op::Contraction(Contraction::matmul(&[], 1, 20, 3)), &[x, w]).unwrap();
-    g.finish(vec![x], vec![y]).unwrap()
-}
-
-fn options(stacks: Vec<SettledStack>, batch: u32) -> SettlementOptions {
-    let visibility = Visibility { inputs: true, ..Default::default() };
-    SettlementOptions { visibility, batch, row_bits: None, optimize: Optimize::Gas, stacks, secret: [7; 32] }
-}
-
-fn key(model: &Model, stacks: Vec<SettledStack>, batch: u32) -> SettlementProver {
-    setup_settlement(&Cpu::default(), model, srs(), &options(stacks, batch), &Recorder::default()).unwrap()
-}
-
-fn commit(schema: &Schema, values: Vec<Tensor>, blinding: Blinding) -> Stack {
-    Stack::commit(&Cpu::default(), schema, values, srs(), blinding).unwrap()
-}
-
 fn run(p: &SettlementProver, inputs: &[Vec<Tensor>], stacks: Vec<Option<Stack>>) -> Result<Settled, SettleFailure> {
-    settle_linked(&Cpu::default(), p, inputs, stacks, context(), &Recorder::default())
+    run_for(p, inputs, stacks, context())
 }
 
 /// The native check and the contract on the same bytes; they always agree.
@@ -480,7 +422,7 @@ fn the_check_names_the_stacks() {
     let d = &p.classes.key.descriptor;
     let (ids, public) = public_from_bytes(d, &p.second.public).unwrap();
     let argument = SettledArgument::from_bytes(d, &p.second.argument).unwrap();
-    let digest = Context { ..p.second.context.clone() }.digest();
+    let digest = p.second.context.digest();
     assert_eq!(check(d, &public, &digest, &argument), Ok(ids.clone()));
     assert_eq!(ids, [p.stack.id().unwrap()]);
     assert_eq!([ids.concat(), public_bytes(&public)].concat(), p.second.public);
