@@ -133,7 +133,7 @@ fn whoever_knows_tau_proves_the_impossible() {
         check(descriptor, &public, &stop.digest(), &forged).unwrap();
         assert!(contract.agrees(descriptor, &public, stop.digest(), &forged));
         let proof = SettledProof::new(descriptor, stop, &public, &forged);
-        assert_eq!(key.verify(&proof).unwrap()[0].data, public[0]);
+        assert_eq!(key.verify(&proof).unwrap().tensors[0].data, public[0]);
         // The range of the output still holds: it is checked before anything else.
         let beyond = [vec![3]];
         let proof = SettledProof { public: public_bytes(&beyond), ..proof };

@@ -9,6 +9,7 @@ mod flow;
 mod help;
 mod messages;
 mod srs;
+mod stacks;
 mod training;
 mod verbs;
 mod whole;
