@@ -240,7 +240,9 @@ pub(crate) fn read_open_samples(
         Failure::new("INPUT is missing: the model has inputs that no stack holds")
             .help("name a file with the inputs behind the model")
     };
-    let open = |named: &Named| stack::open(&named.named, stack::Role::Input, &model.inputs).into_iter().cloned().collect::<Vec<_>>();
+    let open = |named: &Named| {
+        stack::open(&named.named, stack::Role::Input, &model.inputs).into_iter().cloned().collect::<Vec<_>>()
+    };
     // Which inputs are left to read follows from the names in the stacks, the batch from the samples.
     let (named, size) = commits.resolve(model, None)?;
     let specs = open(&named);

@@ -22,8 +22,8 @@ use assay_prover::{
     Recorder, Stack, Stage,
     device::Cpu,
     settle::{
-        Optimize, SettleFailure, SettlementOptions, SettlementProver, check_key, choose_row_bits, load_settlement,
-        SettledStack, needed_power, setup_settlement, settle_linked,
+        Optimize, SettleFailure, SettledStack, SettlementOptions, SettlementProver, check_key, choose_row_bits,
+        load_settlement, needed_power, settle_linked, setup_settlement,
     },
 };
 use assay_verifier::{

@@ -276,8 +276,11 @@ impl Named {
             out.files.push(self.files.remove(k));
         }
         if let Some(n) = self.named.first() {
-            return Err(Failure::new(format!("the key is about no stack '{}'", n.name))
-                .help(format!("leave out --commit {}; the key's stacks: {}", n.name, list(key))));
+            return Err(Failure::new(format!("the key is about no stack '{}'", n.name)).help(format!(
+                "leave out --commit {}; the key's stacks: {}",
+                n.name,
+                list(key)
+            )));
         }
         Ok(out)
     }
@@ -354,7 +357,8 @@ pub(crate) fn weights(model: &Model, row_bits: Option<u8>) -> Outcome<(Schema, V
         schema.push(SchemaTensor { name: weight_name(model, k), shape: node.shape.clone(), bits: op.bits });
     }
     if schema.is_empty() {
-        return Err(Failure::new("this model has no weights").help("commit to its inputs: assay stack commit DATA --model MODEL -o FILE"));
+        return Err(Failure::new("this model has no weights")
+            .help("commit to its inputs: assay stack commit DATA --model MODEL -o FILE"));
     }
     Ok((sized(schema, row_bits)?, model.weights.clone()))
 }

@@ -27,7 +27,11 @@ use assay_prover::{
 use assay_verifier::{
     Fr,
     keccak::digest_to_fr,
-    settle::{argument::SettledArgument, check::public_bytes, key::{Context, SettledProof}},
+    settle::{
+        argument::SettledArgument,
+        check::public_bytes,
+        key::{Context, SettledProof},
+    },
 };
 use golden_set::{Vector, cases, folder, json, srs, text};
 use settle_support::{Committed, Lab, Side, Talk, listen};

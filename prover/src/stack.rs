@@ -86,13 +86,17 @@ pub enum StackError {
         tensor: String,
     },
     /// Another stack than the key pins.
-    #[error("stack '{name}' is pinned in the settlement key, and this is another one; leave it out or make a key for it")]
+    #[error(
+        "stack '{name}' is pinned in the settlement key, and this is another one; leave it out or make a key for it"
+    )]
     OtherPinned {
         /// The name in the key.
         name: String,
     },
     /// A stack that cannot be pinned.
-    #[error("stack '{name}' holds an output, which differs from proof to proof, so it cannot be pinned in a settlement key")]
+    #[error(
+        "stack '{name}' holds an output, which differs from proof to proof, so it cannot be pinned in a settlement key"
+    )]
     PinnedOutput {
         /// The name in the key.
         name: String,

@@ -17,7 +17,7 @@ use assay_prover::{
     Blinding, Recorder, Stack, StackError,
     device::Cpu,
     prove::{Mask, Task, messages},
-    settle::{Settled, SettledStack, SettleFailure, SettlementProver, check_key, load_settlement},
+    settle::{SettleFailure, Settled, SettledStack, SettlementProver, check_key, load_settlement},
     witness::Witness,
 };
 use assay_verifier::{
@@ -195,7 +195,11 @@ fn other_representative(word: &[u8; 32]) -> [u8; 32] {
         *limb = u64::from_be_bytes(chunk.try_into().unwrap());
     }
     let (mut n, r) = (BigInt::<4>(limbs), Fr::MODULUS);
-    if n < r { n.add_with_carry(&r) } else { n.sub_with_borrow(&r) };
+    if n < r {
+        n.add_with_carry(&r)
+    } else {
+        n.sub_with_borrow(&r)
+    };
     n.to_bytes_be().try_into().unwrap()
 }
 
@@ -382,7 +386,8 @@ fn ranges_of_given_stacks_are_checked_in_the_circuit() {
             }
             witness.segments[0].keys[4] = v as i32;
         }
-        let stacks = [Stack::commit_unchecked(&Cpu::default(), p.stack.schema(), vec![held], srs(), vec![Fr::ONE]).unwrap()];
+        let stacks =
+            [Stack::commit_unchecked(&Cpu::default(), p.stack.schema(), vec![held], srs(), vec![Fr::ONE]).unwrap()];
         let of = |s: Source| if let Source::Node(id) = s { values.of(id).data.clone() } else { unreachable!() };
         let public: Vec<Vec<i64>> = program.public.iter().map(|q| of(q.source)).collect();
         let bits = |s: usize| 1usize << padded_bits(program.stack_bits(s), d.row_bits);
@@ -404,8 +409,7 @@ fn ranges_of_given_stacks_are_checked_in_the_circuit() {
         let row: Vec<Fr> = (0..size).map(|_| random()).collect();
         let (mask, statement) = (Mask { salt: random(), row: &row }, random());
         let recorder = Recorder::default();
-        let (said, _) =
-            messages(&Cpu::default(), &task, &witness, &values, statement, Some(&mask), &recorder).unwrap();
+        let (said, _) = messages(&Cpu::default(), &task, &witness, &values, statement, Some(&mask), &recorder).unwrap();
         let heard = listen(&program, d.row_bits, statement, &said, &public);
         let broken: Vec<Check> = heard.equations.iter().filter(|(_, v)| *v != Fr::ZERO).map(|(c, _)| *c).collect();
         let filled =

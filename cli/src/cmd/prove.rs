@@ -42,8 +42,7 @@ pub(crate) fn run(app: &App, args: &ProveArgs) -> Outcome<()> {
     args.key_out.as_deref().map_or(Ok(()), files::check_target)?;
     let model = flow::load_model(app, &args.model, &args.quant, args.new_key.shape.private_outputs)?.model;
     args.stacks.check_targets()?;
-    let (named, samples) =
-        flow::read_open_samples(app, &model, args.input.as_deref(), &args.stacks, args.batch)?;
+    let (named, samples) = flow::read_open_samples(app, &model, args.input.as_deref(), &args.stacks, args.batch)?;
     let prepared = match &args.key {
         Some(path) => flow::load_key(app, &model, path, args.new_key.srs.as_deref()).map_err(|f| {
             if files::kind(&args.model).is_ok_and(files::Kind::may_be_onnx) {
@@ -54,9 +53,7 @@ pub(crate) fn run(app: &App, args: &ProveArgs) -> Outcome<()> {
                 f
             }
         })?,
-        None if args.stacks.is_used() => {
-            flow::prepare_named(app, &model, &args.new_key, &named.named, samples.len())?
-        }
+        None if args.stacks.is_used() => flow::prepare_named(app, &model, &args.new_key, &named.named, samples.len())?,
         None => flow::prepare(app, &model, &args.new_key, true)?,
     };
     let mut named = named.in_order_of(&prepared.key.verifying.stacks)?;

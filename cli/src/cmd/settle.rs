@@ -45,8 +45,7 @@ pub(crate) fn run(app: &App, args: &SettleCommand) -> Outcome<()> {
     let context = args.context.context()?;
     let model = flow::load_model(app, &args.model, &args.quant, args.key.shape.private_outputs)?.model;
     args.stacks.check_targets()?;
-    let (mut named, samples) =
-        flow::read_open_samples(app, &model, args.input.as_deref(), &args.stacks, args.batch)?;
+    let (mut named, samples) = flow::read_open_samples(app, &model, args.input.as_deref(), &args.stacks, args.batch)?;
     let (shape, srs, batch) = (&args.key.shape, args.key.srs.as_deref(), samples.len());
     let prepared = settlement::prepare_named(app, &model, batch, shape, srs, &args.settle, named.settled())?;
     let (tensors, clamped) = named.open_inputs(&model, &samples)?;

@@ -85,13 +85,20 @@ fn commit(app: &App, args: &CommitCommand) -> Outcome<()> {
             stacks::inputs(app, &model, &samples, args.row_bits)?
         }
         (Some(_), _) => {
-            return Err(Failure::new(format!("'{}' is a compiled model, and --model names another", args.source.display()))
-                .help("leave out --model to commit to the weights; name a file of inputs to commit to those"));
+            return Err(Failure::new(format!(
+                "'{}' is a compiled model, and --model names another",
+                args.source.display()
+            ))
+            .help("leave out --model to commit to the weights; name a file of inputs to commit to those"));
         }
         (None, Kind::Model) => stacks::weights(&load(&args.source)?, args.row_bits)?,
         (None, kind) => {
-            return Err(Failure::new(format!("'{}' is {}; expected a compiled model", args.source.display(), kind.name()))
-                .help("to commit to inputs, say which model they are for: --model MODEL"));
+            return Err(Failure::new(format!(
+                "'{}' is {}; expected a compiled model",
+                args.source.display(),
+                kind.name()
+            ))
+            .help("to commit to inputs, say which model they are for: --model MODEL"));
         }
     };
     let srs = srs::choose(app, args.srs.as_deref(), u32::from(schema.row_bits) + 1)?;
@@ -147,7 +154,11 @@ fn say(app: &App, stack: &Stack) -> Outcome<()> {
     for t in &schema.tensors {
         o.say(format!("holds   '{}' {:?}, {} bits", t.name, t.shape, t.bits));
     }
-    let blinding = if stack.blinded() { "blinded: the id says nothing about them" } else { "PUBLIC: the id can be recomputed from them" };
+    let blinding = if stack.blinded() {
+        "blinded: the id says nothing about them"
+    } else {
+        "PUBLIC: the id can be recomputed from them"
+    };
     o.say(format!(
         "        {} values in {} row{} of 2^{}, {blinding}",
         count(schema.values() as u64),

@@ -32,7 +32,10 @@ fn an_input_is_committed_once_and_proven_about_twice() {
     let s = sandbox("stacks");
     assert_eq!(mode(&s, "x.stack"), FILE_MODE);
     let shown = s.json(&["show", "x.stack"]);
-    assert_eq!((shown["blinded"].as_bool(), shown["values"].as_u64(), shown["rows"].as_u64()), (Some(true), Some(64), Some(1)));
+    assert_eq!(
+        (shown["blinded"].as_bool(), shown["values"].as_u64(), shown["rows"].as_u64()),
+        (Some(true), Some(64), Some(1))
+    );
     let id = id(&s, "x.stack");
     let v = s.json(&["stack", "verify", "x.stack", "--id", &id]);
     assert_eq!(v["valid"], true);

@@ -398,8 +398,7 @@ fn register(
     let values = Values(values.collect());
     let witness = Witness::build(&program, &values)?;
     let (public, context) = (public.as_slice(), [0; 32]);
-    let statement =
-        Statement { program: &program, descriptor, public, stacks: &[], context, stack, blinds, bases };
+    let statement = Statement { program: &program, descriptor, public, stacks: &[], context, stack, blinds, bases };
     argue(device, &statement, witness, &values, circuit, &Recorder::default())
 }
 

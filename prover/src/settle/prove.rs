@@ -7,8 +7,8 @@ use super::{
 };
 use crate::{
     device::Device,
-    opening,
     linked::{About, about},
+    opening,
     prove::{Mask, Task, messages_on, pad_to_row},
     recorder::{Recorder, Stage},
     reduction::combined_row,

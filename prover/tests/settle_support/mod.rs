@@ -120,8 +120,14 @@ impl Side {
 
 impl Lab {
     pub fn new(model: Model, srs: Srs, batch: u32, row_bits: usize, visibility: Visibility) -> Self {
-        let options =
-            SettlementOptions { visibility, batch, row_bits: Some(row_bits), optimize: Optimize::Gas, stacks: vec![], secret: [7; 32] };
+        let options = SettlementOptions {
+            visibility,
+            batch,
+            row_bits: Some(row_bits),
+            optimize: Optimize::Gas,
+            stacks: vec![],
+            secret: [7; 32],
+        };
         let prover = setup_settlement(&Cpu::default(), &model, &srs, &options, &Recorder::default()).unwrap();
         let descriptor = prover.key.descriptor.clone();
         let program = prover.key.program().unwrap();

@@ -12,8 +12,8 @@ use assay_prover::{
     Blinding, Recorder, Stack,
     device::Cpu,
     settle::{
-        Optimize, Settled, SettledStack, SettleFailure, SettlementOptions, SettlementProver, setup_settlement,
-        settle_linked,
+        Optimize, SettleFailure, Settled, SettledStack, SettlementOptions, SettlementProver, settle_linked,
+        setup_settlement,
     },
     srs::{DEVELOPMENT_SEED, Srs},
 };

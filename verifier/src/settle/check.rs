@@ -224,10 +224,7 @@ pub fn check(
 }
 
 /// The rows of all named stacks, in the order of the layout.
-fn named_rows<'a>(
-    descriptor: &'a Descriptor,
-    given: &'a [Vec<G1Affine>],
-) -> Result<Vec<&'a [G1Affine]>, SettleError> {
+fn named_rows<'a>(descriptor: &'a Descriptor, given: &'a [Vec<G1Affine>]) -> Result<Vec<&'a [G1Affine]>, SettleError> {
     let count = |what, expected: usize, got: usize| {
         if expected == got { Ok(()) } else { Err(SettleError::Count { what, expected, got }) }
     };
