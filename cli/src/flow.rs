@@ -366,7 +366,7 @@ fn prove_integers(
     let recorder = Recorder::new(Some(&watch));
     let card = app.devices.card(app, predicted.leaves, predicted.witness_entries.max(predicted.model_entries))?;
     let (proved, prove_seconds) =
-        timed(|| on_device!(app, card, |device| prove_linked(device, key, tensors, stacks, &recorder)));
+        timed(|| on_device!(app, card, |device| prove_linked(device, key, tensors, stacks.clone(), &recorder)));
     let stages = recorder.seconds();
     drop(progress);
     let Linked { proved, stacks } = proved?;

@@ -253,7 +253,14 @@ pub(crate) fn prove_named(
     let recorder = Recorder::new(Some(&watch));
     let (leaves, entries) = size(&prover.program);
     let card = app.devices.card(app, leaves, entries)?;
-    let settled = on_device!(app, card, |device| settle_linked(device, prover, tensors, stacks, context, &recorder));
+    let settled = on_device!(app, card, |device| settle_linked(
+        device,
+        prover,
+        tensors,
+        stacks.clone(),
+        context.clone(),
+        &recorder
+    ));
     let stages = recorder.seconds();
     drop(progress);
     let settled = settled?;

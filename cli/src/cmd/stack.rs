@@ -105,7 +105,7 @@ fn commit(app: &App, args: &CommitCommand) -> Outcome<()> {
     flow::warn_insecure(app, srs.insecure_dev);
     let blinding = if args.public { Blinding::Public } else { Blinding::Random };
     let card = app.devices.card(app, 0, schema.rows() << schema.row_bits)?;
-    let stack = on_device!(app, card, |device| Stack::commit(device, &schema, values, &srs, blinding))?;
+    let stack = on_device!(app, card, |device| Stack::commit(device, &schema, values.clone(), &srs, blinding))?;
     stacks::write(&args.output, &stack)?;
     say(app, &stack)?;
     app.output.say(format!("wrote   {}", args.output.display()));
