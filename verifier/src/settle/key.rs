@@ -228,7 +228,7 @@ pub fn inference_digest(
     let apart = canonical::to_bytes(&scales)?;
     if !stacks.is_empty() {
         // Neither the number of parts nor the domain is that of a key without named stacks.
-        let stacks = canonical::to_bytes(stacks)?;
+        let stacks = canonical::to_bytes(&stacks)?;
         parts.extend([apart.as_slice(), stacks.as_slice()]);
         return Ok(canonical::digest("assay.settle.inference.v2", &parts));
     }
@@ -241,7 +241,7 @@ pub fn inference_digest(
 /// Digest of a registration program: the graph, and which weights lie in named stacks instead.
 pub fn registration_digest(graph: &Graph, stacks: &[NamedStack]) -> Result<[u8; 32], GraphError> {
     if !stacks.is_empty() {
-        let parts = [graph.to_bytes()?, canonical::to_bytes(stacks)?];
+        let parts = [graph.to_bytes()?, canonical::to_bytes(&stacks)?];
         return Ok(canonical::digest("assay.settle.registration.v2", &parts.each_ref().map(Vec::as_slice)));
     }
     Ok(canonical::digest("assay.settle.registration.v1", &[&graph.to_bytes()?]))
