@@ -8,7 +8,7 @@ mod support;
 
 use ark_ff::{AdditiveGroup, BigInt, BigInteger, Field, PrimeField};
 use assay_circuits::{
-    GraphBuilder, Program, Tensor,
+    GraphBuilder, NodeId, Op, Program, Tensor,
     eval::eval,
     program::Source,
     stack::{Role, Schema},
@@ -329,7 +329,15 @@ fn keys_that_contradict_themselves_are_refused() {
     wrong(&|k| k.descriptor.stacks.clear());
     wrong(&|k| k.descriptor.stacks[0].schema[0] ^= 1);
     wrong(&|k| k.descriptor.stacks[0].bits += 1);
-    wrong(&|k| k.descriptor.stacks[0].pinned = Some(p.stack.rows().to_vec()));
+    // Whether rows are given or pinned, and which, is no contradiction but another key: a proof under one is none under the other.
+    let mut pinned = p.classes.key.clone();
+    pinned.descriptor.stacks[0].pinned = Some(p.stack.rows().to_vec());
+    pinned.check().unwrap();
+    assert_ne!(pinned.id(), p.classes.key.id());
+    let mut moved = p.second.clone();
+    (moved.id, moved.public, moved.argument) =
+        (pinned.id(), moved.public[32..].to_vec(), moved.argument[64..].to_vec());
+    Judges(Contract::new()).refuse("a proof about given rows under a key that pins them", &pinned, &moved);
     // The words of a descriptor are read back as they were written, and in no other way.
     for d in [&p.classes.key.descriptor, &p.features.key.descriptor] {
         let bytes = d.to_bytes();
@@ -379,10 +387,12 @@ fn ranges_of_given_stacks_are_checked_in_the_circuit() {
         if let Some(v) = lie {
             held.data[4] = v;
             values.0[program.graph.inputs()[0].0].data[4] = v;
-            for id in program.graph.outputs() {
-                let n = program.graph.node(*id);
-                let of: Vec<&Tensor> = n.inputs.iter().map(|i| values.of(*i)).collect();
-                values.0[id.0] = n.op.eval(&of, &n.shape, program.graph.tables()).unwrap();
+            for id in (0..program.graph.nodes().len()).map(NodeId) {
+                let n = program.graph.node(id);
+                if !matches!(n.op, Op::Input(_) | Op::Weight(_)) {
+                    let of: Vec<&Tensor> = n.inputs.iter().map(|i| values.of(*i)).collect();
+                    values.0[id.0] = n.op.eval(&of, &n.shape, program.graph.tables()).unwrap();
+                }
             }
             witness.segments[0].keys[4] = v as i32;
         }
