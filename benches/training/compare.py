@@ -120,7 +120,7 @@ def one(run, seed):
 
     def integers(t, weights):
         if t % EVERY == 0:
-            output = integer.forward(spec, weights, fixed(hx))[-1] / 256
+            output = integer.forward(spec.layers, weights, fixed(hx))[0] / 256
             curves["integer"].append((t, *quality(run.loss, output, hy)))
 
     def floats(t, weights):

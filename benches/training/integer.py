@@ -2,13 +2,16 @@
 rows. Neither was derived from the other's code; `oracle.py` writes vectors that tie them together.
 """
 
+import math
 from dataclasses import dataclass, field
+from functools import lru_cache
+from math import gcd
 
 import numpy as np
 from Crypto.Hash import keccak
-from math import gcd
 
 ACTIVATION, WEIGHT, ERROR, PROBABILITY, EXPONENTIAL = 8, 12, 12, 11, 15
+SLOPE, CENTERED, NORMAL, RECIPROCAL = 12, 10, 12, 14
 LIMIT = 1 << 15
 RELU_LIMIT = 1 << 13
 LOGIT_LIMIT = 32 << ACTIVATION
@@ -57,6 +60,20 @@ def exponentials():
 EXPONENTIALS = exponentials()
 
 
+def parameters(layers):
+    """Shape, and fraction bits of the gradient, of every weight and bias; of branches, those of the body first."""
+    for kind, *p in layers:
+        if kind == "dense":
+            yield from [((p[0], p[1]), ACTIVATION + ERROR), ((p[1],), ERROR)]
+        elif kind == "conv":
+            yield from [((p[1], p[0], *p[2]), ACTIVATION + ERROR), ((p[1],), ERROR)]
+        elif kind == "norm":
+            yield from [((p[0],), NORMAL + ERROR), ((p[0],), ERROR)]
+        elif kind == "residual":
+            yield from parameters(p[0])
+            yield from parameters(p[1])
+
+
 @dataclass
 class Spec:
     input: list
@@ -70,51 +87,122 @@ class Spec:
     seed: bytes = field(default=bytes(32))
 
     def shapes(self):
-        """Shapes of all weights: of each layer that has some, weights and bias."""
-        out = []
-        for kind, *p in self.layers:
-            if kind == "dense":
-                out += [(p[0], p[1]), (p[1],)]
-            if kind == "conv":
-                out += [(p[1], p[0], *p[2]), (p[1],)]
-        return out
+        """Shapes of all weights."""
+        return [shape for shape, _ in parameters(self.layers)]
 
-    def shift(self, bias):
-        """log2 of what a gradient, summed over the batch, is divided by."""
+    def shifts(self):
+        """log2 of what the gradient of each, summed over the batch, is divided by."""
         twice = 1 if self.loss == "squared error" else 0
-        return ERROR - WEIGHT + self.rate_bits + self.batch_bits - twice + (0 if bias else ACTIVATION)
+        return [bits - WEIGHT + self.rate_bits + self.batch_bits - twice for _, bits in parameters(self.layers)]
 
 
-def patches(x, kernel, pads):
+def patches(x, kernel, pads, strides):
     """`[batch, channels, h, w]` to `[batch, h', w', channels, kernel]`."""
     top, left, bottom, right = pads
     x = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
-    return np.lib.stride_tricks.sliding_window_view(x, kernel, axis=(2, 3)).transpose(0, 2, 3, 1, 4, 5)
+    view = np.lib.stride_tricks.sliding_window_view(x, kernel, axis=(2, 3))
+    return view[:, :, :: strides[0], :: strides[1]].transpose(0, 2, 3, 1, 4, 5)
 
 
-def forward(spec, weights, x):
-    """Inputs of all layers and the output; where ReLU follows a layer with weights, it does the rounding."""
-    values, k = [x], 0
-    for i, (kind, *p) in enumerate(spec.layers):
-        before = spec.layers[i - 1][0] if i else ""
-        rounds = not (i + 1 < len(spec.layers) and spec.layers[i + 1][0] == "relu")
+def real(kind, x):
+    """Value and derivative of a smooth function."""
+    if kind == "gelu":
+        phi = (1 + math.erf(x / math.sqrt(2))) / 2
+        return x * phi, phi + x * math.exp(-x * x / 2) / math.sqrt(2 * math.pi)
+    if kind == "gelu tanh":
+        c = math.sqrt(2 / math.pi)
+        t = math.tanh(c * (x + 0.044715 * x**3))
+        return x * (1 + t) / 2, (1 + t) / 2 + x * (1 - t * t) * c * (1 + 3 * 0.044715 * x * x) / 2
+    s = 1 / (1 + math.exp(-x))
+    if kind == "silu":
+        return x * s, s * (1 + x * (1 - s))
+    return (s, s * (1 - s)) if kind == "sigmoid" else (math.tanh(x), 1 - math.tanh(x) ** 2)
+
+
+@lru_cache
+def tables(kind):
+    """Values and derivatives of a smooth function for all keys, from the lowest on."""
+    pairs = [real(kind, k / (1 << ACTIVATION)) for k in range(-LOGIT_LIMIT, LOGIT_LIMIT)]
+    value, slope = np.array(pairs).T
+    # Halves go away from zero.
+    whole = lambda v, bits: (np.sign(v) * np.floor(np.abs(v) * (1 << bits) + 0.5)).astype(np.int64)  # noqa: E731
+    return whole(value, ACTIVATION), whole(slope, SLOPE)
+
+
+def share(v, n, bits):
+    """Divided by n and by 2^bits: a product with 1/n of 15 bits, rounded once."""
+    up = (n - 1).bit_length() + 14
+    return kept(scaled(v * (((2 << up) // n + 1) // 2), up + bits))
+
+
+def squares(x, size):
+    """`[batch, channels, h, w]` to `[batch, channels, h', w', size, size]`, without what fills no square."""
+    b, c, h, w = x.shape
+    h, w = h // size, w // size
+    return x[:, :, : h * size, : w * size].reshape(b, c, h, size, w, size).swapaxes(3, 4)
+
+
+def unsquares(x, like):
+    """Back, with zeros where the squares leave something out."""
+    b, c, h, w, size, _ = x.shape
+    out = np.zeros(like.shape, np.int64)
+    out[:, :, : h * size, : w * size] = x.swapaxes(3, 4).reshape(b, c, h * size, w * size)
+    return out
+
+
+def channels(v, like):
+    """One value a channel, to be combined with `[batch, channels, ..]`."""
+    return v.reshape(-1, *[1] * (like.ndim - 2))
+
+
+SUMS = {"dense": WEIGHT, "conv": WEIGHT, "norm": NORMAL + WEIGHT - ACTIVATION, "residual": 0}
+
+
+def forward(layers, weights, x):
+    """The output, and for every layer what it read and what else its gradient needs. Where ReLU or a smooth function follows
+    sums, it does the rounding."""
+    weights, trace, pending = list(weights), [], 0
+    for i, (kind, *p) in enumerate(layers):
+        own = [weights.pop(0) for _ in parameters([layers[i]])]
+        before, extra = x, None
         if kind == "dense":
-            x = x @ weights[k] + (weights[k + 1] << ACTIVATION)
+            x = x @ own[0] + (own[1] << ACTIVATION)
         elif kind == "conv":
-            x = np.einsum("byxcij,ocij->boyx", patches(x, p[2], p[3]), weights[k])
-            x = x + (weights[k + 1] << ACTIVATION)[:, None, None]
+            x = np.einsum("byxcij,ocij->boyx", patches(x, p[2], p[3], p[4]), own[0])
+            x = x + channels(own[1] << ACTIVATION, x)
         elif kind == "relu":
-            x = np.clip(scaled(x, WEIGHT if before in ("dense", "conv") else 0), 0, RELU_LIMIT - 1)
+            extra = x = np.clip(scaled(x, pending), 0, RELU_LIMIT - 1)
+        elif kind == "smooth":
+            extra = np.clip(scaled(x, pending), -LOGIT_LIMIT, LOGIT_LIMIT - 1) + LOGIT_LIMIT
+            x = tables(p[0])[0][extra]
         elif kind == "pool":
-            b, c, h, w = x.shape
-            x = kept(scaled(x.reshape(b, c, h // p[0], p[0], w // p[0], p[0]).sum((3, 5)), 2 * (p[0].bit_length() - 1)))
+            x = kept(scaled(squares(x, p[0]).sum((4, 5)), 2 * (p[0].bit_length() - 1)))
+        elif kind == "maximum":
+            all_ = squares(x, p[0]).reshape(*squares(x, p[0]).shape[:4], -1)
+            extra, x = all_.argmax(4), all_.max(4)
+        elif kind == "norm":
+            groups = x.reshape(len(x), p[1], -1)
+            n = groups.shape[2]
+            centered = share(n * groups - groups.sum(2, keepdims=True), n, ACTIVATION - CENTERED)
+            variance = ((centered * centered).sum(2) + n * p[2]) << 8
+            deviation = np.array([math.isqrt(int(v)) for v in variance.ravel()]).reshape(variance.shape)
+            top = math.isqrt(n << 2 * (RECIPROCAL + CENTERED + 4))
+            reciprocal = ((2 * top + deviation) // (2 * deviation))[:, :, None]
+            normal = kept(scaled(centered * reciprocal, RECIPROCAL + CENTERED - NORMAL))
+            extra = normal, reciprocal
+            normal = normal.reshape(x.shape)
+            x = normal * channels(own[0], x) + channels(own[1] << NORMAL, x)
+        elif kind == "residual":
+            cut = len(list(parameters(p[0])))
+            a, b = forward(p[0], own[:cut], x), forward(p[1], own[cut:], x)
+            x, extra = a[0] + b[0], (a[1], b[1])
         elif kind == "flatten":
             x = x.reshape(len(x), -1)
-        if kind in ("dense", "conv"):
-            k += 2
-            x = kept(scaled(x, WEIGHT)) if rounds else x
-        values.append(x)
-    return values
+        pending = SUMS.get(kind, 0)
+        if kind in SUMS and not (i + 1 < len(layers) and layers[i + 1][0] in ("relu", "smooth")):
+            x = kept(scaled(x, pending))
+        trace.append((before, extra))
+    return x, trace
 
 
 def output_error(loss, output, target):
@@ -130,37 +218,57 @@ def output_error(loss, output, target):
     return d << (ERROR - bits), int((d * d).sum())
 
 
-def gradients(spec, weights, values, error):
-    """Of all weights, summed over the batch."""
-    out, k = [None] * len(weights), len(weights)
-    for i in reversed(range(len(spec.layers))):
-        kind, *p = spec.layers[i]
-        x = values[i]
+def gradients(layers, weights, trace, error):
+    """Of all weights, summed over the batch, and the error of what the layers read."""
+    weights, out = list(weights), []
+    for layer, (x, extra) in zip(reversed(layers), reversed(trace)):
+        kind, *p = layer
+        own = [weights.pop() for _ in parameters([layer])][::-1]
+        g = []
         if kind == "dense":
-            k -= 2
-            out[k], out[k + 1] = x.T @ error, error.sum(0)
-            error = kept(scaled(error @ weights[k].T, WEIGHT))
+            g = [x.T @ error, error.sum(0)]
+            error = kept(scaled(error @ own[0].T, WEIGHT))
         elif kind == "conv":
-            k -= 2
-            out[k] = np.einsum("byxcij,boyx->ocij", patches(x, p[2], p[3]), error)
-            out[k + 1] = error.sum((0, 2, 3))
+            g = [np.einsum("byxcij,boyx->ocij", patches(x, p[2], p[3], p[4]), error), error.sum((0, 2, 3))]
             # Scattered, where the graph reads a mirrored convolution.
             top, left, bottom, right = p[3]
             _, _, h, w = x.shape
             back = np.zeros((len(x), x.shape[1], h + top + bottom, w + left + right), np.int64)
             for dy in range(p[2][0]):
                 for dx in range(p[2][1]):
-                    place = back[:, :, dy : dy + error.shape[2], dx : dx + error.shape[3]]
-                    place += np.einsum("boyx,oc->bcyx", error, weights[k][:, :, dy, dx])
+                    place = back[:, :, dy :: p[4][0], dx :: p[4][1]][:, :, : error.shape[2], : error.shape[3]]
+                    place += np.einsum("boyx,oc->bcyx", error, own[0][:, :, dy, dx])
             error = kept(scaled(back[:, :, top : top + h, left : left + w], WEIGHT))
         elif kind == "relu":
-            error = np.where(values[i + 1] > 0, kept(error), 0)
+            error = np.where(extra > 0, kept(error), 0)
+        elif kind == "smooth":
+            error = kept(scaled(error * tables(p[0])[1][extra], SLOPE))
         elif kind == "pool":
             small = kept(scaled(error, 2 * (p[0].bit_length() - 1)))
-            error = small.repeat(p[0], 2).repeat(p[0], 3)
+            error = unsquares(np.broadcast_to(small[..., None, None], (*small.shape, p[0], p[0])), x)
+        elif kind == "maximum":
+            wide = np.zeros((*error.shape, p[0] * p[0]), np.int64)
+            np.put_along_axis(wide, extra[..., None], kept(error)[..., None], 4)
+            error = unsquares(wide.reshape(*error.shape, p[0], p[0]), x)
+        elif kind == "norm":
+            normal, reciprocal = extra
+            n = normal.shape[2]
+            places = tuple(range(2, error.ndim))
+            g = [(error * normal.reshape(error.shape)).sum((0, *places)), error.sum((0, *places))]
+            e = kept(scaled(error * channels(own[0], error), WEIGHT)).reshape(normal.shape)
+            mean = share(e.sum(2, keepdims=True), n, 0)
+            along = share((e * normal).sum(2, keepdims=True), n, NORMAL)
+            free = kept(scaled(((e - mean) << NORMAL) - normal * along, NORMAL))
+            error = kept(scaled(free * reciprocal, RECIPROCAL)).reshape(x.shape)
+        elif kind == "residual":
+            cut = len(list(parameters(p[0])))
+            a = gradients(p[0], own[:cut], extra[0], error)
+            b = gradients(p[1], own[cut:], extra[1], error)
+            g, error = a[0] + b[0], kept(a[1] + b[1])
         elif kind == "flatten":
             error = error.reshape(x.shape)
-    return out
+        out = g + out
+    return out, error
 
 
 def train(spec, weights, data, targets, each=lambda step, weights: None):
@@ -170,11 +278,11 @@ def train(spec, weights, data, targets, each=lambda step, weights: None):
     sampler, losses = Sampler(spec.seed, spec.rows), []
     for t in range(spec.steps):
         rows = sampler.batch(t, 1 << spec.batch_bits)
-        values = forward(spec, weights, data[rows])
-        error, squares = output_error(spec.loss, values[-1], targets[rows])
-        losses.append(squares)
-        for k, g in enumerate(gradients(spec, weights, values, error)):
-            s = spec.shift(bias=k % 2 == 1)
+        output, trace = forward(spec.layers, weights, data[rows])
+        error, total = output_error(spec.loss, output, targets[rows])
+        losses.append(total)
+        all_ = gradients(spec.layers, weights, trace, error)[0]
+        for k, (g, s) in enumerate(zip(all_, spec.shifts())):
             m = spec.momentum_bits
             if m is None:
                 up = max(s, 0)
@@ -190,4 +298,4 @@ def train(spec, weights, data, targets, each=lambda step, weights: None):
 
 def evaluate(spec, weights, data, targets):
     """The sum of squares over all rows."""
-    return output_error(spec.loss, forward(spec, weights, data)[-1], targets)[1]
+    return output_error(spec.loss, forward(spec.layers, weights, data)[0], targets)[1]

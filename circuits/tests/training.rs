@@ -4,7 +4,7 @@ use assay_circuits::{
     Tensor,
     eval::eval,
     train::{
-        ACTIVATION_BITS, DATA_WIDTH, Layer, Loss, Network, Spec, WIDTH,
+        ACTIVATION_BITS, Activation, DATA_WIDTH, Layer, Loss, Network, Spec, WIDTH,
         reference::{State, train},
     },
 };
@@ -20,6 +20,14 @@ fn dense(inputs: usize, outputs: usize) -> Layer {
     Layer::Dense { inputs, outputs }
 }
 
+/// A convolution that keeps height and width.
+fn same(inputs: usize, outputs: usize) -> Layer {
+    Layer::Conv { inputs, outputs, kernel: [3, 3], pads: [1; 4], strides: [1; 2] }
+}
+
+/// Kinds of [`network`].
+const KINDS: usize = 9;
+
 /// Networks of all layers in several orders.
 fn network(kind: usize, rng: &mut StdRng) -> Network {
     let (a, b, c) = (rng.gen_range(1..6), rng.gen_range(1..6), rng.gen_range(1..5));
@@ -30,14 +38,70 @@ fn network(kind: usize, rng: &mut StdRng) -> Network {
         3 => {
             let kernel = [rng.gen_range(1..4), rng.gen_range(1..4)];
             let pads = [0; 4].map(|_| rng.gen_range(0..kernel[0].min(kernel[1])));
-            let (h, w) = (4usize, 4usize);
-            let (oh, ow) = (h + pads[0] + pads[2] + 1 - kernel[0], w + pads[1] + pads[3] + 1 - kernel[1]);
-            let conv = Layer::Conv { inputs: 2, outputs: b, kernel, pads };
+            let strides = [rng.gen_range(1..4), rng.gen_range(1..4)];
+            let (h, w) = (4usize, 5usize);
+            let oh = (h + pads[0] + pads[2] - kernel[0]) / strides[0] + 1;
+            let ow = (w + pads[1] + pads[3] - kernel[1]) / strides[1] + 1;
+            let conv = Layer::Conv { inputs: 2, outputs: b, kernel, pads, strides };
             let layers = vec![conv, Layer::Relu, Layer::Flatten, dense(b * oh * ow, c)];
             Network { input: vec![2, h, w], layers }
         }
+        // Strides in front of more convolutions: errors go back through them.
+        4 => {
+            let strides = [rng.gen_range(1..3), rng.gen_range(1..4)];
+            let conv = Layer::Conv { inputs: a, outputs: b, kernel: [2, 3], pads: [1, 0, 0, 2], strides };
+            let (oh, ow) = ((5 + 1 - 2) / strides[0] + 1, (4 + 2 - 3) / strides[1] + 1);
+            let layers = vec![same(1, a), Layer::Relu, conv, Layer::Flatten, dense(b * oh * ow, c)];
+            Network { input: vec![1, 5, 4], layers }
+        }
+        5 => {
+            let size = rng.gen_range(1..4);
+            let (h, w) = (rng.gen_range(size..6), rng.gen_range(size..6));
+            let pool = if rng.r#gen() { Layer::MaxPool { size } } else { Layer::AveragePool { size: 1 << (size / 2) } };
+            let side = if let Layer::AveragePool { size } = pool { size } else { size };
+            let flat = b * (h / side) * (w / side);
+            let mut layers = vec![same(2, b), pool, Layer::Relu, Layer::Flatten, dense(flat, c)];
+            if rng.r#gen() {
+                layers.swap(1, 2);
+            }
+            Network { input: vec![2, h, w], layers }
+        }
+        // Normalization of one axis, smooth functions, branches inside branches.
+        6 => {
+            let a = 2 * a;
+            let norm = Layer::Norm { channels: a, groups: rng.gen_range(1..3), epsilon: rng.gen_range(1..30) };
+            let smooth = Layer::Smooth(Activation::ALL[rng.gen_range(0..5)]);
+            let inner = Layer::Residual { body: vec![smooth.clone()], shortcut: vec![dense(b, b)] };
+            let body = vec![norm.clone(), dense(a, b), inner, smooth, dense(b, a)];
+            let layers = vec![
+                dense(3, a),
+                Layer::Residual { body, shortcut: vec![] },
+                norm,
+                Layer::Residual { body: vec![Layer::Relu, dense(a, c)], shortcut: vec![dense(a, c)] },
+            ];
+            Network { input: vec![3], layers }
+        }
+        // A residual block of images.
+        7 => {
+            let (a, size) = (2 * a, 2);
+            let norm = Layer::Norm { channels: a, groups: [1, 2, a][rng.gen_range(0..3)], epsilon: 10 };
+            let strides = [2, 2];
+            let down = Layer::Conv { inputs: a, outputs: b, kernel: [1, 1], pads: [0; 4], strides };
+            let conv = Layer::Conv { inputs: a, outputs: b, kernel: [3, 3], pads: [1; 4], strides };
+            let layers = vec![
+                same(1, a),
+                norm,
+                Layer::Relu,
+                Layer::Residual { body: vec![conv, Layer::Relu, same(b, b)], shortcut: vec![down] },
+                Layer::Relu,
+                Layer::MaxPool { size },
+                Layer::Flatten,
+                dense(b, c),
+            ];
+            Network { input: vec![1, 4, 4], layers }
+        }
         _ => {
-            let conv = |inputs, outputs| Layer::Conv { inputs, outputs, kernel: [3, 3], pads: [1; 4] };
+            let conv = same;
             let layers = vec![
                 conv(1, a),
                 Layer::Relu,
@@ -83,10 +147,10 @@ fn run(kind: usize, seed: u64, large: bool) -> Run {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn graph_and_loops_agree(kind in 0usize..5, seed: u64, large: bool) {
+    fn graph_and_loops_agree(kind in 0..KINDS, seed: u64, large: bool) {
         let Run { spec, weights, data, targets } = run(kind, seed, large);
         let expected = train(&spec, weights.clone(), &data, &targets).unwrap();
         let model = spec.training().unwrap().model(data, targets).unwrap();
@@ -102,11 +166,13 @@ proptest! {
 /// gradient, not just the same mistake made twice.
 #[test]
 fn steps_go_down_the_gradient() {
-    for kind in 0..5 {
+    for kind in 0..KINDS {
         for loss in [Loss::SquaredError, Loss::CrossEntropy] {
             let (mut same, mut all) = (0, 0);
             for seed in 0..6 {
-                let Run { mut spec, weights, data, mut targets } = run(kind, 1000 + seed, false);
+                let Run { mut spec, mut weights, data, mut targets } = run(kind, 1000 + seed, false);
+                // Small enough that hardly anything clamps.
+                weights.iter_mut().flat_map(|w| &mut w.data).for_each(|v| *v /= 2);
                 (spec.loss, spec.steps, spec.rate_bits, spec.momentum_bits) = (loss, 1, 0, None);
                 let classes = spec.outputs().unwrap();
                 // One-hot targets.
@@ -136,66 +202,117 @@ fn steps_go_down_the_gradient() {
             }
             // Kinks of ReLU and rounding spoil a few.
             assert!(all > 10, "network {kind}, {loss:?}: {all}");
-            assert!(same * 10 >= all * 8, "network {kind}, {loss:?}: {same} of {all}");
+            assert!(same * 20 >= all * 19, "network {kind}, {loss:?}: {same} of {all}");
         }
     }
+}
+
+/// Layers in floating point. `weights` are those that are left.
+fn float_layers(layers: &[Layer], shape: &[usize], weights: &mut &[Vec<f64>], input: &[f64]) -> (Vec<f64>, Vec<usize>) {
+    let (mut x, mut shape) = (input.to_vec(), shape.to_vec());
+    for layer in layers {
+        let mut take = || {
+            let (first, rest) = weights.split_first().unwrap();
+            *weights = rest;
+            first
+        };
+        let channel = |i: usize, shape: &[usize]| i / shape[1..].iter().product::<usize>();
+        (x, shape) = match layer {
+            Layer::Dense { inputs, outputs } => {
+                let (w, b) = (take(), take());
+                let sum = |o: usize| b[o] + (0..*inputs).map(|i| x[i] * w[i * outputs + o]).sum::<f64>();
+                ((0..*outputs).map(sum).collect(), vec![*outputs])
+            }
+            Layer::Conv { inputs, outputs, kernel: [kh, kw], pads: [t, l, bottom, r], strides } => {
+                let (kernels, bias) = (take(), take());
+                let (h, wd) = (shape[1], shape[2]);
+                let (oh, ow) = ((h + t + bottom - kh) / strides[0] + 1, (wd + l + r - kw) / strides[1] + 1);
+                let mut out = vec![];
+                for o in 0..*outputs {
+                    for y in 0..oh {
+                        for z in 0..ow {
+                            let mut s = bias[o];
+                            for c in 0..*inputs {
+                                for dy in 0..*kh {
+                                    for dx in 0..*kw {
+                                        let (py, px) = (y * strides[0] + dy, z * strides[1] + dx);
+                                        if py >= *t && px >= *l && py - t < h && px - l < wd {
+                                            s += x[(c * h + py - t) * wd + px - l]
+                                                * kernels[((o * inputs + c) * kh + dy) * kw + dx];
+                                        }
+                                    }
+                                }
+                            }
+                            out.push(s);
+                        }
+                    }
+                }
+                (out, vec![*outputs, oh, ow])
+            }
+            Layer::Relu => (x.iter().map(|v| v.max(0.0)).collect(), shape),
+            Layer::Smooth(a) => {
+                let f = |v: f64| match a {
+                    Activation::Sigmoid => 1.0 / (1.0 + (-v).exp()),
+                    Activation::Silu => v / (1.0 + (-v).exp()),
+                    Activation::Tanh => v.tanh(),
+                    // The exact one is so near that the test cannot tell.
+                    Activation::Gelu | Activation::GeluTanh => {
+                        0.5 * v * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (v + 0.044715 * v * v * v)).tanh())
+                    }
+                };
+                (x.iter().map(|v| f(*v)).collect(), shape)
+            }
+            Layer::AveragePool { size } | Layer::MaxPool { size } => {
+                let (h, wd) = (shape[1], shape[2]);
+                let (oh, ow) = (h / size, wd / size);
+                let mut out = vec![];
+                for i in 0..shape[0] * oh * ow {
+                    let (c, y, z) = (i / (oh * ow), i / ow % oh, i % ow);
+                    let places = (0..size * size).map(|k| x[(c * h + y * size + k / size) * wd + z * size + k % size]);
+                    out.push(if matches!(layer, Layer::MaxPool { .. }) {
+                        places.fold(f64::NEG_INFINITY, f64::max)
+                    } else {
+                        places.sum::<f64>() / (size * size) as f64
+                    });
+                }
+                (out, vec![shape[0], oh, ow])
+            }
+            Layer::Norm { groups, epsilon, .. } => {
+                let (gain, bias) = (take(), take());
+                let n = x.len() / groups;
+                let normal = x.chunks(n).flat_map(|g| {
+                    let mean = g.iter().sum::<f64>() / n as f64;
+                    let variance = g.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / n as f64;
+                    let deviation = (variance + f64::from(*epsilon) / f64::from(1u32 << 20)).sqrt();
+                    g.iter().map(move |v| (v - mean) / deviation)
+                });
+                let value = |(i, v): (usize, f64)| v * gain[channel(i, &shape)] + bias[channel(i, &shape)];
+                (normal.enumerate().map(value).collect(), shape)
+            }
+            Layer::Residual { body, shortcut } => {
+                let (a, end) = float_layers(body, &shape, weights, &x);
+                let (b, _) = float_layers(shortcut, &shape, weights, &x);
+                (a.iter().zip(&b).map(|(a, b)| a + b).collect(), end)
+            }
+            Layer::Flatten => {
+                let n = x.len();
+                (x, vec![n])
+            }
+        };
+    }
+    (x, shape)
 }
 
 /// The loss in floating point, on the rows of the first step.
 fn float_loss(spec: &Spec, weights: &[Tensor], data: &Tensor, targets: &Tensor) -> f64 {
     let sampler = assay_circuits::train::Sampler::new(&spec.seed, spec.rows as u64);
-    let shapes = spec.network.shapes().unwrap();
     let (width, classes) = (data.data.len() / spec.rows, targets.data.len() / spec.rows);
     let w: Vec<Vec<f64>> = weights.iter().map(|t| t.data.iter().map(|v| *v as f64 / 4096.0).collect()).collect();
     let mut total = 0.0;
     for b in 0..spec.batch() {
         let row = sampler.index(b as u64) as usize;
-        let mut x: Vec<f64> = data.data[row * width..(row + 1) * width].iter().map(|v| *v as f64 / 256.0).collect();
-        let mut k = 0;
-        for (layer, shape) in spec.network.layers.iter().zip(&shapes) {
-            x = match layer {
-                Layer::Dense { inputs, outputs } => (0..*outputs)
-                    .map(|o| w[k + 1][o] + (0..*inputs).map(|i| x[i] * w[k][i * outputs + o]).sum::<f64>())
-                    .collect(),
-                Layer::Conv { inputs, outputs, kernel: [kh, kw], pads: [t, l, bottom, r] } => {
-                    let (h, wd) = (shape[1], shape[2]);
-                    let (oh, ow) = (h + t + bottom + 1 - kh, wd + l + r + 1 - kw);
-                    let mut out = vec![];
-                    for o in 0..*outputs {
-                        for y in 0..oh {
-                            for z in 0..ow {
-                                let mut s = w[k + 1][o];
-                                for c in 0..*inputs {
-                                    for dy in 0..*kh {
-                                        for dx in 0..*kw {
-                                            let (py, px) = (y + dy, z + dx);
-                                            if py >= *t && px >= *l && py - t < h && px - l < wd {
-                                                s += x[(c * h + py - t) * wd + px - l]
-                                                    * w[k][((o * inputs + c) * kh + dy) * kw + dx];
-                                            }
-                                        }
-                                    }
-                                }
-                                out.push(s);
-                            }
-                        }
-                    }
-                    out
-                }
-                Layer::Relu => x.iter().map(|v| v.max(0.0)).collect(),
-                Layer::AveragePool { size } => {
-                    let (h, wd) = (shape[1], shape[2]);
-                    let mut out = vec![0.0; x.len() / (size * size)];
-                    for (i, v) in x.iter().enumerate() {
-                        let (c, y, z) = (i / (h * wd), i / wd % h, i % wd);
-                        out[(c * (h / size) + y / size) * (wd / size) + z / size] += v / (size * size) as f64;
-                    }
-                    out
-                }
-                Layer::Flatten => x,
-            };
-            k += if layer.weights().is_some() { 2 } else { 0 };
-        }
+        let x: Vec<f64> = data.data[row * width..(row + 1) * width].iter().map(|v| *v as f64 / 256.0).collect();
+        let (x, _) = float_layers(&spec.network.layers, &spec.network.input, &mut w.as_slice(), &x);
         let y: Vec<f64> = targets.data[row * classes..(row + 1) * classes].iter().map(|v| *v as f64 / 256.0).collect();
         total += match spec.loss {
             Loss::SquaredError => x.iter().zip(&y).map(|(a, b)| (a - b) * (a - b)).sum::<f64>(),
@@ -258,18 +375,44 @@ fn what_cannot_be_trained_is_refused_by_name() {
     refused("layer 1 (Dense)", &|s| s.network.layers.push(dense(1 << 40, 1 << 40)));
     refused("more than 2^26 values", &|s| s.network.layers.push(dense(2, 1 << 40)));
     refused("layer 1 (Conv)", &|s| {
-        s.network.layers.push(Layer::Conv { inputs: 1, outputs: 1, kernel: [1, 1], pads: [0; 4] });
+        s.network.layers.push(Layer::Conv { inputs: 1, outputs: 1, kernel: [1, 1], pads: [0; 4], strides: [1; 2] });
     });
     refused("layers", &|s| s.network.layers.clear());
     refused("one axis", &|s| {
         s.network.input = vec![1, 2, 2];
-        s.network.layers = vec![Layer::Conv { inputs: 1, outputs: 1, kernel: [1, 1], pads: [0; 4] }];
+        s.network.layers = vec![Layer::Conv { inputs: 1, outputs: 1, kernel: [1, 1], pads: [0; 4], strides: [1; 2] }];
     });
-    refused("do not tile", &|s| {
+    refused("do not fit its input", &|s| {
         s.network.input = vec![1, 2, 3];
-        s.network.layers = vec![Layer::AveragePool { size: 2 }, Layer::Flatten, dense(1, 1)];
+        s.network.layers = vec![Layer::MaxPool { size: 3 }, Layer::Flatten, dense(1, 1)];
+    });
+    refused("1, 2, 4, 8 and 16", &|s| {
+        s.network.input = vec![1, 3, 3];
+        s.network.layers = vec![Layer::AveragePool { size: 3 }, Layer::Flatten, dense(1, 1)];
+    });
+    let norm = |channels, groups, epsilon| Layer::Norm { channels, groups, epsilon };
+    refused("3 values or channels", &|s| s.network.layers.push(norm(3, 1, 10)));
+    refused("0 groups do not divide", &|s| s.network.layers.push(norm(2, 0, 10)));
+    refused("3 groups do not divide", &|s| s.network.layers.push(norm(2, 3, 10)));
+    refused("epsilon", &|s| s.network.layers.push(norm(2, 1, 0)));
+    refused("strides", &|s| {
+        s.network.input = vec![1, 2, 3];
+        let conv = Layer::Conv { inputs: 1, outputs: 1, kernel: [1, 1], pads: [0; 4], strides: [0, usize::MAX] };
+        s.network.layers = vec![conv, Layer::Flatten, dense(1, 1)];
+    });
+    let residual = |body, shortcut| Layer::Residual { body, shortcut };
+    refused("no layers", &|s| s.network.layers.push(residual(vec![], vec![])));
+    refused("its branches give [3] and [2]", &|s| s.network.layers.push(residual(vec![dense(2, 3)], vec![])));
+    refused("layer 0 (Dense) in it", &|s| s.network.layers.push(residual(vec![dense(3, 3)], vec![])));
+    refused("inside each other", &|s| {
+        let deep = (0..9).fold(Layer::Relu, |l, _| residual(vec![l], vec![]));
+        s.network.layers.push(deep);
     });
     refused("before all weights", &|s| s.network.layers.insert(0, Layer::Relu));
+    refused("before all weights", &|s| s.network.layers.insert(0, norm(2, 1, 10)));
+    refused("before all weights", &|s| {
+        s.network.layers = vec![residual(vec![Layer::Relu, dense(2, 2)], vec![])];
+    });
     // Data beyond its width.
     let training = good.training().unwrap();
     let fits = |v: i64| training.model(Tensor::new(vec![1, 2], vec![v, 0]).unwrap(), Tensor::zeros(&[1, 2]));

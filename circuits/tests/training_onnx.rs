@@ -16,6 +16,13 @@ fn digits(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../cli/assets").join(name)
 }
 
+/// Networks as exporters write them; `benches/training/networks.py` makes them.
+fn networks() -> impl Iterator<Item = (&'static str, PathBuf)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/training_onnx");
+    let names = ["gelu_written_out", "gelu_tanh_written_out", "activations", "residual_images"];
+    names.into_iter().map(move |n| (n, folder.join(format!("{n}.onnx"))))
+}
+
 fn samples(shape: &[usize], rng: &mut StdRng) -> Vec<f32> {
     (0..shape.iter().product()).map(|_| rng.gen_range(-1.0f32..1.0)).collect()
 }
@@ -38,7 +45,9 @@ fn rewritten_files_compute_the_same() {
     let mut read = vec![];
     let mut files: Vec<PathBuf> = std::fs::read_dir(models()).unwrap().map(|e| e.unwrap().path()).collect();
     files.retain(|p| p.extension().is_some_and(|e| e == "onnx"));
+    files.extend(networks().map(|(_, path)| path));
     files.push(digits("digits_mlp.onnx"));
+    files.push(digits("digits_cnn.onnx"));
     files.sort();
     for path in files {
         let Ok((_, Some(network))) = trainable(&path) else { continue };
@@ -58,7 +67,20 @@ fn rewritten_files_compute_the_same() {
         assert_eq!((&again.network, &again.weights), (&network.network, &network.weights), "{name}");
         read.push(name);
     }
-    for name in ["digits_mlp", "op_gemm", "op_conv2d", "op_conv2d_pad", "op_conv2d_pad_asymmetric"] {
+    let names = networks().map(|(name, _)| name);
+    for name in [
+        "digits_mlp",
+        "digits_cnn",
+        "op_gemm",
+        "op_conv2d",
+        "op_conv2d_pad",
+        "op_conv2d_pad_asymmetric",
+        "op_conv2d_stride",
+        "op_residual_block",
+    ]
+    .into_iter()
+    .chain(names)
+    {
         assert!(read.iter().any(|r| r == name), "{name} is not among {read:?}");
     }
 }
@@ -67,19 +89,17 @@ fn rewritten_files_compute_the_same() {
 #[test]
 fn operators_without_a_rule_are_named() {
     for (file, op) in [
-        (digits("digits_cnn.onnx"), "MaxPool"),
-        (models().join("op_conv2d_stride.onnx"), "Conv"),
         (models().join("op_conv2d_grouped.onnx"), "Conv"),
         (models().join("op_conv2d_dilation.onnx"), "Conv"),
-        (models().join("op_sigmoid.onnx"), "Sigmoid"),
-        (models().join("op_residual_block.onnx"), "Add"),
+        (models().join("op_hard_sigmoid.onnx"), "HardSigmoid"),
+        (models().join("op_elu.onnx"), "Elu"),
     ] {
         let (rules, network) = trainable(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         assert!(network.is_none(), "{}", file.display());
         assert!(rules.iter().any(|r| r.op == op && r.help.is_some()), "{}: {rules:?}", file.display());
     }
-    let (rules, _) = trainable(digits("digits_cnn.onnx")).unwrap();
-    assert!(rules.iter().any(|r| r.op == "Conv" && r.help.is_none()), "{rules:?}");
+    let (rules, _) = trainable(models().join("op_leaky_relu.onnx")).unwrap();
+    assert!(rules.iter().all(|r| r.help.is_some() == (r.op == "LeakyRelu")), "{rules:?}");
     assert!(trainable(models().join("op_two_inputs.onnx")).is_err());
     assert!(trainable(models().join("no such file")).is_err());
 }

@@ -1,11 +1,11 @@
 //! The plain trainer against a second one, written in numpy for whole batches (`benches/training/integer.py`): weights and losses of
-//! 48 runs, and losses on a holdout; a third of them with values that clamp everywhere. `python benches/training/oracle.py` writes the vectors.
+//! 88 runs, and losses on a holdout; a third of them with values that clamp everywhere. `python benches/training/oracle.py` writes the vectors.
 
 use assay_circuits::{
     Tensor,
     eval::eval,
     train::{
-        Layer, Loss, Network, Spec,
+        Activation, Layer, Loss, Network, Spec,
         reference::{evaluate, train},
     },
 };
@@ -34,7 +34,22 @@ fn layer(v: &Value) -> Layer {
             outputs: number(&v[2]),
             kernel: sizes::<2>(&v[3]),
             pads: sizes::<4>(&v[4]),
+            strides: sizes::<2>(&v[5]),
         },
+        "smooth" => Layer::Smooth(match v[1].as_str().unwrap() {
+            "gelu" => Activation::Gelu,
+            "gelu tanh" => Activation::GeluTanh,
+            "silu" => Activation::Silu,
+            "sigmoid" => Activation::Sigmoid,
+            "tanh" => Activation::Tanh,
+            other => panic!("activation {other}"),
+        }),
+        "maximum" => Layer::MaxPool { size: number(&v[1]) },
+        "norm" => Layer::Norm { channels: number(&v[1]), groups: number(&v[2]), epsilon: number(&v[3]) as u32 },
+        "residual" => {
+            let [body, shortcut] = [1, 2].map(|i: usize| v[i].as_array().unwrap().iter().map(layer).collect());
+            Layer::Residual { body, shortcut }
+        }
         "relu" => Layer::Relu,
         "pool" => Layer::AveragePool { size: number(&v[1]) },
         "flatten" => Layer::Flatten,
@@ -67,7 +82,7 @@ fn spec(v: &Value) -> Spec {
 #[test]
 fn another_trainer_agrees() {
     let cases: Vec<Value> = serde_json::from_str(VECTORS).unwrap();
-    assert_eq!(cases.len(), 48);
+    assert_eq!(cases.len(), 88);
     for (i, case) in cases.iter().enumerate() {
         let spec = spec(&case["spec"]);
         let tensors = |v: &Value| -> Vec<Tensor> {

@@ -9,7 +9,7 @@ use assay_circuits::{
     model::Model,
     ops::{Delay, Window},
     program::{Content, Visibility},
-    train::{Layer, Loss, Network, Spec, reference},
+    train::{Activation, Layer, Loss, Network, Spec, reference},
 };
 use assay_prover::{ProvingKey, SetupOptions};
 use std::collections::HashMap;
@@ -19,8 +19,26 @@ use support::{
     key, round_trip,
 };
 
+fn dense(inputs: usize, outputs: usize) -> Layer {
+    Layer::Dense { inputs, outputs }
+}
+
+/// A normalization, a maximum, a smooth function and a residual.
+fn image_network() -> Network {
+    let conv = Layer::Conv { inputs: 1, outputs: 2, kernel: [3, 3], pads: [1; 4], strides: [1; 2] };
+    let body = vec![Layer::Smooth(Activation::Silu), dense(8, 8)];
+    let layers = vec![
+        conv,
+        Layer::Norm { channels: 2, groups: 1, epsilon: 10 },
+        Layer::MaxPool { size: 2 },
+        Layer::Flatten,
+        Layer::Residual { body, shortcut: vec![] },
+        dense(8, 2),
+    ];
+    Network { input: vec![1, 4, 4], layers }
+}
+
 fn spec(loss: Loss, momentum_bits: Option<u32>) -> Spec {
-    let dense = |inputs, outputs| Layer::Dense { inputs, outputs };
     let network = Network { input: vec![3], layers: vec![dense(3, 4), Layer::Relu, dense(4, 2)] };
     Spec { network, loss, steps: 3, batch_bits: 1, rate_bits: 1, momentum_bits, rows: 5, seed: [7; 32] }
 }
@@ -32,13 +50,18 @@ struct Case {
 }
 
 fn case(loss: Loss, momentum: Option<u32>) -> Case {
-    let spec = spec(loss, momentum);
+    case_of(spec(loss, momentum))
+}
+
+fn case_of(spec: Spec) -> Case {
     let mut rng = Lcg(11);
     let initial = spec.network.weights().iter().map(|s| rng.tensor(s, 13)).collect();
     let targets = (0..10).map(|i| if (i / 2 + i) % 2 == 0 { 256 } else { 0 }).collect();
-    let mut data = rng.tensor(&[5, 3], 10);
+    let width: usize = spec.network.input.iter().product();
+    let shape = [&[5], &spec.network.input[..]].concat();
+    let mut data = rng.tensor(&shape, 10);
     // A row of zeros: hidden units whose bias is negative do not see it.
-    data.data[..3].fill(0);
+    data.data[..width].fill(0);
     let model = spec.training().unwrap().model(data, Tensor::new(vec![5, 2], targets).unwrap()).unwrap();
     Case { spec, model, initial }
 }
@@ -239,6 +262,48 @@ fn other_algorithms_are_refused() {
         };
         cheat("stale weights", &constant);
     }
+}
+
+/// Gradients of layers that leave a part out, or send it elsewhere.
+#[test]
+fn other_gradients_are_refused() {
+    let Case { spec, model, initial } =
+        case_of(Spec { network: image_network(), steps: 2, ..spec(Loss::CrossEntropy, None) });
+    let honest = key(&model, options());
+    let inputs = vec![initial.clone()];
+    let same = transplant((&honest, &inputs), (&model, &inputs));
+    same.verdict(&honest.verifying).unwrap();
+    let end = reference::train(&spec, initial, &model.weights[0], &model.weights[1]).unwrap();
+    let outputs: Vec<Vec<i64>> = end.weights.iter().map(|t| t.data.clone()).chain([end.losses]).collect();
+    assert_eq!(&same.public[same.program.graph.inputs().len()..], &outputs);
+    let cheat = |what: &str, edit: &dyn Fn(&mut Vec<Node>)| {
+        let other = Model { graph: edited(&model.graph, edit), ..model.clone() };
+        refused(what, &honest, &transplant((&honest, &inputs), (&other, &inputs)));
+    };
+    cheat("the error of a maximum sent to another place", &|nodes| {
+        let i = nodes.iter().position(|n| n.name == "2.MaxPool.first" && matches!(n.op, Op::Concat(_))).unwrap();
+        nodes[i].inputs.swap(0, 1);
+    });
+    let three = |nodes: &mut Vec<Node>, term: usize| {
+        let parts = |n: &Node| matches!(&n.op, Op::Linear(l) if l.coefficients.len() == 3);
+        let i = nodes.iter().position(|n| n.name == "1.Norm.back" && parts(n)).unwrap();
+        let Op::Linear(op) = &mut nodes[i].op else { unreachable!() };
+        op.coefficients[term] = 0;
+    };
+    cheat("the mean left in an error", &|nodes| three(nodes, 1));
+    cheat("what lies along the normalized values left in an error", &|nodes| three(nodes, 2));
+    cheat("another epsilon", &|nodes| {
+        let i =
+            nodes.iter().position(|n| matches!(&n.op, Op::Linear(l) if n.name == "1.Norm" && l.offset > 0)).unwrap();
+        let Op::Linear(op) = &mut nodes[i].op else { unreachable!() };
+        op.offset *= 2;
+    });
+    cheat("the error of a shortcut dropped", &|nodes| factor(nodes, "4.Residual.back", 1, &|_| 0));
+    let mut f = Forge::inference(&honest, &inputs);
+    let t = f.named("4.body.0.Silu.derivative");
+    f.contents[t][0] += 1;
+    f.rederive(&[t]);
+    refused("another derivative", &honest, &f);
 }
 
 /// Single values that are off by one, with everything after them computed from them.

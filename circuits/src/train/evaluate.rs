@@ -4,8 +4,10 @@
 //! graph, with the rows as one batch, so the layers are those of training.
 
 use super::{
-    DATA_WIDTH, MAX_ROWS, Spec, TrainError, WEIGHT_BITS, WIDTH,
-    step::{Nodes, data_model, squares, weight_names},
+    DATA_WIDTH, MAX_ROWS, Spec, TrainError, WEIGHT_BITS, WIDTH, layers,
+    loss::squares,
+    nodes::Nodes,
+    step::{data_model, weight_names},
 };
 use crate::{
     graph::{Graph, GraphBuilder},
@@ -40,7 +42,6 @@ impl Spec {
                 allowed: format!("1 to {MAX_ROWS} are possible"),
             });
         }
-        let shapes = self.network.shapes()?;
         let mut n = Nodes { g: GraphBuilder::new(8), steps: 2, batch: rows };
         let data = n.g.weight("data", &[&[rows], &self.network.input[..]].concat(), DATA_WIDTH)?;
         let targets = n.g.weight("targets", &[rows, self.outputs()?], DATA_WIDTH)?;
@@ -61,9 +62,8 @@ impl Spec {
             let after = n.g.push(name, one, &[*ids.1])?;
             weights.push(n.g.push(name, Op::Concat(Concat { axis: 0 }), &[before, after])?);
         }
-        let saved = self.forward(&mut n, &shapes, x, &weights, false)?;
-        let Some(output) = saved.last().map(|s| s.value) else { return Err(self.empty()) };
-        let (_, difference) = self.output_error(&mut n, output, y)?;
+        let trace = layers::forward(&mut n, &self.network.layers, "", x, &weights, false)?;
+        let (_, difference) = self.output_error(&mut n, trace.output(), y)?;
         let loss = n.contract("loss", squares(2, rows, self.outputs()?), difference, difference)?;
         let graph = n.g.finish(sets.concat(), vec![loss])?;
         Ok(Evaluation { spec: self.clone(), rows, graph })

@@ -7,23 +7,33 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `spec` | network, loss, optimizer; shapes of weights |
+//! | `spec` | network, loss, optimizer |
+//! | `layer` | layers: what they hold, shapes |
+//! | `activation` | smooth activation functions and their derivatives |
 //! | `sampler` | which rows a step reads |
 //! | `reference` | the specification: plain loops over integers |
 //! | `step` | the same as a graph over `Delay` |
-//! | `backward` | gradients of layers, as graph nodes |
+//! | `layers` | values and gradients of layers, as graph nodes |
+//! | `loss` | errors at the output, as graph nodes |
+//! | `nodes` | what all of these build from |
 //! | `evaluate` | losses of two sets of weights on held-out rows |
 
-mod backward;
+mod activation;
 mod evaluate;
+mod layer;
+mod layers;
+mod loss;
+mod nodes;
 pub mod reference;
 mod sampler;
 mod spec;
 mod step;
 
+pub use activation::Activation;
 pub use evaluate::Evaluation;
+pub use layer::Layer;
 pub use sampler::Sampler;
-pub use spec::{Layer, Loss, MAX_ROWS, MAX_STEPS, Network, Spec, TrainError};
+pub use spec::{Loss, MAX_ROWS, MAX_STEPS, Network, Spec, TrainError};
 pub use step::Training;
 
 /// Fraction bits of activations and data.
@@ -46,3 +56,11 @@ pub const EXPONENTIAL_BITS: u32 = 15;
 pub const LOGIT_WIDTH: u32 = 14;
 /// Key bits of the table of exponentials: what lies further below the largest logit counts as if it were 16 below.
 pub const EXPONENTIAL_KEYS: usize = 12;
+/// Fraction bits of derivatives of smooth activation functions.
+pub const SLOPE_BITS: u32 = 12;
+/// Fraction bits of what a normalization takes the mean off.
+pub const CENTERED_BITS: u32 = 10;
+/// Fraction bits of normalized values.
+pub const NORMAL_BITS: u32 = 12;
+/// Fraction bits of the reciprocal of a deviation.
+pub const RECIPROCAL_BITS: u32 = 14;

@@ -1,6 +1,9 @@
 //! What is trained, and how.
 
-use super::{ACTIVATION_BITS, ERROR_BITS, PROBABILITY_BITS, WEIGHT_BITS};
+use super::{
+    ACTIVATION_BITS, PROBABILITY_BITS, WEIGHT_BITS,
+    layer::{self, Layer, Parameter},
+};
 use crate::error::GraphError;
 use serde::{Deserialize, Serialize};
 
@@ -47,94 +50,6 @@ pub enum TrainError {
     Graph(#[from] GraphError),
 }
 
-/// One layer of a network.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Layer {
-    /// `y = x W + b` with `W` of shape `[inputs, outputs]`; the input has one axis.
-    Dense {
-        /// Number of inputs.
-        inputs: usize,
-        /// Number of outputs.
-        outputs: usize,
-    },
-    /// A convolution of stride one over `[channels, height, width]` with a bias per channel; kernels are
-    /// `[outputs, inputs, kernel[0], kernel[1]]`.
-    Conv {
-        /// Channels of the input.
-        inputs: usize,
-        /// Channels of the output.
-        outputs: usize,
-        /// Height and width of the kernel.
-        kernel: [usize; 2],
-        /// Zeros around the input: above, left, below, right.
-        pads: [usize; 4],
-    },
-    /// `max(x, 0)`.
-    Relu,
-    /// Means of `size` x `size` squares that do not overlap; `size` is a power of two.
-    AveragePool {
-        /// Side of a square.
-        size: usize,
-    },
-    /// `[channels, height, width]` to one axis.
-    Flatten,
-}
-
-impl Layer {
-    /// Its name in messages.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Dense { .. } => "Dense",
-            Self::Conv { .. } => "Conv",
-            Self::Relu => "Relu",
-            Self::AveragePool { .. } => "AveragePool",
-            Self::Flatten => "Flatten",
-        }
-    }
-
-    /// Shapes of its weights and bias; `None` without any.
-    pub fn weights(&self) -> Option<[Vec<usize>; 2]> {
-        match self {
-            Self::Dense { inputs, outputs } => Some([vec![*inputs, *outputs], vec![*outputs]]),
-            Self::Conv { inputs, outputs, kernel: [h, w], .. } => {
-                Some([vec![*outputs, *inputs, *h, *w], vec![*outputs]])
-            }
-            _ => None,
-        }
-    }
-
-    fn apply(&self, input: &[usize]) -> Result<Vec<usize>, String> {
-        let image = || match input {
-            [c, h, w] => Ok([*c, *h, *w]),
-            _ => Err(format!("needs [channels, height, width], its input is {input:?}")),
-        };
-        match self {
-            Self::Dense { inputs, outputs } if input == [*inputs] && *outputs > 0 => Ok(vec![*outputs]),
-            Self::Dense { inputs, .. } => Err(format!("needs [{inputs}], its input is {input:?}")),
-            Self::Conv { inputs, outputs, kernel: [kh, kw], pads: [t, l, b, r] } => {
-                let [c, h, w] = image()?;
-                let (h, w) = (h + t + b, w + l + r);
-                if c != *inputs || *outputs == 0 || *kh == 0 || *kw == 0 || h < *kh || w < *kw {
-                    return Err(format!("kernels of {inputs} x {kh} x {kw} do not fit its input {input:?}"));
-                }
-                if *t >= *kh || *b >= *kh || *l >= *kw || *r >= *kw {
-                    return Err("its padding is as wide as its kernel".to_owned());
-                }
-                Ok(vec![*outputs, h - kh + 1, w - kw + 1])
-            }
-            Self::Relu => Ok(input.to_vec()),
-            Self::AveragePool { size } => {
-                let [c, h, w] = image()?;
-                if !size.is_power_of_two() || *size > 16 || h % size != 0 || w % size != 0 {
-                    return Err(format!("squares of {size} do not tile its input {input:?} (2, 4, 8 or 16 can)"));
-                }
-                Ok(vec![c, h / size, w / size])
-            }
-            Self::Flatten => Ok(vec![input.iter().product()]),
-        }
-    }
-}
-
 /// Layers in a row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
@@ -145,12 +60,6 @@ pub struct Network {
 }
 
 impl Network {
-    /// The shape behind the last layer, whether or not a layer has weights.
-    #[cfg(feature = "onnx")]
-    pub(crate) fn shape_behind(&self) -> Result<Vec<usize>, String> {
-        self.layers.iter().try_fold(self.input.clone(), |shape, l| l.apply(&shape))
-    }
-
     /// Shapes of the input and behind every layer.
     ///
     /// # Errors
@@ -163,26 +72,23 @@ impl Network {
         if self.input.is_empty() || n == 0 || n > 1 << 20 {
             return spec("shape of one input", format!("{:?}", self.input), "1 to 2^20 values are possible");
         }
-        if self.layers.len() > 256 || self.layers.iter().all(|l| l.weights().is_none()) {
+        if self.layers.len() > 256 || !self.layers.iter().any(Layer::has_weights) {
             return spec("layers", self.layers.len().to_string(), "1 to 256, one of them with weights, are possible");
         }
-        let mut out = vec![self.input.clone()];
-        for (index, layer) in self.layers.iter().enumerate() {
-            let fail = |reason| TrainError::Layer { index, layer: layer.name(), reason };
-            let next = layer.apply(out.last().unwrap_or(&self.input)).map_err(fail)?;
-            let count = next.iter().map(|d| *d as u128).product::<u128>();
-            let weights: u128 = layer.weights().map_or(0, |[w, _]| w.iter().map(|d| *d as u128).product::<u128>());
-            if count.max(weights) > 1 << 26 {
-                return Err(fail("more than 2^26 values".to_owned()));
-            }
-            out.push(next);
-        }
-        Ok(out)
+        layer::shapes(&self.layers, &self.input).map_err(|(index, layer, reason)| TrainError::Layer {
+            index,
+            layer,
+            reason,
+        })
     }
 
-    /// Shapes of all weights: of each layer that has some, weights and bias.
+    /// Shapes of all weights: of each layer that has some, weights and bias; of branches, those of the body first.
     pub fn weights(&self) -> Vec<Vec<usize>> {
-        self.layers.iter().filter_map(Layer::weights).flatten().collect()
+        self.parameters().into_iter().map(|p| p.shape).collect()
+    }
+
+    pub(super) fn parameters(&self) -> Vec<Parameter> {
+        layer::parameters(&self.layers, "")
     }
 }
 
@@ -238,16 +144,10 @@ impl Spec {
     /// The first part that is impossible.
     pub fn validate(&self) -> Result<(), TrainError> {
         let shapes = self.network.shapes()?;
-        for (index, layer) in self.network.layers.iter().enumerate() {
-            match layer {
-                Layer::Flatten => {}
-                Layer::Dense { .. } | Layer::Conv { .. } => break,
-                other => {
-                    let reason = "comes before all weights: apply it to the data".to_owned();
-                    return Err(TrainError::Layer { index, layer: other.name(), reason });
-                }
-            }
-        }
+        layer::learns(&self.network.layers, false).map_err(|(index, layer)| {
+            let reason = "comes before all weights: apply it to the data".to_owned();
+            TrainError::Layer { index, layer, reason }
+        })?;
         let check = |what: &str, got: u64, range: std::ops::RangeInclusive<u64>| {
             if range.contains(&got) {
                 return Ok(());
@@ -277,16 +177,10 @@ impl Spec {
         Ok(self.network.shapes()?.last().map_or(0, |s| s.iter().product()))
     }
 
-    /// The power of two that gradients of weights are divided by, as a shift: learning rate, batch and units together.
-    /// A gradient of weights has `ACTIVATION_BITS + ERROR_BITS` fraction bits.
-    pub(crate) fn weight_shift(&self) -> i64 {
-        i64::from(ACTIVATION_BITS) + self.bias_shift()
-    }
-
-    /// The same for biases, whose gradients have `ERROR_BITS` fraction bits.
-    pub(crate) fn bias_shift(&self) -> i64 {
+    /// The power of two that gradients of so many fraction bits are divided by, as a shift: learning rate, batch and units together.
+    pub(super) fn shift(&self, gradient_bits: u32) -> i64 {
         // The gradient of a square is twice the difference.
         let twice = i64::from(self.loss == Loss::SquaredError);
-        i64::from(ERROR_BITS) - i64::from(WEIGHT_BITS) + i64::from(self.rate_bits + self.batch_bits) - twice
+        i64::from(gradient_bits) - i64::from(WEIGHT_BITS) + i64::from(self.rate_bits + self.batch_bits) - twice
     }
 }

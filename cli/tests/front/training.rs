@@ -145,8 +145,16 @@ fn what_can_be_trained_is_listed() {
     let s = Sandbox::new("trainable");
     let v = s.json(&["inspect", &mlp(), "--train"]);
     assert_eq!((v["trainable"].as_bool(), v["parameters"].as_u64()), (Some(true), Some(6570)));
-    s.fails(2, &["inspect", &cnn(), "--train"], &["MaxPool", "no gradient rule"]);
-    s.fails(2, &["train", &cnn(), &digits(), "-o", "out"], &["cannot be trained", "MaxPool"]);
+    // Convolutions and maxima, from a file to a proof that is checked.
+    assert_eq!(s.json(&["inspect", &cnn(), "--train"])["trainable"], true);
+    let run = ["--steps", "2", "--batch", "8", "--lr", "2^-6", "--seed", SEED];
+    s.ok(&[&["train", &cnn(), &digits(), "-o", "cnn"], &run[..]].concat());
+    let v = s.json(&["verify", "cnn/proof", "--key", "cnn/key", "--training", "cnn/training.json"]);
+    assert_eq!(v["valid"], true);
+    s.ok(&["inspect", "cnn/trained.onnx"]);
+    let leaky = concat!(env!("CARGO_MANIFEST_DIR"), "/../circuits/tests/models/op_leaky_relu.onnx");
+    s.fails(2, &["inspect", leaky, "--train"], &["LeakyRelu", "no gradient rule"]);
+    s.fails(2, &["train", leaky, &digits(), "-o", "out"], &["cannot be trained", "LeakyRelu"]);
 }
 
 #[test]

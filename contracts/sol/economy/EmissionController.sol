@@ -7,7 +7,7 @@ import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import { AssayToken } from "./AssayToken.sol";
 import { Decay } from "./Decay.sol";
 import { IEmissionController } from "./IEmissionController.sol";
-import { IJobMarket } from "./IJobMarket.sol";
+import { ILedger } from "./ILedger.sol";
 
 /// @title The only minter of the token. No owner, no pause; nothing but `releasePublic` is restricted.
 /// @notice If the supply cap leaves less room than a worker is owed, `claim` mints what there is room for and the rest stays
@@ -22,7 +22,7 @@ contract EmissionController is IEmissionController, AccessManaged {
         uint64 decay; // factor of both budgets from one epoch to the next, times 10^18; at most 10^18
     }
 
-    /// @dev A worker in an epoch.
+    /// @dev A worker in an epoch; fees that the market has handed over. Those of his last epoch are with the market.
     struct Account {
         uint96 fees;
         uint96 paid;
@@ -38,7 +38,7 @@ contract EmissionController is IEmissionController, AccessManaged {
     }
 
     AssayToken public immutable token;
-    IJobMarket public immutable market;
+    ILedger public immutable market;
     /// @notice Highest part of burned fees that is minted, in 1/10000.
     uint256 public immutable kappaBps;
     uint256 public immutable epochStart;
@@ -60,7 +60,7 @@ contract EmissionController is IEmissionController, AccessManaged {
     /// @param manager Authority over `releasePublic`.
     /// @param token_ Its minter must be this contract.
     /// @param market_ The only caller of `record`. It takes this contract in its constructor, so its address is predicted.
-    constructor(address manager, AssayToken token_, IJobMarket market_, uint256 kappaBps_, Schedule memory schedule)
+    constructor(address manager, AssayToken token_, ILedger market_, uint256 kappaBps_, Schedule memory schedule)
         AccessManaged(manager)
     {
         if (token_.minter() != address(this)) revert BadParameter(0);
@@ -82,19 +82,19 @@ contract EmissionController is IEmissionController, AccessManaged {
     }
 
     /// @inheritdoc IEmissionController
-    function record(address worker, uint256 fee, uint256 units) external {
+    function record(address worker, uint256 fee, uint256 units) external returns (uint256 epoch) {
         if (msg.sender != address(market)) revert OnlyMarket();
-        uint256 epoch = currentEpoch();
+        epoch = currentEpoch();
         Totals storage stored = _totals[epoch];
         (uint256 fees, uint256 workers) = (stored.fees, stored.workers);
         if (fee > 0) {
-            Account storage account = _accounts[epoch][worker];
-            uint256 previous = account.fees;
             fees += fee;
-            uint256 own = previous + fee;
-            // The total is at least the worker's own, so all of it fits once the total does.
-            account.fees = uint96(own);
-            if (previous == 0) workers++;
+            (uint256 keptEpoch, uint256 kept) = market.keptFees(worker);
+            if (kept == 0 || keptEpoch != epoch) {
+                workers++;
+                // Part of that epoch's total, which takes as many bits. Time does not go back, so no epoch is handed over twice.
+                if (kept > 0) _accounts[keptEpoch][worker].fees = uint96(kept);
+            }
         }
         // Units are only counted, so they saturate: a statistic must not stop a payment.
         uint256 sum = Math.min(Math.saturatingAdd(stored.units, units), MAX_UNITS);
@@ -137,13 +137,12 @@ contract EmissionController is IEmissionController, AccessManaged {
 
     /// @inheritdoc IEmissionController
     function reward(uint256 epoch, address worker) public view returns (uint256) {
-        Account storage account = _accounts[epoch][worker];
-        uint256 own = account.fees;
+        uint256 own = feesOf(epoch, worker);
         if (own == 0) return 0;
         uint256 fees = _totals[epoch].fees;
         uint256 pool = Math.min((fees * kappaBps) / 10_000, budget(epoch));
         // Rounded down for each worker, so all rewards together are at most the pool. Both factors take 96 bits.
-        return (own * pool) / fees - account.paid;
+        return (own * pool) / fees - _accounts[epoch][worker].paid;
     }
 
     /// @inheritdoc IEmissionController
@@ -163,8 +162,13 @@ contract EmissionController is IEmissionController, AccessManaged {
     }
 
     /// @inheritdoc IEmissionController
-    function feesOf(uint256 epoch, address worker) external view returns (uint256) {
-        return _accounts[epoch][worker].fees;
+    function feesOf(uint256 epoch, address worker) public view returns (uint256 fees) {
+        fees = _accounts[epoch][worker].fees;
+        // What the market keeps is of one epoch, and not here.
+        if (fees == 0) {
+            (uint256 keptEpoch, uint256 kept) = market.keptFees(worker);
+            if (keptEpoch == epoch) fees = kept;
+        }
     }
 
     /// @inheritdoc IEmissionController
@@ -196,7 +200,7 @@ contract EmissionController is IEmissionController, AccessManaged {
         uint256 weighted;
         uint256 total;
         for (uint256 i = 0; i < count; i++) {
-            uint256 fees = _accounts[epoch][workersByFees[i]].fees;
+            uint256 fees = feesOf(epoch, workersByFees[i]);
             // Accounts without fees are no workers; rising order excludes repetition. So these are all workers.
             bool rises = fees > largest || (fees == largest && i > 0 && workersByFees[i] > workersByFees[i - 1]);
             if (fees == 0 || !rises) revert BadOrder();

@@ -30,8 +30,11 @@ interface IEmissionController {
     /// @notice Of the constructor: 0 token's minter, 1 token's cap, 2 market, 3 kappa, 4 length, 5 start, 6 decay.
     error BadParameter(uint256 index);
 
-    /// @notice Called by the market for each settlement; the market owes the burning of `fee`.
-    function record(address worker, uint256 fee, uint256 units) external;
+    /// @notice Called by the market for each settlement; the market owes the burning of `fee`. The market keeps the fee with the
+    /// worker's account afterwards, where `feesOf` finds it (`ILedger.keptFees`). What it kept for him of an epoch before is
+    /// handed over by this call, if `fee` is not 0.
+    /// @return epoch The present one, which the fee is to be kept with.
+    function record(address worker, uint256 fee, uint256 units) external returns (uint256 epoch);
 
     /// @notice Mints the rewards of epochs that are over to `worker`; anybody may call. Burns what the market owes first.
     /// Epochs without a reward, or already rewarded, add nothing. If the token's cap leaves less room than that, it mints what
@@ -51,6 +54,7 @@ interface IEmissionController {
     function publicBudget(uint256 epoch) external view returns (uint256);
     /// @notice Reward of an epoch that has been minted to a worker.
     function paidOf(uint256 epoch, address worker) external view returns (uint256);
+    /// @notice Fees of the work that a worker was paid for in an epoch, whoever keeps them.
     function feesOf(uint256 epoch, address worker) external view returns (uint256);
     function stats(uint256 epoch) external view returns (Stats memory);
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity =0.8.37;
 
+import { ILedger } from "./ILedger.sol";
+
 /// @title Jobs, leases and payment.
 /// @notice
 ///   Open  --fulfil-->  Fulfilled  --refund (what is left for the requester)-->  Closed
@@ -9,7 +11,7 @@ pragma solidity =0.8.37;
 /// no lease is live anybody may fulfil, at the price of the moment. Time under lease does not count for the rise of the price:
 /// a lost lease neither raises it nor keeps it down.
 /// The payout address is inside of the proven context, so a copied proof pays its maker. All payments are pulled.
-interface IJobMarket {
+interface IJobMarket is ILedger {
     enum Status {
         None,
         Open,
@@ -75,8 +77,6 @@ interface IJobMarket {
     /// `output` are the proven output values, 8 bytes each, big-endian two's complement.
     event Fulfilled(uint256 indexed jobId, address indexed payout, uint128 price, uint128 toWorker, bytes output);
     event Refunded(uint256 indexed jobId, address indexed requester, uint256 amount);
-    event Withdrawn(address indexed account, uint256 amount);
-    event FeesBurned(uint256 amount);
     event ProtocolBps(uint16 bps);
     event FeeRate(uint256 perBillionUnits);
 
@@ -100,10 +100,6 @@ interface IJobMarket {
     error WrongInput(uint256 jobId);
     error BadOrder();
     error InvalidProof();
-    /// @notice The token moved another amount than it was asked to.
-    error OddToken();
-    /// @notice Nobody could withdraw from this account: it is zero or the market itself.
-    error BadPayout();
     error TooHigh(uint256 highest);
 
     /// @notice Posts a job and takes `maxPrice` and the work fee from the caller. With an `input` it must match the
@@ -136,15 +132,6 @@ interface IJobMarket {
     /// the requester calls while no lease is live; the difference to the locked price after fulfilment. Anybody may call.
     function refund(uint256[] calldata jobIds) external;
 
-    /// @notice Sends an account what it is owed. Anybody may call.
-    function withdraw(address account) external returns (uint256 amount);
-
-    /// @notice Splits the royalties of an offer between its owner and its data recipient, as credit to withdraw.
-    function collectRoyalties(bytes32 offerId) external;
-
-    /// @notice Burns fees of settled jobs and parts of lost bonds.
-    function burnFees() external returns (uint256 amount);
-
     /// @notice The `job` of the context: the id itself for one job, else keccak256(abi.encode("assay.batch.v1", jobIds)).
     function contextJob(uint256[] calldata jobIds) external pure returns (bytes32);
 
@@ -159,7 +146,4 @@ interface IJobMarket {
 
     function job(uint256 jobId) external view returns (Job memory);
     function jobs() external view returns (uint256);
-    function claimable(address account) external view returns (uint256);
-    function royalties(bytes32 offerId) external view returns (uint128 owner, uint128 data);
-    function unburned() external view returns (uint256);
 }

@@ -9,7 +9,7 @@ import { SettlementSize } from "./SettlementSize.sol";
 import { Ledger } from "./Ledger.sol";
 
 /// @title How jobs are stored, and what they cost at a given time.
-abstract contract JobBook is Ledger {
+abstract contract JobBook is IJobMarket, Ledger {
     using SafeCast for uint256;
 
     /// @dev A job: one struct a slot, so that each is read and written at once. A settlement reads state, pay, commitment, stake

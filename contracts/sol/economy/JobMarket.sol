@@ -164,12 +164,12 @@ contract JobMarket is JobBook, AccessManaged, Pausable {
             bonds += stake.bond;
             emit Leased(jobId, payout, pay.price, state.leaseEnd);
         }
-        if (burned != 0) _pot.unburned = (_pot.unburned + burned).toUint96();
+        _burnLater(burned);
         if (bonds != 0) _take(bonds);
     }
 
     /// @inheritdoc IJobMarket
-    /// @dev Never pausable. Everything is written before the verifier and the emission are called. Raises `BadPayout`,
+    /// @dev Never pausable. Everything but the worker's account is written before the verifier and the emission are called. Raises `BadPayout`,
     /// `NotOpen`, `VerifierEnded`, `WrongBatch`, `BadOrder`, `WrongVerifier`, `WrongOffer`, `WrongInput`, `WrongPayout`,
     /// `DeadlineOver`, `InvalidProof`, and what the verifier raises.
     function fulfil(
@@ -201,7 +201,6 @@ contract JobMarket is JobBook, AccessManaged, Pausable {
         // More salts than slots: else the same settlement would have many encodings.
         if (salts.length > jobIds.length) revert BadOrder();
 
-        _credit(payout, batch.toWorker);
         _creditRoyalties(batch.offerId, batch.toOwner, batch.toData);
         Pot memory pot = _pot;
         pot.unburned = (pot.unburned + batch.fees + batch.burned).toUint96();
@@ -212,8 +211,8 @@ contract JobMarket is JobBook, AccessManaged, Pausable {
         if (!IAssayVerifier(batch.verifier).verify(batch.settlementId, publicValues, context, proof)) {
             revert InvalidProof();
         }
-        // Not guarded by try: with little gas, a stranger could then settle for a worker without his reward.
-        emission.record(payout, batch.fees, batch.workUnits * salts.length);
+        batch.workUnits *= salts.length;
+        _reward(batch);
     }
 
     /// @inheritdoc IJobMarket
@@ -263,7 +262,7 @@ contract JobMarket is JobBook, AccessManaged, Pausable {
             _credit(requester, amount);
             emit Refunded(jobId, requester, amount);
         }
-        if (burned != 0) _pot.unburned = (_pot.unburned + burned).toUint96();
+        _burnLater(burned);
     }
 
     /// @notice Stops `post` and `lease`. Restricted: the guardian.
@@ -384,6 +383,13 @@ contract JobMarket is JobBook, AccessManaged, Pausable {
             batch.fees += pay.workFee;
         }
         emit Fulfilled(jobId, batch.payout, uint128(price), uint128(toWorker), output);
+    }
+
+    /// @dev Credits the worker. The emission reads what is kept for him until now, so it comes first; nothing else here can be
+    /// called meanwhile. Not guarded by try: with little gas, a stranger could then settle for a worker without his reward.
+    function _reward(Batch memory batch) private {
+        uint256 epoch = emission.record(batch.payout, batch.fees, batch.workUnits);
+        _creditWork(batch.payout, batch.toWorker, batch.fees, epoch);
     }
 
     /// @dev Splits a lost bond. Nobody who could make a lease fail gets more than half of it; an odd unit is burned.

@@ -5,7 +5,7 @@ import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import { SafeERC20 } from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import { ReentrancyGuardTransient } from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
-import { IJobMarket } from "./IJobMarket.sol";
+import { ILedger } from "./ILedger.sol";
 import { IModelRegistry } from "./IModelRegistry.sol";
 
 /// @notice What the market needs of the token beyond ERC-20: its holder can destroy it.
@@ -18,7 +18,7 @@ interface IBurnable {
 /// times the market's balance is escrow and bonds of jobs + `claimable` + `royalties` + `unburned` (tokens that somebody sends
 /// here unasked come on top and stay). Amounts are in the token's smallest unit, in 96 bits: the token's supply must stay
 /// below 2^96.
-abstract contract Ledger is IJobMarket, ReentrancyGuardTransient {
+abstract contract Ledger is ILedger, ReentrancyGuardTransient {
     using SafeCast for uint256;
     using SafeERC20 for IERC20;
 
@@ -41,6 +41,9 @@ abstract contract Ledger is IJobMarket, ReentrancyGuardTransient {
 
     /// @dev In the slot of every account that was ever used: it is never zero again, which would make the next credit dear.
     uint256 private constant OPENED = 1 << 255;
+    /// @dev Where fees, of 96 bits, and epoch, of 40, begin. Below is what can be withdrawn.
+    uint256 private constant FEES = 112;
+    uint256 private constant EPOCH = 208;
 
     IERC20 public immutable token;
     IModelRegistry public immutable models;
@@ -48,7 +51,10 @@ abstract contract Ledger is IJobMarket, ReentrancyGuardTransient {
     address public immutable treasury;
 
     Pot internal _pot;
-    mapping(address account => uint256) private _claimable;
+    /// @dev What each account can withdraw, and the fees of the work that it was paid for in an epoch, the last one with any: the
+    /// emission adds these to what it has, and gets them for good with the first payment in a later epoch. One slot, so that
+    /// a worker who was never seen makes one and not two.
+    mapping(address account => uint256) private _accounts;
     mapping(bytes32 offerId => Royalties) internal _royalties;
 
     constructor(IERC20 token_, IModelRegistry models_, address treasury_) {
@@ -58,12 +64,12 @@ abstract contract Ledger is IJobMarket, ReentrancyGuardTransient {
         _requirePayable(treasury_);
     }
 
-    /// @inheritdoc IJobMarket
+    /// @inheritdoc ILedger
     /// @dev Never pausable. Does nothing if nothing is owed. Raises `OddToken`.
     function withdraw(address account) external nonReentrant returns (uint256 amount) {
         amount = claimable(account);
         if (amount == 0) return 0;
-        _claimable[account] = OPENED;
+        _accounts[account] &= ~uint256(type(uint112).max);
         if (account == treasury) _pot.treasury = 0;
         emit Withdrawn(account, amount);
         uint256 before = token.balanceOf(address(this));
@@ -71,7 +77,7 @@ abstract contract Ledger is IJobMarket, ReentrancyGuardTransient {
         _requireMoved(before - amount);
     }
 
-    /// @inheritdoc IJobMarket
+    /// @inheritdoc ILedger
     /// @dev Never pausable. Does nothing if nothing is owed.
     function collectRoyalties(bytes32 offerId) external nonReentrant {
         Royalties memory sums = _royalties[offerId];
@@ -82,7 +88,7 @@ abstract contract Ledger is IJobMarket, ReentrancyGuardTransient {
         _credit(offer.dataRecipient, sums.data);
     }
 
-    /// @inheritdoc IJobMarket
+    /// @inheritdoc ILedger
     /// @dev Never pausable. Does nothing if there is nothing to burn. Raises `OddToken`.
     function burnFees() external nonReentrant returns (uint256 amount) {
         amount = _pot.unburned;
@@ -94,19 +100,25 @@ abstract contract Ledger is IJobMarket, ReentrancyGuardTransient {
         _requireMoved(before - amount);
     }
 
-    /// @inheritdoc IJobMarket
+    /// @inheritdoc ILedger
     function claimable(address account) public view returns (uint256 amount) {
-        amount = _claimable[account] & ~OPENED;
+        amount = uint112(_accounts[account]);
         if (account == treasury) amount += _pot.treasury;
     }
 
-    /// @inheritdoc IJobMarket
+    /// @inheritdoc ILedger
     function royalties(bytes32 offerId) external view returns (uint128 owner, uint128 data) {
         Royalties storage sums = _royalties[offerId];
         return (sums.owner, sums.data);
     }
 
-    /// @inheritdoc IJobMarket
+    /// @inheritdoc ILedger
+    function keptFees(address account) external view returns (uint256 epoch, uint256 fees) {
+        uint256 kept = _accounts[account];
+        return (uint40(kept >> EPOCH), uint96(kept >> FEES));
+    }
+
+    /// @inheritdoc ILedger
     function unburned() external view returns (uint256) {
         return _pot.unburned;
     }
@@ -119,12 +131,29 @@ abstract contract Ledger is IJobMarket, ReentrancyGuardTransient {
     }
 
     function _credit(address account, uint256 amount) internal {
-        if (amount != 0) _claimable[account] = (_claimable[account] | OPENED) + amount;
+        // Parts of tokens that are here, of which there are less than 2^96.
+        if (amount != 0) _accounts[account] = (_accounts[account] | OPENED) + amount;
+    }
+
+    /// @dev Credits a worker, and keeps the fees of his work, which was done in `epoch`. What is kept of an epoch before is kept
+    /// no longer: it belongs to the emission, which has read it.
+    function _creditWork(address worker, uint256 amount, uint256 fees, uint256 epoch) internal {
+        uint256 account = (_accounts[worker] | OPENED) + amount;
+        if (fees != 0) {
+            if (uint40(account >> EPOCH) == epoch) fees += uint96(account >> FEES);
+            // The emission has refused what takes more than 96 bits, and an epoch is less than a block's time, which takes 40.
+            account = OPENED | epoch << EPOCH | fees << FEES | uint112(account);
+        }
+        _accounts[worker] = account;
     }
 
     /// @dev Writes an account's slot before anything is credited, so that its first payment does not pay for it.
     function _open(address account) internal {
-        if (_claimable[account] == 0) _claimable[account] = OPENED;
+        if (_accounts[account] == 0) _accounts[account] = OPENED;
+    }
+
+    function _burnLater(uint256 amount) internal {
+        if (amount != 0) _pot.unburned = (_pot.unburned + amount).toUint96();
     }
 
     function _creditRoyalties(bytes32 offerId, uint256 owner, uint256 data) internal {

@@ -6,7 +6,7 @@ import { TimelockController } from "@openzeppelin/contracts/governance/TimelockC
 import { AssayGovernor } from "../../sol/economy/AssayGovernor.sol";
 import { AssayToken } from "../../sol/economy/AssayToken.sol";
 import { EmissionController } from "../../sol/economy/EmissionController.sol";
-import { IJobMarket } from "../../sol/economy/IJobMarket.sol";
+import { ILedger } from "../../sol/economy/ILedger.sol";
 import { ModelRegistry } from "../../sol/economy/ModelRegistry.sol";
 import { VerifierRegistry } from "../../sol/economy/VerifierRegistry.sol";
 import { DeploymentTypes } from "./DeploymentTypes.sol";
@@ -43,7 +43,7 @@ contract Deployment is DeploymentTypes {
         s.token = new AssayToken(config.genesisHolder, config.genesisAmount, config.cap, predicted(nonce + 4));
         address market = predicted(nonce + 5);
         s.emission =
-            new EmissionController(address(s.manager), s.token, IJobMarket(market), config.kappaBps, config.schedule);
+            new EmissionController(address(s.manager), s.token, ILedger(market), config.kappaBps, config.schedule);
         s.market = deployMarket(s, config);
         check(s.market == market, "the market's address");
         address[] memory proposers = new address[](1);

@@ -5,7 +5,7 @@ import { IAccessManaged } from "@openzeppelin/contracts/access/manager/IAccessMa
 import { AssayToken } from "../../sol/economy/AssayToken.sol";
 import { EmissionController } from "../../sol/economy/EmissionController.sol";
 import { IEmissionController } from "../../sol/economy/IEmissionController.sol";
-import { IJobMarket } from "../../sol/economy/IJobMarket.sol";
+import { ILedger } from "../../sol/economy/ILedger.sol";
 import { EmissionBase } from "./EmissionBase.sol";
 
 contract EmissionControllerTest is EmissionBase {
@@ -37,7 +37,7 @@ contract EmissionControllerTest is EmissionBase {
     {
         address own = cheats.computeCreateAddress(address(this), cheats.getNonce(address(this)) + 1);
         AssayToken other = new AssayToken(address(this), 1, cap, index == 0 ? ALICE : own);
-        IJobMarket to = IJobMarket(index == 2 ? address(0) : BOB);
+        ILedger to = ILedger(index == 2 ? address(0) : BOB);
         cheats.expectRevert(abi.encodeWithSelector(IEmissionController.BadParameter.selector, index));
         new EmissionController(address(system.manager), other, to, kappa, schedule);
     }
@@ -76,6 +76,33 @@ contract EmissionControllerTest is EmissionBase {
         check(claim(BOB, 0) == 50e18 && claim(BOB, 0) == 0, "once");
         check(emission.stats(0).minted == 200e18, "minted");
         boundsHold(0);
+    }
+
+    /// @dev The market keeps a worker's fees of his last epoch; they are claimed from there, or after they were handed over.
+    function testFeesWithTheMarket() external {
+        settle(ALICE, 100e18);
+        settle(BOB, 60e18);
+        settle(BOB, 40e18);
+        (uint256 epoch, uint256 fees) = market.keptFees(BOB);
+        check(epoch == 0 && fees == 100e18 && emission.feesOf(0, BOB) == 100e18, "kept");
+        check(emission.stats(0).workers == 2, "each once");
+        nextEpoch();
+        nextEpoch();
+        check(claim(ALICE, 0) == 50e18, "claimed from the market");
+        market.settle(ALICE, 3e18, 0, 1);
+        (epoch, fees) = market.keptFees(ALICE);
+        check(epoch == 0 && fees == 100e18, "a payment without a fee hands nothing over");
+        settle(ALICE, 10e18);
+        settle(BOB, 10e18);
+        market.withdraw(ALICE);
+        (epoch, fees) = market.keptFees(ALICE);
+        check(epoch == 2 && fees == 10e18 && token.balanceOf(ALICE) == 53e18, "another epoch");
+        check(emission.feesOf(0, ALICE) == 100e18 && emission.feesOf(1, ALICE) == 0, "handed over");
+        check(claim(ALICE, 0) == 0 && emission.reward(0, ALICE) == 0, "once");
+        check(claim(BOB, 0) == 50e18 && claim(BOB, 0) == 0, "claimed after it was handed over");
+        check(emission.stats(0).workers == 2 && emission.stats(2).workers == 2, "workers");
+        nextEpoch();
+        check(claim(ALICE, 2) == 5e18 && claim(BOB, 2) == 5e18 && claim(BOB, 1) == 0, "the other epoch");
     }
 
     function testBudgetBinds() external {
@@ -219,6 +246,8 @@ contract EmissionControllerTest is EmissionBase {
         cheats.startPrank(address(market));
         emission.record(ALICE, type(uint96).max, 0);
         cheats.stopPrank();
+        bytes memory kept = abi.encodeCall(ILedger.keptFees, (ALICE));
+        vm.mockCall(address(market), kept, abi.encode(0, type(uint96).max));
         uint256[3] memory more = [uint256(1), type(uint96).max, type(uint256).max];
         for (uint256 i = 0; i < more.length; i++) {
             bytes memory call_ = abi.encodeCall(emission.record, (BOB, more[i], 0));

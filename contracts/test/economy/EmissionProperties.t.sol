@@ -3,6 +3,7 @@ pragma solidity =0.8.37;
 
 import { IEmissionController } from "../../sol/economy/IEmissionController.sol";
 import { EmissionBase } from "./EmissionBase.sol";
+import { PlainEmission } from "./PlainEmission.sol";
 
 /// @dev What holds for all fees and all ways to spread them over identities and epochs.
 contract EmissionPropertiesTest is EmissionBase {
@@ -125,5 +126,40 @@ contract EmissionPropertiesTest is EmissionBase {
         if (pool > emission.budget(0)) pool = emission.budget(0);
         check(sum <= pool && sum == stats.minted, "never beyond the pool");
         check(pool - sum < IDENTITIES || stats.fees == 0, "only rounding is left");
+    }
+
+    /// @dev Fees that the market keeps are counted as if each had been credited at once, whatever happens between payments:
+    /// epochs that pass, one or many, claims and withdrawals before and after a later payment, payments without a fee.
+    function testKeptFeesCountAtOnce(uint256[24] calldata seeds) external {
+        PlainEmission plain = new PlainEmission(emission);
+        for (uint256 i = 0; i < seeds.length; i++) {
+            uint256 seed = seeds[i];
+            address who = identity((seed >> 8) % 3);
+            uint256 move = seed % 8;
+            if (move < 4) {
+                uint256 paid = move == 0 ? 0 : fee(seed);
+                plain.settle(who, paid, 1000);
+                market.settle(who, (seed >> 16) % 1e18, paid, 1000);
+            } else if (move == 4) {
+                market.withdraw(who);
+            } else if (move == 5) {
+                nextEpoch();
+            } else if (move == 6) {
+                skip((seed >> 16) % 30 days);
+            } else if (emission.currentEpoch() > 0) {
+                uint256 epoch = (seed >> 16) % emission.currentEpoch();
+                uint256 due = plain.whole(epoch, who) - emission.paidOf(epoch, who);
+                check(claim(who, epoch) == due, "claimed");
+            }
+            plain.same(who);
+        }
+        nextEpoch();
+        for (uint256 i = 0; i < 3; i++) {
+            for (uint256 epoch = 0; epoch < emission.currentEpoch(); epoch++) {
+                claim(identity(i), epoch);
+                check(emission.paidOf(epoch, identity(i)) == plain.whole(epoch, identity(i)), "all of it in the end");
+            }
+            plain.same(identity(i));
+        }
     }
 }

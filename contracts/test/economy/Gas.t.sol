@@ -19,15 +19,26 @@ contract EmissionGasTest is EmissionBase {
         vm.cool(address(market));
     }
 
+    /// @dev Asks for what the market keeps, cold here; within a settlement it is about to write the same slot.
     function testRecord() external {
         vm.cool(address(emission));
+        vm.cool(address(market));
         cheats.startPrank(address(market));
         emission.record(ALICE, 5e18, 1000);
         measured("EmissionController.record, first of an epoch");
         emission.record(BOB, 5e18, 1000);
-        check(measured("EmissionController.record, first of a worker") < 60_000, "first of a worker");
+        check(measured("EmissionController.record, first of a worker") < 20_000, "first of a worker");
+        keeps(5e18);
         emission.record(BOB, 5e18, 1000);
-        check(measured("EmissionController.record, again") < 15_000, "again");
+        check(measured("EmissionController.record, again") < 20_000, "again");
+        nextEpoch();
+        keeps(5e18);
+        emission.record(BOB, 5e18, 1000);
+        check(measured("EmissionController.record, first of an epoch, with fees of another") < 60_000, "handed over");
+    }
+
+    function keeps(uint256 fees) private {
+        vm.mockCall(address(market), abi.encodeCall(market.keptFees, (BOB)), abi.encode(0, fees));
     }
 
     function testClaim() external {

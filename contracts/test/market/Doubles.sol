@@ -3,6 +3,7 @@ pragma solidity =0.8.37;
 
 import { ERC20 } from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
 import { ERC20Burnable } from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Burnable.sol";
+import { ILedger } from "../../sol/economy/ILedger.sol";
 import { IModelRegistry } from "../../sol/economy/IModelRegistry.sol";
 import { IVerifierRegistry } from "../../sol/economy/IVerifierRegistry.sol";
 
@@ -84,9 +85,11 @@ contract Models {
     }
 }
 
-/// @dev What was recorded.
+/// @dev What was recorded, in epochs of a day.
 contract Emission {
     mapping(address => uint256) public fees;
+    /// @dev What the market keeps no longer.
+    mapping(address => uint256) public handed;
     uint256 public totalFees;
     uint256 public totalUnits;
     uint256 public calls;
@@ -96,18 +99,28 @@ contract Emission {
         broken = true;
     }
 
-    function record(address worker, uint256 fee, uint256 units) external {
+    function currentEpoch() public view returns (uint256) {
+        return block.timestamp / 1 days;
+    }
+
+    function record(address worker, uint256 fee, uint256 units) external returns (uint256) {
         require(!broken);
+        (uint256 epoch, uint256 kept) = ILedger(msg.sender).keptFees(worker);
+        require(epoch <= currentEpoch());
+        if (fee != 0 && epoch != currentEpoch()) handed[worker] += kept;
         fees[worker] += fee;
         totalFees += fee;
         totalUnits += units;
         ++calls;
+        return currentEpoch();
     }
 }
 
 /// @dev As cheap as recording can be: measures the market alone.
 contract NoEmission {
-    function record(address, uint256, uint256) external { }
+    function record(address, uint256, uint256) external pure returns (uint256) {
+        return 0;
+    }
 }
 
 /// @dev A proof of this verifier is the hash of everything that a real proof is bound to. So it can be made for any

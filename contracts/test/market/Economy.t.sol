@@ -287,6 +287,14 @@ contract MarketEconomyTest is RegistryBase {
         fails(DEALER, address(emission), call_, IEmissionController.OnlyMarket.selector, "recorded");
     }
 
+    function coolAll() private {
+        address[5] memory all =
+            [address(market), address(registry), address(emission), address(token), address(verifier)];
+        for (uint256 i = 0; i < all.length; i++) {
+            vm.cool(all[i]);
+        }
+    }
+
     // Gas, without the verification, whose answer costs nothing here. Each is the first payment of its epoch; the code of the
     // verifier is looked at for the first time, which a bare verification pays for as well (2,600).
 
@@ -319,29 +327,42 @@ contract MarketEconomyTest is RegistryBase {
         check(gas < 120_000, "lease lost");
     }
 
-    /// The dearest: an account that the market has never seen makes a third new slot, once.
+    /// An account that the market has never seen: its slot is made, the epoch's, and none for the account in the epoch.
     function testGasFirstUnseen() public {
         settleForGas(freeJob, address(0xE3));
-        cheats.snapshotGasLastCall(
+        uint256 gas = cheats.snapshotGasLastCall(
             "JobMarket", "fulfil in the deployed system, first of an epoch, not leased, account never seen"
         );
+        check(gas < 120_000, "not leased, never seen");
     }
 
     function testGasFirstUnseenLost() public {
         skip(600);
         settleForGas(gasJobs[0], address(0xE3));
-        cheats.snapshotGasLastCall(
+        uint256 gas = cheats.snapshotGasLastCall(
             "JobMarket", "fulfil in the deployed system, first of an epoch, lease lost, account never seen"
         );
+        check(gas < 120_000, "lease lost, never seen");
+    }
+
+    /// The dearest: somebody else's lease was lost, and the account's fees of an epoch before are handed over.
+    function testGasFirstHandedOver() public {
+        settleForGas(freeJob, OTHER);
+        skip(7 days);
+        freeJob = post(one, HONEST, 7e18);
+        market.lease(list(freeJob), WORKER, anyBond(1), 0);
+        skip(601);
+        coolAll();
+        settleForGas(freeJob, OTHER);
+        uint256 gas = cheats.snapshotGasLastCall(
+            "JobMarket", "fulfil in the deployed system, first of an epoch, lease lost, fees of another epoch"
+        );
+        check(gas < 120_000, "fees of another epoch");
     }
 
     function testGasNext() public {
         settleForGas(gasJobs[0], WORKER);
-        address[5] memory all =
-            [address(market), address(registry), address(emission), address(token), address(verifier)];
-        for (uint256 i = 0; i < all.length; i++) {
-            vm.cool(all[i]);
-        }
+        coolAll();
         settleForGas(gasJobs[1], WORKER);
         cheats.snapshotGasLastCall("JobMarket", "fulfil in the deployed system");
     }

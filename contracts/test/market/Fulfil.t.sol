@@ -3,6 +3,7 @@ pragma solidity =0.8.37;
 
 import { AssayVerifier } from "../../sol/AssayVerifier.sol";
 import { IJobMarket } from "../../sol/economy/IJobMarket.sol";
+import { ILedger } from "../../sol/economy/ILedger.sol";
 import { IModelRegistry } from "../../sol/economy/IModelRegistry.sol";
 import { JobMarket } from "../../sol/economy/JobMarket.sol";
 import { MarketTest } from "./Market.sol";
@@ -132,8 +133,8 @@ contract FulfilTest is MarketTest {
 
     function testTrapsAreNotPaid() public {
         uint256 id = post();
-        fulfilFails(list(id), address(0), abi.encodeWithSelector(IJobMarket.BadPayout.selector));
-        fulfilFails(list(id), address(market), abi.encodeWithSelector(IJobMarket.BadPayout.selector));
+        fulfilFails(list(id), address(0), abi.encodeWithSelector(ILedger.BadPayout.selector));
+        fulfilFails(list(id), address(market), abi.encodeWithSelector(ILedger.BadPayout.selector));
     }
 
     // What would I send if I wanted to cheat?

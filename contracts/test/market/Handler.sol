@@ -2,6 +2,7 @@
 pragma solidity =0.8.37;
 
 import { IJobMarket } from "../../sol/economy/IJobMarket.sol";
+import { ILedger } from "../../sol/economy/ILedger.sol";
 import { MarketTest } from "./Market.sol";
 
 /// @dev Plays a market with four people who are requesters and workers alike. Before each call it says from the rules
@@ -182,17 +183,17 @@ contract Handler is MarketTest {
         address who = seed & 7 == 0 ? TREASURY : seed & 7 == 1 ? CURATOR : person(seed >> 8);
         uint256 due = market.claimable(who);
         uint256 before = token.balanceOf(who);
-        send(person(seed >> 16), abi.encodeCall(IJobMarket.withdraw, (who)), true, "withdraw");
+        send(person(seed >> 16), abi.encodeCall(ILedger.withdraw, (who)), true, "withdraw");
         equal(token.balanceOf(who) - before, due, "withdrawn");
     }
 
     function doCollect(bool free) external {
-        send(OTHER, abi.encodeCall(IJobMarket.collectRoyalties, (free ? OFFER_FREE : OFFER)), true, "collect");
+        send(OTHER, abi.encodeCall(ILedger.collectRoyalties, (free ? OFFER_FREE : OFFER)), true, "collect");
     }
 
     function doBurn() external {
         burned += market.unburned();
-        send(OTHER, abi.encodeCall(IJobMarket.burnFees, ()), true, "burn");
+        send(OTHER, abi.encodeCall(ILedger.burnFees, ()), true, "burn");
     }
 
     function doPause(uint256 seed) external {
@@ -258,6 +259,11 @@ contract Handler is MarketTest {
 
     function checkBooks() external view {
         balanced();
+        for (uint256 i = 0; i < 4; i++) {
+            (uint256 epoch, uint256 kept) = market.keptFees(_people[i]);
+            check(epoch <= emission.currentEpoch(), "fees of an epoch to come");
+            equal(kept + emission.handed(_people[i]), emission.fees(_people[i]), "fees kept and handed over");
+        }
     }
 
     /// @dev I3, I6, I8 and what never changes.

@@ -4,6 +4,7 @@ pragma solidity =0.8.37;
 import { SafeERC20 } from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import { ReentrancyGuardTransient } from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import { IJobMarket } from "../../sol/economy/IJobMarket.sol";
+import { ILedger } from "../../sol/economy/ILedger.sol";
 import { JobMarket } from "../../sol/economy/JobMarket.sol";
 import { Token, Verifiers } from "./Doubles.sol";
 import { MarketTest } from "./Market.sol";
@@ -84,7 +85,7 @@ contract OddVerifier {
 
     function verify(bytes32, bytes calldata, bytes32, bytes calldata) external returns (bool) {
         if (market != address(0)) {
-            (bool ok,) = market.call(abi.encodeCall(IJobMarket.withdraw, (address(0x1002))));
+            (bool ok,) = market.call(abi.encodeCall(ILedger.withdraw, (address(0x1002))));
             require(!ok, "entered");
         }
         while (burnsGas) { }
@@ -97,7 +98,8 @@ contract OddVerifier {
 
 /// @dev Burns while it is told of a settlement.
 contract EagerEmission {
-    function record(address, uint256, uint256) external {
+    function record(address, uint256, uint256) external returns (uint256 epoch) {
+        epoch = 0;
         IJobMarket(msg.sender).burnFees();
     }
 }
@@ -149,11 +151,11 @@ contract HostileTest is MarketTest {
     }
 
     function testTakesFeeOnTransfer() public {
-        takingFails(OddToken.Oddity.KeepsOne, abi.encodeWithSelector(IJobMarket.OddToken.selector));
+        takingFails(OddToken.Oddity.KeepsOne, abi.encodeWithSelector(ILedger.OddToken.selector));
     }
 
     function testSendsMoreThanAsked() public {
-        sendingFails(OddToken.Oddity.TakesOneMore, abi.encodeWithSelector(IJobMarket.OddToken.selector));
+        sendingFails(OddToken.Oddity.TakesOneMore, abi.encodeWithSelector(ILedger.OddToken.selector));
     }
 
     function testSaysFalse() public {
@@ -180,7 +182,7 @@ contract HostileTest is MarketTest {
     function testBurnsNothing() public {
         fulfil(post(), WORKER);
         odd.become(OddToken.Oddity.BurnsNothing);
-        cheats.expectRevert(IJobMarket.OddToken.selector);
+        cheats.expectRevert(ILedger.OddToken.selector);
         market.burnFees();
         equal(market.unburned(), feeOf(UNITS), "still owed");
     }
@@ -200,9 +202,9 @@ contract HostileTest is MarketTest {
                 (list(leased), saltsOf(list(leased)), WORKER, valuesOf(list(leased)), proofOf(list(leased), WORKER))
             ),
             abi.encodeCall(IJobMarket.refund, (list(done))),
-            abi.encodeCall(IJobMarket.withdraw, (WORKER)),
-            abi.encodeCall(IJobMarket.collectRoyalties, (OFFER)),
-            abi.encodeCall(IJobMarket.burnFees, ())
+            abi.encodeCall(ILedger.withdraw, (WORKER)),
+            abi.encodeCall(ILedger.collectRoyalties, (OFFER)),
+            abi.encodeCall(ILedger.burnFees, ())
         ];
         for (uint256 i = 0; i < calls.length; i++) {
             odd.callBack(address(market), calls[i]);

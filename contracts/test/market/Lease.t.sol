@@ -3,6 +3,7 @@ pragma solidity =0.8.37;
 
 import { Pausable } from "@openzeppelin/contracts/utils/Pausable.sol";
 import { IJobMarket } from "../../sol/economy/IJobMarket.sol";
+import { ILedger } from "../../sol/economy/ILedger.sol";
 import { MarketTest } from "./Market.sol";
 
 contract LeaseTest is MarketTest {
@@ -302,7 +303,7 @@ contract LeaseTest is MarketTest {
         address[2] memory traps = [address(0), address(market)];
         for (uint256 i = 0; i < 2; i++) {
             cheats.prank(WORKER);
-            cheats.expectRevert(IJobMarket.BadPayout.selector);
+            cheats.expectRevert(ILedger.BadPayout.selector);
             market.lease(list(id), traps[i], anyBond(1), 0);
         }
         fulfil(id, WORKER);

@@ -2,6 +2,7 @@
 pragma solidity =0.8.37;
 
 import { IJobMarket } from "../../sol/economy/IJobMarket.sol";
+import { ILedger } from "../../sol/economy/ILedger.sol";
 import { MarketTest } from "./Market.sol";
 
 contract LedgerTest is MarketTest {
@@ -10,7 +11,7 @@ contract LedgerTest is MarketTest {
         uint256 owedNow = market.claimable(WORKER);
         uint256 before = token.balanceOf(WORKER);
         cheats.expectEmit(address(market));
-        emit IJobMarket.Withdrawn(WORKER, owedNow);
+        emit ILedger.Withdrawn(WORKER, owedNow);
         cheats.prank(OTHER);
         equal(market.withdraw(WORKER), owedNow, "amount");
         equal(token.balanceOf(WORKER) - before, owedNow, "received");
@@ -58,7 +59,7 @@ contract LedgerTest is MarketTest {
         fulfil(post(), WORKER);
         uint256 supply = token.totalSupply();
         cheats.expectEmit(address(market));
-        emit IJobMarket.FeesBurned(feeOf(UNITS));
+        emit ILedger.FeesBurned(feeOf(UNITS));
         cheats.prank(OTHER);
         equal(market.burnFees(), feeOf(UNITS), "burned");
         equal(supply - token.totalSupply(), feeOf(UNITS), "supply");

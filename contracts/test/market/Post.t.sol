@@ -4,6 +4,7 @@ pragma solidity =0.8.37;
 import { IAccessManaged } from "@openzeppelin/contracts/access/manager/IAccessManaged.sol";
 import { Pausable } from "@openzeppelin/contracts/utils/Pausable.sol";
 import { IJobMarket } from "../../sol/economy/IJobMarket.sol";
+import { ILedger } from "../../sol/economy/ILedger.sol";
 import { IModelRegistry } from "../../sol/economy/IModelRegistry.sol";
 import { JobMarket } from "../../sol/economy/JobMarket.sol";
 import { Verifiers } from "./Doubles.sol";
@@ -139,9 +140,9 @@ contract PostTest is MarketTest {
         fails(s, abi.encodeWithSelector(IJobMarket.WrongOffer.selector));
         // Credits of the market to itself could never be withdrawn.
         models.set(s.offerId, IModelRegistry.Offer(OWNER, 0, 1, 1, address(market), MODEL, 0));
-        fails(s, abi.encodeWithSelector(IJobMarket.BadPayout.selector));
+        fails(s, abi.encodeWithSelector(ILedger.BadPayout.selector));
         models.set(s.offerId, IModelRegistry.Offer(OWNER, 0, 1, 1, address(0), MODEL, 0));
-        fails(s, abi.encodeWithSelector(IJobMarket.BadPayout.selector));
+        fails(s, abi.encodeWithSelector(ILedger.BadPayout.selector));
     }
 
     function testPublishedInputMustMatch() public {
@@ -240,7 +241,7 @@ contract PostTest is MarketTest {
     function testConstructorChecks() public {
         cheats.expectRevert(abi.encodeWithSelector(IJobMarket.TooHigh.selector, 1_000));
         construct(TREASURY, 1_001);
-        cheats.expectRevert(IJobMarket.BadPayout.selector);
+        cheats.expectRevert(ILedger.BadPayout.selector);
         construct(address(0), 0);
     }
 

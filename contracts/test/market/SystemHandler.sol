@@ -6,6 +6,7 @@ import { EmissionController } from "../../sol/economy/EmissionController.sol";
 import { IJobMarket } from "../../sol/economy/IJobMarket.sol";
 import { JobMarket } from "../../sol/economy/JobMarket.sol";
 import { MockVerifier } from "../economy/MockVerifier.sol";
+import { PlainEmission } from "../economy/PlainEmission.sol";
 import { RegistryBase } from "../economy/RegistryBase.sol";
 import { MarketDeployment } from "./MarketDeployment.sol";
 
@@ -22,6 +23,7 @@ contract SystemHandler is RegistryBase {
     JobMarket private market;
     AssayToken private token;
     EmissionController private emission;
+    PlainEmission private plain;
     MockVerifier private verifier;
     bytes32 private key;
     bytes32 private verifierId;
@@ -50,6 +52,7 @@ contract SystemHandler is RegistryBase {
         system = deploy(config);
         registry = system.verifiers;
         (market, token, emission) = (JobMarket(system.market), system.token, system.emission);
+        plain = new PlainEmission(emission);
         verifier = new MockVerifier();
         key = verifier.register(modelKey(2, 1, 1, 1));
         verifierId = registry.add(address(verifier), key, "model", 1, UNITS);
@@ -101,7 +104,7 @@ contract SystemHandler is RegistryBase {
         (uint256 id, IJobMarket.Job memory j) = pick(seed);
         if (id == 0 || j.status != IJobMarket.Status.Open || nowAt() >= j.deadline) return;
         uint256 before = market.unburned();
-        fulfil(id, nowAt() < j.leaseEnd ? j.payout : ring[(seed >> 64) % 4]);
+        fulfil(id, nowAt() < j.leaseEnd ? j.payout : ring[(seed >> 64) % 4], j.workFee);
         ownFees += j.workFee;
         lostBonds += market.unburned() - before - j.workFee;
     }
@@ -128,7 +131,7 @@ contract SystemHandler is RegistryBase {
         cheats.prank(PAYER);
         uint256 id = market.post(s, 0, "");
         bool ours = seed & 2 == 0;
-        fulfil(id, ours ? ring[(seed >> 8) % 4] : WORKER);
+        fulfil(id, ours ? ring[(seed >> 8) % 4] : WORKER, fee);
         gift += wealth() - before;
         if (ours) giftFees += fee;
     }
@@ -187,6 +190,22 @@ contract SystemHandler is RegistryBase {
         }
     }
 
+    /// @dev Fees count as if each had been credited at once, though the market keeps those of each worker's last epoch.
+    function checkPlain() external view {
+        plain.sameLately(WORKER);
+        for (uint256 i = 0; i < 4; i++) {
+            plain.sameLately(ring[i]);
+        }
+    }
+
+    /// @dev The same for all epochs.
+    function checkAllPlain() external view {
+        plain.same(WORKER);
+        for (uint256 i = 0; i < 4; i++) {
+            plain.same(ring[i]);
+        }
+    }
+
     /// @dev I13: without what others gave it, the ring has lost at least half of the fees that it paid, and half of each bond that it
     /// let pass.
     function checkSelfDealing() external view {
@@ -238,7 +257,8 @@ contract SystemHandler is RegistryBase {
         });
     }
 
-    function fulfil(uint256 id, address payout) private {
+    function fulfil(uint256 id, address payout, uint256 fee) private {
+        plain.settle(payout, fee, UNITS);
         bytes memory values = new bytes(24);
         bytes32 context = verifier.contextFor(address(market), market.contextJob(list(id)), payout);
         verifier.accept(key, values, context, "proof");

@@ -50,7 +50,12 @@ contract SystemInvariants is Base {
     }
 
     function invariantSplittingAndSelfDealing() external view {
+        _handler.checkPlain();
         _handler.checkSplitting();
         _handler.checkSelfDealing();
+    }
+
+    function afterInvariant() external view {
+        _handler.checkAllPlain();
     }
 }
