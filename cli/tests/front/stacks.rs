@@ -1,6 +1,6 @@
 //! `assay stack`, and `--commit` of setup, prove, settle and verify.
 
-use super::common::{Sandbox, digits, digits_proof, image, npy};
+use super::common::{Sandbox, digits, digits_proof, image, mlp, npy};
 
 const FILE_MODE: u32 = 0o600;
 
@@ -92,6 +92,46 @@ fn a_committed_input_is_settled() {
     s.ok(&["chain", "verify", "sp", "--key", "sk"]);
     let text = s.ok(&["show", "sk"]).stdout;
     assert!(text.contains("'input', given") && text.contains("'weights', pinned"), "{text}");
+}
+
+/// Two proofs linked by an id: what one computes, committed, is what the other reads.
+#[test]
+fn an_output_is_committed_and_read_by_another_proof() {
+    let s = Sandbox::new("linked-stacks");
+    let (network, data) = (mlp(), digits());
+    let compile = ["compile", &network, "--calibrate", &data, "--weight-bits", "8", "--activation-bits", "8"];
+    s.ok(&[&compile[..], &["--private-outputs", "-o", "model"]].concat());
+    s.write("x.npy", npy("(2, 64)", &[image(1), image(2)].concat()));
+    let commit = ["--commit", "output=y.stack"];
+    s.ok(&[&["prove", "model", "x.npy", "-o", "core", "--key-out", "k", "--batch", "2"][..], &commit].concat());
+    assert_eq!(mode(&s, "y.stack"), FILE_MODE);
+    let first = id(&s, "y.stack");
+    let shown = s.json(&["stack", "show", "y.stack"]);
+    assert_eq!((shown["blinded"].as_bool(), shown["values"].as_u64()), (Some(true), Some(20)), "{shown}");
+    s.ok(&["stack", "verify", "y.stack", "--id", &first]);
+    let v = s.json(&[&["verify", "core", "--key", "k"][..], &commit].concat());
+    assert_eq!((&v["stacks"][0]["name"], &v["stacks"][0]["id"]), (&"output".into(), &first.as_str().into()));
+    assert_eq!(v["outputs"], serde_json::Value::Null);
+
+    // Settled: another stack of the same values, since factors are drawn anew. What was there is not overwritten by a failure.
+    let settle = ["settle", "model", "x.npy", "--batch", "2", "-o", "sp", "--key-out", "sk"];
+    s.ok(&[&settle[..], &["--commit", "output=z.stack"]].concat());
+    let second = id(&s, "z.stack");
+    assert_ne!(first, second);
+    let v = s.json(&["verify", "sp", "--key", "sk", "--commit", "output=z.stack"]);
+    assert_eq!(v["stacks"][0]["id"], second.as_str());
+    s.fails(1, &["verify", "sp", "--key", "sk", "--commit", "output=y.stack"], &["about another stack"]);
+    let shown = s.json(&["show", "sp"]);
+    // The id, and the inputs are not shown by default.
+    assert_eq!(shown["public_bytes"], 32, "{shown}");
+    let given = &s.json(&["show", "sk"])["stacks"][0];
+    assert_eq!((&given["name"], &given["pinned"]), (&"output".into(), &false.into()));
+
+    // Ten scores are no image, and the key is for two of them.
+    s.fails(2, &["prove", "model", "-o", "d", "--commit", "input=y.stack"], &["stack"]);
+    s.fails(2, &[&["prove", "model", "x.npy", "-o", "d", "--key", "k", "--batch", "1"][..], &commit].concat(), &[]);
+    assert!(!s.path("d").exists());
+    assert_eq!(id(&s, "y.stack"), first);
 }
 
 fn row_bits(s: &Sandbox, file: &str) -> String {
