@@ -29,6 +29,7 @@ pub fn vector(model: &Model, inputs: &[Vec<Tensor>]) -> Result<Value, Failure> {
         batch: u32::try_from(inputs.len())?,
         row_bits: None,
         optimize: Optimize::Gas,
+        stacks: vec![],
         secret: [1; 32],
     };
     let row_bits = choose_row_bits(&program, &registration, options.optimize);
@@ -59,6 +60,7 @@ pub fn settlement(model: &Model, inputs: &[Vec<Tensor>], repeats: usize, optimiz
         batch: u32::try_from(batch)?,
         row_bits: Some(row_bits),
         optimize,
+        stacks: vec![],
         secret: [1; 32],
     };
     let (prover, setup_seconds) = timed(|| setup_settlement(&device, model, &srs, &options, &Recorder::default()));

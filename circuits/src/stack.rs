@@ -184,6 +184,11 @@ pub fn is_named(stacks: &[NamedStack], role: Role) -> bool {
     find(stacks, role).is_some()
 }
 
+/// Of a list of inputs, outputs or their descriptions those that no stack holds: what a proof can show.
+pub fn open<'a, T>(stacks: &[NamedStack], role: fn(usize) -> Role, items: &'a [T]) -> Vec<&'a T> {
+    items.iter().enumerate().filter(|(k, _)| !is_named(stacks, role(*k))).map(|(_, item)| item).collect()
+}
+
 /// Weights that no stack holds: what the key itself commits to, in order.
 pub fn own_weights<'a, T>(stacks: &'a [NamedStack], weights: &'a [T]) -> impl Iterator<Item = &'a T> {
     weights.iter().enumerate().filter(|(k, _)| !is_named(stacks, Role::Weight(*k))).map(|(_, w)| w)

@@ -96,7 +96,9 @@ pub(crate) enum Command {
     Estimate(cmd::estimate::EstimateArgs),
     /// Make, import or check powers of tau
     Srs(cmd::srs::SrsArgs),
-    /// Describe a file of Assay's: model, key, proof or powers of tau
+    /// Commit to tensors once, for any number of proofs
+    Stack(cmd::stack::StackArgs),
+    /// Describe a file of Assay's: model, key, proof, stack or powers of tau
     Show(cmd::show::ShowArgs),
     /// Report what this machine offers
     Doctor(cmd::doctor::DoctorArgs),

@@ -17,6 +17,8 @@ pub(crate) enum Kind {
     SettlementKey,
     SettledProof,
     Srs,
+    /// Tensors that were committed apart.
+    Stack,
     Ptau,
     /// Begins as ONNX files do: they have no magic bytes, but their first field is the version of the format.
     Onnx,
@@ -42,6 +44,7 @@ impl Kind {
             Some(b"ASSAYPRF") => Self::Proof,
             Some(b"ASSAYSKY") => Self::SettlementKey,
             Some(b"ASSAYSRS") => Self::Srs,
+            Some(b"ASSAYSTK") => Self::Stack,
             _ if bytes.starts_with(b"ptau") => Self::Ptau,
             _ if bytes.starts_with(b"\x93NUMPY") => Self::Npy,
             _ if bytes.starts_with(b"PK") => Self::Npz,
@@ -65,6 +68,7 @@ impl Kind {
             Self::SettlementKey => "a settlement key",
             Self::SettledProof => "a settled proof",
             Self::Srs => "powers of tau",
+            Self::Stack => "a stack",
             Self::Ptau => "a .ptau ceremony file",
             Self::Onnx => "an ONNX model",
             Self::Json => "JSON",
@@ -85,6 +89,7 @@ impl Kind {
             Self::Srs => {
                 "make one: assay srs new --power K -o FILE, or assay srs import CEREMONY.ptau --power K -o FILE"
             }
+            Self::Stack => "make one: assay stack commit DATA --model MODEL -o FILE",
             Self::Ptau => "ceremony files are published with the perpetual powers of tau",
             Self::Onnx => "export one: torch.onnx.export(model.eval(), example, \"model.onnx\")",
             Self::Json | Self::Npy | Self::Npz | Self::Empty | Self::Other => {
@@ -165,10 +170,10 @@ pub(crate) fn kind(path: &Path) -> Outcome<Kind> {
 
 /// All bytes of a file of a given kind.
 pub(crate) fn read_kind(path: &Path, expected: Kind) -> Outcome<Vec<u8>> {
-    let limit = if matches!(expected, Kind::Proof | Kind::Key | Kind::SettlementKey | Kind::SettledProof) {
-        MAX_BYTES
-    } else {
-        MAX_LARGE_BYTES
+    let limit = match expected {
+        Kind::Proof | Kind::Key | Kind::SettlementKey | Kind::SettledProof => MAX_BYTES,
+        Kind::Stack => assay_prover::stack::MAX_FILE_BYTES as u64,
+        _ => MAX_LARGE_BYTES,
     };
     let got = kind(path)?;
     if got != expected {

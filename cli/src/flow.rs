@@ -11,15 +11,17 @@ use crate::{
     output::{bytes, count, seconds},
     progress::Progress,
     srs,
+    stacks::{CommitArgs, Named},
 };
 use assay_circuits::{
     Program, Tensor, Visibility, canonical,
     eval::Saturation,
     model::{Model, TensorSpec},
     onnx::{self, CompileOptions, FloatModel},
+    stack::{self, NamedStack},
 };
 use assay_prover::{
-    ProveError, ProvingKey, Recorder, SetupOptions, Stage,
+    Linked, ProveError, ProvingKey, Recorder, SetupOptions, Stack, Stage, prove_linked,
     setup::{self, SetupError, choose_row_bits},
     srs::Srs,
 };
@@ -158,10 +160,36 @@ fn set_up(app: &App, model: &Model, srs: &Srs, visibility: Visibility, row_bits:
     Ok(on_device!(app, card, |device| setup::setup(device, model, srs, options, &recorder))?)
 }
 
+/// Makes a key about named stacks. It is kept nowhere: whoever wants it again writes it to a file.
+pub(crate) fn prepare_named(
+    app: &App,
+    model: &Model,
+    args: &KeyArgs,
+    named: &[NamedStack],
+    batch: usize,
+) -> Outcome<Prepared> {
+    let visibility = args.shape.visibility();
+    let row_bits = named.first().map_or(0, |n| n.schema.row_bits);
+    let srs = srs::choose(app, args.srs.as_deref(), u32::from(row_bits) + 1)?;
+    warn_insecure(app, srs.insecure_dev);
+    let predicted = cost::estimate(&app.machine(), &model.graph, batch, visibility, Some(usize::from(row_bits)))?;
+    let progress = Progress::start(&app.output, "setup", predicted.setup_seconds);
+    let watch = |stage: Stage| progress.stage(stage.name(), predicted.setup_seconds / 3.0);
+    let options = SetupOptions { visibility, row_bits: args.shape.row_bits.map(usize::from) };
+    let recorder = Recorder::new(Some(&watch));
+    let card = app.devices.card(app, predicted.leaves, predicted.model_entries)?;
+    let (key, seconds) = timed(|| {
+        on_device!(app, card, |device| setup::setup_linked(device, model, named, batch, &srs, options, &recorder))
+    });
+    Ok(Prepared { key: key?, seconds, cached: false })
+}
+
 /// Loads a key from a file for proving.
 pub(crate) fn load_key(app: &App, model: &Model, path: &Path, srs_file: Option<&Path>) -> Outcome<Prepared> {
     let verifying = read_key(path)?;
-    let power = u32::try_from(verifying.row_bits).unwrap_or(u32::MAX);
+    // A row of a named stack comes with what blinds it.
+    let power = verifying.row_bits + usize::from(!verifying.stacks.is_empty());
+    let power = u32::try_from(power).unwrap_or(u32::MAX);
     let srs = srs::of_key(app, &verifying.srs, srs_file, power)?;
     warn_insecure(app, srs.insecure_dev);
     let (key, seconds) = timed(|| setup::load(model, verifying, &srs));
@@ -200,6 +228,42 @@ pub(crate) fn read_samples(app: &App, model: &Model, path: &Path, batch: BatchAr
     Ok(samples)
 }
 
+/// As [`read_samples`], of the inputs that no stack holds; without a file the samples are empty, as many as the batch has.
+pub(crate) fn read_open_samples(
+    app: &App,
+    model: &Model,
+    path: Option<&Path>,
+    commits: &CommitArgs,
+    batch: BatchArgs,
+) -> Outcome<(Named, Samples)> {
+    let missing = || {
+        Failure::new("INPUT is missing: the model has inputs that no stack holds")
+            .help("name a file with the inputs behind the model")
+    };
+    let open = |named: &Named| {
+        stack::open(&named.named, stack::Role::Input, &model.inputs).into_iter().cloned().collect::<Vec<_>>()
+    };
+    // Which inputs are left to read follows from the names in the stacks, the batch from the samples.
+    let (named, size) = commits.resolve(model, None)?;
+    let specs = open(&named);
+    let Some(path) = path else {
+        if !specs.is_empty() {
+            return Err(missing());
+        }
+        return Ok((named, vec![vec![]; size]));
+    };
+    if specs.is_empty() {
+        return Err(Failure::new(format!("'{}' is not needed: a stack holds all inputs", path.display()))
+            .help("leave it out, or leave out --commit input=FILE"));
+    }
+    let samples = input::take(input::read(app, path, &specs, Role::Input)?, batch.from, batch.batch, path)?;
+    if batch.strict && specs.len() == model.inputs.len() {
+        refuse_clamped(model, &samples, batch.from).map_err(|f| f.in_file(path))?;
+    }
+    let (named, _) = commits.resolve(model, Some(samples.len()))?;
+    Ok((named, samples))
+}
+
 /// Refuses inputs that leave the calibrated range.
 fn refuse_clamped(model: &Model, samples: &Samples, first: usize) -> Outcome<()> {
     for (i, sample) in samples.iter().enumerate() {
@@ -228,6 +292,12 @@ pub(crate) fn quantize(app: &App, model: &Model, samples: &Samples) -> Outcome<V
         clamped += n;
         tensors.push(t);
     }
+    warn_clamped(app, clamped);
+    Ok(tensors)
+}
+
+/// Warns of inputs that were clamped.
+pub(crate) fn warn_clamped(app: &App, clamped: usize) {
     if clamped > 0 {
         app.output.warn(format!(
             "{} of the input {} outside of the calibrated range and clamped; calibrate with such inputs",
@@ -235,7 +305,6 @@ pub(crate) fn quantize(app: &App, model: &Model, samples: &Samples) -> Outcome<V
             if clamped == 1 { "is" } else { "are" }
         ));
     }
-    Ok(tensors)
 }
 
 /// Warns of values that a proof clamped.
@@ -254,14 +323,28 @@ pub(crate) fn warn_saturations(app: &App, saturations: &[Saturation]) {
 /// Quantizes, proves, and checks the proof as a verifier would.
 pub(crate) fn prove(app: &App, model: &Model, key: &ProvingKey, samples: &Samples) -> Outcome<Proven> {
     let tensors = quantize(app, model, samples)?;
-    let (proven, saturations) = prove_integers(app, model, key, &tensors)?;
+    let (proven, saturations, _) = prove_integers(app, model, key, &tensors, vec![])?;
     warn_saturations(app, &saturations);
     Ok(proven)
 }
 
 /// As [`prove()`], of inputs that are integers already, in a graph where clamping is meant.
 pub(crate) fn prove_tensors(app: &App, model: &Model, key: &ProvingKey, tensors: &[Vec<Tensor>]) -> Outcome<Proven> {
-    prove_integers(app, model, key, tensors).map(|(proven, _)| proven)
+    prove_integers(app, model, key, tensors, vec![]).map(|(proven, _, _)| proven)
+}
+
+/// As [`prove()`], about named stacks; `tensors` are the inputs that no stack holds. The stacks come back, those made of outputs
+/// too.
+pub(crate) fn prove_named(
+    app: &App,
+    model: &Model,
+    key: &ProvingKey,
+    tensors: &[Vec<Tensor>],
+    stacks: Vec<Option<Stack>>,
+) -> Outcome<(Proven, Vec<Stack>)> {
+    let (proven, saturations, stacks) = prove_integers(app, model, key, tensors, stacks)?;
+    warn_saturations(app, &saturations);
+    Ok((proven, stacks))
 }
 
 fn prove_integers(
@@ -269,7 +352,8 @@ fn prove_integers(
     model: &Model,
     key: &ProvingKey,
     tensors: &[Vec<Tensor>],
-) -> Outcome<(Proven, Vec<Saturation>)> {
+    stacks: Vec<Option<Stack>>,
+) -> Outcome<(Proven, Vec<Saturation>, Vec<Stack>)> {
     let predicted = cost::estimate(
         &app.machine(),
         &model.graph,
@@ -282,10 +366,10 @@ fn prove_integers(
     let recorder = Recorder::new(Some(&watch));
     let card = app.devices.card(app, predicted.leaves, predicted.witness_entries.max(predicted.model_entries))?;
     let (proved, prove_seconds) =
-        timed(|| on_device!(app, card, |device| assay_prover::prove(device, key, tensors, &recorder)));
+        timed(|| on_device!(app, card, |device| prove_linked(device, key, tensors, stacks.clone(), &recorder)));
     let stages = recorder.seconds();
     drop(progress);
-    let proved = proved?;
+    let Linked { proved, stacks } = proved?;
     let (verified, verify_seconds) = timed(|| verify(&key.verifying, &proved.proof));
     verified.map_err(|e| Failure::new(format!("the new proof does not verify: {e}")).bug())?;
     let proven = Proven {
@@ -296,7 +380,7 @@ fn prove_integers(
         prove_seconds,
         verify_seconds,
     };
-    Ok((proven, proved.saturations))
+    Ok((proven, proved.saturations, stacks))
 }
 
 /// "1 value", "1,234 values".

@@ -25,6 +25,7 @@ mod progress;
 mod settlement;
 mod signals;
 mod srs;
+mod stacks;
 mod training;
 mod worker;
 
@@ -202,6 +203,7 @@ fn run(app: &App, command: Command) -> Outcome<()> {
         Command::Bench(a) => cmd::bench::run(app, &a),
         Command::Estimate(a) => cmd::estimate::run(app, &a),
         Command::Srs(a) => cmd::srs::run(app, &a),
+        Command::Stack(a) => cmd::stack::run(app, &a),
         Command::Show(a) => cmd::show::run(app, &a),
         Command::Doctor(a) => cmd::doctor::run(app, &a),
         Command::Completions(a) => cmd::completions::run(app, &a),

@@ -16,13 +16,14 @@ use assay_circuits::{
     Program, Tensor, Visibility, canonical,
     model::Model,
     program::{MODEL, WITNESS},
+    stack::NamedStack,
 };
 use assay_prover::{
-    Recorder, Stage,
+    Recorder, Stack, Stage,
     device::Cpu,
     settle::{
-        Optimize, SettleFailure, SettlementOptions, SettlementProver, check_key, choose_row_bits, load_settlement,
-        needed_power, settle, setup_settlement,
+        Optimize, SettleFailure, SettledStack, SettlementOptions, SettlementProver, check_key, choose_row_bits,
+        load_settlement, needed_power, settle_linked, setup_settlement,
     },
 };
 use assay_verifier::{
@@ -103,14 +104,27 @@ pub(crate) fn prepare(
     srs_file: Option<&Path>,
     args: &SettleArgs,
 ) -> Outcome<Prepared> {
+    prepare_named(app, model, batch, shape, srs_file, args, vec![])
+}
+
+/// As [`prepare`], of a key about named stacks.
+pub(crate) fn prepare_named(
+    app: &App,
+    model: &Model,
+    batch: usize,
+    shape: &ShapeArgs,
+    srs_file: Option<&Path>,
+    args: &SettleArgs,
+    stacks: Vec<SettledStack>,
+) -> Outcome<Prepared> {
     let secret = secret(app, shape.visibility(), args.secret.as_deref())?;
-    prepare_with(app, model, batch, shape, srs_file, (args.optimize.into(), secret))
+    prepare_with(app, model, batch, shape, srs_file, (args.optimize.into(), secret, stacks))
 }
 
 /// As [`prepare`], for a demonstration: where no secret can be kept, one is made that nobody will need again.
 pub(crate) fn prepare_once(app: &App, model: &Model, batch: usize, shape: &ShapeArgs) -> Outcome<Prepared> {
     let secret = secret(app, shape.visibility(), None).or_else(|_| random())?;
-    prepare_with(app, model, batch, shape, None, (Optimize::default(), secret))
+    prepare_with(app, model, batch, shape, None, (Optimize::default(), secret, vec![]))
 }
 
 fn prepare_with(
@@ -119,12 +133,15 @@ fn prepare_with(
     batch: usize,
     shape: &ShapeArgs,
     srs_file: Option<&Path>,
-    (optimize, secret): (Optimize, [u8; 32]),
+    (optimize, secret, stacks): (Optimize, [u8; 32], Vec<SettledStack>),
 ) -> Outcome<Prepared> {
     let visibility = shape.visibility();
-    let program = Program::inference(&model.graph, batch, visibility)?;
-    let registration = Program::registration(&model.graph)?;
-    let row_bits = shape.row_bits.map_or_else(|| choose_row_bits(&program, &registration, optimize), usize::from);
+    let named: Vec<NamedStack> = stacks.iter().map(|s| s.named.clone()).collect();
+    let program = Program::linked(&model.graph, batch, visibility, &named)?;
+    let registration = Program::registration_beside(&model.graph, &named)?;
+    let of_stacks = named.first().map(|n| usize::from(n.schema.row_bits));
+    let chosen = || of_stacks.unwrap_or_else(|| choose_row_bits(&program, &registration, optimize));
+    let row_bits = shape.row_bits.map_or_else(chosen, usize::from);
     let power = needed_power(&program, &registration, row_bits)?;
     let srs = srs::choose(app, srs_file, power)?;
     flow::warn_insecure(app, srs.insecure_dev);
@@ -134,9 +151,12 @@ fn prepare_with(
             .map_err(|_| Failure::new("the batch is too large").help("settle fewer inferences at once: --batch N"))?,
         row_bits: Some(row_bits),
         optimize,
+        stacks,
         secret,
     };
     let start = Instant::now();
+    let pins: Vec<[u8; 32]> =
+        options.stacks.iter().filter_map(|s| s.pinned.as_ref()).map(|s| s.id()).collect::<Result<_, _>>()?;
     let entry = srs::key_entry(&[
         b"settlement",
         &model.model_id()?,
@@ -145,6 +165,8 @@ fn prepare_with(
         &row_bits.to_be_bytes(),
         &options.batch.to_be_bytes(),
         &srs.hash,
+        &canonical::to_bytes(&named)?,
+        &pins.concat(),
         // A name must not tell the secret to whoever sees it.
         &canonical::digest("assay.cache.secret.v1", &[&options.secret]),
         env!("CARGO_PKG_VERSION").as_bytes(),
@@ -162,7 +184,7 @@ fn prepare_with(
             Some(Err(e)) => return Err(e.into()),
         }
     }
-    let (leaves, entries) = size(&Program::inference(&model.graph, options.batch as usize, options.visibility)?);
+    let (leaves, entries) = size(&program);
     let card = app.devices.card(app, leaves, entries)?;
     let prover = on_device!(app, card, |device| setup_settlement(device, model, &srs, &options, &recorder))?;
     drop(progress);
@@ -213,12 +235,32 @@ pub(crate) fn prove_tensors(
     tensors: &[Vec<Tensor>],
     context: Context,
 ) -> Outcome<Settled> {
+    prove_named(app, model, prover, tensors, vec![], context).map(|(settled, _)| settled)
+}
+
+/// As [`prove_tensors`], about named stacks; `tensors` are the inputs that no stack holds. The stacks come back, those made of
+/// outputs too.
+pub(crate) fn prove_named(
+    app: &App,
+    model: &Model,
+    prover: &SettlementProver,
+    tensors: &[Vec<Tensor>],
+    stacks: Vec<Option<Stack>>,
+    context: Context,
+) -> Outcome<(Settled, Vec<Stack>)> {
     let progress = Progress::start(&app.output, "settle", 2.5);
     let watch = |stage: Stage| progress.stage(stage.name(), if stage == Stage::Halo2 { 2.0 } else { 0.05 });
     let recorder = Recorder::new(Some(&watch));
     let (leaves, entries) = size(&prover.program);
     let card = app.devices.card(app, leaves, entries)?;
-    let settled = on_device!(app, card, |device| settle(device, prover, tensors, context.clone(), &recorder));
+    let settled = on_device!(app, card, |device| settle_linked(
+        device,
+        prover,
+        tensors,
+        stacks.clone(),
+        context.clone(),
+        &recorder
+    ));
     let stages = recorder.seconds();
     drop(progress);
     let settled = settled?;
@@ -227,7 +269,7 @@ pub(crate) fn prove_tensors(
     verified.map_err(|e| Failure::new(format!("the new settled proof does not verify: {e}")).bug())?;
     let (after, before): (Vec<_>, Vec<_>) = stages.iter().partition(|(s, _)| SETTLING.contains(s));
     let total = |part: Vec<&(Stage, f64)>| part.iter().map(|(_, t)| t).sum::<f64>();
-    Ok(Settled {
+    let made = Settled {
         bytes: settled.proof.to_bytes(),
         outputs: by_sample(&model.outputs, &settled.outputs, tensors.len())?,
         proof: settled.proof,
@@ -235,7 +277,8 @@ pub(crate) fn prove_tensors(
         settle_seconds: total(after),
         stages: stages.clone(),
         verify_seconds,
-    })
+    };
+    Ok((made, settled.stacks))
 }
 
 /// Says what was settled, and how long it took.
@@ -299,6 +342,8 @@ fn checked_entry(key: &SettlementKey) -> String {
 /// What a valid settled proof shows, and the seconds of the checks.
 pub(crate) struct Checked {
     pub(crate) public: Vec<Tensor>,
+    /// Ids of the stacks that the proof is about, in the key's order.
+    pub(crate) stacks: Vec<[u8; 32]>,
     pub(crate) key_seconds: f64,
     pub(crate) verify_seconds: f64,
 }
@@ -326,11 +371,11 @@ pub(crate) fn check(app: &App, key: &SettlementKey, proof: &SettledProof, srs_fi
         Ok::<_, Failure>(())
     });
     known?;
-    let (public, verify_seconds) = timed(|| key.verify(proof));
-    let public = public.map_err(|e| {
+    let (shown, verify_seconds) = timed(|| key.verify(proof));
+    let shown = shown.map_err(|e| {
         Failure::new(format!("the settled proof is not valid: {e}"))
             .help("do not trust what the proof claims")
             .invalid()
     })?;
-    Ok(Checked { public, key_seconds, verify_seconds })
+    Ok(Checked { public: shown.tensors, stacks: shown.stacks, key_seconds, verify_seconds })
 }

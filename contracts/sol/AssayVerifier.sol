@@ -6,12 +6,13 @@ import { CoreOpening } from "./CoreOpening.sol";
 import "./Frame.sol";
 import { Halo2Verifier } from "./Halo2Verifier.sol";
 import { IAssayVerifier } from "./IAssayVerifier.sol";
+import { NamedStacks } from "./NamedStacks.sol";
 import { PublicValues } from "./PublicValues.sol";
 import { VerifyingKey } from "./VerifyingKey.sol";
 
 /// @title The verifier of settlement proofs. No owner, no upgrade, no funds.
 /// @notice A proof, in words of 32 bytes (points take two):
-///   witness rows, mask | zeta, gamma, e, x
+///   rows of given stacks | witness rows, mask | zeta, gamma, e, x
 ///   Halo2: a0..a5, z, random, h0..h3 | 21 evaluations (EV_* in Frame.sol) | W, W'
 ///   opening: beta | fold commitments | their values | Wo, Wo'
 contract AssayVerifier is IAssayVerifier {
@@ -94,18 +95,26 @@ contract AssayVerifier is IAssayVerifier {
         address data = Create3.computeAddress(modelId);
         uint256 size = data.code.length;
         if (size == 0) revert UnknownModel(modelId);
-        valid = Frame.load(data, size, proof) && _check(modelId, publicValues, context);
+        valid = Frame.load(data, size, proof) && _check(modelId, publicValues, context, proof);
         // A call that runs out of gas must not look like an invalid proof.
         if (!valid && gasleft() < Frame.FAILURE_RESERVE) revert InsufficientGas();
     }
 
     /// @dev Everything after key and proof are in memory.
-    function _check(bytes32 modelId, bytes calldata publicValues, bytes32 context) private view returns (bool) {
+    function _check(bytes32 modelId, bytes calldata publicValues, bytes32 context, bytes calldata proof)
+        private
+        view
+        returns (bool ok)
+    {
         uint256 state = Frame.hashStatement(modelId, context, keccak256(publicValues));
+        bool stacks = NamedStacks.listed();
+        if (stacks) {
+            (ok, publicValues) = NamedStacks.identify(publicValues, proof);
+            if (!ok) return false;
+        }
         if (!_publicInstance(publicValues)) return false;
 
         // All challenges first, so that all inversions take one modular exponentiation.
-        bool ok;
         (ok, state) = Halo2Verifier.challenges(state);
         if (!ok || !CoreOpening.challenges(state)) return false;
         if (!Halo2Verifier.denominators()) return false;
@@ -113,7 +122,8 @@ contract AssayVerifier is IAssayVerifier {
 
         Halo2Verifier.scalars(Halo2Verifier.quotient());
         if (!CoreOpening.scalars()) return false;
-        return _checkPairing();
+        if (stacks) NamedStacks.scalars();
+        return _checkPairing(stacks);
     }
 
     /// @dev Evaluates the public values at zeta into the instance behind it.
@@ -134,7 +144,8 @@ contract AssayVerifier is IAssayVerifier {
     }
 
     /// @dev e(L + rho Lo, [1]_2) = e(W' + rho Wo', [tau]_2), where the scalars of L and rho Lo have been written.
-    function _checkPairing() private view returns (bool) {
+    /// @param stacks Whether there are rows of named stacks.
+    function _checkPairing(bool stacks) private view returns (bool) {
         uint256 advice;
         uint256 w;
         uint256 wo;
@@ -172,7 +183,8 @@ contract AssayVerifier is IAssayVerifier {
                 && Frame.addProducts(fixedPoints, keyScalars, (rows - 0x80 - fixedPoints) / 64)
                 && Frame.addProducts(w, SC_W, 2) && Frame.addProducts(folds, SC_FOLDS, (foldValues - folds) / 64)
                 && Frame.addProducts(wo, SC_WO, 2) && Frame.addProducts(KEY_T, SC_T, 1)
-                && Frame.addProducts(GENERATOR, V_GENERATOR, 1) && Frame.pairing();
+                && (!stacks || NamedStacks.addGiven()) && Frame.addProducts(GENERATOR, V_GENERATOR, 1)
+                && Frame.pairing();
         }
     }
 }

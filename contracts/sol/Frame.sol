@@ -12,9 +12,10 @@ pragma solidity =0.8.37;
 // 0x0a40  0x0ba0  challenges: CH_*
 // 0x0ba0  0x0da0  values and addresses worked out on the way: V_*, P_*
 // 0x0da0  0x11e0  denominators, then their inverses (at most 6 + 2 * 14): INVERSES, INV_*
+// 0x11e0  0x1200  where the rows of given stacks begin: P_GIVEN
 // 0x1200  0x1640  PREFIXES of the batch inversion; then scalars of the final sum: SC_*
 // 0x1640  ...     the verifying key: KEY, KEY_*; then the hash input and the proof; then the tables of P_FOLDING,
-//                 P_ROW_SCALARS and P_KEY_SCALARS
+//                 P_ROW_SCALARS and P_KEY_SCALARS; then, for keys with named stacks, P_GIVEN
 
 /// @dev Order of the scalar field of BN254.
 uint256 constant R = 0x30644e72e131a029b85045b68181585d2833e84879b9709143e1f593f0000001;
@@ -113,6 +114,8 @@ uint256 constant INV_BLIND = 0xe00;
 uint256 constant INV_VANISHING = 0xe20;
 uint256 constant INV_STEP = 0xe40;
 uint256 constant INV_FOLDS = 0xe60;
+/// @dev Address, for keys with named stacks, of the first given stack: four words, then its rows; the other stacks follow.
+uint256 constant P_GIVEN = 0x11e0;
 uint256 constant PREFIXES = 0x1200;
 
 /// @dev Scalars: of the 12 commitments from a0 on; W, W'; that of C, which is not a point of the proof, and then those of the
@@ -163,10 +166,24 @@ library Frame {
             extcodecopy(data, KEY, 1, sub(size, 1))
 
             let fixedPoints := add(KEY_RANGES, mul(0x60, mload(KEY_TENSORS)))
-            mstore(P_FIXED, fixedPoints)
             let rowBits := mload(KEY_ROW_BITS)
             let rows := shl(sub(mload(KEY_WITNESS_BITS), rowBits), 1)
             let modelRows := shl(sub(mload(KEY_MODEL_BITS), rowBits), 1)
+            // Bytes of the given rows in the proof.
+            let given := 0
+            if eq(mload(KEY), 2) {
+                // The named stacks stand behind the ranges; pinned rows behind the model's.
+                let entry := add(fixedPoints, 0x20)
+                for { fixedPoints := add(entry, mul(0x60, mload(fixedPoints))) } lt(entry, fixedPoints) {
+                    entry := add(entry, 0x60)
+                } {
+                    let stackRows := shl(sub(mload(add(entry, 0x20)), rowBits), 1)
+                    switch mload(entry)
+                    case 0 { given := add(given, shl(6, stackRows)) }
+                    default { modelRows := add(modelRows, stackRows) }
+                }
+            }
+            mstore(P_FIXED, fixedPoints)
             let folds := shr(1, add(rowBits, 1))
 
             // Statement: domain, model, context, hash of the public values, rows and mask. Then a word for the hash, D,
@@ -195,14 +212,19 @@ library Frame {
             mstore(P_ROW_SCALARS, add(end, mul(0xa0, folds)))
             let keyScalars := add(end, add(mul(0xa0, folds), shl(5, add(rows, 1))))
             mstore(P_KEY_SCALARS, keyScalars)
-            mstore(0x40, add(keyScalars, shl(5, add(modelRows, 9))))
+            let behind := add(keyScalars, shl(5, add(modelRows, 9)))
+            mstore(P_GIVEN, behind)
+            // Room for the given rows, with four words for each stack, of which there are at most 16.
+            if given { behind := add(add(behind, given), 0x800) }
+            mstore(0x40, behind)
 
-            // The proof: rows, mask and zeta; everything behind zeta.
-            ok := eq(proof.length, add(add(head, 0x20), sub(end, tail)))
+            // The proof: given rows, which are copied elsewhere; rows, mask and zeta; everything behind zeta.
+            ok := eq(proof.length, add(add(given, add(head, 0x20)), sub(end, tail)))
             if ok {
-                calldatacopy(sub(next, head), proof.offset, add(head, 0x20))
+                let from := add(proof.offset, given)
+                calldatacopy(sub(next, head), from, add(head, 0x20))
                 mstore(add(next, 0x40), mload(next))
-                calldatacopy(tail, add(add(proof.offset, head), 0x20), sub(end, tail))
+                calldatacopy(tail, add(add(from, head), 0x20), sub(end, tail))
                 // The evaluations once more, at fixed addresses.
                 mcopy(EV_A0, add(advice, 0x300), 0x2a0)
             }

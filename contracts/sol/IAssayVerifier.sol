@@ -41,7 +41,8 @@ interface IAssayVerifier {
 
     /// @notice Checks a proof. False for every invalid proof, whatever is wrong with it; reverts for an unknown model.
     /// @param modelId The key's id.
-    /// @param publicValues All public tensors in the key's order, 8 bytes a value (big-endian two's complement).
+    /// @param publicValues Ids of the given stacks, 32 bytes each (`NamedStacks`; none for keys of version 1), then all public
+    /// tensors in the key's order, 8 bytes a value (big-endian two's complement).
     /// @param context What the proof is bound to, for example `contextFor`.
     /// @param proof The proof.
     function verify(bytes32 modelId, bytes calldata publicValues, bytes32 context, bytes calldata proof)

@@ -6,19 +6,21 @@ import { Q, R } from "./Frame.sol";
 
 /// @title The format of a verifying key: words of 32 bytes.
 /// @notice
-///  0      1 (version of the format)
+///  0      version of the format: 1, or 2 for a key with named stacks
 ///  1      flags; bit 0: development powers of tau, whose secret is public
 ///  2      digest of the program (graph, visibility, batch size)
 ///  3      k, log2 of the Halo2 domain's size
 ///  4      omega, the generator of that domain
-///  5      number of coordinates of x: the larger of words 7 and 8
+///  5      number of coordinates of x: the largest of words 7 and 8 and the lengths of named stacks
 ///  6      m, log2 of a row's length
 ///  7, 8   log2 of the length of witness and model; each is cut into rows
 ///  9      number of public tensors
 /// 10, 11  [tau^(2^m)]_1
 /// 12..15  [tau]_2 as in EIP-197
 /// 16..    for each public tensor: number of values, lowest and highest value (two's complement)
-///  then   commitments, two words each: 6 fixed columns, 3 permutation columns, the rows of the model
+///  then   in version 2: number of named stacks; for each: 1 if its rows are pinned or 0 if they are given, log2 of its length,
+///         the digest of its schema (`NamedStacks`)
+///  then   commitments, two words each: 6 fixed columns, 3 permutation columns, the rows of the model, the rows of pinned stacks
 library VerifyingKey {
     uint256 private constant WORD_FLAGS = 1;
     uint256 private constant WORD_K = 3;
@@ -40,6 +42,7 @@ library VerifyingKey {
     uint256 private constant MAX_HIGH_BITS = 10;
     uint256 private constant MAX_TENSORS = 64;
     uint256 private constant MAX_VALUES = 1 << 24;
+    uint256 private constant MAX_STACKS = 16;
     /// @dev The code of a contract is limited to 24576 bytes (EIP-170), of which the first is not part of the key.
     uint256 private constant MAX_BYTES = 24_575;
 
@@ -50,14 +53,21 @@ library VerifyingKey {
     /// @return development Whether the key was made with development powers of tau.
     function validate(bytes calldata key) internal view returns (bool development) {
         _require(key.length >= WORD_RANGES * 32 && key.length <= MAX_BYTES, 0);
-        _require(_word(key, 0) == 1, 0);
+        uint256 version = _word(key, 0);
+        _require(version == 1 || version == 2, 0);
         uint256 flags = _word(key, WORD_FLAGS);
         _require(flags <= 1, WORD_FLAGS);
         development = flags == 1;
 
-        uint256 modelRows = _validateSizes(key);
+        (uint256 keyRows, uint256 longest) = _validateSizes(key);
         uint256 points = _validateRanges(key);
-        _require(key.length == 32 * (points + 2 * (9 + modelRows)), key.length / 32);
+        if (version == 2) {
+            uint256 pinned;
+            (points, pinned, longest) = _validateStacks(key, points, longest);
+            keyRows += pinned;
+        }
+        _require(_word(key, WORD_ROUNDS) == longest, WORD_ROUNDS);
+        _require(key.length == 32 * (points + 2 * (9 + keyRows)), key.length / 32);
 
         _require(_word(key, WORD_T) != 0 || _word(key, WORD_T + 1) != 0, WORD_T);
         _validatePoint(key, WORD_T);
@@ -67,8 +77,10 @@ library VerifyingKey {
         }
     }
 
-    /// @dev Words 3 to 8.
-    function _validateSizes(bytes calldata key) private pure returns (uint256 modelRows) {
+    /// @dev Words 3 to 8, but for the number of coordinates.
+    /// @return modelRows Rows of the model.
+    /// @return longest The larger of words 7 and 8.
+    function _validateSizes(bytes calldata key) private pure returns (uint256 modelRows, uint256 longest) {
         uint256 k = _word(key, WORD_K);
         _require(k >= MIN_K && k <= MAX_K, WORD_K);
         uint256 omega = _word(key, WORD_OMEGA);
@@ -85,8 +97,34 @@ library VerifyingKey {
         _require(rowBits >= 1 && rowBits <= MAX_ROW_BITS, WORD_ROW_BITS);
         _require(witnessBits >= rowBits && witnessBits <= rowBits + MAX_HIGH_BITS, WORD_WITNESS_BITS);
         _require(modelBits >= rowBits && modelBits <= rowBits + MAX_HIGH_BITS, WORD_MODEL_BITS);
-        _require(_word(key, WORD_ROUNDS) == (witnessBits > modelBits ? witnessBits : modelBits), WORD_ROUNDS);
+        longest = witnessBits > modelBits ? witnessBits : modelBits;
         modelRows = 1 << (modelBits - rowBits);
+    }
+
+    /// @dev The named stacks, from word `start` on.
+    /// @return word Index of the first word behind them.
+    /// @return pinned Rows that are points of the key.
+    /// @return longest Log2 of the longest of all stacks, given that of the others.
+    function _validateStacks(bytes calldata key, uint256 start, uint256 others)
+        private
+        pure
+        returns (uint256 word, uint256 pinned, uint256 longest)
+    {
+        _require(key.length >= 32 * (start + 1), start);
+        uint256 stacks = _word(key, start);
+        _require(stacks >= 1 && stacks <= MAX_STACKS && key.length >= 32 * (start + 1 + 3 * stacks), start);
+        uint256 rowBits = _word(key, WORD_ROW_BITS);
+        longest = others;
+        word = start + 1;
+        for (uint256 i = 0; i < stacks; i++) {
+            uint256 kind = _word(key, word);
+            _require(kind <= 1, word);
+            uint256 bits = _word(key, word + 1);
+            _require(bits >= rowBits && bits <= rowBits + MAX_HIGH_BITS, word + 1);
+            if (kind == 1) pinned += 1 << (bits - rowBits);
+            if (bits > longest) longest = bits;
+            word += 3;
+        }
     }
 
     /// @dev The public tensors.

@@ -73,7 +73,7 @@ contract VerifyingKeyTest is Base {
         for (uint256 i = 0; i < all.length; i++) {
             bytes memory key = all[i].key;
             refusedWord(key, 0, 0, 0, "version 0");
-            refusedWord(key, 0, 2, 0, "version 2");
+            refusedWord(key, 0, 3, 0, "version 3");
             refusedWord(key, 1, 2, 1, "flag 1");
             refusedWord(key, 1, 1 << 255, 1, "flag 255");
 
@@ -164,6 +164,72 @@ contract VerifyingKeyTest is Base {
             setWord(large, i + 1, word(key, fixedPoints + 1));
         }
         check(verifier.keyOf(verifier.register(large)).code.length == 1 + 32 * words, "stored");
+    }
+
+    /// @dev A key with a list of named stacks between ranges and commitments, and `rows` points at the end.
+    function listing(bytes memory key, uint256[] memory list, uint256 rows) private pure returns (bytes memory out) {
+        uint256 points = 16 + 3 * word(key, 9);
+        uint256 words = key.length / 32;
+        out = new bytes(32 * (words + list.length + 2 * rows));
+        for (uint256 i = 0; i < points; i++) {
+            setWord(out, i, word(key, i));
+        }
+        setWord(out, 0, 2);
+        for (uint256 i = 0; i < list.length; i++) {
+            setWord(out, points + i, list[i]);
+        }
+        for (uint256 i = points; i < words; i++) {
+            setWord(out, list.length + i, word(key, i));
+        }
+        for (uint256 i = 0; i < rows; i++) {
+            setWord(out, words + list.length + 2 * i, word(key, 10));
+            setWord(out, words + list.length + 2 * i + 1, word(key, 11));
+        }
+    }
+
+    function one(uint256 kind, uint256 bits) private pure returns (uint256[] memory list) {
+        list = new uint256[](4);
+        list[0] = 1;
+        list[1] = kind;
+        list[2] = bits;
+        list[3] = uint256(keccak256("a schema"));
+    }
+
+    function testNamedStacks() external {
+        bytes memory key = vectors()[0].key;
+        uint256 m = word(key, 6);
+        uint256 rounds = word(key, 5);
+        uint256 at_ = 16 + 3 * word(key, 9);
+        check(verifier.keyOf(verifier.register(listing(key, one(0, m), 0))) != address(0), "a given stack");
+        check(verifier.keyOf(verifier.register(listing(key, one(1, m), 1))) != address(0), "a pinned stack");
+        check(verifier.keyOf(verifier.register(listing(key, one(1, m + 1), 2))) != address(0), "two pinned rows");
+
+        bytes memory listed = listing(key, one(0, m), 0);
+        refusedWord(listed, at_, 0, at_, "no stacks");
+        refusedWord(listed, at_, 17, at_, "too many stacks");
+        refusedWord(listed, at_, type(uint256).max, at_, "huge number of stacks");
+        refusedWord(listed, at_ + 1, 2, at_ + 1, "kind 2");
+        refusedWord(listed, at_ + 2, m - 1, at_ + 2, "shorter than a row");
+        refusedWord(listed, at_ + 2, m + 11, at_ + 2, "too long");
+        refusedWord(listed, at_ + 2, type(uint256).max, at_ + 2, "huge");
+        refusedWord(listed, 5, rounds + 1, 5, "one round more");
+        // A stack that is longer than the others counts.
+        if (rounds < m + 10) {
+            refused(listing(key, one(0, rounds + 1), 0), 5, "one round less");
+            bytes memory longest = listing(key, one(0, rounds + 1), 0);
+            setWord(longest, 5, rounds + 1);
+            check(verifier.keyOf(verifier.register(longest)) != address(0), "a stack that is the longest");
+        }
+        // Pinned rows are part of the key, given ones are not.
+        refused(listing(key, one(1, m), 0), key.length / 32 + 4, "no pinned rows");
+        refused(listing(key, one(0, m), 1), key.length / 32 + 6, "rows of a given stack");
+        bytes memory pinned = listing(key, one(1, m), 1);
+        refusedPoint(pinned, pinned.length / 32 - 2);
+        // The same words under the version that has no list, and no list under the other.
+        refusedWord(listed, 0, 1, listed.length / 32, "a list in a key of version 1");
+        (bool ok,) =
+            address(verifier).call(abi.encodeCall(IAssayVerifier.register, (listing(key, new uint256[](0), 0))));
+        check(!ok, "no list in a key of version 2");
     }
 
     function testPoints() external {

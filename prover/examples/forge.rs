@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptor = Descriptor::from_bytes(&key)?;
     let public = match public {
         [] => descriptor.public.iter().map(|p| vec![1; p.count]).collect(),
-        [text] => public_from_bytes(&descriptor, &bytes(text)?).ok_or("public values of another number")?,
+        [text] => public_from_bytes(&descriptor, &bytes(text)?).ok_or("public values of another number")?.1,
         _ => return Err(usage.into()),
     };
     let tau = settle_forge::development_tau(DEVELOPMENT_SEED);

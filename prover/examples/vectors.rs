@@ -1,5 +1,6 @@
 //! Writes the golden vectors that native check, circuit and contract are tested on: `cargo run -p assay-prover --example
-//! vectors`. Blinding is random, so every run gives others; the committed ones are as good as any.
+//! vectors`. Blinding is random, so every run gives others; the committed ones are as good as any. With the argument `stacks` it
+//! writes those about named stacks alone.
 
 #[path = "../tests/golden_set/mod.rs"]
 mod golden_set;
@@ -7,25 +8,36 @@ mod golden_set;
 mod settle_forge;
 #[path = "../tests/settle_support/mod.rs"]
 mod settle_support;
+#[path = "../tests/stack_set/mod.rs"]
+mod stack_set;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
 use ark_ff::{AdditiveGroup, Field};
-use assay_circuits::canary;
+use assay_circuits::{canary, stack::Role};
 use assay_prover::{
-    Recorder,
+    Blinding, Recorder,
     device::Cpu,
-    settle::canary::{JOB, setup_canary},
+    settle::{
+        SettledStack, SettlementProver,
+        canary::{JOB, setup_canary},
+    },
     srs::DEVELOPMENT_SEED,
 };
 use assay_verifier::{
     Fr,
     keccak::digest_to_fr,
-    settle::{argument::SettledArgument, check::public_bytes, key::Context},
+    settle::{
+        argument::SettledArgument,
+        check::public_bytes,
+        key::{Context, SettledProof},
+    },
 };
 use golden_set::{Vector, cases, folder, json, srs, text};
 use settle_support::{Committed, Lab, Side, Talk, listen};
+use stack_set::{classes, commit, features, given, key, named, run_for, schema, sums_key};
 use std::{collections::BTreeSet, fs};
+use support::{Lcg, model};
 
 fn vector(name: &str, case: &str, side: &Side, c: &Committed, talk: &Talk, argument: &SettledArgument) -> Vector {
     let statement = digest_to_fr(&c.digest);
@@ -43,9 +55,51 @@ fn vector(name: &str, case: &str, side: &Side, c: &Committed, talk: &Talk, argum
     }
 }
 
+/// Proofs about named stacks: two linked by an id, one under pinned weights, and one input in a row and in four.
+fn stacks(context: Context) -> Result<(), Box<dyn std::error::Error>> {
+    let to = folder(false).join("stacks");
+    fs::create_dir_all(&to)?;
+    let write = |name: &str, p: &SettlementProver, proof: &SettledProof| {
+        p.key.verify(proof)?;
+        let words = p.key.descriptor.to_bytes();
+        let digest = proof.context.digest();
+        let fields = [
+            ("key", text(&words)),
+            ("publicValues", text(&proof.public)),
+            ("context", text(&digest)),
+            ("proof", text(&proof.argument)),
+        ];
+        eprintln!("{name}");
+        Ok::<_, Box<dyn std::error::Error>>(fs::write(to.join(format!("{name}.json")), json(&fields))?)
+    };
+    let s = schema(&[("features", &[1, 20], 8)]);
+    let first = key(&model(features(), 1), vec![given(named("features", &s, &[Some(Role::Output(0))]))], 1);
+    let second = key(&model(classes(), 2), vec![given(named("features", &s, &[Some(Role::Input(0))]))], 1);
+    let one = run_for(&first, &[vec![Lcg(3).tensor(&[1, 12], 8)]], vec![None], context.clone())?;
+    let two = run_for(&second, &[vec![]], one.stacks.iter().cloned().map(Some).collect(), context.clone())?;
+    write("features", &first, &one.proof)?;
+    write("classes", &second, &two.proof)?;
+    let w = schema(&[("w", &[12, 20], 6)]);
+    let pin = commit(&w, vec![Lcg(5).tensor(&[12, 20], 6)], Blinding::Public);
+    let pinned = vec![SettledStack { named: named("weights", &w, &[Some(Role::Weight(0))]), pinned: Some(pin) }];
+    let third = key(&model(features(), 4), pinned, 1);
+    write("pinned", &third, &run_for(&third, &[vec![Lcg(6).tensor(&[1, 12], 8)]], vec![None], context.clone())?.proof)?;
+    for (name, row_bits) in [("one_row", 10), ("four_rows", 8)] {
+        let (_, p) = sums_key(row_bits);
+        let x = commit(&p.key.stacks[0].schema, vec![Lcg(7).tensor(&[1, 1024], 8)], Blinding::Random);
+        write(name, &p, &run_for(&p, &[vec![]], vec![Some(x)], context.clone())?.proof)?;
+    }
+    Ok(())
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let bound = Context { chain_id: 31337, consumer: [0x11; 20], job: [0x22; 32], recipient: [0x33; 20] };
+    stacks(bound.clone())?;
+    if std::env::args().any(|a| a == "stacks") {
+        return Ok(());
+    }
     let srs = srs();
-    let context = Context { chain_id: 31337, consumer: [0x11; 20], job: [0x22; 32], recipient: [0x33; 20] }.digest();
+    let context = bound.digest();
     fs::create_dir_all(folder(true))?;
     for case in cases() {
         let (name, batch) = (case.name, case.batch());

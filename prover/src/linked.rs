@@ -14,7 +14,7 @@ use assay_circuits::{
     program::Source,
     stack::{NamedStack, Role, find},
 };
-use assay_verifier::{CoreProof, core::Kind};
+use assay_verifier::{CoreProof, G1Affine, core::Kind, opening::VerifierSrs};
 
 /// A proof, and the stacks that it is about.
 #[derive(Debug)]
@@ -43,28 +43,10 @@ pub fn prove_linked(
     if batch == 0 {
         return Err(ProveError::EmptyBatch);
     }
-    let named = &key.verifying.stacks;
-    if stacks.len() != named.len() {
-        return Err(StackError::Count { expected: named.len(), got: stacks.len() }.into());
-    }
-    for (n, stack) in named.iter().zip(&stacks) {
-        let Some(stack) = stack else { continue };
-        if *stack.schema() != n.schema {
-            return Err(StackError::OtherSchema { name: n.name.clone() }.into());
-        }
-        stack.under(&key.verifying.srs)?;
-    }
-    let program = key.verifying.program(inputs.len())?;
-    let (weights, all) = sources(key, &program, inputs, &stacks)?;
-    let values = recorder.run(Stage::Evaluate, || eval(&program.graph, &weights, &all))?;
-    let stacks = stacks
-        .into_iter()
-        .zip(named)
-        .map(|(stack, n)| match stack {
-            Some(stack) => check_outputs(&program, n, &values, stack),
-            None => commit_outputs(device, key, &program, n, &values),
-        })
-        .collect::<Result<Vec<_>, _>>()?;
+    let verifying = &key.verifying;
+    let statement = About { named: &verifying.stacks, srs: &verifying.srs, bases: &key.bases, weights: &key.weights };
+    let program = verifying.program(inputs.len())?;
+    let (values, stacks) = about(device, &statement, &program, inputs, stacks, recorder)?;
     let public: Vec<Vec<i64>> = program
         .public
         .iter()
@@ -92,14 +74,60 @@ pub fn prove_linked(
     Ok(Linked { proved: Proved { proof, outputs: values.outputs(&program.graph), saturations }, stacks })
 }
 
+/// What the stacks of a proof belong to: a core key or a settlement key.
+pub(crate) struct About<'a> {
+    /// The stacks that the key declares.
+    pub named: &'a [NamedStack],
+    /// The powers of tau of the key.
+    pub srs: &'a VerifierSrs,
+    /// At least one power more than a row has values.
+    pub bases: &'a [G1Affine],
+    /// The model's weights; those in stacks are not read.
+    pub weights: &'a [Tensor],
+}
+
+/// The values of the graph, and all stacks: those given, checked against the key and the computed outputs, and new ones of
+/// outputs.
+pub(crate) fn about(
+    device: &impl Device,
+    key: &About<'_>,
+    program: &Program,
+    inputs: &[Vec<Tensor>],
+    stacks: Vec<Option<Stack>>,
+    recorder: &Recorder<'_>,
+) -> Result<(Values, Vec<Stack>), ProveError> {
+    let named = key.named;
+    if stacks.len() != named.len() {
+        return Err(StackError::Count { expected: named.len(), got: stacks.len() }.into());
+    }
+    for (n, stack) in named.iter().zip(&stacks) {
+        let Some(stack) = stack else { continue };
+        if *stack.schema() != n.schema {
+            return Err(StackError::OtherSchema { name: n.name.clone() }.into());
+        }
+        stack.under(key.srs)?;
+    }
+    let (weights, all) = sources(key, program, inputs, &stacks)?;
+    let values = recorder.run(Stage::Evaluate, || eval(&program.graph, &weights, &all))?;
+    let stacks = stacks
+        .into_iter()
+        .zip(named)
+        .map(|(stack, n)| match stack {
+            Some(stack) => check_outputs(program, n, &values, stack),
+            None => commit_outputs(device, key, program, n, &values),
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok((values, stacks))
+}
+
 /// All weights and all inputs over the batch, from the key, the arguments and the stacks.
 fn sources(
-    key: &ProvingKey,
+    key: &About<'_>,
     program: &Program,
     inputs: &[Vec<Tensor>],
     stacks: &[Option<Stack>],
 ) -> Result<(Vec<Tensor>, Vec<Tensor>), ProveError> {
-    let named = &key.verifying.stacks;
+    let named = key.named;
     let held = |role: Role| -> Result<Option<&Tensor>, StackError> {
         let Some((s, t)) = find(named, role) else { return Ok(None) };
         let value = stacks.get(s).and_then(Option::as_ref).and_then(|stack| stack.values().get(t));
@@ -109,7 +137,7 @@ fn sources(
         };
         value.map(Some).ok_or_else(missing)
     };
-    let mut weights = key.weights.clone();
+    let mut weights = key.weights.to_vec();
     for (k, w) in weights.iter_mut().enumerate() {
         if let Some(value) = held(Role::Weight(k))? {
             *w = value.clone();
@@ -164,7 +192,7 @@ fn check_outputs(program: &Program, named: &NamedStack, values: &Values, stack: 
 
 fn commit_outputs(
     device: &impl Device,
-    key: &ProvingKey,
+    key: &About<'_>,
     program: &Program,
     named: &NamedStack,
     values: &Values,
@@ -175,5 +203,5 @@ fn commit_outputs(
             .ok_or_else(|| StackError::NotComputed { name: named.name.clone(), tensor: t.name.clone() })?;
         tensors.push(Tensor::new(t.shape.clone(), value.data.clone())?);
     }
-    Stack::commit_on(device, &named.schema, tensors, &key.bases, key.verifying.srs.clone(), Blinding::Random)
+    Stack::commit_on(device, &named.schema, tensors, key.bases, key.srs.clone(), Blinding::Random)
 }

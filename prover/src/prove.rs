@@ -246,24 +246,3 @@ pub fn prove(
 ) -> Result<Proved, ProveError> {
     Ok(prove_linked(device, key, inputs, vec![], recorder)?.proved)
 }
-
-/// Puts the inputs of a batch side by side, along the new first axis.
-pub(crate) fn stack_inputs(program: &Program, inputs: &[Vec<Tensor>]) -> Result<Vec<Tensor>, GraphError> {
-    let ids = program.graph.inputs();
-    ids.iter()
-        .enumerate()
-        .map(|(k, id)| {
-            let node = program.graph.node(*id);
-            let mut data = Vec::with_capacity(node.shape.iter().product());
-            for one in inputs {
-                let t = one.get(k).ok_or(GraphError::Arity { expected: ids.len(), got: one.len() })?;
-                if node.shape.get(1..) != Some(t.shape.as_slice()) {
-                    let expected = node.shape.get(1..).unwrap_or(&[]).to_vec();
-                    return Err(GraphError::Shape { expected, got: t.shape.clone() }.at(&node.name, node.op.name()));
-                }
-                data.extend_from_slice(&t.data);
-            }
-            Tensor::new(node.shape.clone(), data)
-        })
-        .collect()
-}

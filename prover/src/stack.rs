@@ -85,6 +85,22 @@ pub enum StackError {
         /// The tensor.
         tensor: String,
     },
+    /// Another stack than the key pins.
+    #[error(
+        "stack '{name}' is pinned in the settlement key, and this is another one; leave it out or make a key for it"
+    )]
+    OtherPinned {
+        /// The name in the key.
+        name: String,
+    },
+    /// A stack that cannot be pinned.
+    #[error(
+        "stack '{name}' holds an output, which differs from proof to proof, so it cannot be pinned in a settlement key"
+    )]
+    PinnedOutput {
+        /// The name in the key.
+        name: String,
+    },
     /// Another number of stacks than the key has.
     #[error("the key is about {expected} named stacks, {got} were given")]
     Count {
@@ -243,6 +259,11 @@ impl Stack {
         }
         let hex = |s: &VerifierSrs| assay_verifier::core::hex(&s.srs_hash);
         Err(StackError::OtherSrs { expected: hex(srs), got: hex(&self.srs) })
+    }
+
+    /// The powers of tau that the rows are commitments under.
+    pub fn srs(&self) -> &VerifierSrs {
+        &self.srs
     }
 
     /// What the stack holds.

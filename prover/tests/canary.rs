@@ -51,7 +51,7 @@ fn everybody_gets_the_same_key_and_true_proofs_are_accepted() {
     for (a, b) in [(-8, 7), (0, 3)] {
         let settled = settle(&device, &prover, &input(a, b), context(), &Recorder::default()).unwrap();
         assert_eq!(settled.outputs, [Tensor::new(vec![1, 1, 1], vec![0]).unwrap()]);
-        assert_eq!(prover.key.verify(&settled.proof).unwrap(), settled.outputs);
+        assert_eq!(prover.key.verify(&settled.proof).unwrap().tensors, settled.outputs);
         let SettledProof { public, argument, .. } = settled.proof;
         assert!(contract.accepts(&prover.key.descriptor.to_bytes(), &public, context().digest(), &argument));
     }
@@ -133,7 +133,7 @@ fn whoever_knows_tau_proves_the_impossible() {
         check(descriptor, &public, &stop.digest(), &forged).unwrap();
         assert!(contract.agrees(descriptor, &public, stop.digest(), &forged));
         let proof = SettledProof::new(descriptor, stop, &public, &forged);
-        assert_eq!(key.verify(&proof).unwrap()[0].data, public[0]);
+        assert_eq!(key.verify(&proof).unwrap().tensors[0].data, public[0]);
         // The range of the output still holds: it is checked before anything else.
         let beyond = [vec![3]];
         let proof = SettledProof { public: public_bytes(&beyond), ..proof };

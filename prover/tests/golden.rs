@@ -39,7 +39,7 @@ struct Verdicts {
 
 /// The public inputs that a verifier computes from a proof.
 fn public_inputs(descriptor: &Descriptor, public: &[Vec<i64>], context: &[u8; 32], a: &SettledArgument) -> Vec<Fr> {
-    let digest = statement(&descriptor.id(), context, public, &a.rows, &a.mask);
+    let digest = statement(&descriptor.id(), context, &[], public, &a.rows, &a.mask);
     let head = [digest_to_fr(&digest), a.zeta, public_sum(public, &a.zeta), a.gamma, a.value];
     head.into_iter().chain(a.point.iter().copied()).collect()
 }
@@ -48,7 +48,7 @@ fn public_inputs(descriptor: &Descriptor, public: &[Vec<i64>], context: &[u8; 32
 fn filled(case: &Case, v: &Vector) -> Rows {
     let descriptor = Descriptor::from_bytes(&v.key).unwrap();
     let argument = SettledArgument::from_bytes(&descriptor, &v.proof).unwrap();
-    let public = public_from_bytes(&descriptor, &v.public_values).unwrap();
+    let public = public_from_bytes(&descriptor, &v.public_values).unwrap().1;
     let inputs = public_inputs(&descriptor, &public, &v.context, &argument);
     let run = Run { statement: inputs[0], messages: &v.messages, public: &public };
     let rows = settle::circuit(&case.program(), case.row_bits, Some(run)).unwrap();
@@ -59,7 +59,7 @@ fn filled(case: &Case, v: &Vector) -> Rows {
 fn verdicts(contract: &mut Contract, rows: &Rows, v: &Vector) -> Verdicts {
     let descriptor = Descriptor::from_bytes(&v.key).unwrap();
     let argument = SettledArgument::from_bytes(&descriptor, &v.proof);
-    let public = public_from_bytes(&descriptor, &v.public_values);
+    let public = public_from_bytes(&descriptor, &v.public_values).map(|p| p.1);
     let native = match (&argument, &public) {
         (Ok(a), Some(p)) => check(&descriptor, p, &v.context, a).is_ok(),
         _ => false,
@@ -95,7 +95,7 @@ fn all_three_accept_every_vector() {
         // The key's part that follows from the graph.
         let d = Descriptor::from_bytes(&v.key).unwrap();
         let specs = (case.model.inputs.as_slice(), case.model.outputs.as_slice());
-        let digest = inference_digest(&case.model.graph, specs, case.visibility, case.batch()).unwrap();
+        let digest = inference_digest(&case.model.graph, specs, case.visibility, case.batch(), &[]).unwrap();
         let shape = shape(&case.program(), case.row_bits).unwrap();
         assert_eq!((d.program, d.row_bits), (digest, case.row_bits));
         assert_eq!((d.witness_bits, d.model_bits, d.public.clone()), shape);
@@ -118,7 +118,7 @@ fn all_three_refuse_every_lie() {
         let case = cases.iter().find(|c| c.name == v.case).unwrap();
         let rows = filled(case, v);
         let descriptor = Descriptor::from_bytes(&v.key).unwrap();
-        let public = public_from_bytes(&descriptor, &v.public_values).unwrap();
+        let public = public_from_bytes(&descriptor, &v.public_values).unwrap().1;
         let heard = listen(&case.program(), case.row_bits, rows.instances[0], &v.messages, &public);
         let broken = heard.equations.iter().filter(|(_, v)| *v != Fr::ZERO).map(|(check, _)| format!("{check:?}"));
         assert_eq!(broken.collect::<BTreeSet<_>>(), v.broken.iter().cloned().collect(), "{}", v.name);
@@ -184,7 +184,7 @@ fn all_three_refuse_every_changed_vector() {
         let step = if rows.k() > 12 { 5 } else { 1 };
         for (name, unseen, change) in CHANGES.iter().step_by(step) {
             let mut s = Statement {
-                public: public_from_bytes(&descriptor, &v.public_values).unwrap(),
+                public: public_from_bytes(&descriptor, &v.public_values).unwrap().1,
                 context: v.context,
                 argument: SettledArgument::from_bytes(&descriptor, &v.proof).unwrap(),
             };

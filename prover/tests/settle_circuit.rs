@@ -561,6 +561,7 @@ fn the_native_check_agrees_with_halo2() {
         let digest = assay_verifier::settle::check::statement(
             &side.descriptor.id(),
             &claim.context,
+            &[],
             &claim.public,
             &argument.rows,
             &argument.mask,

@@ -131,9 +131,9 @@ fn a_guesser_who_knows_the_witness_cannot_recompute_public_values() {
     // Their digest.
     let rows = &unblinded[..a.rows.len()];
     let id = side.descriptor.id();
-    let guess = statement(&id, &c.claim.context, &c.claim.public, rows, &unblinded[unblinded.len() - 1]);
+    let guess = statement(&id, &c.claim.context, &[], &c.claim.public, rows, &unblinded[unblinded.len() - 1]);
     assert_ne!(guess, c.digest);
-    let guess = statement(&id, &c.claim.context, &c.claim.public, rows, &a.mask);
+    let guess = statement(&id, &c.claim.context, &[], &c.claim.public, rows, &a.mask);
     assert_ne!(guess, c.digest);
 
     // Challenges: the salt. The digest of the commitments is public, and the mask comes after them.

@@ -16,7 +16,7 @@ use assay_circuits::{
     GraphError, Program, Tensor, canonical,
     program::{MODEL, NAMED, WITNESS},
     ring::eq_table,
-    stack::{NamedStack, Role, is_named},
+    stack::{NamedStack, Role, open},
 };
 
 /// Why a proof is not accepted.
@@ -241,8 +241,7 @@ pub fn verify(key: &VerifyingKey, proof: &CoreProof) -> Result<Verified, VerifyE
     let digest = linked_digest(kind, &expected, proof.batch, &stacks, &proof.public, rows, &[0; 32]);
     check_argument(key, &program, &digest, &proof.public, &proof.argument)?;
     let mut tensors = program.public.iter().zip(&proof.public).map(|(p, v)| Tensor::new(p.shape.clone(), v.clone()));
-    let open = (0..key.graph.inputs().len()).filter(|k| !is_named(&key.stacks, Role::Input(*k))).count();
-    let inputs = if key.visibility.inputs { open } else { 0 };
+    let inputs = if key.visibility.inputs { open(&key.stacks, Role::Input, key.graph.inputs()).len() } else { 0 };
     let inputs = tensors.by_ref().take(inputs).collect::<Result<_, _>>()?;
     let outputs = tensors.collect::<Result<_, _>>()?;
     Ok(Verified { batch, stacks, inputs, outputs })

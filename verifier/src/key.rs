@@ -92,6 +92,19 @@ pub(crate) fn describes(graph: &Graph, specs: &[TensorSpec], ids: &[NodeId]) -> 
             .all(|(spec, id)| count(&spec.shape) == count(&graph.node(*id).shape) && spec.check_scale().is_ok())
 }
 
+/// The named stacks of a key, of which there are some. Schemas are checked, roles where they are laid out.
+pub(crate) fn read_stacks(r: &mut Reader<'_>) -> Result<Vec<NamedStack>, KeyError> {
+    let n = r.count(MAX_STACK_BYTES, 1)?;
+    let stacks: Vec<NamedStack> = canonical::from_bytes(r.slice(n)?)?;
+    if stacks.is_empty() || stacks.len() > MAX_STACKS {
+        return Err(KeyError::Inconsistent("named stacks are announced, and there are none or too many"));
+    }
+    for s in &stacks {
+        s.schema.validate()?;
+    }
+    Ok(stacks)
+}
+
 impl VerifyingKey {
     /// The identity of the model: its graph and weights, whatever the powers of tau. With named stacks it covers their schemas
     /// and roles instead of the weights in them.
@@ -165,16 +178,7 @@ impl VerifyingKey {
         let graph = Graph::from_bytes(r.slice(n)?)?;
         let n = r.count(MAX_GRAPH_BYTES, 1)?;
         let (inputs, outputs): (Vec<TensorSpec>, Vec<TensorSpec>) = canonical::from_bytes(r.slice(n)?)?;
-        let stacks: Vec<NamedStack> = if bits & 8 == 0 {
-            vec![]
-        } else {
-            let n = r.count(MAX_STACK_BYTES, 1)?;
-            let stacks: Vec<NamedStack> = canonical::from_bytes(r.slice(n)?)?;
-            if stacks.is_empty() || stacks.len() > MAX_STACKS {
-                return Err(KeyError::Inconsistent("named stacks are announced, and there are none or too many"));
-            }
-            stacks
-        };
+        let stacks = if bits & 8 == 0 { vec![] } else { read_stacks(&mut r)? };
         let row_bits = usize::from(r.u8()?);
         if row_bits > MAX_VARIABLES {
             return Err(KeyError::Inconsistent("rows too long"));

@@ -21,17 +21,24 @@ const DOMAIN: &[u8] = b"assay.stack.v1";
 /// # Errors
 /// A schema without canonical bytes, which no valid one is.
 pub fn stack_id(schema: &Schema, tau_g2: &G2Affine, rows: &[G1Affine]) -> Result<[u8; 32], GraphError> {
-    let mut row_bits = [0; 32];
-    row_bits[31] = schema.row_bits;
+    Ok(id_of_digest(&schema.digest()?, usize::from(schema.row_bits), tau_g2, rows))
+}
+
+/// [`stack_id`] of a schema of which only the digest is at hand, as on a chain.
+pub fn id_of_digest(schema: &[u8; 32], row_bits: usize, tau_g2: &G2Affine, rows: &[G1Affine]) -> [u8; 32] {
+    let mut word = [0; 32];
+    if let Some(low) = word.last_chunk_mut::<8>() {
+        *low = u64::try_from(row_bits).unwrap_or(u64::MAX).to_be_bytes();
+    }
     let mut hasher = Keccak::default();
     hasher.update(&keccak256(&[DOMAIN]));
-    hasher.update(&schema.digest()?);
-    hasher.update(&row_bits);
+    hasher.update(schema);
+    hasher.update(&word);
     hasher.update(&keccak256(&[&g2_to_bytes(tau_g2)]));
     for row in rows {
         hasher.update(&g1_to_bytes(row));
     }
-    Ok(hasher.finish())
+    hasher.finish()
 }
 
 #[cfg(test)]

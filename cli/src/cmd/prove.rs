@@ -5,6 +5,7 @@ use crate::{
     args::{BatchArgs, KeyArgs, QuantArgs},
     error::{Failure, Outcome},
     files, flow,
+    stacks::{self, CommitArgs},
 };
 use clap::Args;
 use std::path::PathBuf;
@@ -13,8 +14,9 @@ use std::path::PathBuf;
 pub(crate) struct ProveArgs {
     /// A compiled model, or an ONNX model
     model: PathBuf,
-    /// The inputs, as floats: JSON {"input_data": [[...]]}, .npy or .npz
-    input: PathBuf,
+    /// The inputs, as floats: JSON {"input_data": [[...]]}, .npy or .npz; none where a stack holds them
+    #[arg(required_unless_present = "commits")]
+    input: Option<PathBuf>,
     /// Where to write the proof
     #[arg(long, short, value_name = "PROOF")]
     output: PathBuf,
@@ -29,6 +31,8 @@ pub(crate) struct ProveArgs {
     #[command(flatten)]
     new_key: KeyArgs,
     #[command(flatten)]
+    stacks: CommitArgs,
+    #[command(flatten)]
     quant: QuantArgs,
 }
 
@@ -37,7 +41,8 @@ pub(crate) fn run(app: &App, args: &ProveArgs) -> Outcome<()> {
     files::check_target(&args.output)?;
     args.key_out.as_deref().map_or(Ok(()), files::check_target)?;
     let model = flow::load_model(app, &args.model, &args.quant, args.new_key.shape.private_outputs)?.model;
-    let samples = flow::read_samples(app, &model, &args.input, args.batch)?;
+    args.stacks.check_targets()?;
+    let (named, samples) = flow::read_open_samples(app, &model, args.input.as_deref(), &args.stacks, args.batch)?;
     let prepared = match &args.key {
         Some(path) => flow::load_key(app, &model, path, args.new_key.srs.as_deref()).map_err(|f| {
             if files::kind(&args.model).is_ok_and(files::Kind::may_be_onnx) {
@@ -48,19 +53,29 @@ pub(crate) fn run(app: &App, args: &ProveArgs) -> Outcome<()> {
                 f
             }
         })?,
+        None if args.stacks.is_used() => flow::prepare_named(app, &model, &args.new_key, &named.named, samples.len())?,
         None => flow::prepare(app, &model, &args.new_key, true)?,
     };
-    let proven = flow::prove(app, &model, &prepared.key, &samples)?;
+    let mut named = named.in_order_of(&prepared.key.verifying.stacks)?;
+    let (tensors, clamped) = named.open_inputs(&model, &samples)?;
+    flow::warn_clamped(app, clamped);
+    let given = std::mem::take(&mut named.stacks);
+    let made: Vec<bool> = given.iter().map(Option::is_none).collect();
+    let (proven, stacks) = flow::prove_named(app, &model, &prepared.key, &tensors, given)?;
     files::write(&args.output, &proven.bytes)?;
+    let written = named.write_outputs(&made, &stacks)?;
     if let Some(path) = &args.key_out {
         files::write(path, &prepared.key.verifying.to_bytes().map_err(Failure::from)?)?;
     }
     o.say(accuracy::line(&model));
     flow::say_outputs(app, &model.outputs, &proven.outputs, "output");
     flow::say_proven(app, &prepared, &proven);
-    o.say(format!("wrote   {}", args.output.display()));
+    for target in [&args.output].into_iter().chain(&written) {
+        o.say(format!("wrote   {}", target.display()));
+    }
     let mut result = flow::proven_json(&model, &prepared, &proven)?;
     result["report"] = accuracy::to_json(&model);
+    result["stacks"] = stacks::to_json(&named.named, &stacks)?;
     o.result(result);
     Ok(())
 }

@@ -5,6 +5,7 @@ use crate::{
     args::{BatchArgs, ContextArgs, KeyArgs, QuantArgs, SettleArgs},
     error::Outcome,
     files, flow, settlement,
+    stacks::{self, CommitArgs},
 };
 use clap::Args;
 use serde_json::json;
@@ -14,8 +15,9 @@ use std::path::PathBuf;
 pub(crate) struct SettleCommand {
     /// A compiled model, or an ONNX model
     model: PathBuf,
-    /// The inputs, as floats: JSON {"input_data": [[...]]}, .npy or .npz
-    input: PathBuf,
+    /// The inputs, as floats: JSON {"input_data": [[...]]}, .npy or .npz; none where a stack holds them
+    #[arg(required_unless_present = "commits")]
+    input: Option<PathBuf>,
     /// Where to write the settled proof
     #[arg(long, short, value_name = "PROOF")]
     output: PathBuf,
@@ -31,6 +33,8 @@ pub(crate) struct SettleCommand {
     #[command(flatten)]
     settle: SettleArgs,
     #[command(flatten)]
+    stacks: CommitArgs,
+    #[command(flatten)]
     quant: QuantArgs,
 }
 
@@ -40,22 +44,29 @@ pub(crate) fn run(app: &App, args: &SettleCommand) -> Outcome<()> {
     args.key_out.as_deref().map_or(Ok(()), files::check_target)?;
     let context = args.context.context()?;
     let model = flow::load_model(app, &args.model, &args.quant, args.key.shape.private_outputs)?.model;
-    let samples = flow::read_samples(app, &model, &args.input, args.batch)?;
-    let prepared =
-        settlement::prepare(app, &model, samples.len(), &args.key.shape, args.key.srs.as_deref(), &args.settle)?;
-    let settled = settlement::prove(app, &model, &prepared.prover, &samples, context)?;
+    args.stacks.check_targets()?;
+    let (mut named, samples) = flow::read_open_samples(app, &model, args.input.as_deref(), &args.stacks, args.batch)?;
+    let (shape, srs, batch) = (&args.key.shape, args.key.srs.as_deref(), samples.len());
+    let prepared = settlement::prepare_named(app, &model, batch, shape, srs, &args.settle, named.settled())?;
+    let (tensors, clamped) = named.open_inputs(&model, &samples)?;
+    flow::warn_clamped(app, clamped);
+    let given = std::mem::take(&mut named.stacks);
+    let made: Vec<bool> = given.iter().map(Option::is_none).collect();
+    let (settled, stacks) = settlement::prove_named(app, &model, &prepared.prover, &tensors, given, context)?;
     files::write(&args.output, &settled.bytes)?;
+    let written = named.write_outputs(&made, &stacks)?;
     if let Some(path) = &args.key_out {
         files::write(path, &prepared.prover.key.to_bytes()?)?;
     }
     o.say(accuracy::line(&model));
     flow::say_outputs(app, &model.outputs, &settled.outputs, "output");
     settlement::say(app, &prepared, &settled);
-    for target in [Some(&args.output), args.key_out.as_ref()].into_iter().flatten() {
+    for target in [Some(&args.output), args.key_out.as_ref()].into_iter().flatten().chain(&written) {
         o.say(format!("wrote   {}", target.display()));
     }
     let mut result = settlement::json(&prepared, &settled);
     result["report"] = accuracy::to_json(&model);
+    result["stacks"] = stacks::to_json(&named.named, &stacks)?;
     result["valid"] = json!(true);
     result["hiding"] = json!(true);
     result["outputs"] = flow::samples_json(&settled.outputs);

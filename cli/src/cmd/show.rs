@@ -11,6 +11,7 @@ use crate::{
 use assay_circuits::{
     Graph,
     model::{Model, TensorSpec},
+    stack::NamedStack,
 };
 use assay_verifier::{CoreProof, core::hex, opening::VerifierSrs};
 use clap::Args;
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
-    /// A compiled model, a verifying key, a proof or powers of tau
+    /// A compiled model, a verifying key, a proof, a stack or powers of tau
     file: PathBuf,
     /// Also list the nodes of the integer graph
     #[arg(long)]
@@ -37,6 +38,7 @@ pub(crate) fn run(app: &App, args: &ShowArgs) -> Outcome<()> {
         Kind::SettlementKey => settlement_key(app, path, size, args.nodes),
         Kind::SettledProof => settled_proof(app, path, size),
         Kind::Srs => powers(app, path, size),
+        Kind::Stack => super::stack::show(app, path),
         Kind::Ptau => Err(Failure::new(format!("'{}' is a ceremony file", path.display()))
             .help("import it: assay srs import FILE.ptau --power K -o SRS")),
         Kind::Onnx | Kind::Other | Kind::Json | Kind::Npy | Kind::Npz | Kind::Empty => {
@@ -145,6 +147,7 @@ fn key(app: &App, path: &Path, size: u64, nodes: bool) -> Outcome<()> {
         word(v.outputs)
     ));
     o.answer(format!("rows    {} commitments to 2^{} values each", k.rows.len(), k.row_bits));
+    k.stacks.iter().for_each(|n| o.answer(stack_line(n, "given with each proof")));
     say_srs(app, &k.srs);
     o.answer("the key's registration proof is checked by every `assay verify`");
     if nodes {
@@ -160,6 +163,7 @@ fn key(app: &App, path: &Path, size: u64, nodes: bool) -> Outcome<()> {
         "visibility": { "inputs": v.inputs, "weights": v.weights, "outputs": v.outputs },
         "model_rows": k.rows.len(),
         "row_bits": k.row_bits,
+        "stacks": k.stacks.iter().map(|n| n.name.clone()).collect::<Vec<_>>(),
         "srs_hash": hex(&k.srs.srs_hash),
         "insecure_srs": k.srs.insecure_dev,
     }));
@@ -211,6 +215,10 @@ fn settlement_key(app: &App, path: &Path, size: u64, nodes: bool) -> Outcome<()>
         d.model_rows.len(),
         d.row_bits
     ));
+    for (n, known) in k.stacks.iter().zip(&d.stacks) {
+        let kind = if known.pinned.is_some() { "pinned in the key" } else { "given with each proof" };
+        o.answer(stack_line(n, kind));
+    }
     o.answer(format!("circuit 2^{} rows; registration 2^{} rows", d.circuit.k, k.registration_circuit.k));
     let level = k.level()?;
     o.answer(format!("level   {level:.0} bits, that of the curve (docs/protocol.md, settled-soundness)"));
@@ -231,12 +239,21 @@ fn settlement_key(app: &App, path: &Path, size: u64, nodes: bool) -> Outcome<()>
         "row_bits": d.row_bits,
         "witness_rows": d.witness_rows(),
         "model_rows": d.model_rows.len(),
+        "stacks": k.stacks.iter().zip(&d.stacks).map(|(n, known)| json!({
+            "name": n.name, "pinned": known.pinned.is_some(), "schema_digest": hex(&known.schema),
+        })).collect::<Vec<_>>(),
         "circuit_k": d.circuit.k,
         "security_bits": level,
         "srs_hash": hex(&k.srs().srs_hash),
         "insecure_srs": d.insecure_dev,
     }));
     Ok(())
+}
+
+/// What a key says of a named stack.
+fn stack_line(n: &NamedStack, kind: &str) -> String {
+    let (tensors, rows) = (n.schema.tensors.len(), n.schema.rows());
+    format!("stack   '{}', {kind}: {tensors} tensors, {rows} rows of 2^{} values", n.name, n.schema.row_bits)
 }
 
 fn settled_proof(app: &App, path: &Path, size: u64) -> Outcome<()> {
@@ -248,7 +265,7 @@ fn settled_proof(app: &App, path: &Path, size: u64) -> Outcome<()> {
     o.answer(format!("for     chain {}, contract 0x{}", c.chain_id, hex(&c.consumer)));
     o.answer(format!("job     0x{}", hex(&c.job)));
     o.answer(format!("pays    0x{}", hex(&c.recipient)));
-    o.answer(format!("public  {} values", count(p.public.len() as u64 / 8)));
+    o.answer(format!("public  {} bytes: ids of stacks, then 8 bytes a value", count(p.public.len() as u64)));
     o.answer("nothing was checked: use `assay verify PROOF --key SETTLEMENT_KEY`");
     o.result(json!({
         "kind": "settled_proof",
@@ -256,7 +273,7 @@ fn settled_proof(app: &App, path: &Path, size: u64) -> Outcome<()> {
         "settlement_id": hex(&p.id),
         "proof_bytes": size,
         "argument_bytes": p.argument.len(),
-        "public_values": p.public.len() / 8,
+        "public_bytes": p.public.len(),
         "chain_id": c.chain_id,
         "consumer": hex(&c.consumer),
         "job": hex(&c.job),

@@ -8,9 +8,14 @@ use crate::{
     input::{self, Role},
     output::{bytes, seconds},
     settlement,
+    stacks::CommitArgs,
     training::Record,
 };
-use assay_circuits::{Graph, model::TensorSpec};
+use assay_circuits::{
+    Graph,
+    model::TensorSpec,
+    stack::{self, NamedStack},
+};
 use assay_verifier::{
     CoreProof,
     core::hex,
@@ -43,6 +48,8 @@ pub(crate) struct VerifyArgs {
     /// Also check that the proof is of this training run, or of its evaluation: the record that `assay train` wrote
     #[arg(long, value_name = "RECORD")]
     training: Option<PathBuf>,
+    #[command(flatten)]
+    stacks: CommitArgs,
 }
 
 pub(crate) fn run(app: &App, args: &VerifyArgs) -> Outcome<()> {
@@ -69,7 +76,11 @@ pub(crate) fn run(app: &App, args: &VerifyArgs) -> Outcome<()> {
     let checked = flow::check(app, &key, &proof)?;
     let v = &checked.verified;
     flow::warn_insecure(app, key.srs.insecure_dev);
-    let outputs = flow::by_sample(&key.outputs, &v.outputs, v.batch)?;
+    // What named stacks hold is not shown.
+    let shown = Shown::of(&key.stacks, &key.inputs, &key.outputs);
+    let outputs = flow::by_sample(&shown.outputs, &v.outputs, v.batch)?;
+    shown.allows(args)?;
+    args.stacks.compare(&key.stacks, &v.stacks)?;
     if let Some(path) = &args.input {
         let given = input::read(app, path, &key.inputs, Role::Input)?;
         need_public(key.visibility.inputs, path, "inputs", "--public-inputs")?;
@@ -81,19 +92,20 @@ pub(crate) fn run(app: &App, args: &VerifyArgs) -> Outcome<()> {
         check_outputs(&key.outputs, &outputs, &given, path)?;
     }
     let training = args.training.as_deref().map(|path| Record::read(path)?.check(&key, v)).transpose()?;
-    let inputs = flow::by_sample(&key.inputs, &v.inputs, v.batch)?;
+    let inputs = flow::by_sample(&shown.inputs, &v.inputs, v.batch)?;
     if let Some(line) = &training {
         o.say(format!("trained {line}"));
     }
     o.say(format!("valid   {} inference{} of model {id}", v.batch, if v.batch == 1 { "" } else { "s" }));
     if key.visibility.inputs {
-        flow::say_outputs(app, &key.inputs, &inputs, "input");
+        flow::say_outputs(app, &shown.inputs, &inputs, "input");
     }
     if key.visibility.outputs {
-        flow::say_outputs(app, &key.outputs, &outputs, "output");
+        flow::say_outputs(app, &shown.outputs, &outputs, "output");
     } else {
         o.say("the outputs are private");
     }
+    say_stacks(app, &key.stacks, &v.stacks);
     o.say(format!(
         "checked {} in {}; the key's registration in {}",
         bytes(file.len() as u64),
@@ -110,6 +122,7 @@ pub(crate) fn run(app: &App, args: &VerifyArgs) -> Outcome<()> {
         "proof_bytes": file.len(),
         "inputs": if key.visibility.inputs { flow::samples_json(&inputs) } else { Value::Null },
         "outputs": if key.visibility.outputs { flow::samples_json(&outputs) } else { Value::Null },
+        "stacks": stacks_json(&key.stacks, &v.stacks),
         "training": training,
         "insecure_srs": key.srs.insecure_dev,
         "hiding": false,
@@ -143,9 +156,13 @@ fn settled(app: &App, args: &VerifyArgs) -> Outcome<()> {
     flow::warn_insecure(app, key.descriptor.insecure_dev);
     let batch = usize::try_from(key.batch).unwrap_or(0);
     let mut tensors = checked.public.into_iter();
-    let inputs: Vec<_> = tensors.by_ref().take(if key.visibility.inputs { key.inputs.len() } else { 0 }).collect();
-    let verified = assay_verifier::Verified { batch, stacks: vec![], inputs, outputs: tensors.collect() };
-    let outputs = flow::by_sample(&key.outputs, &verified.outputs, batch)?;
+    let shown = Shown::of(&key.stacks, &key.inputs, &key.outputs);
+    let inputs: Vec<_> = tensors.by_ref().take(if key.visibility.inputs { shown.inputs.len() } else { 0 }).collect();
+    let stacks = checked.stacks;
+    let verified = assay_verifier::Verified { batch, stacks, inputs, outputs: tensors.collect() };
+    let outputs = flow::by_sample(&shown.outputs, &verified.outputs, batch)?;
+    shown.allows(args)?;
+    args.stacks.compare(&key.stacks, &verified.stacks)?;
     if let Some(path) = &args.input {
         need_public(key.visibility.inputs, path, "inputs", "--public-inputs")?;
         check_inputs(&key.graph, &key.inputs, &verified, &input::read(app, path, &key.inputs, Role::Input)?, path)?;
@@ -154,16 +171,17 @@ fn settled(app: &App, args: &VerifyArgs) -> Outcome<()> {
         need_public(key.visibility.outputs, path, "outputs", "no --private-outputs")?;
         check_outputs(&key.outputs, &outputs, &input::read(app, path, &key.outputs, Role::Output)?, path)?;
     }
-    let inputs = flow::by_sample(&key.inputs, &verified.inputs, batch)?;
+    let inputs = flow::by_sample(&shown.inputs, &verified.inputs, batch)?;
     o.say(format!("valid   {batch} inference{}, settlement id {id}", if batch == 1 { "" } else { "s" }));
     if key.visibility.inputs {
-        flow::say_outputs(app, &key.inputs, &inputs, "input");
+        flow::say_outputs(app, &shown.inputs, &inputs, "input");
     }
     if key.visibility.outputs {
-        flow::say_outputs(app, &key.outputs, &outputs, "output");
+        flow::say_outputs(app, &shown.outputs, &outputs, "output");
     } else {
         o.say("the outputs are private");
     }
+    say_stacks(app, &key.stacks, &verified.stacks);
     let c = &proof.context;
     o.say(format!("for     chain {}, contract 0x{}, recipient 0x{}", c.chain_id, hex(&c.consumer), hex(&c.recipient)));
     o.say(format!("time    proof {}, key {}", seconds(checked.verify_seconds), seconds(checked.key_seconds)));
@@ -176,6 +194,7 @@ fn settled(app: &App, args: &VerifyArgs) -> Outcome<()> {
         "proof_bytes": file.len(),
         "inputs": if key.visibility.inputs { flow::samples_json(&inputs) } else { Value::Null },
         "outputs": if key.visibility.outputs { flow::samples_json(&outputs) } else { Value::Null },
+        "stacks": stacks_json(&key.stacks, &verified.stacks),
         "chain_id": c.chain_id,
         "consumer": hex(&c.consumer),
         "job": hex(&c.job),
@@ -184,6 +203,48 @@ fn settled(app: &App, args: &VerifyArgs) -> Outcome<()> {
         "hiding": true,
     }));
     Ok(())
+}
+
+/// What proofs under a key can show: descriptions of the inputs and outputs that no named stack holds.
+struct Shown {
+    inputs: Vec<TensorSpec>,
+    outputs: Vec<TensorSpec>,
+    held: [bool; 2],
+}
+
+impl Shown {
+    fn of(stacks: &[NamedStack], inputs: &[TensorSpec], outputs: &[TensorSpec]) -> Self {
+        let open = |role, specs: &[TensorSpec]| -> Vec<TensorSpec> {
+            stack::open(stacks, role, specs).into_iter().cloned().collect()
+        };
+        let (open_inputs, open_outputs) = (open(stack::Role::Input, inputs), open(stack::Role::Output, outputs));
+        let held = [open_inputs.len() < inputs.len(), open_outputs.len() < outputs.len()];
+        Self { inputs: open_inputs, outputs: open_outputs, held }
+    }
+
+    /// Inputs and outputs can be compared with files where the proof shows all of them.
+    fn allows(&self, args: &VerifyArgs) -> Outcome<()> {
+        for ((held, path), what) in self.held.iter().zip([&args.input, &args.output]).zip(["inputs", "outputs"]) {
+            if let (true, Some(path)) = (held, path) {
+                return Err(Failure::new(format!(
+                    "cannot compare with '{}': some of the {what} are in named stacks, which the proof does not show",
+                    path.display()
+                ))
+                .help("compare the stack's id instead"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn say_stacks(app: &App, named: &[NamedStack], ids: &[[u8; 32]]) {
+    for (n, id) in named.iter().zip(ids) {
+        app.output.say(format!("about   stack '{}', id {}", n.name, hex(id)));
+    }
+}
+
+fn stacks_json(named: &[NamedStack], ids: &[[u8; 32]]) -> Value {
+    named.iter().zip(ids).map(|(n, id)| json!({ "name": n.name, "id": hex(id) })).collect()
 }
 
 fn need_public(public: bool, path: &Path, what: &str, flag: &str) -> Outcome<()> {

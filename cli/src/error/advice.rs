@@ -136,12 +136,21 @@ fn stack(e: &StackError) -> String {
             "give the inputs that the stack was computed from, or let the proof commit it".to_owned()
         }
         StackError::NotComputed { .. } => "give a stack that holds it".to_owned(),
+        StackError::OtherPinned { .. } => "leave it out, or give the stack that the key pins".to_owned(),
+        StackError::PinnedOutput { .. } => "let it be given with each proof".to_owned(),
         StackError::Count { .. } => "give one stack for each that the key names, in its order".to_owned(),
         StackError::NoFactor { .. } | StackError::SharedFactor { .. } => {
             "commit the stack again, so that each row has a factor of its own".to_owned()
         }
         StackError::Random(_) => "check the system's source of random numbers".to_owned(),
         StackError::Version { .. } => OTHER_VERSION.to_owned(),
+    }
+}
+
+impl From<StackError> for Failure {
+    fn from(e: StackError) -> Self {
+        let help = stack(&e);
+        Self::new(e).help(help)
     }
 }
 
@@ -182,6 +191,8 @@ impl From<SettleFailure> for Failure {
             SettleFailure::Graph(e) => graph(e),
             SettleFailure::Protocol(e) => protocol(e),
             SettleFailure::Opening(e) => opening(e),
+            SettleFailure::Stack(e) => stack(e),
+            SettleFailure::RowBits { .. } => "leave out --row-bits".to_owned(),
             SettleFailure::SrsTooSmall { row_bits, .. } => {
                 format!("{}; or use a smaller --row-bits", more_powers(row_bits + 1))
             }

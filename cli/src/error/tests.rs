@@ -73,6 +73,8 @@ fn stacks() -> Vec<StackError> {
         StackError::Row { row: 1 },
         StackError::OtherOutput { name: name.clone(), position: 1, expected: 2, got: 3 },
         StackError::NotComputed { name: name.clone(), tensor: name },
+        StackError::OtherPinned { name: text.clone() },
+        StackError::PinnedOutput { name: text.clone() },
         StackError::Count { expected: 1, got: 2 },
         StackError::NoFactor { row: 1 },
         StackError::SharedFactor { first: 0, second: 1 },
@@ -111,6 +113,7 @@ fn settlements() -> Vec<SettlementError> {
         SettlementError::OtherKey { expected: id(), got: id() },
         SettlementError::Public { expected: 1, got: 2 },
         SettlementError::Check(SettleError::Pairing),
+        SettlementError::Check(SettleError::StackId { stack: 0, expected: id(), got: id() }),
         SettlementError::Protocol(ProtocolError::Layout("l")),
     ]
 }
@@ -158,7 +161,9 @@ fn all() -> Vec<Failure> {
     out.extend(provers().into_iter().map(|e| SettleFailure::Prove(e).into()));
     out.extend(graphs().into_iter().map(|e| SettleFailure::Graph(e).into()));
     out.extend(protocols().into_iter().map(|e| SettleFailure::Protocol(e).into()));
+    out.extend(stacks().into_iter().map(Failure::from));
     out.extend(settlements().into_iter().map(|e| SettleFailure::Settlement(e).into()));
+    out.extend(stacks().into_iter().map(|e| SettleFailure::Stack(e).into()));
     out.extend(
         [
             SettleFailure::Opening(OpenError::DegenerateChallenge),
@@ -166,6 +171,7 @@ fn all() -> Vec<Failure> {
             SettleFailure::Circuit(CircuitError::Halo2("h".to_owned())),
             SettleFailure::Circuit(CircuitError::Form(codec())),
             SettleFailure::Key("k"),
+            SettleFailure::RowBits { expected: 8, got: 10 },
             SettleFailure::SrsTooSmall { row_bits: 14, got: 2 },
             SettleFailure::TooManyRows { row_bits: 3, least: 5 },
             SettleFailure::Batch { expected: 2, got: 1 },

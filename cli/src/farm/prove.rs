@@ -101,6 +101,7 @@ fn settled(app: &App, model: &Model, key: &SettlementKey, spec: &Spec, means: &M
         batch: key.batch,
         row_bits: Some(key.descriptor.row_bits),
         optimize: Optimize::default(),
+        stacks: vec![],
         secret,
     };
     load_settlement(&Cpu::default(), model, &srs, &options, key.clone(), &Recorder::new(None))

@@ -235,9 +235,9 @@ fn verdicts_are_those_of_the_native_check_on_the_golden_set() {
         let part = |name: &str| from_hex(v[name].as_str().unwrap());
         let (key, public, context, proof) = (part("key"), part("publicValues"), part("context"), part("proof"));
         let descriptor = Descriptor::from_bytes(&key).unwrap();
-        let native = public_from_bytes(&descriptor, &public).is_some_and(|public| {
+        let native = public_from_bytes(&descriptor, &public).is_some_and(|(ids, public)| {
             SettledArgument::from_bytes(&descriptor, &proof)
-                .is_ok_and(|a| check(&descriptor, &public, &context.clone().try_into().unwrap(), &a).is_ok())
+                .is_ok_and(|a| check(&descriptor, &public, &context.clone().try_into().unwrap(), &a) == Ok(ids))
         });
         let script = format!(
             "(async () => {{ {UNHEX}

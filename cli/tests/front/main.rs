@@ -11,6 +11,7 @@ mod help;
 mod messages;
 mod pytorch;
 mod srs;
+mod stacks;
 mod training;
 mod verbs;
 mod whole;

@@ -59,6 +59,7 @@ function claim(result) {
             ["Visibility", `inputs ${words(result.visible.inputs)}, weights ${words(result.visible.weights)}, outputs ${words(result.visible.outputs)}`],
             ["Model's inputs", result.inputs.map((s) => `“${plain(s.name)}” ${s.shape.join(" × ")}`).join(", ")],
             ["Model's outputs", result.outputs.map((s) => `“${plain(s.name)}” ${s.shape.join(" × ")}`).join(", ")],
+            ...result.stacks.map(({ name, id }) => [`Stack “${plain(name)}”`, code(id), " — what was committed under this id; compare it with one that you know"]),
             ["Bound to chain", context.chainId],
             ["Contract", zero(context.consumer)],
             ["Job", zero(context.job)],

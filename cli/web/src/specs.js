@@ -57,16 +57,18 @@ function varint(value) {
 
 const zigzag = (n) => (n < 0 ? -2 * n - 1 : 2 * n);
 
-/** What identifies the descriptions: names, shapes and scales; and, only where there are any, the scales of features. */
+/** What identifies the descriptions: names, shapes and scales; and apart from them the scales of features, if there are any. */
 export function identity(inputs, outputs) {
     const plain = (specs) => [varint(specs.length), ...specs.flatMap((s) => {
         const name = utf8.encode(s.name);
         return [varint(name.length), name, varint(s.shape.length), ...s.shape.map(varint), varint(zigzag(s.scaleBits))];
     })];
     const apart = (specs) => [varint(specs.length), ...specs.map((s) => s.featureBytes)];
-    const parts = [concat(...plain(inputs), ...plain(outputs))];
-    if ([...inputs, ...outputs].some((s) => s.features)) parts.push(concat(...apart(inputs), ...apart(outputs)));
-    return parts;
+    return {
+        names: concat(...plain(inputs), ...plain(outputs)),
+        apart: concat(...apart(inputs), ...apart(outputs)),
+        scaled: [...inputs, ...outputs].some((s) => s.features),
+    };
 }
 
 export const size = (s) => s.shape.reduce((n, e) => n * e, 1);

@@ -2,7 +2,7 @@
 
 import { Malformed, hex, same } from "./bytes.js";
 import { Contract, Reverted } from "./contract.js";
-import { Inconsistent, contextDigest, publicTensors, readKey, readProof } from "./files.js";
+import { Inconsistent, contextDigest, givenStacks, publicTensors, readKey, readProof } from "./files.js";
 
 export { kind } from "./files.js";
 
@@ -25,7 +25,7 @@ export async function contractAccepts(words, publicValues, context, argument) {
  * Checks a settled proof under a settlement key; both are the bytes of files.
  *
  * `verdict` is "valid" (exit code 0 of `assay verify`), "invalid" (1) or "unchecked" (2); of the last two `reason` says why.
- * Of a valid proof: `id`, `batch`, `context`, `tensors` (public ones, as floats), `visible`, `development`, `gas`, `seconds`.
+ * Of a valid proof: `id`, `batch`, `context`, `tensors` (public ones, as floats), `stacks` (names and ids of those that came with the proof), `visible`, `development`, `gas`, `seconds`.
  * What `assay verify` does besides: it recomputes the key's circuits from its graph, once for each key. Here the key is
  * taken for what its id stands for.
  */
@@ -49,7 +49,7 @@ export async function verify(proofBytes, keyBytes) {
         return invalid(`the proof was made for another key: ${hex(proof.id)}, and this one is ${hex(key.id)}`);
     }
     // The contract would say no as well, but only after it has read what can be far too long.
-    const expected = 8 * key.descriptor.tensors.reduce((n, t) => n + t.values, 0);
+    const expected = key.descriptor.tensors.reduce((n, t) => n + 8 * t.values, 32 * key.given.length);
     if (proof.publicValues.length !== expected) {
         return invalid(`public values: expected ${expected} bytes, got ${proof.publicValues.length}`);
     }
@@ -77,6 +77,7 @@ export async function verify(proofBytes, keyBytes) {
         batch: key.batch,
         context: { chainId: String(chainId), consumer: hex(consumer), job: hex(job), recipient: hex(recipient) },
         tensors: publicTensors(key, proof.publicValues),
+        stacks: givenStacks(key, proof.publicValues),
         inputs: key.inputs,
         outputs: key.outputs,
         visible: key.visible,

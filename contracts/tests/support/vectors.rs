@@ -23,6 +23,11 @@ pub(crate) fn networks() -> Vec<Vector> {
     in_folder("test/vectors/networks")
 }
 
+/// Proofs about named stacks.
+pub(crate) fn stacks() -> Vec<Vector> {
+    in_folder("test/vectors/stacks")
+}
+
 fn in_folder(folder: &str) -> Vec<Vector> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut paths: Vec<_> = fs::read_dir(&folder)

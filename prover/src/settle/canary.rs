@@ -15,6 +15,7 @@ fn options() -> SettlementOptions {
         batch: 1,
         row_bits: Some(4),
         optimize: Optimize::Gas,
+        stacks: vec![],
         secret: *b"the impossible claim is public\0\0",
     }
 }

@@ -10,16 +10,18 @@ use crate::{
     prove::pad_to_row,
     recorder::{Recorder, Stage},
     srs::Srs,
+    stack::{Stack, StackError},
     witness::{Witness, model_stack},
 };
 use ark_bn254::G1Projective;
 use ark_ec::CurveGroup;
 use ark_ff::AdditiveGroup;
 use assay_circuits::{
-    Graph, Op, Program, Tensor, Visibility,
+    Op, Program, Tensor, Visibility,
     eval::Values,
     model::Model,
-    program::{MODEL, WITNESS},
+    program::{MODEL, NAMED, WITNESS},
+    stack::{NamedStack, Role},
 };
 use assay_verifier::{
     Fr, G1Affine,
@@ -27,10 +29,11 @@ use assay_verifier::{
     curve::g1_to_bytes,
     keccak::{digest_to_fr, keccak256},
     opening::fold_count,
+    protocol::padded_bits,
     settle::{
         self,
         argument::SettledArgument,
-        descriptor::{Descriptor, MAX_MODEL_ROW_BITS, MAX_ROW_BITS},
+        descriptor::{DescribedStack, Descriptor, MAX_MODEL_ROW_BITS, MAX_ROW_BITS},
         key::{SettlementKey, inference_digest, registration_descriptor, shape},
     },
 };
@@ -45,6 +48,15 @@ pub enum Optimize {
     Gas,
 }
 
+/// A named stack of a settlement key.
+#[derive(Clone, Debug)]
+pub struct SettledStack {
+    /// What it holds, and what its tensors are to the graph.
+    pub named: NamedStack,
+    /// The stack whose rows the key holds, so that all proofs are about it; `None` for one that comes with each proof.
+    pub pinned: Option<Stack>,
+}
+
 /// What the maker of a settlement key chooses.
 #[derive(Clone)]
 pub struct SettlementOptions {
@@ -56,6 +68,8 @@ pub struct SettlementOptions {
     pub row_bits: Option<usize>,
     /// What it chooses for.
     pub optimize: Optimize,
+    /// The named stacks that proofs are about; they fix the row length.
+    pub stacks: Vec<SettledStack>,
     /// Secret from which the blinding factors of the weights' rows follow. The same secret gives the same key again. Public
     /// weights are not blinded.
     pub secret: [u8; 32],
@@ -73,19 +87,23 @@ pub struct SettlementProver {
     pub limits: Vec<(i64, i64)>,
     pub(super) model_stack: Vec<i32>,
     pub(super) blinds: Vec<Fr>,
+    /// A row's powers of tau and the blinder.
     pub(super) bases: Vec<G1Affine>,
+    /// The pinned stacks, in the order of the key.
+    pub(super) pinned: Vec<Option<Stack>>,
     pub(super) circuit: CircuitProver,
 }
 
 // Both hold secrets, which must not end in a log.
 impl core::fmt::Debug for SettlementOptions {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let Self { visibility, batch, row_bits, optimize, secret: _ } = self;
+        let Self { visibility, batch, row_bits, optimize, stacks, secret: _ } = self;
         f.debug_struct("SettlementOptions")
             .field("visibility", visibility)
             .field("batch", batch)
             .field("row_bits", row_bits)
             .field("optimize", optimize)
+            .field("stacks", &stacks.iter().map(|s| &s.named).collect::<Vec<_>>())
             .finish_non_exhaustive()
     }
 }
@@ -106,6 +124,7 @@ pub fn row_gas(program: &Program, row_bits: usize) -> u64 {
     let rows = |bits: usize| 1u64 << bits.saturating_sub(row_bits).min(40);
     rows(program.stack_bits(WITNESS)) * SENT_POINT_GAS
         + rows(program.stack_bits(MODEL)) * POINT_GAS
+        + program.stacks.iter().skip(NAMED).map(|s| rows(s.bits) * SENT_POINT_GAS).sum::<u64>()
         + fold_count(row_bits) as u64 * (SENT_POINT_GAS + 3 * SCALAR_GAS)
 }
 
@@ -113,7 +132,8 @@ pub fn row_gas(program: &Program, row_bits: usize) -> u64 {
 pub fn least_row_bits(program: &Program, registration: &Program) -> usize {
     let witness = program.stack_bits(WITNESS).max(registration.stack_bits(WITNESS)).saturating_sub(MAX_ROW_BITS);
     let model = program.stack_bits(MODEL).max(registration.stack_bits(MODEL)).saturating_sub(MAX_MODEL_ROW_BITS);
-    witness.max(model)
+    let named = program.stacks.iter().skip(NAMED).map(|s| s.bits.saturating_sub(MAX_ROW_BITS)).max().unwrap_or(0);
+    witness.max(model).max(named)
 }
 
 /// The row length that the cost model prefers, in index bits: the least gas that rows of at most 2^16 values allow, or rows
@@ -162,8 +182,41 @@ struct Committed {
     stack: Vec<i32>,
     blinds: Vec<Fr>,
     rows: Vec<G1Affine>,
+    /// A row's powers of tau and the blinder.
     bases: Vec<G1Affine>,
     blinder: G1Affine,
+    named: Vec<NamedStack>,
+    described: Vec<DescribedStack>,
+    pinned: Vec<Option<Stack>>,
+}
+
+/// The stacks as the key and the chain know them.
+fn describe(
+    srs: &Srs,
+    stacks: &[SettledStack],
+    program: &Program,
+    row_bits: usize,
+) -> Result<Vec<DescribedStack>, SettleFailure> {
+    let mut out = Vec::with_capacity(stacks.len());
+    for (s, laid_out) in stacks.iter().zip(program.stacks.iter().skip(NAMED)) {
+        let name = || s.named.name.clone();
+        let bits = padded_bits(laid_out.bits, row_bits);
+        if let Some(stack) = &s.pinned {
+            if s.named.roles.iter().any(|r| matches!(r, Some(Role::Output(_)))) {
+                return Err(StackError::PinnedOutput { name: name() }.into());
+            }
+            if *stack.schema() != s.named.schema {
+                return Err(StackError::OtherSchema { name: name() }.into());
+            }
+            stack.under(&srs.verifier())?;
+            if bits > row_bits + MAX_MODEL_ROW_BITS {
+                return Err(SettleFailure::TooManyRows { row_bits, least: bits - MAX_MODEL_ROW_BITS });
+            }
+        }
+        let pinned = s.pinned.as_ref().map(|stack| stack.rows().to_vec());
+        out.push(DescribedStack { bits, schema: s.named.schema.digest()?, pinned });
+    }
+    Ok(out)
 }
 
 fn commit(
@@ -174,12 +227,16 @@ fn commit(
     recorder: &Recorder<'_>,
 ) -> Result<Committed, SettleFailure> {
     let batch = usize::try_from(options.batch).unwrap_or(usize::MAX);
-    let program = Program::inference(&model.graph, batch, options.visibility)?;
-    let row_bits = match options.row_bits {
-        Some(m) => m,
-        None => choose_row_bits(&program, &Program::registration(&model.graph)?, options.optimize),
+    let named: Vec<NamedStack> = options.stacks.iter().map(|s| s.named.clone()).collect();
+    let program = Program::linked(&model.graph, batch, options.visibility, &named)?;
+    let registration = Program::registration_beside(&model.graph, &named)?;
+    let of_stacks = named.first().map(|s| usize::from(s.schema.row_bits));
+    let row_bits = match (of_stacks, options.row_bits) {
+        (Some(expected), Some(got)) if expected != got => return Err(SettleFailure::RowBits { expected, got }),
+        (Some(m), _) | (None, Some(m)) => m,
+        (None, None) => choose_row_bits(&program, &registration, options.optimize),
     };
-    let least = least_row_bits(&program, &Program::registration(&model.graph)?);
+    let least = least_row_bits(&program, &registration);
     if row_bits < least {
         return Err(SettleFailure::TooManyRows { row_bits, least });
     }
@@ -187,6 +244,7 @@ fn commit(
     let (Some(bases), Some(blinder)) = (srs.g1_powers.get(..size), srs.g1_powers.get(size)) else {
         return Err(SettleFailure::SrsTooSmall { row_bits, got: srs.g1_powers.len() });
     };
+    let described = describe(srs, &options.stacks, &program, row_bits)?;
     let mut stack = recorder.run(Stage::Witness, || model_stack(&program, &model.weights))?;
     pad_to_row(&mut stack, program.stack_bits(MODEL), row_bits);
     let rows =
@@ -197,7 +255,9 @@ fn commit(
         model_blinds(&options.secret, &srs.hash, &rows)
     };
     let rows = blinded(&rows, &blinds, blinder);
-    Ok(Committed { program, row_bits, stack, blinds, rows, bases: bases.to_vec(), blinder: *blinder })
+    let bases = srs.g1_powers.get(..=size).unwrap_or_default().to_vec();
+    let pinned = options.stacks.iter().map(|s| s.pinned.clone()).collect();
+    Ok(Committed { program, row_bits, stack, blinds, rows, bases, blinder: *blinder, named, described, pinned })
 }
 
 /// Commits to a model for settlement, makes the circuits' keys and proves the registration, all of it hiding.
@@ -212,17 +272,17 @@ pub fn setup_settlement(
     recorder: &Recorder<'_>,
 ) -> Result<SettlementProver, SettleFailure> {
     let committed = commit(device, model, srs, options, recorder)?;
-    let Committed { program, row_bits, stack, blinds, rows, bases, blinder } = &committed;
+    let Committed { program, row_bits, stack, blinds, rows, bases, blinder, named, described, .. } = &committed;
     let (circuit, registration_prover) = recorder.run(Stage::Circuit, || {
         let circuit = CircuitProver::new(srs, &settle::circuit(program, *row_bits, None)?)?;
-        let registration = settle::circuit(&Program::registration(&model.graph)?, *row_bits, None)?;
+        let registration = settle::circuit(&Program::registration_beside(&model.graph, named)?, *row_bits, None)?;
         Ok::<_, SettleFailure>((circuit, CircuitProver::new(srs, &registration)?))
     })?;
     let (witness_bits, model_bits, public) = shape(program, *row_bits)?;
     let specs = (model.inputs.as_slice(), model.outputs.as_slice());
     let descriptor = Descriptor {
         insecure_dev: srs.insecure_dev,
-        program: inference_digest(&model.graph, specs, options.visibility, options.batch)?,
+        program: inference_digest(&model.graph, specs, options.visibility, options.batch, named)?,
         circuit: circuit.circuit_key(),
         row_bits: *row_bits,
         witness_bits,
@@ -230,12 +290,14 @@ pub fn setup_settlement(
         blinder: *blinder,
         tau_g2: srs.tau_g2,
         public,
+        stacks: described.clone(),
         model_rows: rows.clone(),
     };
     let registration_circuit = registration_prover.circuit_key();
     let registration = recorder.run(Stage::Registration, || {
-        let descriptor = registration_descriptor(&model.graph, &descriptor, &registration_circuit)?;
-        register(device, model, &descriptor, stack, blinds, bases, &registration_prover)
+        let descriptor = registration_descriptor(&model.graph, named, &descriptor, &registration_circuit)?;
+        let parts = Registration { model, named, descriptor: &descriptor, stack, blinds, bases };
+        register(device, &parts, &registration_prover)
     })?;
     let key = SettlementKey {
         graph: model.graph.clone(),
@@ -243,6 +305,7 @@ pub fn setup_settlement(
         inputs: model.inputs.clone(),
         outputs: model.outputs.clone(),
         batch: options.batch,
+        stacks: named.clone(),
         descriptor,
         registration_circuit,
         registration,
@@ -269,8 +332,14 @@ pub fn load_settlement(
     if key.visibility != options.visibility || key.batch != options.batch {
         return wrong("it is for another batch size or visibility");
     }
+    if !key.stacks.iter().eq(options.stacks.iter().map(|s| &s.named)) {
+        return wrong("it is about other named stacks");
+    }
     let options = SettlementOptions { row_bits: Some(key.descriptor.row_bits), ..options.clone() };
     let committed = commit(device, model, srs, &options, recorder)?;
+    if committed.described != key.descriptor.stacks {
+        return wrong("it pins another stack, or none where one was given");
+    }
     if committed.rows != key.descriptor.model_rows || committed.blinder != key.descriptor.blinder {
         return wrong("it was made from other weights, with another secret or with other powers of tau");
     }
@@ -296,22 +365,30 @@ impl SettlementProver {
             model_stack: committed.stack,
             blinds: committed.blinds,
             bases: committed.bases,
+            pinned: committed.pinned,
             circuit,
         }
     }
 }
 
+/// What a registration is about.
+struct Registration<'a> {
+    model: &'a Model,
+    named: &'a [NamedStack],
+    descriptor: &'a Descriptor,
+    stack: &'a [i32],
+    blinds: &'a [Fr],
+    bases: &'a [G1Affine],
+}
+
 /// Proves, without revealing them, that weights are in range and tables are the graph's.
 fn register(
     device: &impl Device,
-    model: &Model,
-    descriptor: &Descriptor,
-    stack: &[i32],
-    blinds: &[Fr],
-    bases: &[G1Affine],
+    parts: &Registration<'_>,
     circuit: &CircuitProver,
 ) -> Result<SettledArgument, SettleFailure> {
-    let program = Program::registration(&model.graph)?;
+    let Registration { model, named, descriptor, stack, blinds, bases } = *parts;
+    let program = Program::registration_beside(&model.graph, named)?;
     let public = program.registration_public();
     let mut weights = model.weights.iter();
     let values = program.graph.nodes().iter().map(|n| match n.op {
@@ -320,8 +397,8 @@ fn register(
     });
     let values = Values(values.collect());
     let witness = Witness::build(&program, &values)?;
-    let statement =
-        Statement { program: &program, descriptor, public: &public, context: [0; 32], stack, blinds, bases };
+    let (public, context) = (public.as_slice(), [0; 32]);
+    let statement = Statement { program: &program, descriptor, public, stacks: &[], context, stack, blinds, bases };
     argue(device, &statement, witness, &values, circuit, &Recorder::default())
 }
 
@@ -344,9 +421,8 @@ pub fn check_key(key: &SettlementKey, srs: &Srs) -> Result<(), SettleFailure> {
         Some(p) if *p != d.blinder => return wrong("its blinder is no power of tau"),
         Some(_) => {}
     }
-    let graph: &Graph = &key.graph;
-    for (program, circuit) in [(key.program()?, &d.circuit), (Program::registration(graph)?, &key.registration_circuit)]
-    {
+    let registration = key.registration_program()?;
+    for (program, circuit) in [(key.program()?, &d.circuit), (registration, &key.registration_circuit)] {
         // The size first: nothing is recorded beyond what is claimed, and no key is made for a claim that is already false.
         let rows = match settle::circuit_of_size(&program, d.row_bits, circuit.k) {
             Err(ProtocolError::CircuitSize { .. }) => return wrong("its circuit is not that of its graph"),

@@ -10,13 +10,13 @@ mod template;
 
 pub use halo2::CircuitError;
 pub use key::{
-    Optimize, SettlementOptions, SettlementProver, check_key, choose_row_bits, least_row_bits, load_settlement,
-    needed_power, row_gas, setup_settlement,
+    Optimize, SettledStack, SettlementOptions, SettlementProver, check_key, choose_row_bits, least_row_bits,
+    load_settlement, needed_power, row_gas, setup_settlement,
 };
-pub use prove::{Settled, settle};
+pub use prove::{Settled, settle, settle_linked};
 pub use template::Template;
 
-use crate::{opening::OpenError, prove::ProveError};
+use crate::{opening::OpenError, prove::ProveError, stack::StackError};
 use assay_circuits::GraphError;
 use assay_verifier::{channel::ProtocolError, settle::key::SettlementError};
 
@@ -32,6 +32,9 @@ pub enum SettleFailure {
     /// The core.
     #[error(transparent)]
     Prove(#[from] ProveError),
+    /// A named stack.
+    #[error(transparent)]
+    Stack(#[from] StackError),
     /// The opening.
     #[error(transparent)]
     Opening(#[from] OpenError),
@@ -59,6 +62,14 @@ pub enum SettleFailure {
         row_bits: usize,
         /// log2 of the shortest row length.
         least: usize,
+    },
+    /// Another row length than the named stacks have.
+    #[error("the named stacks have rows of 2^{expected} values, 2^{got} were asked for; leave the row length to them")]
+    RowBits {
+        /// log2 of the stacks' row length.
+        expected: usize,
+        /// log2 of the length asked for.
+        got: usize,
     },
     /// The model.
     #[error(transparent)]

@@ -91,18 +91,20 @@ impl Template {
             blinder: points.one(),
             tau_g2: (G2Affine::generator() * scalar(7)).into_affine(),
             public,
+            stacks: Vec::new(),
             model_rows: Vec::new(),
         };
         let rows = settle::descriptor::rows(model_bits, row_bits);
         descriptor.model_rows = points.many(rows);
         let registration_circuit = points.circuit(k(&registration)?);
-        let argument = argument(&registration_descriptor(graph, &descriptor, &registration_circuit)?);
+        let argument = argument(&registration_descriptor(graph, &[], &descriptor, &registration_circuit)?);
         let key = SettlementKey {
             graph: graph.clone(),
             visibility,
             inputs: specs.0.to_vec(),
             outputs: specs.1.to_vec(),
             batch,
+            stacks: Vec::new(),
             descriptor,
             registration_circuit,
             registration: argument,
@@ -126,6 +128,7 @@ fn argument(d: &Descriptor) -> SettledArgument {
         scalar(count)
     };
     SettledArgument {
+        given: d.given_rows().into_iter().map(|n| points.many(n)).collect(),
         rows: points.many(d.witness_rows()),
         mask: points.one(),
         zeta: next(),

@@ -14,6 +14,7 @@ fn parts_of_two_proofs() {
         for choice in 1..63u32 {
             let from = |i: u32| if choice >> i & 1 == 1 { other } else { &c.made };
             let a = SettledArgument {
+                given: vec![],
                 rows: from(0).argument.rows.clone(),
                 mask: from(1).argument.mask,
                 zeta: from(2).argument.zeta,

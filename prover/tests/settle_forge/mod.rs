@@ -50,7 +50,7 @@ pub fn forge(descriptor: &Descriptor, public: &[Vec<i64>], context: &[u8; 32], t
     let mask = point();
     let [zeta, gamma, value, beta] = [scalar(), scalar(), scalar(), scalar()];
     let coordinates: Vec<Fr> = (0..descriptor.rounds()).map(|_| scalar()).collect();
-    let digest = statement(&descriptor.id(), context, public, &rows, &mask);
+    let digest = statement(&descriptor.id(), context, &[], public, &rows, &mask);
     let mut transcript = KeccakTranscript::from_state(digest);
     transcript.absorb_frs(&[digest_to_fr(&digest), zeta, public_sum(public, &zeta), gamma, value]);
     transcript.absorb_frs(&coordinates);
@@ -75,7 +75,7 @@ pub fn forge(descriptor: &Descriptor, public: &[Vec<i64>], context: &[u8; 32], t
     terms.extend([(opening.quotient, s.quotient), (G1Affine::generator(), s.generator)]);
     opening.linearised = (sum(&terms) * (tau - s.linearised).inverse().unwrap()).into_affine();
 
-    SettledArgument { rows, mask, zeta, gamma, value, point: coordinates, halo2, beta, opening }
+    SettledArgument { given: vec![], rows, mask, zeta, gamma, value, point: coordinates, halo2, beta, opening }
 }
 
 /// The circuit's half. Only the evaluations of the permutation's product are not zero: with a row of zeros no gate is

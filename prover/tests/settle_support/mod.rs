@@ -120,8 +120,14 @@ impl Side {
 
 impl Lab {
     pub fn new(model: Model, srs: Srs, batch: u32, row_bits: usize, visibility: Visibility) -> Self {
-        let options =
-            SettlementOptions { visibility, batch, row_bits: Some(row_bits), optimize: Optimize::Gas, secret: [7; 32] };
+        let options = SettlementOptions {
+            visibility,
+            batch,
+            row_bits: Some(row_bits),
+            optimize: Optimize::Gas,
+            stacks: vec![],
+            secret: [7; 32],
+        };
         let prover = setup_settlement(&Cpu::default(), &model, &srs, &options, &Recorder::default()).unwrap();
         let descriptor = prover.key.descriptor.clone();
         let program = prover.key.program().unwrap();
@@ -133,7 +139,7 @@ impl Lab {
             model_blinds(&options.secret, &srs, &stack, row_bits)
         };
         let registration =
-            registration_descriptor(&model.graph, &descriptor, &prover.key.registration_circuit).unwrap();
+            registration_descriptor(&model.graph, &[], &descriptor, &prover.key.registration_circuit).unwrap();
         let inference = Side::new(&srs, program, descriptor, stack.clone(), blinds.clone());
         let program = Program::registration(&model.graph).unwrap();
         let registration = Side::new(&srs, program, registration, stack, blinds);
@@ -320,7 +326,7 @@ impl Side {
 
     /// The digest of what is committed.
     pub fn digest(&self, c: &mut Committed) {
-        c.digest = statement(&self.descriptor.id(), &c.claim.context, &c.claim.public, &c.rows, &c.mask);
+        c.digest = statement(&self.descriptor.id(), &c.claim.context, &[], &c.claim.public, &c.rows, &c.mask);
     }
 
     /// The prover's messages; it believes everything.
@@ -379,7 +385,7 @@ impl Side {
         let (h, beta) = open(&point, gamma, value);
         let opening = self.open(&h, beta, &point, &mut transcript);
         let (rows, mask) = (c.rows.clone(), c.mask);
-        SettledArgument { rows, mask, zeta, gamma, value, point, halo2, beta, opening }
+        SettledArgument { given: vec![], rows, mask, zeta, gamma, value, point, halo2, beta, opening }
     }
 
     /// The opening of a row, after the blinding factor.
@@ -410,12 +416,12 @@ impl Side {
 
     /// The native check.
     pub fn check(&self, c: &Claim, argument: &SettledArgument) -> Result<(), SettleError> {
-        check(&self.descriptor, &c.public, &c.context, argument)
+        check(&self.descriptor, &c.public, &c.context, argument).map(drop)
     }
 
     /// The circuit's public inputs, as the check computes them.
     pub fn instances(&self, c: &Claim, a: &SettledArgument) -> Vec<Fr> {
-        let digest = statement(&self.descriptor.id(), &c.context, &c.public, &a.rows, &a.mask);
+        let digest = statement(&self.descriptor.id(), &c.context, &[], &c.public, &a.rows, &a.mask);
         let mut out = vec![digest_to_fr(&digest), a.zeta, public_sum(&c.public, &a.zeta), a.gamma, a.value];
         out.extend_from_slice(&a.point);
         out
@@ -423,7 +429,7 @@ impl Side {
 
     /// Each half on its own.
     pub fn halves(&self, c: &Claim, a: &SettledArgument) -> Halves {
-        let digest = statement(&self.descriptor.id(), &c.context, &c.public, &a.rows, &a.mask);
+        let digest = statement(&self.descriptor.id(), &c.context, &[], &c.public, &a.rows, &a.mask);
         let (halo2, transcript) = self.oracle(digest, &self.instances(c, a), &a.halo2);
         let mut transcript = transcript.unwrap_or_else(|| KeccakTranscript::from_state(digest));
         transcript.absorb_fr(&a.beta);

@@ -33,6 +33,8 @@ pub struct Halo2Proof {
 /// A settled proof without its statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettledArgument {
+    /// The rows of each given stack.
+    pub given: Vec<Vec<G1Affine>>,
     /// Blinded commitments to the rows of the witness stack.
     pub rows: Vec<G1Affine>,
     /// Blinded commitment to the mask row.
@@ -105,7 +107,8 @@ impl SettledArgument {
     /// The bytes that the contract is given.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        self.rows.iter().chain([&self.mask]).for_each(|p| out.extend_from_slice(&g1_to_bytes(p)));
+        let rows = self.given.iter().flatten().chain(&self.rows);
+        rows.chain([&self.mask]).for_each(|p| out.extend_from_slice(&g1_to_bytes(p)));
         let scalars = [&self.zeta, &self.gamma, &self.value];
         scalars.into_iter().chain(&self.point).for_each(|s| out.extend_from_slice(&fr_to_bytes(s)));
         self.halo2.write(&mut out);
@@ -116,7 +119,8 @@ impl SettledArgument {
 
     /// Bytes of a proof under a descriptor.
     pub fn byte_len(descriptor: &Descriptor) -> usize {
-        let rows = descriptor.witness_rows().saturating_add(1).saturating_mul(G1_BYTES);
+        let given = descriptor.given_rows().into_iter().fold(0, usize::saturating_add);
+        let rows = descriptor.witness_rows().saturating_add(given).saturating_add(1).saturating_mul(G1_BYTES);
         let scalars = descriptor.rounds().saturating_add(4).saturating_mul(FIELD_BYTES);
         rows.saturating_add(scalars)
             .saturating_add(Halo2Proof::BYTES)
@@ -129,6 +133,7 @@ impl SettledArgument {
     /// Another length, or bytes that are not canonical.
     pub fn from_bytes(descriptor: &Descriptor, bytes: &[u8]) -> Result<Self, ArgumentError> {
         let mut r = Reader::new(bytes);
+        let given = descriptor.given_rows().into_iter().map(|n| r.g1s(n)).collect::<Result<_, _>>()?;
         let rows = r.g1s(descriptor.witness_rows())?;
         let mask = r.g1()?;
         let (zeta, gamma, value) = (r.fr()?, r.fr()?, r.fr()?);
@@ -137,6 +142,6 @@ impl SettledArgument {
         let beta = r.fr()?;
         let opening = OpeningProof::read(descriptor.row_bits, &mut r)?;
         r.finish()?;
-        Ok(Self { rows, mask, zeta, gamma, value, point, halo2, beta, opening })
+        Ok(Self { given, rows, mask, zeta, gamma, value, point, halo2, beta, opening })
     }
 }

@@ -46,6 +46,16 @@ pub enum SettleError {
         /// Largest possible.
         hi: i64,
     },
+    /// Rows that are not those of the stack that the public values name.
+    #[error("given stack {stack}: the public values name {expected}, the rows are those of {got}")]
+    StackId {
+        /// Index among the given stacks.
+        stack: usize,
+        /// The id in the public values, in hex.
+        expected: String,
+        /// The id of the rows, in hex.
+        got: String,
+    },
     /// A challenge that makes a denominator zero.
     #[error("a challenge makes a denominator zero")]
     Degenerate,
@@ -60,40 +70,60 @@ pub enum SettleError {
     Parameters,
 }
 
-/// Bytes of public values: all tensors in order, 8 bytes a value, big-endian two's complement.
-pub fn public_bytes(public: &[Vec<i64>]) -> Vec<u8> {
-    public.iter().flatten().flat_map(|v| v.to_be_bytes()).collect()
+/// Bytes of the values of public tensors: all in order, 8 bytes a value, big-endian two's complement.
+pub fn public_bytes(values: &[Vec<i64>]) -> Vec<u8> {
+    values.iter().flatten().flat_map(|v| v.to_be_bytes()).collect()
 }
 
-/// The inverse of [`public_bytes`] for tensors of the descriptor's sizes; `None` for another length.
-pub fn public_from_bytes(descriptor: &Descriptor, bytes: &[u8]) -> Option<Vec<Vec<i64>>> {
-    if bytes.len() != descriptor.values().checked_mul(8)? {
+/// Ids of given stacks, and the values of public tensors.
+pub type Said = (Vec<[u8; 32]>, Vec<Vec<i64>>);
+
+/// Takes the public values of a contract apart: the ids of the descriptor's given stacks, 32 bytes each, and what [`public_bytes`]
+/// made of its tensors; `None` for another length. Whether the ids are those of the rows is for [`check`] to say.
+pub fn public_from_bytes(descriptor: &Descriptor, bytes: &[u8]) -> Option<Said> {
+    if bytes.len() != descriptor.public_bytes() {
         return None;
     }
-    let mut values = bytes.chunks_exact(8).map(|c| c.try_into().map_or(0, i64::from_be_bytes));
-    Some(descriptor.public.iter().map(|p| values.by_ref().take(p.count).collect()).collect())
+    let (ids, values) = bytes.split_at_checked(descriptor.given().count().checked_mul(32)?)?;
+    let mut values = values.as_chunks::<8>().0.iter().map(|c| i64::from_be_bytes(*c));
+    let values = descriptor.public.iter().map(|p| values.by_ref().take(p.count).collect()).collect();
+    Some((ids.as_chunks::<32>().0.to_vec(), values))
+}
+
+/// The ids of given stacks, from their rows (docs/protocol.md#stack-id).
+pub fn given_ids(descriptor: &Descriptor, given: &[Vec<G1Affine>]) -> Vec<[u8; 32]> {
+    descriptor.given().zip(given).map(|(s, rows)| descriptor.stack_id(s, rows)).collect()
 }
 
 /// Digest of everything that is fixed before the first challenge.
 pub fn statement(
     id: &[u8; 32],
     context: &[u8; 32],
+    stacks: &[[u8; 32]],
     public: &[Vec<i64>],
     rows: &[G1Affine],
     mask: &G1Affine,
 ) -> [u8; 32] {
     let points: Vec<u8> = rows.iter().chain([mask]).flat_map(crate::curve::g1_to_bytes).collect();
-    keccak256(&[&keccak256(&[STATEMENT_DOMAIN]), id, context, &keccak256(&[&public_bytes(public)]), &points])
+    let public = keccak256(&[&stacks.concat(), &public_bytes(public)]);
+    keccak256(&[&keccak256(&[STATEMENT_DOMAIN]), id, context, &public, &points])
 }
 
-/// The coefficients of witness rows, model rows, mask and blinder in the commitment that is opened.
+/// The coefficients of the rows of all stacks, mask and blinder in the commitment that is opened.
 pub fn coefficients(descriptor: &Descriptor, point: &[Fr], gamma: Fr, beta: Fr) -> Coefficients {
     let high = |bits: usize| {
         let tail = point.get(point.len().saturating_sub(bits)..).unwrap_or(&[]);
         eq_table(tail.get(..bits.saturating_sub(descriptor.row_bits)).unwrap_or(&[]))
     };
-    let model = high(descriptor.model_bits).into_iter().map(|c| c * gamma).collect();
-    Coefficients { witness: high(descriptor.witness_bits), model, mask: gamma.square(), blinder: -beta }
+    let times = |bits: usize, power: Fr| high(bits).into_iter().map(|c| c * power).collect::<Vec<_>>();
+    let model = times(descriptor.model_bits, gamma);
+    let mut power = gamma.square();
+    let mut stacks = Vec::with_capacity(descriptor.stacks.len());
+    for s in &descriptor.stacks {
+        stacks.push(times(s.bits, power));
+        power *= gamma;
+    }
+    Coefficients { witness: high(descriptor.witness_bits), model, stacks, mask: power, blinder: -beta }
 }
 
 /// See [`coefficients`].
@@ -103,6 +133,8 @@ pub struct Coefficients {
     pub witness: Vec<Fr>,
     /// Of the model rows.
     pub model: Vec<Fr>,
+    /// Of the rows of each named stack.
+    pub stacks: Vec<Vec<Fr>>,
     /// Of the mask row.
     pub mask: Fr,
     /// Of `[tau^(2^row_bits)]_1`.
@@ -130,7 +162,8 @@ impl Terms {
     }
 }
 
-/// Checks a settled proof under a descriptor, whose own validity is checked apart (docs/protocol.md#settlement-keys).
+/// Checks a settled proof under a descriptor, whose own validity is checked apart (docs/protocol.md#settlement-keys). The ids of
+/// the given stacks come back, for whoever relies on the proof to compare.
 ///
 /// # Errors
 /// The first thing found wrong.
@@ -139,13 +172,14 @@ pub fn check(
     public: &[Vec<i64>],
     context: &[u8; 32],
     argument: &SettledArgument,
-) -> Result<(), SettleError> {
+) -> Result<Vec<[u8; 32]>, SettleError> {
     let count = |what, expected: usize, got: usize| {
         if expected == got { Ok(()) } else { Err(SettleError::Count { what, expected, got }) }
     };
     count("witness rows", descriptor.witness_rows(), argument.rows.len())?;
     count("model rows", rows(descriptor.model_bits, descriptor.row_bits), descriptor.model_rows.len())?;
     count("coordinates", descriptor.rounds(), argument.point.len())?;
+    let named = named_rows(descriptor, &argument.given)?;
     count("public tensors", descriptor.public.len(), public.len())?;
     for (range, values) in descriptor.public.iter().zip(public) {
         count("public values", range.count, values.len())?;
@@ -153,7 +187,8 @@ pub fn check(
             return Err(SettleError::PublicRange { value: *v, lo: range.lo, hi: range.hi });
         }
     }
-    let digest = statement(&descriptor.id(), context, public, &argument.rows, &argument.mask);
+    let ids = given_ids(descriptor, &argument.given);
+    let digest = statement(&descriptor.id(), context, &ids, public, &argument.rows, &argument.mask);
     let mut instances =
         vec![digest_to_fr(&digest), argument.zeta, public_sum(public, &argument.zeta), argument.gamma, argument.value];
     instances.extend_from_slice(&argument.point);
@@ -169,7 +204,8 @@ pub fn check(
     let c = coefficients(descriptor, &argument.point, argument.gamma, argument.beta);
     let mut opening = Terms { generator: opened.generator, ..Terms::default() };
     let rows = argument.rows.iter().zip(c.witness).chain(descriptor.model_rows.iter().zip(c.model));
-    let rows = rows.chain([(&argument.mask, c.mask), (&descriptor.blinder, c.blinder)]);
+    let named = named.into_iter().zip(c.stacks).flat_map(|(rows, c)| rows.iter().zip(c));
+    let rows = rows.chain(named).chain([(&argument.mask, c.mask), (&descriptor.blinder, c.blinder)]);
     rows.for_each(|(p, s)| opening.add(*p, s * opened.commitment));
     argument.opening.folds.iter().zip(opened.folds).for_each(|(p, s)| opening.add(*p, s));
     opening.add(argument.opening.quotient, opened.quotient);
@@ -184,7 +220,23 @@ pub fn check(
     let input = PairingInput { left, right };
     let negated = (-input.right.into_group()).into_affine();
     let product = Bn254::multi_pairing([input.left, negated], [ark_bn254::G2Affine::generator(), descriptor.tau_g2]);
-    if product.is_zero() { Ok(()) } else { Err(SettleError::Pairing) }
+    if product.is_zero() { Ok(ids) } else { Err(SettleError::Pairing) }
+}
+
+/// The rows of all named stacks, in the order of the layout.
+fn named_rows<'a>(descriptor: &'a Descriptor, given: &'a [Vec<G1Affine>]) -> Result<Vec<&'a [G1Affine]>, SettleError> {
+    let count = |what, expected: usize, got: usize| {
+        if expected == got { Ok(()) } else { Err(SettleError::Count { what, expected, got }) }
+    };
+    count("given stacks", descriptor.given().count(), given.len())?;
+    let mut given = given.iter();
+    let mut out = Vec::with_capacity(descriptor.stacks.len());
+    for s in &descriptor.stacks {
+        let rows_of = s.pinned.as_ref().or_else(|| given.next()).map_or(&[][..], Vec::as_slice);
+        count("rows of a named stack", rows(s.bits, descriptor.row_bits), rows_of.len())?;
+        out.push(rows_of);
+    }
+    Ok(out)
 }
 
 /// Everything about the Halo2 proof but the multi-scalar multiplication: what is paired with `[1]_2`. The second quotient is

@@ -4,15 +4,19 @@ use crate::{
     Fr, G1Affine, G2Affine,
     curve::{CodecError, FIELD_BYTES, G1_BYTES, Reader, fr_to_bytes, g1_to_bytes, g2_to_bytes},
     keccak::keccak256,
+    stack::id_of_digest,
 };
 use ark_ec::AffineRepr;
 use ark_ff::{Field, MontFp};
+use assay_circuits::stack::MAX_STACKS;
 
 /// halo2curves' generator of the largest domain, `7^((r - 1) / 2^28)`.
 pub const ROOT_OF_UNITY: Fr = MontFp!("1748695177688661943023146337482803886740723238769601073607632802312037301404");
 
-/// Version of the words.
-pub const VERSION: u64 = 1;
+/// Version of the words of a circuit without named stacks.
+pub const VERSION: usize = 1;
+/// Version of the words with named stacks.
+pub const STACKS_VERSION: usize = 2;
 /// Largest domain and row length, as powers of two.
 pub const MAX_BITS: usize = 28;
 /// Most rows of one stack, as a power of two: every row is a multiplication on chain.
@@ -46,6 +50,17 @@ pub struct PublicRange {
     pub hi: i64,
 }
 
+/// What the chain knows of a named stack (docs/protocol.md#descriptor).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DescribedStack {
+    /// Index bits, padded to whole rows.
+    pub bits: usize,
+    /// Digest of the schema.
+    pub schema: [u8; 32],
+    /// The rows of a *pinned* stack, which every proof is about; `None` for a stack that is *given* with each proof.
+    pub pinned: Option<Vec<G1Affine>>,
+}
+
 /// Everything that a settled proof is checked against. Its digest is the *settlement id*.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Descriptor {
@@ -67,6 +82,8 @@ pub struct Descriptor {
     pub tau_g2: G2Affine,
     /// Public tensors: inputs, then outputs.
     pub public: Vec<PublicRange>,
+    /// Named stacks, in the order of the layout.
+    pub stacks: Vec<DescribedStack>,
     /// Blinded commitments to the rows of the model stack.
     pub model_rows: Vec<G1Affine>,
 }
@@ -112,7 +129,29 @@ impl Descriptor {
 
     /// Coordinates of the opening point.
     pub fn rounds(&self) -> usize {
-        self.witness_bits.max(self.model_bits)
+        let named = self.stacks.iter().map(|s| s.bits);
+        named.fold(self.witness_bits.max(self.model_bits), usize::max)
+    }
+
+    /// The stacks that come with each proof.
+    pub fn given(&self) -> impl Iterator<Item = &DescribedStack> {
+        self.stacks.iter().filter(|s| s.pinned.is_none())
+    }
+
+    /// Number of rows of each stack that comes with the proof.
+    pub fn given_rows(&self) -> Vec<usize> {
+        self.given().map(|s| rows(s.bits, self.row_bits)).collect()
+    }
+
+    /// The identity of a stack with these rows.
+    pub fn stack_id(&self, stack: &DescribedStack, rows: &[G1Affine]) -> [u8; 32] {
+        id_of_digest(&stack.schema, self.row_bits, &self.tau_g2, rows)
+    }
+
+    /// Bytes of the public values: ids of given stacks, then all tensors.
+    pub fn public_bytes(&self) -> usize {
+        let ids = self.given().count().saturating_mul(32);
+        self.values().saturating_mul(8).saturating_add(ids)
     }
 
     /// Rows of the witness stack.
@@ -133,7 +172,7 @@ impl Descriptor {
     /// The words.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        out.extend_from_slice(&word(usize::try_from(VERSION).unwrap_or(0)));
+        out.extend_from_slice(&word(if self.stacks.is_empty() { VERSION } else { STACKS_VERSION }));
         out.extend_from_slice(&word(usize::from(self.insecure_dev)));
         out.extend_from_slice(&self.program);
         out.extend_from_slice(&word(self.circuit.k));
@@ -148,7 +187,16 @@ impl Descriptor {
             out.extend_from_slice(&signed(i128::from(p.lo)));
             out.extend_from_slice(&signed(i128::from(p.hi)));
         }
+        if !self.stacks.is_empty() {
+            out.extend_from_slice(&word(self.stacks.len()));
+        }
+        for s in &self.stacks {
+            out.extend_from_slice(&word(usize::from(s.pinned.is_some())));
+            out.extend_from_slice(&word(s.bits));
+            out.extend_from_slice(&s.schema);
+        }
         let points = self.circuit.fixed.iter().chain(&self.circuit.permutation).chain(&self.model_rows);
+        let points = points.chain(self.stacks.iter().filter_map(|s| s.pinned.as_ref()).flatten());
         points.for_each(|p| out.extend_from_slice(&g1_to_bytes(p)));
         out
     }
@@ -174,7 +222,8 @@ impl Descriptor {
     /// # Errors
     /// Those of [`Self::from_bytes`], but for trailing bytes.
     pub fn read(r: &mut Reader<'_>) -> Result<Self, CodecError> {
-        if Some(small(r, "descriptor version", 255)?) != usize::try_from(VERSION).ok() {
+        let version = small(r, "descriptor version", 255)?;
+        if version != VERSION && version != STACKS_VERSION {
             return Err(unexpected("descriptor version"));
         }
         let insecure_dev = small(r, "development flag", 1)? == 1;
@@ -200,11 +249,31 @@ impl Descriptor {
             let count = small(r, "public values", MAX_VALUES)?;
             public.push(PublicRange { count, lo: small_signed(r)?, hi: small_signed(r)? });
         }
+        let listed = if version == STACKS_VERSION { small(r, "number of named stacks", MAX_STACKS)? } else { 0 };
+        if version == STACKS_VERSION && listed == 0 {
+            return Err(unexpected("number of named stacks"));
+        }
+        let mut stacks = Vec::with_capacity(listed);
+        for _ in 0..listed {
+            let pinned = small(r, "kind of a named stack", 1)? == 1;
+            let most = if pinned { MAX_MODEL_ROW_BITS } else { MAX_ROW_BITS };
+            let bits = small(r, "named stack", row_bits.saturating_add(most))?;
+            if bits < row_bits {
+                return Err(unexpected("stack shorter than a row"));
+            }
+            stacks.push(DescribedStack { bits, schema: r.array()?, pinned: pinned.then(Vec::new) });
+        }
         let mut points = r.g1s(9)?.into_iter();
         let mut next = || points.next().unwrap_or_default();
         let fixed = core::array::from_fn(|_| next());
         let permutation = core::array::from_fn(|_| next());
         let model_rows = r.g1s(rows(model_bits, row_bits))?;
+        for s in &mut stacks {
+            let n = rows(s.bits, row_bits);
+            if let Some(pinned) = &mut s.pinned {
+                *pinned = r.g1s(n)?;
+            }
+        }
         let circuit = CircuitKey { k, fixed, permutation };
         let out = Self {
             insecure_dev,
@@ -216,6 +285,7 @@ impl Descriptor {
             blinder,
             tau_g2,
             public,
+            stacks,
             model_rows,
         };
         if out.omega() != omega || out.rounds() != rounds || k == 0 {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! key:   magic "ASSAYSKY" | u16 version | u8 visibility bits | u32 n, graph bytes | u32 n, description bytes | u32 batch
+//!          | with visibility bit 8: u32 n, bytes of the named stacks (names, schemas, roles)
 //!          | u32 n, descriptor words | u8 k, 9 x G1 registration circuit | u32 n, registration argument
 //! proof: magic "ASSAYPRF" | u16 version | u8 kind (1 = settled) | settlement id 32
 //!          | u64 chain id | consumer 20 | job 32 | recipient 20 | u32 n, public bytes | u32 n, argument
@@ -9,7 +10,7 @@
 
 use super::{
     argument::{ArgumentError, SettledArgument},
-    check::{SettleError, check, public_bytes, public_from_bytes},
+    check::{SettleError, check, given_ids, public_bytes, public_from_bytes},
     check_claimed_size,
     descriptor::{CircuitKey, Descriptor, MAX_MODEL_ROW_BITS, MAX_ROW_BITS, PublicRange},
 };
@@ -17,7 +18,7 @@ use crate::{
     channel::ProtocolError,
     curve::{CodecError, Reader, g1_to_bytes},
     keccak::keccak256,
-    key::MAX_GRAPH_BYTES,
+    key::{KeyError, MAX_GRAPH_BYTES, read_stacks},
     opening::VerifierSrs,
     proof::{MAGIC as PROOF_MAGIC, VERSION as PROOF_VERSION, count_bytes},
     protocol::padded_bits,
@@ -26,7 +27,8 @@ use crate::{
 use assay_circuits::{
     Graph, GraphError, Program, Tensor, Visibility, canonical,
     model::TensorSpec,
-    program::{MODEL, WITNESS},
+    program::{MODEL, NAMED, WITNESS},
+    stack::{NamedStack, Role},
 };
 
 /// First bytes of a settlement key file.
@@ -83,6 +85,8 @@ pub struct SettlementKey {
     pub outputs: Vec<TensorSpec>,
     /// Inferences in a proof.
     pub batch: u32,
+    /// The named stacks that proofs are about.
+    pub stacks: Vec<NamedStack>,
     /// What the chain knows.
     pub descriptor: Descriptor,
     /// The circuit of the registration.
@@ -98,7 +102,7 @@ pub struct SettledProof {
     pub id: [u8; 32],
     /// What it is made for.
     pub context: Context,
-    /// Public values, all tensors in order, 8 bytes each.
+    /// Ids of given stacks, then public values, all tensors in order, 8 bytes each.
     pub public: Vec<u8>,
     /// The argument, as the contract is given it.
     pub argument: Vec<u8>,
@@ -164,8 +168,29 @@ pub enum SettlementError {
     Protocol(#[from] ProtocolError),
 }
 
+impl From<KeyError> for SettlementError {
+    fn from(e: KeyError) -> Self {
+        match e {
+            KeyError::Codec(source) => Self::Codec { what: "not a settlement key", source },
+            KeyError::Graph(e) => Self::Graph(e),
+            KeyError::Inconsistent(what) => Self::Inconsistent(what),
+            _ => Self::Inconsistent("its named stacks cannot be read"),
+        }
+    }
+}
+
 fn codec(what: &'static str) -> impl Fn(CodecError) -> SettlementError {
     move |source| SettlementError::Codec { what, source }
+}
+
+/// What a settled proof has shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// Ids of the stacks that it is about, in the key's order, those that the key pins among them. Whoever relies on the proof
+    /// compares them.
+    pub stacks: Vec<[u8; 32]>,
+    /// What is public: inputs, then outputs.
+    pub tensors: Vec<Tensor>,
 }
 
 fn visibility_byte(v: Visibility) -> u8 {
@@ -183,12 +208,13 @@ pub fn shape(program: &Program, row_bits: usize) -> Result<(usize, usize, Vec<Pu
     Ok((padded_bits(program.stack_bits(WITNESS), row_bits), padded_bits(program.stack_bits(MODEL), row_bits), public))
 }
 
-/// Digest of an inference program: graph, descriptions, visibility, batch.
+/// Digest of an inference program: graph, descriptions, visibility, batch, named stacks.
 pub fn inference_digest(
     graph: &Graph,
     specs: (&[TensorSpec], &[TensorSpec]),
     visibility: Visibility,
     batch: u32,
+    stacks: &[NamedStack],
 ) -> Result<[u8; 32], GraphError> {
     // What is scaled apart is a part of its own, so that the identity of models without it is what it always was.
     let plain = |specs: &[TensorSpec]| -> Vec<(String, Vec<usize>, i32)> {
@@ -200,35 +226,47 @@ pub fn inference_digest(
     let mut parts: Vec<&[u8]> = vec![&graph, &names, &visibility, &batch];
     let scales = (features(specs.0), features(specs.1));
     let apart = canonical::to_bytes(&scales)?;
+    if !stacks.is_empty() {
+        // Neither the number of parts nor the domain is that of a key without named stacks.
+        let stacks = canonical::to_bytes(&stacks)?;
+        parts.extend([apart.as_slice(), stacks.as_slice()]);
+        return Ok(canonical::digest("assay.settle.inference.v2", &parts));
+    }
     if scales.0.iter().chain(&scales.1).any(Option::is_some) {
         parts.push(&apart);
     }
     Ok(canonical::digest("assay.settle.inference.v1", &parts))
 }
 
-/// Digest of a registration program: the graph.
-pub fn registration_digest(graph: &Graph) -> Result<[u8; 32], GraphError> {
+/// Digest of a registration program: the graph, and which weights lie in named stacks instead.
+pub fn registration_digest(graph: &Graph, stacks: &[NamedStack]) -> Result<[u8; 32], GraphError> {
+    if !stacks.is_empty() {
+        let parts = [graph.to_bytes()?, canonical::to_bytes(&stacks)?];
+        return Ok(canonical::digest("assay.settle.registration.v2", &parts.each_ref().map(Vec::as_slice)));
+    }
     Ok(canonical::digest("assay.settle.registration.v1", &[&graph.to_bytes()?]))
 }
 
 /// The descriptor of the registration that goes with a descriptor of inferences.
 pub fn registration_descriptor(
     graph: &Graph,
+    stacks: &[NamedStack],
     inference: &Descriptor,
     circuit: &CircuitKey,
 ) -> Result<Descriptor, GraphError> {
-    let program = Program::registration(graph)?;
+    let program = Program::registration_beside(graph, stacks)?;
     let (witness_bits, model_bits, public) = shape(&program, inference.row_bits)?;
     let most = |bits: usize| inference.row_bits.saturating_add(bits);
     if witness_bits > most(MAX_ROW_BITS) || model_bits > most(MAX_MODEL_ROW_BITS) {
         return Err(GraphError::Parameter("rows too short for the registration".into()));
     }
     Ok(Descriptor {
-        program: registration_digest(graph)?,
+        program: registration_digest(graph, stacks)?,
         circuit: circuit.clone(),
         witness_bits,
         model_bits,
         public,
+        stacks: vec![],
         ..inference.clone()
     })
 }
@@ -241,7 +279,35 @@ impl SettlementKey {
 
     /// The layout of the proofs.
     pub fn program(&self) -> Result<Program, GraphError> {
-        Program::inference(&self.graph, usize::try_from(self.batch).unwrap_or(usize::MAX), self.visibility)
+        let batch = usize::try_from(self.batch).unwrap_or(usize::MAX);
+        Program::linked(&self.graph, batch, self.visibility, &self.stacks)
+    }
+
+    /// The layout of the registration.
+    ///
+    /// # Errors
+    /// A graph that cannot be laid out.
+    pub fn registration_program(&self) -> Result<Program, GraphError> {
+        Program::registration_beside(&self.graph, &self.stacks)
+    }
+
+    /// Whether the descriptor's list of stacks is that of the key.
+    fn lists_its_stacks(&self, program: &Program) -> Result<bool, GraphError> {
+        let d = &self.descriptor;
+        if d.stacks.len() != self.stacks.len() {
+            return Ok(false);
+        }
+        for ((s, described), laid_out) in self.stacks.iter().zip(&d.stacks).zip(program.stacks.iter().skip(NAMED)) {
+            let rows = usize::from(s.schema.row_bits) == d.row_bits;
+            let bits = described.bits == padded_bits(laid_out.bits, d.row_bits);
+            // What a pinned stack holds is the same in every proof, and an output is not.
+            let role = |r: &Option<Role>| !matches!(r, Some(Role::Output(_)));
+            let pinned = described.pinned.is_none() || s.roles.iter().all(role);
+            if !(rows && bits && pinned && described.schema == s.schema.digest()?) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// log2 of the powers of tau that recomputing the key takes, by its own words.
@@ -258,7 +324,7 @@ impl SettlementKey {
     pub fn level(&self) -> Result<f64, GraphError> {
         let row_bits = self.descriptor.row_bits;
         let inference = settled_level(&self.program()?, row_bits, self.descriptor.circuit.k);
-        let registration = settled_level(&Program::registration(&self.graph)?, row_bits, self.registration_circuit.k);
+        let registration = settled_level(&self.registration_program()?, row_bits, self.registration_circuit.k);
         Ok(inference.bits.min(registration.bits))
     }
 
@@ -281,38 +347,52 @@ impl SettlementKey {
         let d = &self.descriptor;
         let program = self.program()?;
         let (witness_bits, model_bits, public) = shape(&program, d.row_bits)?;
-        let digest = inference_digest(&self.graph, (&self.inputs, &self.outputs), self.visibility, self.batch)?;
+        let specs = (self.inputs.as_slice(), self.outputs.as_slice());
+        let digest = inference_digest(&self.graph, specs, self.visibility, self.batch, &self.stacks)?;
+        if !self.lists_its_stacks(&program)? {
+            return Err(SettlementError::Inconsistent("the descriptor lists other named stacks"));
+        }
         if d.program != digest || (d.witness_bits, d.model_bits) != (witness_bits, model_bits) || d.public != public {
             return Err(SettlementError::Inconsistent("the descriptor is not that of the graph"));
         }
-        let registration = Program::registration(&self.graph)?;
+        let registration = self.registration_program()?;
         // Whoever checks further makes powers and records circuits of the sizes that are claimed.
         for (program, circuit) in [(&program, &d.circuit), (&registration, &self.registration_circuit)] {
             check_claimed_size(program, d.row_bits, circuit.k)?;
         }
-        let descriptor = registration_descriptor(&self.graph, d, &self.registration_circuit)?;
+        let descriptor = registration_descriptor(&self.graph, &self.stacks, d, &self.registration_circuit)?;
         let public = registration.registration_public();
-        Ok(check(&descriptor, &public, &[0; 32], &self.registration)?)
+        check(&descriptor, &public, &[0; 32], &self.registration)?;
+        Ok(())
     }
 
-    /// Checks a settled proof under a key that has been checked. What is public comes back: inputs, then outputs.
+    /// Checks a settled proof under a key that has been checked.
     ///
     /// # Errors
     /// The first thing found wrong.
-    pub fn verify(&self, proof: &SettledProof) -> Result<Vec<Tensor>, SettlementError> {
+    pub fn verify(&self, proof: &SettledProof) -> Result<Shown, SettlementError> {
         let expected = self.id();
         if expected != proof.id {
             let hex = crate::core::hex;
             return Err(SettlementError::OtherKey { expected: hex(&expected), got: hex(&proof.id) });
         }
-        let expected = self.descriptor.values().saturating_mul(8);
-        let public = public_from_bytes(&self.descriptor, &proof.public)
+        let expected = self.descriptor.public_bytes();
+        let (said, public) = public_from_bytes(&self.descriptor, &proof.public)
             .ok_or(SettlementError::Public { expected, got: proof.public.len() })?;
         let argument = SettledArgument::from_bytes(&self.descriptor, &proof.argument)?;
-        check(&self.descriptor, &public, &proof.context.digest(), &argument)?;
+        let ids = check(&self.descriptor, &public, &proof.context.digest(), &argument)?;
+        if let Some(stack) = said.iter().zip(&ids).position(|(a, b)| a != b) {
+            let name = |ids: &[[u8; 32]]| ids.get(stack).map(|id| crate::core::hex(id)).unwrap_or_default();
+            return Err(SettleError::StackId { stack, expected: name(&said), got: name(&ids) }.into());
+        }
         let program = self.program()?;
         let tensors = program.public.iter().zip(public).map(|(p, v)| Tensor::new(p.shape.clone(), v));
-        Ok(tensors.collect::<Result<_, _>>()?)
+        let mut given = ids.into_iter();
+        let ids = self.descriptor.stacks.iter().filter_map(|s| match &s.pinned {
+            Some(rows) => Some(self.descriptor.stack_id(s, rows)),
+            None => given.next(),
+        });
+        Ok(Shown { stacks: ids.collect(), tensors: tensors.collect::<Result<_, _>>()? })
     }
 
     /// The key file.
@@ -320,12 +400,17 @@ impl SettlementKey {
         let mut out = Vec::new();
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&VERSION.to_be_bytes());
-        out.push(visibility_byte(self.visibility));
+        out.push(visibility_byte(self.visibility) | (u8::from(!self.stacks.is_empty()) << 3));
         for part in [self.graph.to_bytes()?, canonical::to_bytes(&(&self.inputs, &self.outputs))?] {
             out.extend_from_slice(&count_bytes(part.len()));
             out.extend_from_slice(&part);
         }
         out.extend_from_slice(&self.batch.to_be_bytes());
+        if !self.stacks.is_empty() {
+            let stacks = canonical::to_bytes(&self.stacks)?;
+            out.extend_from_slice(&count_bytes(stacks.len()));
+            out.extend_from_slice(&stacks);
+        }
         let words = self.descriptor.to_bytes();
         out.extend_from_slice(&count_bytes(words.len()));
         out.extend_from_slice(&words);
@@ -353,7 +438,7 @@ impl SettlementKey {
             return Err(SettlementError::Version { what: "settlement key", expected: VERSION, got });
         }
         let bits = r.u8().map_err(&bad)?;
-        if bits > 7 {
+        if bits > 15 {
             return Err(SettlementError::Inconsistent("unknown visibility bits"));
         }
         let visibility = Visibility { inputs: bits & 1 != 0, weights: bits & 2 != 0, outputs: bits & 4 != 0 };
@@ -364,6 +449,7 @@ impl SettlementKey {
         let graph = Graph::from_bytes(part(MAX_GRAPH_BYTES)?)?;
         let (inputs, outputs): (Vec<TensorSpec>, Vec<TensorSpec>) = canonical::from_bytes(part(MAX_GRAPH_BYTES)?)?;
         let batch = r.u32().map_err(&bad)?;
+        let stacks = if bits & 8 == 0 { vec![] } else { read_stacks(&mut r)? };
         let n = r.count(MAX_BYTES, 1).map_err(&bad)?;
         let descriptor = Descriptor::from_bytes(r.slice(n).map_err(&bad)?).map_err(&bad)?;
         let k = usize::from(r.u8().map_err(&bad)?);
@@ -378,21 +464,22 @@ impl SettlementKey {
         let n = r.count(MAX_BYTES, 1).map_err(&bad)?;
         let argument = r.slice(n).map_err(&bad)?;
         r.finish().map_err(&bad)?;
-        let shape = registration_descriptor(&graph, &descriptor, &registration_circuit)?;
+        let shape = registration_descriptor(&graph, &stacks, &descriptor, &registration_circuit)?;
         let registration = SettledArgument::from_bytes(&shape, argument)?;
         for (specs, ids) in [(&inputs, graph.inputs()), (&outputs, graph.outputs())] {
             if !crate::key::describes(&graph, specs, ids) {
                 return Err(SettlementError::Inconsistent("a description does not fit its tensor"));
             }
         }
-        Ok(Self { graph, visibility, inputs, outputs, batch, descriptor, registration_circuit, registration })
+        Ok(Self { graph, visibility, inputs, outputs, batch, stacks, descriptor, registration_circuit, registration })
     }
 }
 
 impl SettledProof {
     /// The parts as the contract takes them apart.
     pub fn new(descriptor: &Descriptor, context: Context, public: &[Vec<i64>], argument: &SettledArgument) -> Self {
-        Self { id: descriptor.id(), context, public: public_bytes(public), argument: argument.to_bytes() }
+        let public = [given_ids(descriptor, &argument.given).concat(), public_bytes(public)].concat();
+        Self { id: descriptor.id(), context, public, argument: argument.to_bytes() }
     }
 
     /// The proof file.
