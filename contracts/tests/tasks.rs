@@ -80,8 +80,8 @@ impl World {
         let mut chain = Embedded::new();
         let deployed = deploy(&mut chain, &Parameters::development(CURATOR), None, false, &mut |_| {});
         let at = deployed.expect("a deployment").deployment;
-        let train = StandIn::new(&mut chain, &at, (2, 3), 40_000_000, 1);
-        let evaluate = StandIn::new(&mut chain, &at, (1, 1), 3_000_000, 2);
+        let train = StandIn::new(&mut chain, &at, (14, 3), 40_000_000, 1);
+        let evaluate = StandIn::new(&mut chain, &at, (12, 2), 3_000_000, 2);
         for account in [SPONSOR, ANNE, BEN] {
             at.token().transfer(&mut chain, account, amount::whole(10_000)).expect("tokens");
         }

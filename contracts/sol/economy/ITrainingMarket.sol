@@ -43,7 +43,8 @@ interface ITrainingMarket is IMarket {
 
     /// @notice What a sponsor asks for.
     struct Spec {
-        /// Verifiers of training, with two public inputs, and of evaluation, with two public values.
+        /// Verifiers of training, with three stacks and two values before the losses, and of evaluation, with three stacks and two
+        /// losses: each stack's id counts as four values of the input (`IVerifierRegistry`).
         bytes32 trainId;
         bytes32 evaluateId;
         /// Stack of the weights to begin with.

@@ -10,6 +10,12 @@ import { SettlementSize } from "./SettlementSize.sol";
 abstract contract TaskBook is ITrainingMarket, Market {
     using SafeCast for uint256;
 
+    /// @dev The ids of a proof's three stacks, in values of 8 bytes: the registry counts them with the input.
+    uint256 private constant ID_VALUES = 12;
+    /// @dev Factor and start of the walk; the losses of head and trained weights.
+    uint256 private constant WALK_VALUES = 2;
+    uint256 internal constant LOSSES = 2;
+
     mapping(uint256 taskId => Task) internal _tasks;
     mapping(uint256 taskId => Ramp) internal _ramps;
     mapping(uint256 taskId => Round) internal _rounds;
@@ -39,8 +45,8 @@ abstract contract TaskBook is ITrainingMarket, Market {
 
     /// @dev Checks what a sponsor asks for, and stores it. Raises `BadSpec` with the index of the field, `VerifierEnded`, `TooLarge`.
     function _write(uint256 taskId, Spec calldata spec) internal {
-        uint64 trainUnits = _checkVerifier(spec.trainId, 2, type(uint256).max, 0);
-        uint64 evaluateUnits = _checkVerifier(spec.evaluateId, 1, 1, 1);
+        uint64 trainUnits = _checkVerifier(spec.trainId, ID_VALUES + WALK_VALUES, 1, type(uint256).max, 0);
+        uint64 evaluateUnits = _checkVerifier(spec.evaluateId, ID_VALUES, LOSSES, LOSSES, 1);
         if (spec.head == 0) revert BadSpec(2);
         if (spec.holdout == 0) revert BadSpec(3);
         if (spec.shards == 0) revert BadSpec(4);
@@ -79,7 +85,7 @@ abstract contract TaskBook is ITrainingMarket, Market {
     }
 
     /// @dev Raises `BadSpec(field)` for a verifier of another shape, and returns its work.
-    function _checkVerifier(bytes32 verifierId, uint256 inputs, uint256 mostOutputs, uint256 field)
+    function _checkVerifier(bytes32 verifierId, uint256 inputs, uint256 least, uint256 most, uint256 field)
         private
         view
         returns (uint64 units)
@@ -90,7 +96,7 @@ abstract contract TaskBook is ITrainingMarket, Market {
         uint32 outputValues;
         (active,,, batch, inputValues, outputValues, units) = verifiers.terms(verifierId);
         if (!active) revert VerifierEnded(verifierId);
-        if (batch != 1 || inputValues != inputs || outputValues == 0 || outputValues > mostOutputs) {
+        if (batch != 1 || inputValues != inputs || outputValues < least || outputValues > most) {
             revert BadSpec(field);
         }
         (uint256 size, uint256 gas) = verifiers.settlement(verifierId);

@@ -165,8 +165,7 @@ contract TrainingMarket is TaskBook {
         if (before >= 1 << 63 || later >= 1 << 63) revert BadLoss();
         Claim memory claim;
         claim.verifierId = task.evaluateId;
-        // The second of the two losses.
-        claim.lossBytes = 8;
+        claim.lossBytes = 8 * LOSSES;
         claim.context = _roundContext("assay.evaluate.v1", taskId, task);
         claim.values = abi.encodePacked(task.head, now_.trained, now_.revealed, before, later);
         claim.payout = now_.payout;

@@ -23,8 +23,8 @@ const FIELDS: [&str; 10] = [
 
 /// The fields of a task's specification, as [`FIELDS`].
 const TASK_FIELDS: [&str; 19] = [
-    "the verifier of training: it does not show two inputs and the losses of one run",
-    "the verifier of evaluation: it does not show two losses and nothing else",
+    "the verifier of training: it does not show three stacks, factor and start of the walk, and losses",
+    "the verifier of evaluation: it does not show three stacks and two losses",
     "the head: zero",
     "the held-out data: no root of shards",
     "the shards: none",

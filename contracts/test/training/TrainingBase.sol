@@ -58,8 +58,8 @@ abstract contract TrainingBase is RegistryBase {
         datasets = TrainingDeployment(deployer).datasets();
         (token, emission) = (system.token, system.emission);
         verifier = new MockVerifier();
-        trainKey = verifier.register(modelKey(2, STEPS, 1, 1));
-        evaluateKey = verifier.register(modelKey(1, 1, 1, 2));
+        trainKey = verifier.register(modelKey(14, STEPS, 1, 1));
+        evaluateKey = verifier.register(modelKey(12, 2, 1, 2));
         trainId = registry.add(address(verifier), trainKey, "train", 1, TRAIN_UNITS);
         evaluateId = registry.add(address(verifier), evaluateKey, "evaluate", 1, EVALUATE_UNITS);
         address[3] memory rich = [SPONSOR, ANNE, BEN];

@@ -341,6 +341,12 @@ contract TrainingCheatsTest is TrainingBase {
         s = spec();
         s.evaluateId = trainId;
         refused(s, 1);
+        for (uint256 losses_ = 1; losses_ <= 3; losses_ += 2) {
+            bytes32 key = verifier.register(modelKey(12, losses_, 1, 2 + losses_));
+            s = spec();
+            s.evaluateId = registry.add(address(verifier), key, "evaluate", 1, EVALUATE_UNITS);
+            refused(s, 1);
+        }
         s = spec();
         s.head = 0;
         refused(s, 2);
