@@ -80,6 +80,10 @@ pub(crate) enum Command {
     Model(cmd::model::ModelCommand),
     /// Post jobs, work on them, and get paid
     Job(cmd::job::JobCommand),
+    /// Put data on the market, for training
+    Dataset(cmd::dataset::DatasetCommand),
+    /// Have a network trained, and train for others: paid for proven gains
+    Task(cmd::task::TaskCommand),
     /// Decide by vote: propose, vote, queue, execute
     Vote(cmd::govern::VoteCommand),
     /// Tokens: balance, transfer, approve

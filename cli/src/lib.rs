@@ -195,6 +195,8 @@ fn run(app: &App, command: Command) -> Outcome<()> {
         Command::Chain(a) => cmd::chain::run(app, &a),
         Command::Model(a) => cmd::model::run(app, &a),
         Command::Job(a) => cmd::job::run(app, &a),
+        Command::Dataset(a) => cmd::dataset::run(app, &a),
+        Command::Task(a) => cmd::task::run(app, &a),
         Command::Vote(a) => cmd::govern::vote(app, &a),
         Command::Token(a) => cmd::govern::token(app, &a),
         Command::Worker(a) => cmd::worker::run(app, &a),

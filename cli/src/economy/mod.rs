@@ -2,7 +2,9 @@
 
 pub(crate) mod clock;
 pub(crate) mod inputs;
+pub(crate) mod shards;
 pub(crate) mod story;
+pub(crate) mod tasks;
 pub(crate) mod units;
 pub(crate) mod work;
 
@@ -153,6 +155,7 @@ pub(crate) fn hash(text: &str) -> Result<B256, String> {
 pub(crate) fn explained(e: assay_contracts::Error) -> Failure {
     let help = match e.revert() {
         Some(Revert::Economy(_)) => help_for(&e),
+        Some(Revert::Training(_)) => tasks::help_for(&e).or_else(|| help_for(&e)),
         _ => None,
     };
     let f = Failure::from(e);

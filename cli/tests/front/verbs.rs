@@ -37,6 +37,7 @@ fn every_command_speaks_json() {
     const NODE: &str = "http://127.0.0.1:9";
     const ACCOUNT: &str = "0x00000000000000000000000000000000000000aa";
     const CALL: &str = "0x00000000000000000000000000000000000000aa:0x00";
+    const OTHER: &str = "0x00000000000000000000000000000000000000000000000000000000000000bb";
     const ID: &str = "0x00000000000000000000000000000000000000000000000000000000000000aa";
     let rows: Vec<(&str, Vec<&str>, i32)> = vec![
         ("inspect", vec![&onnx], 0),
@@ -65,6 +66,43 @@ fn every_command_speaks_json() {
         ("job claim", vec!["--rpc", NODE], 2),
         ("job refund", vec!["1", "--rpc", NODE], 2),
         ("job status", vec!["1", "--rpc", NODE], 2),
+        ("dataset register", vec!["data.stack", "--licence", "input.json", "--rpc", NODE], 2),
+        ("dataset show", vec!["--rpc", NODE], 2),
+        ("dataset retire", vec![ID, "--rpc", NODE], 2),
+        (
+            "task post",
+            vec![
+                "--train",
+                ID,
+                "--evaluate",
+                ID,
+                "--head",
+                ID,
+                "--shard",
+                OTHER,
+                "--sealed",
+                "sealed.json",
+                "--eta",
+                "1",
+                "--rate",
+                "1",
+                "--max-price",
+                "1",
+                "--rpc",
+                NODE,
+            ],
+            2,
+        ),
+        ("task show", vec!["1", "--rpc", NODE], 2),
+        ("task list", vec!["--rpc", NODE], 2),
+        ("task lease", vec!["1", "--dataset", ID, "--rpc", NODE], 2),
+        ("task seed", vec!["1", "--rpc", NODE], 2),
+        ("task submit", vec!["1", "sp", "--rpc", NODE], 2),
+        ("task reveal", vec!["1", "--sealed", "sealed.json", "--rpc", NODE], 2),
+        ("task settle", vec!["1", "sp", "--rpc", NODE], 2),
+        ("task finish", vec!["1", "--rpc", NODE], 2),
+        ("task refund", vec!["1", "--rpc", NODE], 2),
+        ("task withdraw", vec!["--rpc", NODE], 2),
         ("model tombstone", vec![ID, "--rpc", NODE], 2),
         ("chain check", vec!["--rpc", NODE], 2),
         ("chain canary", vec!["--rpc", NODE], 2),

@@ -1,8 +1,6 @@
 //! The market by hand, on a real node: register, post, lease, prove, fulfil, claim, refund.
 
-mod common;
-
-use common::{KEYS, MarketOf, digits};
+use super::common::{KEYS, MarketOf, digits};
 
 const REQUESTER: &str = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
 const WORKER: &str = "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC";
@@ -110,7 +108,7 @@ fn mistakes_are_explained() {
 
 #[test]
 fn the_embedded_system_shows_what_it_costs() {
-    let s = common::Sandbox::new("embedded-up");
+    let s = super::common::Sandbox::new("embedded-up");
     let v = s.json(&["chain", "up", "--embedded"]);
     let contracts = v["contracts"].as_object().unwrap();
     assert_eq!(contracts.len(), 11);
