@@ -110,7 +110,7 @@ impl World {
         let public: Vec<u8> = ids.chain(values.iter().flat_map(|v| v.to_be_bytes())).collect();
         let argument = of.proof(&public, context.digest().into());
         let proof = SettledProof { id: of.settlement_id.0, context, public, argument };
-        self.m.s.write(file, proof.to_bytes().unwrap());
+        self.m.s.write(file, proof.to_bytes());
     }
 
     fn block(&self) {
