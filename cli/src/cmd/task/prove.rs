@@ -9,7 +9,7 @@ use crate::{
     settlement,
 };
 use assay_contracts::{
-    Address, B256, Error, Revert, U256,
+    B256, Error, Revert, U256,
     abi::ContractError,
     economy::{Phase, Round, RoundProof, Task, abi::Economy::EconomyErrors},
 };
@@ -206,7 +206,7 @@ pub(crate) fn settle(app: &App, args: &Settle) -> Outcome<()> {
     o.answer(format!("gain     {} for round {} of task {}", units::shown(U256::from(e.gain)), e.round, args.id));
     o.say(format!("loss     {} before, {} after", e.before, e.later));
     o.say(format!("head     {}{}", e.head, if moved { "" } else { ", as before: the gain is less than a step" }));
-    o.say(format!("to       {}, with the bond: assay task withdraw --account {0}", Address::from(e.payout)));
+    o.say(format!("to       {}, with the bond: assay task withdraw --account {0}", e.payout));
     o.say(format!("gas      {}", count(done.gas_used)));
     o.result(json!({
         "task_id": args.id,
