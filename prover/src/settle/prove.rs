@@ -172,13 +172,13 @@ pub fn settle(
     settle_linked(device, prover, inputs, prover.key.stacks.iter().map(|_| None).collect(), context, recorder)
 }
 
-/// [`settle`] about named stacks (docs/protocol.md#settled-stacks): `stacks[s]` is the key's stack `s`, `None` for a pinned one and
+/// [`settle()`] about named stacks (docs/protocol.md#settled-stacks): `stacks[s]` is the key's stack `s`, `None` for a pinned one and
 /// for one that is to be made of outputs, with fresh blinding factors. `inputs[i]` are the inputs of inference `i` that no stack
 /// holds.
 ///
 /// # Errors
 /// Stacks of another schema or other powers of tau, one in the place of a pinned one that is another, a given output that is not the
-/// computed one, and those of [`settle`].
+/// computed one, and those of [`settle()`].
 pub fn settle_linked(
     device: &impl Device,
     prover: &SettlementProver,
