@@ -1,5 +1,6 @@
 //! Linear functionals on a stack, kept as sums of products of small vectors.
 
+use super::dispatch::{self, Vector};
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field};
 
@@ -35,6 +36,13 @@ pub struct FunctionalFactor {
     pub weights: Vec<Fr>,
 }
 
+impl FunctionalFactor {
+    /// The last place.
+    fn last(&self) -> usize {
+        self.offsets.iter().copied().max().unwrap_or(0)
+    }
+}
+
 impl Functional {
     /// All entries.
     pub(super) fn expand(&self) -> Vec<Fr> {
@@ -64,45 +72,70 @@ pub(super) struct PreparedTerm {
 struct PreparedFactor {
     /// Index bits of pieces that this factor uses.
     mask: usize,
-    /// `(piece, places within it, weights)`, by increasing piece.
-    groups: Vec<(usize, Vec<(usize, Fr)>)>,
+    /// By increasing piece.
+    groups: Vec<Group>,
 }
 
-/// log2 of the length of a dense low product: it stays in the first-level cache.
-const LOW_BITS: usize = 9;
+/// The places of a factor within one piece.
+struct Group {
+    piece: usize,
+    places: Vec<usize>,
+    weights: Vec<Fr>,
+}
+
+impl Group {
+    /// Whether the places follow each other without a gap.
+    fn is_run(&self) -> bool {
+        self.places.iter().zip(&self.places[1..]).all(|(a, b)| a + 1 == *b)
+    }
+}
+
+/// log2 of the length of a dense low product: two of them stay in the second-level cache, and one multiplication of the outer
+/// factors is shared by so many entries that vectors do nearly all the work.
+const LOW_BITS: usize = 11;
+
+/// `out[i] += scale * data[i]`, with vectors as far as they reach.
+pub(super) fn add_scaled(vector: Option<Vector>, out: &mut [Fr], data: &[Fr], scale: Fr) {
+    let (head, tail) = out.split_at_mut(out.len() / 8 * 8);
+    let rest = &data[head.len()..];
+    if !head.is_empty() {
+        dispatch::axis_lines_fr(vector, head, data, 0, &[(0, scale)]);
+    }
+    tail.iter_mut().zip(rest).for_each(|(out, x)| *out += scale * x);
+}
+
+/// The dense product of `low` and a factor.
+fn multiplied_out(vector: Option<Vector>, low: &[Fr], factor: &FunctionalFactor) -> Vec<Fr> {
+    let last = factor.last();
+    let mut out = vec![Fr::ZERO; (last + low.len()).next_power_of_two()];
+    match low {
+        [one] if factor.offsets.iter().copied().eq(0..=last) => {
+            add_scaled(vector, &mut out[..=last], &factor.weights, *one);
+        }
+        _ => {
+            for (offset, weight) in factor.offsets.iter().zip(&factor.weights) {
+                add_scaled(vector, &mut out[*offset..offset + low.len()], low, *weight);
+            }
+        }
+    }
+    out
+}
 
 impl PreparedTerm {
     /// Prepares a term for pieces of `2^piece_bits` entries.
-    pub(super) fn new(term: &FunctionalTerm, piece_bits: usize) -> Self {
+    pub(super) fn new(vector: Option<Vector>, term: &FunctionalTerm, piece_bits: usize) -> Self {
         let limit = 1 << LOW_BITS.min(piece_bits).min(term.bits);
-        let mut low_entries = vec![(0, term.coefficient)];
-        let mut low_len = 1usize;
-        let mut factors = Vec::new();
-        for FunctionalFactor { offsets, weights } in &term.factors {
-            let last = offsets.iter().copied().max().unwrap_or(0);
-            if last < limit {
-                low_len = low_len.max((last + 1).next_power_of_two());
-                let of_entry = |(at, c)| offsets.iter().zip(weights).map(move |(o, w): (&usize, &Fr)| (at + o, c * w));
-                low_entries = low_entries.into_iter().flat_map(of_entry).collect();
-                continue;
-            }
-            let mut entries: Vec<(usize, Fr)> = offsets.iter().copied().zip(weights.iter().copied()).collect();
-            entries.sort_unstable_by_key(|(offset, _)| *offset);
-            let mut groups: Vec<(usize, Vec<(usize, Fr)>)> = Vec::new();
-            for (offset, weight) in entries {
-                let (piece, place) = (offset >> piece_bits, offset & ((1 << piece_bits) - 1));
-                match groups.last_mut() {
-                    Some((last, group)) if *last == piece => group.push((place, weight)),
-                    _ => groups.push((piece, vec![(place, weight)])),
-                }
-            }
-            let mask = groups.iter().fold(0, |mask, (piece, _)| mask | piece);
-            factors.push(PreparedFactor { mask, groups });
+        let (mut inner, outer): (Vec<_>, Vec<_>) = term.factors.iter().partition(|factor| factor.last() < limit);
+        // The smallest first: what it is multiplied by is long then.
+        inner.sort_by_key(|factor| factor.last());
+        let mut low = vec![term.coefficient];
+        for factor in inner {
+            low = multiplied_out(vector, &low, factor);
         }
+        let mut factors: Vec<PreparedFactor> = outer.into_iter().map(|f| PreparedFactor::new(f, piece_bits)).collect();
         // Of the factors that are left, those with the smallest places are multiplied in last.
-        factors.sort_by_key(|f| core::cmp::Reverse(f.groups.first().and_then(|(_, g)| g.get(1)).map_or(0, |e| e.0)));
-        let mut low = vec![Fr::ZERO; low_len];
-        low_entries.into_iter().for_each(|(at, c): (usize, Fr)| low[at] += c);
+        let second = |f: &PreparedFactor| f.groups.first().and_then(|g| g.places.get(1)).copied().unwrap_or(0);
+        factors.sort_by_key(|f| core::cmp::Reverse(second(f)));
         Self { offset: term.offset, bits: term.bits, low, factors }
     }
 
@@ -113,18 +146,52 @@ impl PreparedTerm {
         if piece & !self.factors.iter().fold(0, |mask, factor| mask | factor.mask) != 0 {
             return;
         }
-        let mut outer = vec![(0usize, scale)];
+        let mut groups = Vec::with_capacity(self.factors.len());
         for factor in &self.factors {
-            let Ok(found) = factor.groups.binary_search_by_key(&(piece & factor.mask), |(piece, _)| *piece) else {
+            let Ok(found) = factor.groups.binary_search_by_key(&(piece & factor.mask), |group| group.piece) else {
                 return;
             };
-            let group = &factor.groups[found].1;
-            outer = match group.as_slice() {
-                [(place, weight)] => outer.into_iter().map(|(at, c)| (at + place, c * weight)).collect(),
-                _ => outer.iter().flat_map(|(at, c)| group.iter().map(move |(o, w)| (at + o, *c * w))).collect(),
-            };
+            groups.push(&factor.groups[found]);
         }
-        outer.into_iter().for_each(|(at, c)| add(at, c, &self.low));
+        // Without low factors, the weights of a last group without gaps are the dense ones.
+        let (low, scale, start) = match (self.low.as_slice(), groups.last()) {
+            ([one], Some(group)) if group.places.len() > 1 && group.is_run() => {
+                let found = (group.weights.as_slice(), scale * one, group.places[0]);
+                groups.pop();
+                found
+            }
+            _ => (self.low.as_slice(), scale, 0),
+        };
+        let mut outer = vec![(start, scale)];
+        for group in groups {
+            let mut next = Vec::with_capacity(outer.len() * group.places.len());
+            for (at, c) in outer {
+                next.extend(group.places.iter().zip(&group.weights).map(|(place, weight)| (at + place, c * weight)));
+            }
+            outer = next;
+        }
+        outer.into_iter().for_each(|(at, c)| add(at, c, low));
+    }
+}
+
+impl PreparedFactor {
+    /// Groups the places of a factor.
+    fn new(factor: &FunctionalFactor, piece_bits: usize) -> Self {
+        let mut groups: Vec<Group> = Vec::new();
+        let mut entries: Vec<(&usize, &Fr)> = factor.offsets.iter().zip(&factor.weights).collect();
+        entries.sort_unstable_by_key(|(offset, _)| **offset);
+        for (offset, weight) in entries {
+            let (piece, place) = (offset >> piece_bits, offset & ((1 << piece_bits) - 1));
+            match groups.last_mut().filter(|last| last.piece == piece) {
+                Some(last) => {
+                    last.places.push(place);
+                    last.weights.push(*weight);
+                }
+                None => groups.push(Group { piece, places: vec![place], weights: vec![*weight] }),
+            }
+        }
+        let mask = groups.iter().fold(0, |mask, group| mask | group.piece);
+        Self { mask, groups }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::arena::zeroed;
 use super::dispatch::{self, Vector};
-use super::functional::{Functional, PreparedTerm};
+use super::functional::{Functional, PreparedTerm, add_scaled};
 use ark_bn254::Fr;
 use ark_ff::AdditiveGroup;
 use rayon::prelude::*;
@@ -20,9 +20,10 @@ struct Pieces {
 
 impl Pieces {
     /// Pieces that do not cross a multiple of `2^row_bits`.
-    fn new(omega: &Functional, row_bits: usize) -> Self {
+    fn new(vector: Option<Vector>, omega: &Functional, row_bits: usize) -> Self {
         let bits = PIECE_BITS.min(row_bits);
-        let terms: Vec<PreparedTerm> = omega.terms.par_iter().map(|term| PreparedTerm::new(term, bits)).collect();
+        let terms: Vec<PreparedTerm> =
+            omega.terms.par_iter().map(|term| PreparedTerm::new(vector, term, bits)).collect();
         let mut of_piece = vec![vec![]; 1 << (omega.bits - bits)];
         for (t, term) in (0u32..).zip(&terms) {
             let first = term.offset >> bits;
@@ -45,7 +46,7 @@ impl Pieces {
                 // Where a factor above uses bits below the highest of `low`, the places of `low` that reach beyond are zero.
                 let out = &mut out[start + at..];
                 let len = low.len().min(out.len());
-                dispatch::axis_lines_fr(vector, &mut out[..len], low, 0, &[(0, scale)]);
+                add_scaled(vector, &mut out[..len], low, scale);
             });
         }
         any
@@ -56,7 +57,7 @@ impl Pieces {
 pub(super) fn products(vector: Option<Vector>, f: &[i32], omega: &Functional, leading: usize) -> Vec<Fr> {
     assert_eq!(f.len(), 1 << omega.bits, "a functional on the integers");
     let (side, row_bits) = (1 << leading, omega.bits - leading);
-    let pieces = Pieces::new(omega, row_bits);
+    let pieces = Pieces::new(vector, omega, row_bits);
     let (len, columns) = (1usize << pieces.bits, 1usize << (row_bits - pieces.bits));
     let zeros = vec![0; len];
     // The kernel is for whole vectors, and reads `x + 2^31`.
@@ -94,7 +95,7 @@ pub(super) fn products(vector: Option<Vector>, f: &[i32], omega: &Functional, le
 /// The functional with its leading index bits summed over `weights`.
 pub(super) fn bind(vector: Option<Vector>, omega: &Functional, weights: &[Fr]) -> Vec<Fr> {
     let row_bits = omega.bits - weights.len().trailing_zeros() as usize;
-    let pieces = Pieces::new(omega, row_bits);
+    let pieces = Pieces::new(vector, omega, row_bits);
     let columns = 1usize << (row_bits - pieces.bits);
     let mut out = zeroed(1 << row_bits);
     out.par_chunks_mut(1 << pieces.bits).enumerate().for_each(|(column, out)| {
