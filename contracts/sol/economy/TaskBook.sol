@@ -160,6 +160,12 @@ abstract contract TaskBook is ITrainingMarket, Market {
         return !verifiers.isActive(of_.trainId) || !verifiers.isActive(of_.evaluateId);
     }
 
+    /// @dev The end of either verifier ends the task's payouts: a round is paid by both of them or by neither.
+    function _requireActive(Task storage of_) internal view {
+        _requireActive(of_.trainId);
+        _requireActive(of_.evaluateId);
+    }
+
     function _requireActive(bytes32 verifierId) internal view {
         if (!verifiers.isActive(verifierId)) revert VerifierEnded(verifierId);
     }

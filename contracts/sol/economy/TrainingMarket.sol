@@ -83,8 +83,7 @@ contract TrainingMarket is TaskBook {
         if (block.timestamp >= task.deadline) revert DeadlineOver(taskId);
         if (task.head != head) revert StaleHead(taskId, task.head);
         if (task.used == task.shards) revert NoShardLeft(taskId);
-        _requireActive(task.trainId);
-        _requireActive(task.evaluateId);
+        _requireActive(task);
         if (task.bond > maxBond) revert BondTooHigh(taskId, task.bond);
         IDatasetRegistry.Dataset memory dataset = _dataset(task.datasets, datasetId, allowed);
         _begin(taskId, task, payout, dataset, minUntil);
@@ -118,6 +117,7 @@ contract TrainingMarket is TaskBook {
         string calldata uri
     ) external nonReentrant {
         Task storage task = _inTime(taskId, Phase.Seeded);
+        _requireActive(task);
         Round storage now_ = _rounds[taskId];
         Claim memory claim;
         claim.verifierId = task.trainId;
@@ -160,6 +160,7 @@ contract TrainingMarket is TaskBook {
     /// @dev Never pausable. Raises `WrongPhase`, `PhaseOver`, `VerifierEnded`, `BadLoss`, `InvalidProof`, and what the verifier raises.
     function settleEval(uint256 taskId, uint64 before, uint64 later, bytes calldata proof) external nonReentrant {
         Task storage task = _inTime(taskId, Phase.Revealed);
+        _requireActive(task);
         Round storage now_ = _rounds[taskId];
         // Public values are signed.
         if (before >= 1 << 63 || later >= 1 << 63) revert BadLoss();
@@ -274,9 +275,7 @@ contract TrainingMarket is TaskBook {
 
     /// @dev The proof decides about all that was written before, and is paid. How many losses it shows is the verifier's.
     function _settle(Claim memory claim, bytes calldata proof) private {
-        (bool active, address verifier, bytes32 settlementId,,, uint32 outputs, uint64 units) =
-            verifiers.terms(claim.verifierId);
-        if (!active) revert VerifierEnded(claim.verifierId);
+        (, address verifier, bytes32 settlementId,,, uint32 outputs, uint64 units) = verifiers.terms(claim.verifierId);
         uint256 expected = uint256(outputs) * 8;
         if (claim.lossBytes != expected) revert WrongLosses(expected, claim.lossBytes);
         if (!IAssayVerifier(verifier).verify(settlementId, claim.values, claim.context, proof)) revert InvalidProof();
