@@ -239,4 +239,12 @@ fn a_key_cannot_borrow_the_name_of_a_setup() {
         let error = VerifyingKey::from_bytes(&forged.verifying.to_bytes().unwrap()).unwrap_err();
         assert!(error.to_string().contains("identity of the powers of tau"), "{error}");
     }
+    // Its own name, without the mark: nobody would be warned.
+    let mut forged = honest;
+    let srs = &mut forged.verifying.srs;
+    (srs.insecure_dev, srs.srs_hash) = (false, VerifierSrs::identity(&srs.g2, &srs.tau_g2, false));
+    forged.digest = forged.verifying.digest().unwrap();
+    forged.verifying.registration = Forge::registration(&forged).argue();
+    let error = VerifyingKey::from_bytes(&forged.verifying.to_bytes().unwrap()).unwrap_err();
+    assert!(error.to_string().contains("unmarked development powers"), "{error}");
 }

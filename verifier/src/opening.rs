@@ -56,7 +56,7 @@ pub use combine::combine_rows;
 use folds::{Linearisation, linearise};
 
 pub use folds::{evaluation_count, fold_count};
-pub use srs::VerifierSrs;
+pub use srs::{DEVELOPMENT_SEEDS, VerifierSrs, is_development};
 
 /// The largest `m`: rows of 2^28 evaluations, the size of the largest public powers of tau.
 pub const MAX_VARIABLES: usize = 28;

@@ -18,14 +18,14 @@
 use std::io::{Read, Seek, SeekFrom, Write};
 
 use ark_bn254::G1Affine;
-use assay_verifier::opening::VerifierSrs;
+use assay_verifier::opening::{VerifierSrs, is_development};
 use assay_verifier::{
     curve::{CodecError, G1_BYTES, G2_BYTES, Reader, g1_from_bytes, g1_to_bytes, g2_to_bytes},
     keccak::Keccak,
 };
 use rayon::prelude::*;
 
-use super::{MAX_POWER, Srs, SrsError, check_power, verify::point_error};
+use super::{MAX_POWER, Srs, SrsError, UNMARKED, check_power, verify::point_error};
 
 const MAGIC: &[u8; 8] = b"ASSAYSRS";
 const VERSION: u32 = 1;
@@ -92,6 +92,9 @@ impl Srs {
         reader.finish()?;
         if hash != VerifierSrs::identity(&g2, &tau_g2, insecure_dev) {
             return Err(SrsError::Identity);
+        }
+        if !insecure_dev && is_development(&tau_g2) {
+            return Err(SrsError::Degenerate(UNMARKED));
         }
 
         let kept = power.min(max_power);

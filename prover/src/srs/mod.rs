@@ -26,6 +26,9 @@ pub use ptau::{Ceremony, import_ptau};
 /// The largest power of two of G1 points that any public ceremony offers.
 pub const MAX_POWER: u32 = 28;
 
+/// Powers that wear no mark and should.
+const UNMARKED: &str = "tau is that of development powers, which everybody can compute";
+
 /// Powers of tau in G1, and `[1]_2`, `[tau]_2`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Srs {

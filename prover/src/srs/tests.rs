@@ -6,8 +6,9 @@ use ark_bn254::{Fq, Fq2, Fr, G1Affine, G2Affine};
 use ark_ec::{AffineRepr, CurveGroup};
 use ark_ff::{BigInteger, Field, PrimeField};
 use assay_verifier::{
-    curve::{CodecError, Group},
-    opening::VerifierSrs,
+    curve::{CodecError, Group, g2_to_bytes},
+    keccak::keccak256,
+    opening::{DEVELOPMENT_SEEDS, VerifierSrs, is_development},
 };
 
 use super::*;
@@ -276,6 +277,26 @@ fn the_insecure_mark_cannot_be_dropped_quietly() {
     let mut srs = Srs::development(3, 1).unwrap();
     srs.insecure_dev = false;
     assert!(matches!(srs.verify(), Err(SrsError::Identity)));
+}
+
+#[test]
+fn development_powers_are_known_by_sight() {
+    let secrets: Vec<G2Affine> =
+        (0..DEVELOPMENT_SEEDS as u64).map(|seed| Srs::development(0, seed).unwrap().tau_g2).collect();
+    let unknown: Vec<String> = secrets
+        .iter()
+        .filter(|tau| !is_development(tau))
+        .map(|tau| keccak256(&[&g2_to_bytes(tau)]).iter().map(|b| format!("{b:02x}")).collect())
+        .collect();
+    assert!(unknown.is_empty(), "not in the table: {unknown:#?}");
+    for tau in secrets {
+        // A key with the right identity, but for the mark.
+        let mut srs = Srs::development(0, 0).unwrap().verifier();
+        (srs.tau_g2, srs.insecure_dev) = (tau, false);
+        srs.srs_hash = VerifierSrs::identity(&srs.g2, &tau, false);
+        assert!(matches!(VerifierSrs::from_bytes(&srs.to_bytes()), Err(CodecError::UnexpectedValue { .. })));
+    }
+    assert!(!is_development(&Srs::development(0, DEVELOPMENT_SEEDS as u64).unwrap().tau_g2));
 }
 
 fn file(srs: &Srs) -> Vec<u8> {

@@ -3,20 +3,18 @@
 use ark_bn254::{Bn254, Fr, G1Affine, G1Projective, G2Affine};
 use ark_ec::{AffineRepr, CurveGroup, pairing::Pairing};
 use ark_ff::{Field, Zero};
-use assay_verifier::opening::VerifierSrs;
+use assay_verifier::opening::{VerifierSrs, is_development};
 use assay_verifier::{
     curve::{CodecError, Group, g1_to_bytes},
     keccak::{Keccak, digest_to_fr},
 };
 use rayon::prelude::*;
 
-use super::{Srs, SrsError, development::development_tau};
+use super::{Srs, SrsError, UNMARKED};
 use crate::msm::msm;
 
 /// Small numbers that are tried as tau, with both signs.
 const SMALL: usize = 1 << 10;
-/// Seeds of development powers that are tried.
-const SEEDS: u64 = 17;
 
 impl Srs {
     /// Checks everything that powers of tau must satisfy: standard generators, every point in its group, a tau that nobody
@@ -65,9 +63,8 @@ impl Srs {
         if self.g1_powers.get(1).is_some_and(|tau| multiples.iter().any(|m| m.x == tau.x)) {
             return Err(SrsError::Degenerate("tau is a small number"));
         }
-        let development = (0..SEEDS).map(development_tau).any(|tau| (self.g2 * tau).into_affine() == self.tau_g2);
-        if development && !self.insecure_dev {
-            return Err(SrsError::Degenerate("tau is that of development powers, which everybody can compute"));
+        if !self.insecure_dev && is_development(&self.tau_g2) {
+            return Err(SrsError::Degenerate(UNMARKED));
         }
         Ok(())
     }

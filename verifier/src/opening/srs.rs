@@ -3,6 +3,10 @@
 use ark_bn254::{G1Affine, G2Affine};
 use ark_ec::AffineRepr;
 
+mod development;
+
+pub use development::{DEVELOPMENT_SEEDS, is_development};
+
 use crate::{
     curve::{CodecError, G1_BYTES, G2_BYTES, Reader, g1_to_bytes, g2_to_bytes},
     keccak::keccak256,
@@ -55,8 +59,8 @@ impl VerifierSrs {
     /// The inverse of [`Self::to_bytes`].
     ///
     /// # Errors
-    /// Bytes that are not canonical, generators other than the standard ones, tau = 0, or the identity of another setup:
-    /// a key must not wear the name of a ceremony whose tau it does not use.
+    /// Bytes that are not canonical, generators other than the standard ones, tau = 0, the tau of development powers that are
+    /// not marked as such, or the identity of another setup: a key must not wear the name of a ceremony whose tau it does not use.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
         let mut reader = Reader::new(bytes);
         let srs = Self::read(&mut reader)?;
@@ -84,6 +88,9 @@ impl VerifierSrs {
         let srs_hash = reader.array()?;
         if srs_hash != Self::identity(&g2, &tau_g2, insecure_dev) {
             return Err(unexpected("identity of the powers of tau"));
+        }
+        if !insecure_dev && is_development(&tau_g2) {
+            return Err(unexpected("unmarked development powers of tau"));
         }
         Ok(Self { g1, g2, tau_g2, insecure_dev, srs_hash })
     }

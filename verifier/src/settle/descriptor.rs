@@ -4,6 +4,7 @@ use crate::{
     Fr, G1Affine, G2Affine,
     curve::{CodecError, FIELD_BYTES, G1_BYTES, Reader, fr_to_bytes, g1_to_bytes, g2_to_bytes},
     keccak::keccak256,
+    opening::is_development,
     stack::id_of_digest,
 };
 use ark_ec::AffineRepr;
@@ -243,6 +244,9 @@ impl Descriptor {
         let tau_g2 = r.g2()?;
         if blinder.is_zero() || tau_g2.is_zero() {
             return Err(unexpected("infinite power of tau"));
+        }
+        if !insecure_dev && is_development(&tau_g2) {
+            return Err(unexpected("unmarked development powers of tau"));
         }
         let mut public = Vec::with_capacity(count);
         for _ in 0..count {
