@@ -7,64 +7,15 @@ use assay_contracts::{
     economy::{Status, abi::JobMarket, amount},
     sol_types::SolEvent,
 };
-use common::{KEYS, MarketOf, digits};
-use serde_json::Value;
+use common::{
+    MarketOf, digits,
+    running::{PATIENCE, Running},
+};
 use std::{
     collections::BTreeMap,
-    io::{BufRead, BufReader},
-    process::{Child, Stdio},
-    sync::mpsc::{self, Receiver},
     thread,
     time::{Duration, Instant},
 };
-
-/// How long all of the work may take.
-const PATIENCE: Duration = Duration::from_secs(400);
-
-/// A worker process; its events arrive as it writes them. It dies with this.
-struct Running {
-    child: Child,
-    events: Receiver<Value>,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Running {
-    fn start(m: &MarketOf, i: usize, more: &[&str]) -> Self {
-        let journal = format!("journal-{i}");
-        let fixed = ["--journal", &journal, "--poll", "0.2", "--threads", "1", "--json", "--rpc", m.node.url()];
-        let mut command = m.s.command(&[&["worker", "model"], &fixed[..], more].concat());
-        let mut child = command.env("ASSAY_PRIVATE_KEY", KEYS[i]).stdout(Stdio::piped()).spawn().unwrap();
-        let (send, events) = mpsc::channel();
-        let out = child.stdout.take().unwrap();
-        thread::spawn(move || {
-            for line in BufReader::new(out).lines().map_while(Result::ok) {
-                println!("worker {i}: {line}");
-                if send.send(serde_json::from_str(&line).unwrap()).is_err() {
-                    break;
-                }
-            }
-        });
-        Self { child, events }
-    }
-
-    /// Waits for an event.
-    fn wait_for(&self, name: &str) -> Value {
-        let start = Instant::now();
-        while start.elapsed() < PATIENCE {
-            let event = self.events.recv_timeout(PATIENCE).unwrap_or_else(|e| panic!("no event '{name}': {e}"));
-            if event["event"] == name {
-                return event;
-            }
-        }
-        panic!("no event '{name}' in time");
-    }
-}
 
 /// Events of one kind since the deployment.
 fn events<E: SolEvent>(chain: &mut dyn Chain, market: Address) -> Vec<E> {
@@ -83,17 +34,16 @@ fn three_workers_share_twenty_jobs_and_one_is_killed() {
     let posted = m.json(&[&post[..], &["--count", "20"]].concat());
     assert_eq!(posted["job_ids"].as_array().map(Vec::len), Some(20));
 
-    let mut first = Running::start(&m, 1, &[]);
-    let others = [Running::start(&m, 2, &[]), Running::start(&m, 3, &[])];
+    let mut first = Running::worker(&m.s, m.node.url(), 1, &[]);
+    let others = [Running::worker(&m.s, m.node.url(), 2, &[]), Running::worker(&m.s, m.node.url(), 3, &[])];
     // In the middle of its first proof.
     let proving = first.wait_for("proving");
     let killed_job = proving["job_ids"][0].as_u64().unwrap();
     thread::sleep(Duration::from_millis(150));
-    first.child.kill().unwrap();
-    first.child.wait().unwrap();
+    first.kill();
     thread::sleep(Duration::from_millis(500));
     drop(first);
-    let again = Running::start(&m, 1, &[]);
+    let mut again = Running::worker(&m.s, m.node.url(), 1, &[]);
     let resumed = again.wait_for("resumed");
     assert_eq!(resumed["job_ids"][0].as_u64(), Some(killed_job), "{resumed}");
 
@@ -146,7 +96,7 @@ fn one_worker_does_fifty_jobs_in_batches() {
     let post =
         ["job", "post", "model", &data, "--max-price", "1", "--min-price", "1", "--count", "50", "--lease", "30m"];
     m.json(&post);
-    let worker = Running::start(&m, 1, &["--fill", "1s", "--jobs", "50"]);
+    let mut worker = Running::worker(&m.s, m.node.url(), 1, &["--fill", "1s", "--jobs", "50"]);
     let result = worker.wait_for("result");
     assert_eq!(result["jobs_paid"].as_u64(), Some(JOBS), "{result}");
     assert_eq!(result["jobs_given_up"], 0);
@@ -169,14 +119,14 @@ fn a_payment_before_a_crash_is_noticed_and_not_repeated() {
     m.json(&["model", "register", "model"]);
     let data = digits();
     m.json(&["job", "post", "model", &data, "--max-price", "2", "--min-price", "2"]);
-    let result = Running::start(&m, 1, &["--once"]).wait_for("result");
+    let result = Running::worker(&m.s, m.node.url(), 1, &["--once"]).wait_for("result");
     assert_eq!(result["jobs_paid"], 1);
     // As if it had been killed after the market paid, and before it could note that.
     let journal = String::from_utf8(m.s.read("journal-1")).unwrap();
     let (before, paid) = journal.split_at(journal.find("{\"step\":\"paid\"").unwrap());
     assert!(paid.contains("\"final\"") && before.contains("\"proven\""), "{journal}");
     m.s.write("journal-1", before);
-    let again = Running::start(&m, 1, &["--once"]);
+    let mut again = Running::worker(&m.s, m.node.url(), 1, &["--once"]);
     let noticed = again.wait_for("paid");
     assert!(noticed["gas"].is_null() && noticed["to_worker"] == "2060000000000000000", "{noticed}");
     assert_eq!(again.wait_for("result")["jobs_paid"], 1);

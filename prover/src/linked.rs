@@ -6,12 +6,11 @@ use crate::{
     recorder::{Recorder, Stage},
     setup::ProvingKey,
     stack::{Blinding, Stack, StackError},
-    witness::Witness,
+    witness::{Witness, public_values},
 };
 use assay_circuits::{
     GraphError, Program, Tensor,
     eval::{Values, eval},
-    program::Source,
     stack::{NamedStack, Role, find},
 };
 use assay_verifier::{CoreProof, G1Affine, core::Kind, opening::VerifierSrs};
@@ -47,14 +46,7 @@ pub fn prove_linked(
     let statement = About { named: &verifying.stacks, srs: &verifying.srs, bases: &key.bases, weights: &key.weights };
     let program = verifying.program(inputs.len())?;
     let (values, stacks) = about(device, &statement, &program, inputs, stacks, recorder)?;
-    let public: Vec<Vec<i64>> = program
-        .public
-        .iter()
-        .map(|p| match p.source {
-            Source::Node(id) => values.of(id).data.clone(),
-            Source::Tensor(_) | Source::Product(..) => vec![],
-        })
-        .collect();
+    let public = public_values(&program, &values);
     let witness = recorder.run(Stage::Witness, || Witness::build(&program, &values))?;
     let task = Task {
         program: &program,

@@ -162,6 +162,15 @@ fn contents(program: &Program, values: &Values, t: &CommittedTensor) -> Result<V
     }
 }
 
+/// The values of the public tensors, in the program's order; none for those that are no nodes.
+pub fn public_values(program: &Program, values: &Values) -> Vec<Vec<i64>> {
+    let of = |source: &Source| match source {
+        Source::Node(id) => values.of(*id).data.clone(),
+        Source::Tensor(_) | Source::Product(..) => vec![],
+    };
+    program.public.iter().map(|p| of(&p.source)).collect()
+}
+
 impl Witness {
     /// Builds the witness of a program from the values of its graph.
     pub fn build(program: &Program, values: &Values) -> Result<Self, GraphError> {

@@ -13,13 +13,13 @@ use crate::{
     recorder::{Recorder, Stage},
     reduction::combined_row,
     stack::{Stack, StackError},
-    witness::Witness,
+    witness::{Witness, public_values},
 };
 use ark_ff::{AdditiveGroup, UniformRand};
 use assay_circuits::{
     Program, Tensor,
     eval::{Saturation, Values},
-    program::{Source, WITNESS},
+    program::WITNESS,
     ring::dot,
 };
 use assay_verifier::{
@@ -201,14 +201,7 @@ pub fn settle_linked(
     let srs = key.srs();
     let about_key = About { named: &key.stacks, srs: &srs, bases: &prover.bases, weights: &prover.weights };
     let (values, stacks) = about(device, &about_key, program, inputs, stacks, recorder)?;
-    let public: Vec<Vec<i64>> = program
-        .public
-        .iter()
-        .map(|p| match p.source {
-            Source::Node(id) => values.of(id).data.clone(),
-            Source::Tensor(_) | Source::Product(..) => vec![],
-        })
-        .collect();
+    let public = public_values(program, &values);
     let witness = recorder.run(Stage::Witness, || Witness::build(program, &values))?;
     let statement = Statement {
         program,

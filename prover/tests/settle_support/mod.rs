@@ -8,7 +8,7 @@ use assay_circuits::{
     Op, Program, Tensor, Visibility,
     eval::{Values, eval},
     model::Model,
-    program::{MODEL, Source, WITNESS},
+    program::{MODEL, WITNESS},
 };
 use assay_prover::{
     Recorder,
@@ -22,7 +22,7 @@ use assay_prover::{
         setup_settlement,
     },
     srs::Srs,
-    witness::{Witness, model_stack},
+    witness::{Witness, model_stack, public_values},
 };
 use assay_verifier::{
     Fr, G1Affine, G2Affine,
@@ -188,14 +188,7 @@ pub fn inference_claim(program: &Program, model: &Model, inputs: &[Vec<Tensor>])
         })
         .collect();
     let values = eval(&program.graph, &model.weights, &stacked).unwrap();
-    let public = program
-        .public
-        .iter()
-        .map(|p| match p.source {
-            Source::Node(id) => values.of(id).data.clone(),
-            Source::Tensor(_) | Source::Product(..) => vec![],
-        })
-        .collect();
+    let public = public_values(program, &values);
     let witness = Witness::build(program, &values).unwrap();
     Claim { values, witness, public, context: context().digest() }
 }

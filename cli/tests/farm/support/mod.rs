@@ -3,23 +3,17 @@
 pub(crate) mod client;
 pub(crate) mod proxy;
 
+pub(crate) use crate::common::running::{PATIENCE, Running};
 use crate::common::{Sandbox, digits, mlp};
 use proxy::Proxy;
 use serde_json::Value;
 use std::{
-    io::{BufRead, BufReader},
     path::Path,
-    process::{Child, Command, Stdio},
-    sync::{
-        OnceLock,
-        mpsc::{self, Receiver, RecvTimeoutError},
-    },
+    process::{Command, Stdio},
+    sync::OnceLock,
     thread,
     time::{Duration, Instant},
 };
-
-/// How long anything may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Whether there is a server to test with; says so where there is none, and fails where there must be one.
 pub(crate) fn nats() -> bool {
@@ -35,88 +29,6 @@ pub(crate) fn nats() -> bool {
         }
         there
     })
-}
-
-/// A process of the program, and what it says. It dies with this.
-pub(crate) struct Running {
-    child: Child,
-    events: Receiver<Value>,
-    /// All that were taken from it so far.
-    pub(crate) seen: Vec<Value>,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Running {
-    pub(crate) fn start(mut command: Command, name: &str) -> Self {
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let (send, events) = mpsc::channel();
-        let out = child.stdout.take().unwrap();
-        let name = name.to_owned();
-        thread::spawn(move || {
-            for line in BufReader::new(out).lines().map_while(Result::ok) {
-                println!("{name}: {line}");
-                if send.send(serde_json::from_str(&line).unwrap()).is_err() {
-                    break;
-                }
-            }
-        });
-        Self { child, events, seen: Vec::new() }
-    }
-
-    /// Waits for an event.
-    pub(crate) fn wait_for(&mut self, name: &str) -> Value {
-        let start = Instant::now();
-        loop {
-            match self.events.recv_timeout(PATIENCE.saturating_sub(start.elapsed())) {
-                Ok(event) => {
-                    self.seen.push(event.clone());
-                    if event["event"] == name {
-                        return event;
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => panic!("no event '{name}' in time; only {:#?}", self.seen),
-                Err(RecvTimeoutError::Disconnected) => panic!("it ended without '{name}': {:#?}", self.seen),
-            }
-        }
-    }
-
-    /// Waits until it ends: its exit code and its last line.
-    pub(crate) fn ends(&mut self) -> (i32, Value) {
-        let start = Instant::now();
-        while start.elapsed() < PATIENCE {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                self.seen.extend(self.events.iter());
-                return (status.code().unwrap_or(-1), self.seen.last().cloned().unwrap_or_default());
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
-        panic!("it does not end: {:#?}", self.seen);
-    }
-
-    /// As a power cut would.
-    pub(crate) fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        self.seen.extend(self.events.iter());
-    }
-
-    /// Sends a signal by its name.
-    pub(crate) fn signal(&self, name: &str) {
-        let kill = format!("kill -{name} {}", self.child.id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
-    }
-
-    /// Events of a kind so far.
-    pub(crate) fn said(&mut self, name: &str) -> Vec<Value> {
-        self.seen.extend(self.events.try_iter());
-        self.seen.iter().filter(|e| e["event"] == name).cloned().collect()
-    }
 }
 
 /// A model and its key, made once.

@@ -1,8 +1,8 @@
 //! A market on a real node behind a node that lies about it, and real workers.
 
 pub(crate) mod proxy;
-pub(crate) mod running;
 
+pub(crate) use crate::common::running::{PATIENCE, Running};
 use crate::common::{KEYS, Sandbox, digits, mlp};
 use assay_contracts::{
     Address, Chain, Embedded, Filter, Rpc, RpcOptions, Signer, U256,
@@ -11,16 +11,12 @@ use assay_contracts::{
     sol_types::SolEvent,
 };
 use proxy::{Fault, Proxy, ask};
-use running::Running;
 use serde_json::{Value, json};
 use std::{
     path::{Path, PathBuf},
     sync::OnceLock,
     time::{Duration, Instant},
 };
-
-/// How long anything may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// What every scenario begins with: a chain with the market and a registered model on it.
 struct Template {
@@ -131,7 +127,7 @@ impl World {
 
     /// Starts the worker of an account behind the lying node.
     pub(crate) fn worker(&self, i: usize, more: &[&str]) -> Running {
-        Running::start(&self.s, self.proxy.url(), i, more)
+        Running::worker(&self.s, self.proxy.url(), i, more)
     }
 
     pub(crate) fn job(&self, id: u64) -> Job {

@@ -1,21 +1,24 @@
-//! A worker process, and what it says.
+//! A process of the program beside a test, and what it says.
 
-use super::PATIENCE;
-use crate::common::{KEYS, Sandbox};
 use serde_json::Value;
 use std::{
     io::{BufRead, BufReader},
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
     sync::mpsc::{self, Receiver, RecvTimeoutError},
     thread,
     time::{Duration, Instant},
 };
 
+use super::{KEYS, Sandbox};
+
+/// How long anything may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(400);
+
 /// It dies with this.
 pub(crate) struct Running {
     child: Child,
     events: Receiver<Value>,
-    /// All that were taken from it so far.
+    /// All events that were taken from it so far.
     pub(crate) seen: Vec<Value>,
 }
 
@@ -27,24 +30,31 @@ impl Drop for Running {
 }
 
 impl Running {
-    /// The worker of account `i`, whose journal is `journal-i`.
-    pub(crate) fn start(s: &Sandbox, url: &str, i: usize, more: &[&str]) -> Self {
-        let journal = format!("journal-{i}");
-        let fixed = ["--journal", &journal, "--poll", "0.2", "--threads", "1", "--json", "--rpc", url];
-        let mut command = s.command(&[&["worker", "model"], &fixed[..], more].concat());
-        let mut child = command.env("ASSAY_PRIVATE_KEY", KEYS[i]).stdout(Stdio::piped()).spawn().unwrap();
+    /// A command that writes an event a line, shown under `name`.
+    pub(crate) fn start(mut command: Command, name: &str) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let (send, events) = mpsc::channel();
         let out = child.stdout.take().unwrap();
-        let name = s.dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = name.to_owned();
         thread::spawn(move || {
             for line in BufReader::new(out).lines().map_while(Result::ok) {
-                println!("{name} worker {i}: {line}");
+                println!("{name}: {line}");
                 if send.send(serde_json::from_str(&line).unwrap()).is_err() {
                     break;
                 }
             }
         });
         Self { child, events, seen: Vec::new() }
+    }
+
+    /// The worker of account `i`, whose journal is `journal-i`.
+    pub(crate) fn worker(s: &Sandbox, url: &str, i: usize, more: &[&str]) -> Self {
+        let journal = format!("journal-{i}");
+        let fixed = ["--journal", &journal, "--poll", "0.2", "--threads", "1", "--json", "--rpc", url];
+        let mut command = s.command(&[&["worker", "model"], &fixed[..], more].concat());
+        command.env("ASSAY_PRIVATE_KEY", KEYS[i]);
+        let market = s.dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Self::start(command, &format!("{market} worker {i}"))
     }
 
     /// Waits for an event.
@@ -77,7 +87,7 @@ impl Running {
                 self.seen.extend(self.events.iter());
                 return (status.code().unwrap_or(-1), self.seen.last().cloned().unwrap_or_default());
             }
-            thread::sleep(Duration::from_millis(50));
+            thread::sleep(Duration::from_millis(20));
         }
         panic!("it does not end: {:#?}", self.seen);
     }
@@ -89,8 +99,15 @@ impl Running {
         self.seen.extend(self.events.iter());
     }
 
-    /// Events of a kind among those that were taken.
-    pub(crate) fn said(&self, name: &str) -> Vec<&Value> {
-        self.seen.iter().filter(|e| e["event"] == name).collect()
+    /// Sends a signal by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
+    /// Events of a kind so far.
+    pub(crate) fn said(&mut self, name: &str) -> Vec<Value> {
+        self.seen.extend(self.events.try_iter());
+        self.seen.iter().filter(|e| e["event"] == name).cloned().collect()
     }
 }
