@@ -168,7 +168,7 @@ fn mistake(e: &clap::Error) -> Failure {
 fn select_device() -> Outcome<()> {
     let cpu = assay_prover::device::Cpu::selected();
     cpu.map(|_| ())
-        .map_err(|e| Failure::new(e.to_string()).help("unset ASSAY_CPU, or set it to auto, portable or avx512"))
+        .map_err(|e| Failure::new(e.to_string()).help("unset ASSAY_CPU, or set it to auto, portable, avx2 or avx512"))
 }
 
 fn setup_threads(threads: Option<u16>) -> Outcome<()> {

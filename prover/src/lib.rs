@@ -13,6 +13,8 @@ pub mod msm;
 pub mod opening;
 pub mod prove;
 #[cfg(target_arch = "x86_64")]
+mod radix51;
+#[cfg(target_arch = "x86_64")]
 mod radix52;
 pub mod recorder;
 pub mod reduction;

@@ -11,7 +11,7 @@ pub(super) const BLOCK: usize = 256;
 /// Matrix entries that are applied to a block at once.
 const CHUNK: usize = 16;
 
-/// Products that are reduced together.
+/// Products that are reduced together, at most.
 const PRODUCTS: usize = 8;
 
 /// `out[i] = start + sum_l weight_l * (data[column_l * inner + i] + 2^31)`, for at most [`BLOCK`] outputs and `2^17`
@@ -93,7 +93,7 @@ pub(super) fn axis_dots_i32<L: Lanes>(weights: &[Fr], data: &[i32], stride: usiz
 pub(super) fn axis_lines_fr<L: Lanes>(out: &mut [Fr], data: &[Fr], inner: usize, row: &[(usize, Fr)]) {
     let len = out.len();
     let mut weights = [L::broadcast(&Fr::ZERO); PRODUCTS];
-    for chunk in row.chunks(PRODUCTS) {
+    for chunk in row.chunks(L::PRODUCTS.min(PRODUCTS)) {
         for (k, (_, weight)) in chunk.iter().enumerate() {
             weights[k] = broadcast_scaled::<L>(weight);
         }

@@ -481,8 +481,17 @@ fn layer_kernels(device: &Cpu) {
     }
 }
 
+/// The kernels for AVX2, or portable ones where there is none.
+fn avx2() -> Cpu {
+    Cpu::avx2().unwrap_or_else(|| {
+        eprintln!("SKIPPED: no AVX2 with FMA, so its kernels are not tested");
+        Cpu::portable()
+    })
+}
+
 conformance_suite!(cpu, Cpu::new());
 conformance_suite!(portable_cpu, Cpu::portable());
+conformance_suite!(avx2_cpu, avx2());
 #[cfg(target_os = "linux")]
 conformance_suite!(emulated_cuda, super::super::cuda::emulated());
 
@@ -490,6 +499,7 @@ conformance_suite!(emulated_cuda, super::super::cuda::emulated());
 fn layer_kernels_conform() {
     layer_kernels(&Cpu::new());
     layer_kernels(&Cpu::portable());
+    layer_kernels(&avx2());
 }
 
 #[test]

@@ -29,7 +29,12 @@ impl Cpu {
         Self { vector: None }
     }
 
-    /// The device that `ASSAY_CPU` names: `auto` (or nothing) for the fastest, `portable` or `avx512` for one kind of
+    /// The device with the kernels for AVX2 and fused multiply-adds, where this machine has them.
+    pub fn avx2() -> Option<Self> {
+        Vector::avx2().map(|v| Self { vector: Some(v) })
+    }
+
+    /// The device that `ASSAY_CPU` names: `auto` (or nothing) for the fastest, `portable`, `avx2` or `avx512` for one kind of
     /// kernel, so that a whole test suite can run with each.
     ///
     /// # Errors
@@ -38,14 +43,17 @@ impl Cpu {
         match std::env::var_os(VARIABLE).as_deref().map(std::ffi::OsStr::to_string_lossy).as_deref() {
             None | Some("" | "auto") => Ok(Self::new()),
             Some("portable") => Ok(Self::portable()),
-            Some("avx512") => Vector::detect().map(|v| Self { vector: Some(v) }).ok_or(CpuError::Missing),
+            Some("avx2") => Self::avx2().ok_or(CpuError::Missing { name: "avx2", lacks: "AVX2 or FMA" }),
+            Some("avx512") => Vector::avx512()
+                .map(|v| Self { vector: Some(v) })
+                .ok_or(CpuError::Missing { name: "avx512", lacks: "AVX-512 IFMA" }),
             Some(other) => Err(CpuError::Unknown { got: other.to_owned() }),
         }
     }
 
     /// Which kernels this device runs, for people.
     pub fn kernels(&self) -> &'static str {
-        if self.vector.is_some() { "AVX-512 IFMA" } else { "portable" }
+        self.vector.map_or("portable", Vector::name)
     }
 
     /// The vector instructions that this device uses.
@@ -75,14 +83,19 @@ const VARIABLE: &str = "ASSAY_CPU";
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CpuError {
     /// No kernels have this name.
-    #[error("ASSAY_CPU is \"{got}\"; expected auto, portable or avx512")]
+    #[error("ASSAY_CPU is \"{got}\"; expected auto, portable, avx2 or avx512")]
     Unknown {
         /// What the variable holds.
         got: String,
     },
-    /// The machine has no AVX-512 IFMA.
-    #[error("ASSAY_CPU is \"avx512\", but this machine has no AVX-512 IFMA")]
-    Missing,
+    /// The machine lacks the instructions.
+    #[error("ASSAY_CPU is \"{name}\", but this machine has no {lacks}")]
+    Missing {
+        /// What was asked for.
+        name: &'static str,
+        /// What is not there.
+        lacks: &'static str,
+    },
 }
 
 impl Default for Cpu {

@@ -1,10 +1,10 @@
 //! Which compilation of a kernel runs: vector code where the machine and the length allow it.
 
-#[cfg(target_arch = "x86_64")]
-use super::ifma;
 use super::kernels::{self, Quarters, kernel_list};
 use super::lanes::{Lanes, Scalar};
 use super::split::Split;
+#[cfg(target_arch = "x86_64")]
+use super::{avx2, ifma};
 use ark_bn254::Fr;
 
 pub(super) use crate::vector::Vector;
@@ -18,8 +18,11 @@ macro_rules! dispatch {
             $(, $argument: $type)*
         ) $(-> $out)? {
             #[cfg(target_arch = "x86_64")]
-            if let Some(available) = vector && Split::len(&$first).is_multiple_of(8) {
-                return ifma::$name(available, $first $(, $argument)*);
+            if let Some(vector) = vector && Split::len(&$first).is_multiple_of(8) {
+                return match vector {
+                    Vector::Avx512(available) => ifma::$name(available, $first $(, $argument)*),
+                    Vector::Avx2(available) => avx2::$name(available, $first $(, $argument)*),
+                };
             }
             #[cfg(not(target_arch = "x86_64"))]
             let _ = (vector, Split::len(&$first));
@@ -33,8 +36,10 @@ kernel_list!(dispatch);
 /// What weights and starts of [`axis_lines_i32`] are multiplied by.
 pub(super) fn integer_scale(vector: Option<Vector>) -> Fr {
     #[cfg(target_arch = "x86_64")]
-    if vector.is_some() {
-        return ifma::Ifma::integer_scale();
+    match vector {
+        Some(Vector::Avx512(_)) => return ifma::Ifma::integer_scale(),
+        Some(Vector::Avx2(_)) => return avx2::Avx2::integer_scale(),
+        None => {}
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = vector;

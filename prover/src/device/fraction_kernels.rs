@@ -83,7 +83,7 @@ pub(super) fn fraction_round<L: Lanes>(lo: [&[Fr]; 4], hi: [&[Fr]; 4], eq: &[Fr]
 /// The two sums of values that carry a factor `1 / E`.
 #[inline(always)]
 fn excess_removed<L: Lanes>(zero: L::Sum, infinity: L::Sum) -> [Fr; 2] {
-    let excess = Fr::from(L::EXCESS);
+    let excess = L::excess();
     [L::finish(zero) * excess, L::finish(infinity) * excess]
 }
 
@@ -175,7 +175,7 @@ struct LeafConstants<L: Lanes> {
 impl<L: Lanes> LeafConstants<L> {
     #[inline(always)]
     fn new(lambda: &Fr) -> Self {
-        let square = *lambda * lambda * Fr::from(L::EXCESS).inverse().unwrap_or(Fr::ONE);
+        let square = *lambda * lambda * L::excess().inverse().unwrap_or(Fr::ONE);
         let weight = *lambda * L::integer_scale();
         let shift = weight * Fr::from(OFFSET);
         Self {
@@ -205,7 +205,8 @@ impl<L: Lanes> LeafConstants<L> {
     fn combined(&self, q0: L::Value, q1: L::Value, p0: L::Sign, p1: L::Sign) -> L::Value {
         let left = L::add_signed(q0, p0, self.plus, self.minus);
         let right = L::add_signed(q1, p1, self.plus, self.minus);
-        L::add_signed(L::reduce(L::mul(left, right)), L::sign_mul(p0, p1), self.minus_square, self.plus_square)
+        let product = L::reduce(L::mul(left, right));
+        L::shrunk(L::add_signed(product, L::sign_mul(p0, p1), self.minus_square, self.plus_square))
     }
 }
 

@@ -11,7 +11,7 @@
 
 use super::kernels::{self, Quarters, kernel_list};
 use super::lanes::Lanes;
-use super::mac::{ProductSum, element, reduce_five};
+use super::mac::{ProductSum, add_at, element, reduce_five};
 use crate::radix52::{
     self, Columns, MASK, ScalarField, Value, canonical, carry, from_words, limbs52, splat, to_words, window,
 };
@@ -78,15 +78,20 @@ fn load_limbs(from: &[Fr], at: usize) -> [__m512i; 4] {
 
 impl Lanes for Ifma {
     const COUNT: usize = 8;
-    const EXCESS: u64 = 16;
     // Nine terms below 2^52 a product and column, in 64 bits.
     const FOLD: usize = 256;
+    const PRODUCTS: usize = 8;
     type Value = Value;
     type Wide = Columns;
     type Sum = Sum;
     type Sign = Signs;
     type Integer = __m512i;
     type IntegerSum = LimbSum;
+
+    #[inline(always)]
+    fn excess() -> Fr {
+        Fr::from(16u64)
+    }
 
     #[inline(always)]
     fn load(from: &[Fr], at: usize) -> Value {
@@ -136,6 +141,11 @@ impl Lanes for Ifma {
     #[inline(always)]
     fn canonical(value: Value) -> Value {
         canonical::<ScalarField>(value)
+    }
+
+    #[inline(always)]
+    fn shrunk(value: Value) -> Value {
+        value
     }
 
     #[inline(always)]
@@ -309,7 +319,7 @@ impl Lanes for Ifma {
     #[inline(always)]
     fn integer_scale() -> Fr {
         // The element with the stored form R^2 is R.
-        Fp::new_unchecked(FrConfig::R2) * Fr::from(Self::EXCESS)
+        Fp::new_unchecked(FrConfig::R2) * Self::excess()
     }
 
     #[inline(always)]
@@ -408,16 +418,6 @@ fn words(v: __m512i) -> [u64; 8] {
     // SAFETY: the array is one vector long.
     unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast::<__m512i>(), v) };
     out
-}
-
-/// Adds `x 2^bit`; what goes beyond the last limb must be zero.
-fn add_at<const N: usize>(limbs: &mut [u64; N], bit: usize, x: u64) {
-    let shifted = u128::from(x) << (bit % 64);
-    let mut carry = false;
-    for (k, part) in (bit / 64..N).zip([shifted as u64, (shifted >> 64) as u64].into_iter().chain(std::iter::repeat(0)))
-    {
-        (limbs[k], carry) = limbs[k].carrying_add(part, carry);
-    }
 }
 
 /// Compiles every kernel of the list for the instructions.

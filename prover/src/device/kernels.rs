@@ -82,7 +82,7 @@ pub(super) fn bind_into<L: Lanes>(lo: &[Fr], hi: &[Fr], out: &mut [Fr], r: &Fr) 
 /// `E x` in all lanes.
 #[inline(always)]
 pub(super) fn broadcast_scaled<L: Lanes>(x: &Fr) -> L::Value {
-    L::broadcast(&(*x * Fr::from(L::EXCESS)))
+    L::broadcast(&(*x * L::excess()))
 }
 
 /// `[sum lo lo', sum (hi - lo)(hi' - lo')]` for the two factors' halves.

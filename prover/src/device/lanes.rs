@@ -10,16 +10,17 @@ use ark_ff::Field;
 /// Arithmetic on [`Lanes::COUNT`] field elements at once.
 ///
 /// Values are *loose*: nonnegative integers below a few times `p`, congruent to a stored form. Reduction divides by
-/// `E R`, where the excess `E` is a power of two that depends on the implementation; kernels account for it by scaling
-/// one factor of what they store, or a whole sum at the end.
+/// `E R`, where the excess `E` is a power of two, one half among them, that depends on the implementation; kernels account for it by
+/// scaling one factor of what they store, or a whole sum at the end. Both factors of a product are below `3.7 p`, or one of
+/// them below `2.6 p` and the other below `5.2 p`.
 ///
 /// A vector implementation is compiled for its instructions only where it is inlined, hence no closures and no iterator
 /// adapters around these methods.
 pub(super) trait Lanes {
     /// Elements per operation.
     const COUNT: usize;
-    /// The excess `E` of the reduction.
-    const EXCESS: u64;
+    /// Products of elements that [`Lanes::reduce_add`] takes at once.
+    const PRODUCTS: usize;
     /// Loose values.
     type Value: Copy;
     /// Unreduced sums of a few products.
@@ -33,6 +34,8 @@ pub(super) trait Lanes {
     /// Sums of values times integers.
     type IntegerSum: Copy;
 
+    /// The excess `E` of the reduction.
+    fn excess() -> Fr;
     /// Elements `at..at + COUNT`.
     fn load(from: &[Fr], at: usize) -> Self::Value;
     /// `E` times the elements `at..at + COUNT`.
@@ -44,6 +47,8 @@ pub(super) trait Lanes {
 
     /// Residues of values below `2p`.
     fn canonical(value: Self::Value) -> Self::Value;
+    /// The value, or `2p` less, such that a value below `5.4 p` may be a factor of elements.
+    fn shrunk(value: Self::Value) -> Self::Value;
     /// `a + b`.
     fn add(a: Self::Value, b: Self::Value) -> Self::Value;
     /// `a - b + p`, for `b` at most `p`.
@@ -52,7 +57,7 @@ pub(super) trait Lanes {
     fn mul(a: Self::Value, b: Self::Value) -> Self::Wide;
     /// `sum + a * b`.
     fn mul_add(sum: Self::Wide, a: Self::Value, b: Self::Value) -> Self::Wide;
-    /// `a / (E R)`, and less than `p` more; `a` is below `20 p^2`.
+    /// `a / (E R)`, and less than `p` more; `a` is below `9 p^2`.
     fn reduce(a: Self::Wide) -> Self::Value;
     /// The canonical [`Lanes::reduce`], when that is below `2p`.
     fn reduce_canonical(a: Self::Wide) -> Self::Value;
@@ -113,14 +118,19 @@ pub(super) struct Scalar;
 
 impl Lanes for Scalar {
     const COUNT: usize = 1;
-    const EXCESS: u64 = 1;
     const FOLD: usize = usize::MAX;
+    const PRODUCTS: usize = 8;
     type Value = Limbs;
     type Wide = Wide;
     type Sum = ProductSum;
     type Sign = i32;
     type Integer = u64;
     type IntegerSum = IntegerSum;
+
+    #[inline(always)]
+    fn excess() -> Fr {
+        Fr::ONE
+    }
 
     #[inline(always)]
     fn load(from: &[Fr], at: usize) -> Limbs {
@@ -145,6 +155,11 @@ impl Lanes for Scalar {
     #[inline(always)]
     fn canonical(value: Limbs) -> Limbs {
         canonical2(&value)
+    }
+
+    #[inline(always)]
+    fn shrunk(value: Limbs) -> Limbs {
+        value
     }
 
     #[inline(always)]

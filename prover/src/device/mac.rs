@@ -217,6 +217,16 @@ fn canonical_any(a: &Limbs) -> Limbs {
     canonical4(&subtract_once(a, &P2))
 }
 
+/// Adds `x 2^bit`; what goes beyond the last limb must be zero.
+pub(super) fn add_at<const N: usize>(limbs: &mut [u64; N], bit: usize, x: u64) {
+    let shifted = u128::from(x) << (bit % 64);
+    let mut carry = false;
+    for (k, part) in (bit / 64..N).zip([shifted as u64, (shifted >> 64) as u64].into_iter().chain(std::iter::repeat(0)))
+    {
+        (limbs[k], carry) = limbs[k].carrying_add(part, carry);
+    }
+}
+
 /// A sum of field elements times nonnegative integers, below `2^304`.
 #[derive(Clone, Copy, Default)]
 pub(super) struct IntegerSum([u64; 5]);

@@ -14,6 +14,8 @@
 //! Shapes are a contract between the caller and the device: a mismatch is a bug in the prover and panics.
 
 mod arena;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 mod axis;
 mod axis_kernels;
 mod cpu;

@@ -60,12 +60,12 @@ pub(super) fn add(
     for block in additions.chunks(BLOCK) {
         #[cfg(target_arch = "x86_64")]
         let tail = match vector {
-            Some(available) => {
+            Some(Vector::Avx512(available)) => {
                 let (whole, tail) = block.split_at(block.len() / 8 * 8);
                 ifma::add(available, summands, whole, out, &mut scratch.vectors);
                 tail
             }
-            None => block,
+            Some(Vector::Avx2(_)) | None => block,
         };
         #[cfg(not(target_arch = "x86_64"))]
         let tail = {
