@@ -10,6 +10,8 @@
 //! windows, hence the buckets.
 
 mod affine;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 mod buckets;
 mod glv;
 #[cfg(target_arch = "x86_64")]
@@ -20,6 +22,8 @@ pub mod reference;
 mod segments;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+mod vectors;
 
 use ark_bn254::{Fr, G1Affine, G1Projective};
 use ark_ec::CurveGroup;

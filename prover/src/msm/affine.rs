@@ -3,9 +3,9 @@
 use ark_bn254::Fq;
 use ark_ff::{AdditiveGroup, Field};
 
-#[cfg(target_arch = "x86_64")]
-use super::ifma;
 use super::point::Point;
+#[cfg(target_arch = "x86_64")]
+use super::{avx2, ifma};
 use crate::vector::Vector;
 
 /// A place among points; [`NEGATIVE`] in it takes the opposite of the point.
@@ -38,7 +38,9 @@ const LANES: usize = 4;
 pub(super) struct Scratch {
     prefix: Vec<Fq>,
     #[cfg(target_arch = "x86_64")]
-    vectors: ifma::Scratch,
+    avx512: ifma::Scratch,
+    #[cfg(target_arch = "x86_64")]
+    avx2: avx2::Scratch,
 }
 
 /// Where the summands are.
@@ -60,12 +62,15 @@ pub(super) fn add(
     for block in additions.chunks(BLOCK) {
         #[cfg(target_arch = "x86_64")]
         let tail = match vector {
-            Some(Vector::Avx512(available)) => {
+            Some(vector) => {
                 let (whole, tail) = block.split_at(block.len() / 8 * 8);
-                ifma::add(available, summands, whole, out, &mut scratch.vectors);
+                match vector {
+                    Vector::Avx512(available) => ifma::add(available, summands, whole, out, &mut scratch.avx512),
+                    Vector::Avx2(available) => avx2::add(available, summands, whole, out, &mut scratch.avx2),
+                }
                 tail
             }
-            Some(Vector::Avx2(_)) | None => block,
+            None => block,
         };
         #[cfg(not(target_arch = "x86_64"))]
         let tail = {
