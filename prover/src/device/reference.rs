@@ -11,11 +11,15 @@ use ark_ff::{AdditiveGroup, BigInteger, Field, PrimeField};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reference;
 
+/// All layers of a fraction tree that have not been passed, the smallest last.
+#[derive(Debug)]
+pub struct Layers(Vec<FractionLayer>);
+
 impl Device for Reference {
     type Elements = Vec<Fr>;
     type Integers<'a> = &'a [i32];
     type Points<'a> = &'a [G1Affine];
-    type Tree<'a> = Vec<FractionLayer>;
+    type Tree<'a> = Layers;
 
     fn name(&self) -> &'static str {
         "reference"
@@ -168,27 +172,27 @@ impl Device for Reference {
         out
     }
 
-    fn fraction_tree<'a>(&self, leaves: &'a Leaves<'a>) -> Vec<FractionLayer> {
+    fn fraction_tree<'a>(&self, leaves: &'a Leaves<'a>) -> Layers {
         let mut layers = vec![all_leaves(leaves)];
         while let Some((p, q)) = layers.last().filter(|(p, _)| p.len() > 2) {
             let next = self.fraction_layer(p, q);
             layers.push(next);
         }
-        layers.into_iter().map(|(p, q)| FractionLayer::split(p, q)).collect()
+        Layers(layers.into_iter().map(|(p, q)| FractionLayer::split(p, q)).collect())
     }
 
-    fn fraction_children(&self, tree: &Vec<FractionLayer>) -> [Fr; 4] {
-        tree[tree.len() - 1].arrays().map(|array| array[0])
+    fn fraction_children(&self, tree: &Layers) -> [Fr; 4] {
+        tree.0[tree.0.len() - 1].arrays().map(|array| array[0])
     }
 
-    fn fraction_descend(&self, tree: &mut Vec<FractionLayer>, eq: &Vec<Fr>, lambda: Fr) -> [Fr; 2] {
-        tree.pop();
-        self.fraction_round(&tree[tree.len() - 1], eq, lambda)
+    fn fraction_descend(&self, tree: &mut Layers, eq: &Vec<Fr>, lambda: Fr) -> [Fr; 2] {
+        tree.0.pop();
+        self.fraction_round(&tree.0[tree.0.len() - 1], eq, lambda)
     }
 
-    fn fraction_bind_round(&self, tree: &mut Vec<FractionLayer>, r: Fr, eq: Option<&Vec<Fr>>, lambda: Fr) -> [Fr; 2] {
-        let last = tree.len() - 1;
-        self.layer_bind_round(&mut tree[last], r, eq.map_or(&[], Vec::as_slice), lambda)
+    fn fraction_bind_round(&self, tree: &mut Layers, r: Fr, eq: Option<&Vec<Fr>>, lambda: Fr) -> [Fr; 2] {
+        let last = tree.0.len() - 1;
+        self.layer_bind_round(&mut tree.0[last], r, eq.map_or(&[], Vec::as_slice), lambda)
     }
 }
 
