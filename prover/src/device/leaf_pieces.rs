@@ -78,11 +78,19 @@ impl<'a> LeafPieces<'a> {
         }
     }
 
+    /// All leaves, in a buffer that is for nothing else.
+    pub(super) fn all(&self, kernels: &impl FractionKernels) -> LeafBuffer {
+        let mut buffer = LeafBuffer::new(1, self.len());
+        self.read(kernels, 0, &mut buffer);
+        buffer.dense = vec![];
+        buffer
+    }
+
     /// The leaves from `start` on.
     fn fill(&self, kernels: &impl FractionKernels, start: usize, p: &mut [i32], q: &mut [Fr], dense: &mut [Fr]) {
         let end = start + q.len();
-        p.fill(0);
-        q.fill(self.alpha);
+        // Up to where the slice is written; leaves of no run are those that are passed over.
+        let mut done = 0;
         let first = self.runs.partition_point(|run| run.end <= start);
         for placed in self.runs[first..].iter().take_while(|run| run.starts[0] < end) {
             let PlacedRun { run, starts, len, .. } = placed;
@@ -95,12 +103,22 @@ impl<'a> LeafPieces<'a> {
             let first_entry = from * len + start.saturating_sub(starts[from]);
             let last_entry = (to - 1) * len + (*len).min(end - starts[to - 1]);
             let prints = &mut dense[..last_entry - first_entry];
-            self.prints(kernels, placed, first_entry, prints);
+            let alone = to - from == 1;
+            if !alone {
+                self.prints(kernels, placed, first_entry, prints);
+            }
             let mut entry = first_entry;
             for at in &starts[from..to] {
                 let (low, high) = ((*at).max(start) - start, (at + len).min(end) - start);
                 let next = entry + high - low;
-                q[low..high].copy_from_slice(&prints[entry - first_entry..next - first_entry]);
+                p[done..low].fill(0);
+                q[done..low].fill(self.alpha);
+                done = high;
+                if alone {
+                    self.prints(kernels, placed, entry, &mut q[low..high]);
+                } else {
+                    q[low..high].copy_from_slice(&prints[entry - first_entry..next - first_entry]);
+                }
                 match run.numerators {
                     Numerators::Ones => p[low..high].fill(1),
                     Numerators::Minus(counts) => {
@@ -110,6 +128,8 @@ impl<'a> LeafPieces<'a> {
                 entry = next;
             }
         }
+        p[done..].fill(0);
+        q[done..].fill(self.alpha);
     }
 
     /// Denominators of a run's entries from `entry` on.

@@ -1,7 +1,7 @@
 //! The walk of a fraction tree from the root to the leaves, in the host's memory.
 //!
-//! With `N` leaves, no array that is kept is longer than `N / 4`: the two lowest layers are computed again from the leaves
-//! for each pass over them, until enough variables are bound.
+//! With many leaves, `N`, no array that is kept is longer than `N / 4`: the two lowest layers are computed again from the
+//! leaves for each pass over them, until enough variables are bound. A few leaves are kept, which is faster.
 
 use super::arena::zeroed;
 use super::fractions::{FractionKernels, FractionLayer};
@@ -14,11 +14,16 @@ use rayon::prelude::*;
 /// Fractions of each piece that are put together at once: with all pieces, what fits the second-level cache.
 const SLICE: usize = 256;
 
+/// Leaves that are kept: up to 36 MiB. Tests have both kinds of trees at small sizes.
+const KEPT: usize = if cfg!(test) { 1 << 6 } else { 1 << 20 };
+
 /// A tree's layers that have not come up yet, and the current one.
 #[derive(Debug)]
 pub struct Tree<'a> {
     /// Until their variables are bound; absent when there are so few that they are a layer as any other.
     leaves: Option<LeafPieces<'a>>,
+    /// All of them, when they are few enough.
+    kept: Option<LeafBuffer>,
     /// Stored layers, the smallest last.
     layers: Vec<(Vec<Fr>, Vec<Fr>)>,
     at: At,
@@ -42,7 +47,12 @@ impl<'a> Tree<'a> {
     pub(super) fn new(kernels: &(impl FractionKernels + Sync), leaves: &'a Leaves<'a>) -> Self {
         let pieces = LeafPieces::new(leaves);
         let few = pieces.len() < 8;
-        let lowest = if few { few_leaves(kernels, &pieces) } else { quarter_layer(kernels, &pieces) };
+        let kept = (!few && pieces.len() <= KEPT).then(|| pieces.all(kernels));
+        let lowest = match &kept {
+            Some(all) => kernels.fraction_layers_i32(&all.p, &all.q),
+            None if few => few_leaves(kernels, &pieces),
+            None => quarter_layer(kernels, &pieces),
+        };
         let mut layers = vec![lowest];
         while let Some((p, q)) = layers.last().filter(|(_, q)| q.len() > 2) {
             let next = kernels.fraction_layer(p, q);
@@ -50,7 +60,7 @@ impl<'a> Tree<'a> {
         }
         let (p, q) = layers.pop().unwrap_or_default();
         let leaves = (!few).then_some(pieces);
-        Self { leaves, layers, at: At::Stored, current: FractionLayer::split(p, q) }
+        Self { leaves, kept, layers, at: At::Stored, current: FractionLayer::split(p, q) }
     }
 
     /// See [`super::Device::fraction_children`].
@@ -67,20 +77,29 @@ impl<'a> Tree<'a> {
             return kernels.fraction_round(&self.current, eq, lambda);
         }
         let Some(leaves) = &self.leaves else { panic!("no layer below the leaves") };
-        match self.at {
-            At::Stored => {
+        match (self.at, &self.kept) {
+            (At::Stored, Some(all)) => {
+                self.at = At::Largest { bound: true };
+                self.current = largest(kernels, all);
+                kernels.fraction_round(&self.current, eq, lambda)
+            }
+            (At::Largest { .. }, Some(all)) => {
+                self.at = At::Leaves { first: None, bound: false };
+                kernels.fraction_round_i32(&all.p, &all.q, eq, lambda)
+            }
+            (At::Stored, None) => {
                 self.at = At::Largest { bound: false };
                 over_slices(kernels, leaves, 8, eq, &|buffer, eq| {
                     kernels.fraction_round(&largest(kernels, buffer), eq, lambda)
                 })
             }
-            At::Largest { .. } => {
+            (At::Largest { .. }, None) => {
                 self.at = At::Leaves { first: None, bound: false };
                 over_slices(kernels, leaves, 4, eq, &|buffer, eq| {
                     kernels.fraction_round_i32(&buffer.p, &buffer.q, eq, lambda)
                 })
             }
-            At::Leaves { .. } => panic!("no layer below the leaves"),
+            (At::Leaves { .. }, _) => panic!("no layer below the leaves"),
         }
     }
 
@@ -93,6 +112,14 @@ impl<'a> Tree<'a> {
         lambda: Fr,
     ) -> [Fr; 2] {
         let eq = eq.unwrap_or(&[]);
+        if matches!(self.at, At::Leaves { bound: false, .. })
+            && let Some(all) = self.kept.take()
+        {
+            self.current = kernels.fraction_bind_i32(&all.p, &all.q, r);
+            self.at = At::Leaves { first: None, bound: true };
+            // There are at least four pairs of leaves, so two are left.
+            return kernels.fraction_round(&self.current, eq, lambda);
+        }
         match (self.at, &self.leaves) {
             (At::Largest { bound: false }, Some(leaves)) => {
                 self.current = bound_slices(kernels, leaves, &|buffer| {
@@ -127,8 +154,7 @@ impl<'a> Tree<'a> {
 
 /// Two or four leaves as a layer.
 fn few_leaves(kernels: &impl FractionKernels, leaves: &LeafPieces<'_>) -> (Vec<Fr>, Vec<Fr>) {
-    let mut buffer = LeafBuffer::new(1, leaves.len());
-    leaves.read(kernels, 0, &mut buffer);
+    let buffer = leaves.all(kernels);
     (buffer.p.into_iter().map(Fr::from).collect(), buffer.q)
 }
 
