@@ -23,7 +23,7 @@ use assay_prover::{
     device::Cpu,
     settle::{
         Optimize, SettleFailure, SettledStack, SettlementOptions, SettlementProver, check_key, choose_row_bits,
-        load_settlement, needed_power, settle_linked, setup_settlement,
+        load_settlement, needed_power, reopen_settlement, settle_linked, setup_settlement,
     },
 };
 use assay_verifier::{
@@ -177,7 +177,16 @@ fn prepare_with(
     let device = Cpu::default();
     if let Some(bytes) = app.cache.get(&entry, &app.output) {
         let key = SettlementKey::from_bytes(&bytes).ok();
-        match key.map(|k| load_settlement(&device, model, &srs, &options, k, &recorder)) {
+        let made = key.map(|k| {
+            srs::keep_lagrange(app, &srs, k.descriptor.circuit.k);
+            // The entry's name binds the model, its shape and the secret; the mark says that the circuit was computed here.
+            if app.cache.get(&checked_entry(&k), &app.output).is_some() {
+                reopen_settlement(&device, model, &srs, &options, k, &recorder)
+            } else {
+                load_settlement(&device, model, &srs, &options, k, &recorder)
+            }
+        });
+        match made {
             Some(Ok(prover)) => return Ok(Prepared { prover, seconds: start.elapsed().as_secs_f64(), cached: true }),
             None | Some(Err(SettleFailure::Key(_))) => app.cache.discard(&entry, &app.output),
             // The entry is good; what there is to use it with is not, such as too few powers of tau of the same ceremony.
@@ -190,6 +199,7 @@ fn prepare_with(
     drop(progress);
     app.cache.put(&entry, &prover.key.to_bytes()?);
     app.cache.put(&checked_entry(&prover.key), b"made here");
+    srs::keep_lagrange(app, &srs, prover.key.descriptor.circuit.k);
     Ok(Prepared { prover, seconds: start.elapsed().as_secs_f64(), cached: false })
 }
 

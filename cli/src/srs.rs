@@ -9,7 +9,11 @@ use crate::{
 };
 use assay_circuits::canonical;
 use assay_prover::srs::{DEVELOPMENT_SEED, MAX_POWER, Srs};
-use assay_verifier::opening::VerifierSrs;
+use assay_verifier::{
+    curve::{G1_BYTES, g1_from_bytes, g1_to_bytes},
+    opening::VerifierSrs,
+};
+use rayon::prelude::*;
 use std::path::Path;
 
 /// What is said about proofs under a development setup.
@@ -73,6 +77,26 @@ pub(crate) fn choose(app: &App, file: Option<&Path>, power: u32) -> Outcome<Srs>
         Some(path) => from_file(path, power),
         None => development(app, power),
     }
+}
+
+/// Computes the Lagrange basis of the first 2^k powers, or takes it from the cache. Like a key of the cache, it is as good
+/// as the folder that it lies in: a basis that somebody else wrote there gives proofs that do not verify.
+pub(crate) fn keep_lagrange(app: &App, srs: &Srs, k: usize) {
+    let Ok(k) = u32::try_from(k) else { return };
+    if k > srs.power() {
+        return;
+    }
+    let entry = format!("lagrange-{k}-{}.points", assay_verifier::core::hex(&srs.hash));
+    if let Some(bytes) = app.cache.get(&entry, &app.output) {
+        let (chunks, rest) = bytes.as_chunks::<G1_BYTES>();
+        let points: Result<Vec<_>, _> = chunks.par_iter().map(g1_from_bytes).collect();
+        if points.is_ok_and(|points| rest.is_empty() && srs.keep_lagrange(k, points).is_ok()) {
+            return;
+        }
+        app.cache.discard(&entry, &app.output);
+    }
+    let bytes: Vec<u8> = srs.lagrange(k).par_iter().flat_map_iter(g1_to_bytes).collect();
+    app.cache.put(&entry, &bytes);
 }
 
 /// The powers of tau under which a key was made.

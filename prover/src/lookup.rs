@@ -83,12 +83,14 @@ pub fn prove(device: &impl Device, leaves: &Leaves<'_>, transcript: &mut ProverT
         let suffixes = device.eq_suffixes(&claim.point);
         let mut point = Vec::with_capacity(k + 1);
         let mut round = device.fraction_descend(&mut tree, &suffixes[0], mix);
-        for j in 0..k {
+        // Each table is let go when the next is asked for: together they take half the memory of the layer.
+        let mut tables = suffixes.into_iter().skip(1);
+        for _ in 0..k {
             transcript.send(round[0]);
             transcript.send(round[1]);
             let r = transcript.challenge();
             point.push(r);
-            round = device.fraction_bind_round(&mut tree, r, suffixes.get(j + 1), mix);
+            round = device.fraction_bind_round(&mut tree, r, tables.next().as_ref(), mix);
         }
         send_children(device.fraction_children(&tree), transcript, &mut claim, point);
     }

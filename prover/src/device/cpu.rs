@@ -2,10 +2,11 @@
 
 use super::arena::zeroed;
 use super::dispatch::{self, Vector};
-use super::fractions::{FractionKernels, FractionLayer, Tree};
+use super::fractions::{FractionKernels, FractionLayer};
 use super::kernels::Quarters;
-use super::leaves::rearrange;
+use super::leaves::{add_pairs, rearrange};
 use super::split::{for_each, reduce};
+use super::tree::Tree;
 use super::{AxisMatrix, Device, Functional, Leaves, axis, linear};
 use crate::msm;
 use ark_bn254::{Fr, G1Affine, G1Projective};
@@ -111,10 +112,6 @@ impl Default for Cpu {
 /// Fractions of a layer that is passed over at once: they stay in the first-level cache.
 const BETWEEN: usize = 128;
 
-fn add_pairs(a: [Fr; 2], b: [Fr; 2]) -> [Fr; 2] {
-    [a[0] + b[0], a[1] + b[1]]
-}
-
 /// The two halves of an array with at least one variable.
 fn halves<T>(a: &[T]) -> [&[T]; 2] {
     check_length(a.len());
@@ -145,7 +142,7 @@ impl Device for Cpu {
     type Elements = Vec<Fr>;
     type Integers<'a> = &'a [i32];
     type Points<'a> = &'a [G1Affine];
-    type Tree = Tree;
+    type Tree<'a> = Tree<'a>;
 
     fn name(&self) -> &'static str {
         "cpu"
@@ -301,26 +298,26 @@ impl Device for Cpu {
         linear::bind(self.vector, omega, &self.eq_table(point))
     }
 
-    fn fraction_tree(&self, leaves: &Leaves<'_>) -> Tree {
+    fn fraction_tree<'a>(&self, leaves: &'a Leaves<'a>) -> Tree<'a> {
         Tree::new(self, leaves)
     }
 
-    fn fraction_children(&self, tree: &Tree) -> [Fr; 4] {
+    fn fraction_children(&self, tree: &Tree<'_>) -> [Fr; 4] {
         tree.children()
     }
 
-    fn fraction_descend(&self, tree: &mut Tree, eq: &Vec<Fr>, lambda: Fr) -> [Fr; 2] {
+    fn fraction_descend(&self, tree: &mut Tree<'_>, eq: &Vec<Fr>, lambda: Fr) -> [Fr; 2] {
         tree.descend(self, eq, lambda)
     }
 
-    fn fraction_bind_round(&self, tree: &mut Tree, r: Fr, eq: Option<&Vec<Fr>>, lambda: Fr) -> [Fr; 2] {
+    fn fraction_bind_round(&self, tree: &mut Tree<'_>, r: Fr, eq: Option<&Vec<Fr>>, lambda: Fr) -> [Fr; 2] {
         tree.bind_round(self, r, eq.map(Vec::as_slice), lambda)
     }
 }
 
 impl FractionKernels for Cpu {
-    fn fingerprints(&self, keys: &[i32], values: &[i32], alpha_minus_tag: Fr, beta: Fr) -> Vec<Fr> {
-        let mut out = zeroed(keys.len());
+    fn fingerprints(&self, keys: &[i32], values: &[i32], out: &mut [Fr], alpha_minus_tag: Fr, beta: Fr) {
+        assert_eq!(out.len(), keys.len(), "a denominator for each key");
         // A tail that is shorter than a vector goes by itself.
         let (head, tail) = out.split_at_mut(keys.len() / 8 * 8);
         let (head_keys, tail_keys) = keys.split_at(head.len());
@@ -339,7 +336,6 @@ impl FractionKernels for Cpu {
                 });
             }
         }
-        out
     }
 
     fn fraction_layer(&self, p: &[Fr], q: &[Fr]) -> (Vec<Fr>, Vec<Fr>) {
@@ -422,6 +418,16 @@ impl FractionKernels for Cpu {
         FractionLayer::split(p_out, q_out)
     }
 
+    fn fraction_bind(&self, layer: &mut FractionLayer, r: Fr) {
+        check_length(layer.len());
+        let half = layer.len() / 2;
+        for array in layer.arrays_mut() {
+            let (lo, hi) = array.split_at_mut(half);
+            for_each((lo, &*hi), &|(lo, hi)| dispatch::bind(self.vector, lo, hi, &r));
+        }
+        layer.halve();
+    }
+
     fn layer_bind_round(&self, layer: &mut FractionLayer, r: Fr, eq: &[Fr], lambda: Fr) -> [Fr; 2] {
         if layer.len() == 2 {
             self.fraction_bind(layer, r);
@@ -433,18 +439,5 @@ impl FractionKernels for Cpu {
             reduce(work, &|(layer, eq)| dispatch::fraction_bind_round(self.vector, layer, &r, eq, &lambda), &add_pairs);
         layer.halve();
         g
-    }
-}
-
-impl Cpu {
-    /// Binds the first variable of all four arrays to `r`, in place.
-    pub(super) fn fraction_bind(&self, layer: &mut FractionLayer, r: Fr) {
-        check_length(layer.len());
-        let half = layer.len() / 2;
-        for array in layer.arrays_mut() {
-            let (lo, hi) = array.split_at_mut(half);
-            for_each((lo, &*hi), &|(lo, hi)| dispatch::bind(self.vector, lo, hi, &r));
-        }
-        layer.halve();
     }
 }

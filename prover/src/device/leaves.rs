@@ -1,6 +1,6 @@
 //! What stands at the leaves of a fraction tree.
 
-use super::arena::{zeroed, zeroed_integers};
+use super::arena::zeroed;
 use crate::witness::padded_runs;
 use ark_bn254::Fr;
 use std::borrow::Cow;
@@ -58,23 +58,9 @@ impl LeafRun<'_> {
     }
 }
 
-impl Leaves<'_> {
-    /// Numerators of all leaves.
-    pub(super) fn numerators(&self) -> Vec<i32> {
-        let mut out = zeroed_integers(1 << self.bits);
-        for run in &self.runs {
-            let (starts, len) = run.places();
-            for (k, start) in starts.into_iter().enumerate() {
-                match run.numerators {
-                    Numerators::Ones => out[start..start + len].fill(1),
-                    Numerators::Minus(counts) => {
-                        out[start..start + len].iter_mut().zip(&counts[k * len..]).for_each(|(p, m)| *p = -m);
-                    }
-                }
-            }
-        }
-        out
-    }
+/// The sums of two rounds' parts.
+pub(super) fn add_pairs(a: [Fr; 2], b: [Fr; 2]) -> [Fr; 2] {
+    [a[0] + b[0], a[1] + b[1]]
 }
 
 /// See [`super::Device::rearrange`].

@@ -28,11 +28,13 @@ mod functional;
 mod ifma;
 mod kernels;
 mod lanes;
+mod leaf_pieces;
 mod leaves;
 mod linear;
 mod mac;
 mod reference;
 mod split;
+mod tree;
 
 #[cfg(test)]
 mod conformance;
@@ -105,7 +107,7 @@ pub trait Device: Send + Sync {
     /// A fraction tree on its way from the root to the leaves. Its *current layer* has `n` pairs of children, in four
     /// arrays: `p0/q0` have a top index bit of 0 and `p1/q1` of 1, and the layer above holds
     /// `(p0 q1 + p1 q0) / (q0 q1)`.
-    type Tree: Send;
+    type Tree<'a>: Send;
 
     /// A short name for logs and benchmarks.
     fn name(&self) -> &'static str;
@@ -189,10 +191,10 @@ pub trait Device: Send + Sync {
     /// `p'[i] = p[i] q[i + n] + p[i + n] q[i]` and `q'[i] = q[i] q[i + n]` (Papini and Haboeck, "Improving logarithmic
     /// derivative lookups using GKR"). The current layer is the one under the root, with one pair of children. There are
     /// at least two leaves.
-    fn fraction_tree(&self, leaves: &Leaves<'_>) -> Self::Tree;
+    fn fraction_tree<'a>(&self, leaves: &'a Leaves<'a>) -> Self::Tree<'a>;
 
     /// The first pair of children of the current layer, `[p0, p1, q0, q1]`: all there is when its variables are bound.
-    fn fraction_children(&self, tree: &Self::Tree) -> [Fr; 4];
+    fn fraction_children(&self, tree: &Self::Tree<'_>) -> [Fr; 4];
 
     /// Makes the next layer the current one, with twice as many pairs as its parent had at first, and gives the first
     /// round of its sumcheck, with the eq factor of the current variable taken out (Gruen, "Some improvements for the
@@ -200,10 +202,11 @@ pub trait Device: Send + Sync {
     /// `g(X) = sum_x eq[x] * (lambda * (p0 q1 + p1 q0) + q0 q1)(X, x)`.
     ///
     /// `eq` has half as many entries as there are pairs. Gives `[g(0), g(inf)]`. There is a layer left.
-    fn fraction_descend(&self, tree: &mut Self::Tree, eq: &Self::Elements, lambda: Fr) -> [Fr; 2];
+    fn fraction_descend(&self, tree: &mut Self::Tree<'_>, eq: &Self::Elements, lambda: Fr) -> [Fr; 2];
 
     /// Binds the first variable of the current layer to `r`, then gives the next round as [`Device::fraction_descend`]
     /// does, or zeros when one pair is left. `eq` has half as many entries as pairs are left, and is absent when that is
     /// one.
-    fn fraction_bind_round(&self, tree: &mut Self::Tree, r: Fr, eq: Option<&Self::Elements>, lambda: Fr) -> [Fr; 2];
+    fn fraction_bind_round(&self, tree: &mut Self::Tree<'_>, r: Fr, eq: Option<&Self::Elements>, lambda: Fr)
+    -> [Fr; 2];
 }

@@ -1,8 +1,8 @@
 //! The device that says what the kernels mean: one thread, no tricks, arithmetic as written in the trait.
 
-use super::fractions::{FractionKernels, FractionLayer, Tree};
+use super::fractions::{FractionKernels, FractionLayer};
 use super::leaves::rearrange;
-use super::{AxisMatrix, Device, Functional, Leaves};
+use super::{AxisMatrix, Device, Functional, Leaves, Numerators};
 use ark_bn254::{Fr, G1Affine, G1Projective};
 use ark_ec::{AffineRepr, CurveGroup};
 use ark_ff::{AdditiveGroup, BigInteger, Field, PrimeField};
@@ -11,11 +11,15 @@ use ark_ff::{AdditiveGroup, BigInteger, Field, PrimeField};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reference;
 
+/// All layers of a fraction tree that have not been passed, the smallest last.
+#[derive(Debug)]
+pub struct Layers(Vec<FractionLayer>);
+
 impl Device for Reference {
     type Elements = Vec<Fr>;
     type Integers<'a> = &'a [i32];
     type Points<'a> = &'a [G1Affine];
-    type Tree = Tree;
+    type Tree<'a> = Layers;
 
     fn name(&self) -> &'static str {
         "reference"
@@ -168,32 +172,58 @@ impl Device for Reference {
         out
     }
 
-    fn fraction_tree(&self, leaves: &Leaves<'_>) -> Tree {
-        Tree::new(self, leaves)
+    fn fraction_tree<'a>(&self, leaves: &'a Leaves<'a>) -> Layers {
+        let mut layers = vec![all_leaves(leaves)];
+        while let Some((p, q)) = layers.last().filter(|(p, _)| p.len() > 2) {
+            let next = self.fraction_layer(p, q);
+            layers.push(next);
+        }
+        Layers(layers.into_iter().map(|(p, q)| FractionLayer::split(p, q)).collect())
     }
 
-    fn fraction_children(&self, tree: &Tree) -> [Fr; 4] {
-        tree.children()
+    fn fraction_children(&self, tree: &Layers) -> [Fr; 4] {
+        tree.0[tree.0.len() - 1].arrays().map(|array| array[0])
     }
 
-    fn fraction_descend(&self, tree: &mut Tree, eq: &Vec<Fr>, lambda: Fr) -> [Fr; 2] {
-        tree.descend(self, eq, lambda)
+    fn fraction_descend(&self, tree: &mut Layers, eq: &Vec<Fr>, lambda: Fr) -> [Fr; 2] {
+        tree.0.pop();
+        self.fraction_round(&tree.0[tree.0.len() - 1], eq, lambda)
     }
 
-    fn fraction_bind_round(&self, tree: &mut Tree, r: Fr, eq: Option<&Vec<Fr>>, lambda: Fr) -> [Fr; 2] {
-        tree.bind_round(self, r, eq.map(Vec::as_slice), lambda)
+    fn fraction_bind_round(&self, tree: &mut Layers, r: Fr, eq: Option<&Vec<Fr>>, lambda: Fr) -> [Fr; 2] {
+        let last = tree.0.len() - 1;
+        self.layer_bind_round(&mut tree.0[last], r, eq.map_or(&[], Vec::as_slice), lambda)
     }
 }
 
+/// Numerators and denominators of all leaves, entry by entry.
+fn all_leaves(leaves: &Leaves<'_>) -> (Vec<Fr>, Vec<Fr>) {
+    let Leaves { bits, alpha, beta, ref runs } = *leaves;
+    let (mut p, mut q) = (vec![Fr::ZERO; 1 << bits], vec![alpha; 1 << bits]);
+    for run in runs {
+        let (starts, len) = run.places();
+        for (i, at) in starts.into_iter().flat_map(|start| start..start + len).enumerate() {
+            let value = run.values.get(i).copied().unwrap_or(0);
+            let tag = Fr::from(run.tag) + Fr::from(run.sides.get(i).copied().unwrap_or(0));
+            let row = run.rows.get(i).copied().unwrap_or(Fr::ZERO);
+            q[at] = alpha - Fr::from(run.keys[i]) - beta * Fr::from(value) - beta * beta * tag - row;
+            p[at] = match run.numerators {
+                Numerators::Ones => Fr::ONE,
+                Numerators::Minus(counts) => -Fr::from(counts[i]),
+            };
+        }
+    }
+    (p, q)
+}
+
 impl FractionKernels for Reference {
-    fn fingerprints(&self, keys: &[i32], values: &[i32], alpha_minus_tag: Fr, beta: Fr) -> Vec<Fr> {
+    fn fingerprints(&self, keys: &[i32], values: &[i32], out: &mut [Fr], alpha_minus_tag: Fr, beta: Fr) {
         assert!(values.is_empty() || values.len() == keys.len(), "a value for each key, or none");
-        (0..keys.len())
-            .map(|i| {
-                let value = values.get(i).copied().unwrap_or(0);
-                alpha_minus_tag - Fr::from(keys[i]) - beta * Fr::from(value)
-            })
-            .collect()
+        assert_eq!(out.len(), keys.len(), "a denominator for each key");
+        for (i, (out, key)) in out.iter_mut().zip(keys).enumerate() {
+            let value = values.get(i).copied().unwrap_or(0);
+            *out = alpha_minus_tag - Fr::from(*key) - beta * Fr::from(value);
+        }
     }
 
     fn fraction_layer(&self, p: &[Fr], q: &[Fr]) -> (Vec<Fr>, Vec<Fr>) {
@@ -239,15 +269,7 @@ impl FractionKernels for Reference {
         layer
     }
 
-    fn layer_bind_round(&self, layer: &mut FractionLayer, r: Fr, eq: &[Fr], lambda: Fr) -> [Fr; 2] {
-        self.fraction_bind(layer, r);
-        self.fraction_round(layer, eq, lambda)
-    }
-}
-
-impl Reference {
-    /// Binds the first variable of all four arrays to `r`, in place.
-    pub(super) fn fraction_bind(&self, layer: &mut FractionLayer, r: Fr) {
+    fn fraction_bind(&self, layer: &mut FractionLayer, r: Fr) {
         let half = layer.len() / 2;
         for array in layer.arrays_mut() {
             for x in 0..half {
@@ -255,6 +277,11 @@ impl Reference {
             }
         }
         layer.halve();
+    }
+
+    fn layer_bind_round(&self, layer: &mut FractionLayer, r: Fr, eq: &[Fr], lambda: Fr) -> [Fr; 2] {
+        self.fraction_bind(layer, r);
+        self.fraction_round(layer, eq, lambda)
     }
 }
 

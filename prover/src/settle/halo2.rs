@@ -4,7 +4,7 @@ use super::convert::{point, point_back, point_g2, scalar, scalar_back};
 use crate::srs::Srs;
 use assay_circuits::Ring;
 use assay_verifier::{
-    Fr,
+    Fr, G1Affine,
     curve::Reader,
     keccak::KeccakTranscript,
     settle::{
@@ -20,10 +20,10 @@ use halo2_proofs::{
     halo2curves::bn256::{self, Bn256},
     plonk::{
         Advice, Circuit, Column, ConstraintSystem, Error, Expression, Fixed, Instance, ProvingKey, VerifyingKey,
-        VirtualCells, create_proof_from_advice, keygen_pk, keygen_vk,
+        VirtualCells, create_proof_from_advice, keygen_pk, keygen_vk, permutation,
     },
     poly::{
-        Rotation,
+        EvaluationDomain, Rotation,
         commitment::Params,
         kzg::{
             commitment::{KZGCommitmentScheme, ParamsKZG},
@@ -279,7 +279,33 @@ fn words(vk: &VerifyingKey<bn256::G1Affine>, k: u32) -> CircuitKey {
     }
 }
 
+/// The verifying key with these commitments.
+fn verifying_key(key: &CircuitKey, k: u32) -> VerifyingKey<bn256::G1Affine> {
+    let mut cs = ConstraintSystem::default();
+    SettlementCircuit::configure(&mut cs);
+    // The widest constraint has a degree of a few dozen at most.
+    let domain = EvaluationDomain::new(cs.degree() as u32, k);
+    let points = |list: &[G1Affine]| list.iter().map(point).collect::<Vec<_>>();
+    let permutation = permutation::VerifyingKey::from_commitments(points(&key.permutation));
+    VerifyingKey::from_parts(domain, points(&key.fixed), permutation, cs, vec![], false)
+}
+
 impl CircuitProver {
+    /// Keys of a circuit whose commitments are known, which are most of the work. They are not checked: with wrong ones,
+    /// proofs do not verify.
+    ///
+    /// # Errors
+    /// Too few powers of tau; a key for another number of rows.
+    pub fn with_commitments(srs: &Srs, rows: &Rows, key: &CircuitKey) -> Result<Self, CircuitError> {
+        let k = rows.k();
+        if usize::try_from(k).ok() != Some(key.k) {
+            return Err(CircuitError::Halo2(format!("a key for 2^{} rows, the circuit has 2^{k}", key.k)));
+        }
+        let params = params(srs, k)?;
+        let key = keygen_pk(&params, verifying_key(key, k), &SettlementCircuit(rows))?;
+        Ok(Self { params, key, rows: rows.fixed.len() })
+    }
+
     /// Keys of a circuit: a function of its rows and of the powers of tau.
     ///
     /// # Errors

@@ -33,8 +33,9 @@ use assay_verifier::{
     settle::{
         self,
         argument::SettledArgument,
-        descriptor::{DescribedStack, Descriptor, MAX_MODEL_ROW_BITS, MAX_ROW_BITS},
+        descriptor::{CircuitKey, DescribedStack, Descriptor, MAX_MODEL_ROW_BITS, MAX_ROW_BITS},
         key::{SettlementKey, inference_digest, registration_descriptor, shape},
+        layout::Rows,
     },
 };
 
@@ -113,6 +114,9 @@ impl core::fmt::Debug for SettlementProver {
         f.debug_struct("SettlementProver").field("key", &self.key).finish_non_exhaustive()
     }
 }
+
+/// What is wrong with a key whose circuit's commitments are others.
+const OTHER_CIRCUIT: &str = "its circuit is not that of its graph";
 
 /// Gas of a point in the contract's multi-scalar multiplication, and of its calldata; of a scalar of the opening.
 const POINT_GAS: u64 = 6_700;
@@ -325,6 +329,41 @@ pub fn load_settlement(
     key: SettlementKey,
     recorder: &Recorder<'_>,
 ) -> Result<SettlementProver, SettleFailure> {
+    load(device, model, srs, options, key, recorder, |rows, stated| {
+        let circuit = CircuitProver::new(srs, rows)?;
+        if circuit.circuit_key() == *stated { Ok(circuit) } else { Err(SettleFailure::Key(OTHER_CIRCUIT)) }
+    })
+}
+
+/// As [`load_settlement`], of a key that was made or checked here before ([`check_key`]): the commitments to its circuit are
+/// taken from it instead of being computed again. Where they are wrong, proofs do not verify.
+///
+/// # Errors
+/// Those of [`load_settlement`], but for a circuit that is not the graph's.
+pub fn reopen_settlement(
+    device: &impl Device,
+    model: &Model,
+    srs: &Srs,
+    options: &SettlementOptions,
+    key: SettlementKey,
+    recorder: &Recorder<'_>,
+) -> Result<SettlementProver, SettleFailure> {
+    load(device, model, srs, options, key, recorder, |rows, stated| {
+        Ok(CircuitProver::with_commitments(srs, rows, stated)?)
+    })
+}
+
+/// What [`load_settlement`] and [`reopen_settlement`] do, which make the circuit's keys from its rows and what is stated of
+/// them.
+fn load(
+    device: &impl Device,
+    model: &Model,
+    srs: &Srs,
+    options: &SettlementOptions,
+    key: SettlementKey,
+    recorder: &Recorder<'_>,
+    circuit: impl FnOnce(&Rows, &CircuitKey) -> Result<CircuitProver, SettleFailure>,
+) -> Result<SettlementProver, SettleFailure> {
     let wrong = |what| Err(SettleFailure::Key(what));
     if key.graph != model.graph || key.inputs != model.inputs || key.outputs != model.outputs {
         return wrong("it belongs to another model");
@@ -344,14 +383,12 @@ pub fn load_settlement(
         return wrong("it was made from other weights, with another secret or with other powers of tau");
     }
     let circuit = recorder.run(Stage::Circuit, || {
-        Ok::<_, SettleFailure>(CircuitProver::new(
-            srs,
-            &settle::circuit(&committed.program, committed.row_bits, None)?,
-        )?)
+        let rows = match settle::circuit_of_size(&committed.program, committed.row_bits, key.descriptor.circuit.k) {
+            Err(ProtocolError::CircuitSize { .. }) => return Err(SettleFailure::Key(OTHER_CIRCUIT)),
+            other => other?,
+        };
+        circuit(&rows, &key.descriptor.circuit)
     })?;
-    if circuit.circuit_key() != key.descriptor.circuit {
-        return wrong("its circuit is not that of its graph");
-    }
     Ok(SettlementProver::new(key, committed, model, circuit))
 }
 
@@ -425,11 +462,11 @@ pub fn check_key(key: &SettlementKey, srs: &Srs) -> Result<(), SettleFailure> {
     for (program, circuit) in [(key.program()?, &d.circuit), (registration, &key.registration_circuit)] {
         // The size first: nothing is recorded beyond what is claimed, and no key is made for a claim that is already false.
         let rows = match settle::circuit_of_size(&program, d.row_bits, circuit.k) {
-            Err(ProtocolError::CircuitSize { .. }) => return wrong("its circuit is not that of its graph"),
+            Err(ProtocolError::CircuitSize { .. }) => return wrong(OTHER_CIRCUIT),
             other => other?,
         };
         if circuit_key(srs, &rows)? != *circuit {
-            return wrong("its circuit is not that of its graph");
+            return wrong(OTHER_CIRCUIT);
         }
     }
     Ok(())

@@ -11,7 +11,7 @@ mod template;
 pub use halo2::CircuitError;
 pub use key::{
     Optimize, SettledStack, SettlementOptions, SettlementProver, check_key, choose_row_bits, least_row_bits,
-    load_settlement, needed_power, row_gas, setup_settlement,
+    load_settlement, needed_power, reopen_settlement, row_gas, setup_settlement,
 };
 pub use prove::{Settled, settle, settle_linked};
 pub use template::Template;

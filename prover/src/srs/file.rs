@@ -25,7 +25,7 @@ use assay_verifier::{
 };
 use rayon::prelude::*;
 
-use super::{MAX_POWER, Srs, SrsError, UNMARKED, check_power, verify::point_error};
+use super::{MAX_POWER, Srs, SrsError, UNMARKED, check_power, lagrange::Known, verify::point_error};
 
 const MAGIC: &[u8; 8] = b"ASSAYSRS";
 const VERSION: u32 = 1;
@@ -106,7 +106,7 @@ impl Srs {
         if found != hashes[kept as usize] {
             return Err(SrsError::ContentHash { power: kept });
         }
-        Ok(Self { g1_powers, g2, tau_g2, insecure_dev, hash })
+        Ok(Self { g1_powers, g2, tau_g2, insecure_dev, hash, known: Known::default() })
     }
 }
 

@@ -43,6 +43,8 @@ pub struct Srs {
     /// Identity of the setup: a hash of the generators, `[tau]_2` and the insecure mark. The powers follow from those, so
     /// it is the same however many of them are kept.
     pub hash: [u8; 32],
+    /// Lagrange bases.
+    known: lagrange::Known,
 }
 
 /// Why powers of tau were refused.
@@ -154,7 +156,7 @@ pub enum SrsError {
 impl Srs {
     fn new(g1_powers: Vec<G1Affine>, g2: G2Affine, tau_g2: G2Affine, insecure_dev: bool) -> Self {
         let hash = VerifierSrs::identity(&g2, &tau_g2, insecure_dev);
-        Self { g1_powers, g2, tau_g2, insecure_dev, hash }
+        Self { g1_powers, g2, tau_g2, insecure_dev, hash, known: lagrange::Known::default() }
     }
 
     /// The largest k for which all of the first 2^k powers are there; the list is never empty.

@@ -189,7 +189,7 @@ impl<E: Engine> Device for Accelerated<E> {
     type Elements = Scalars<E>;
     type Integers<'a> = SmallIntegers<E>;
     type Points<'a> = Points<E>;
-    type Tree = tree::Tree<E>;
+    type Tree<'a> = tree::Tree<E>;
 
     fn name(&self) -> &'static str {
         "cuda"
@@ -321,19 +321,25 @@ impl<E: Engine> Device for Accelerated<E> {
         done(self.try_functional_bind(omega, point))
     }
 
-    fn fraction_tree(&self, leaves: &Leaves<'_>) -> Self::Tree {
+    fn fraction_tree<'a>(&self, leaves: &'a Leaves<'a>) -> Self::Tree<'a> {
         done(self.try_fraction_tree(leaves))
     }
 
-    fn fraction_children(&self, tree: &Self::Tree) -> [Fr; 4] {
+    fn fraction_children(&self, tree: &Self::Tree<'_>) -> [Fr; 4] {
         done(tree.children(self))
     }
 
-    fn fraction_descend(&self, tree: &mut Self::Tree, eq: &Self::Elements, lambda: Fr) -> [Fr; 2] {
+    fn fraction_descend(&self, tree: &mut Self::Tree<'_>, eq: &Self::Elements, lambda: Fr) -> [Fr; 2] {
         done(tree.descend(self, eq, &lambda))
     }
 
-    fn fraction_bind_round(&self, tree: &mut Self::Tree, r: Fr, eq: Option<&Self::Elements>, lambda: Fr) -> [Fr; 2] {
+    fn fraction_bind_round(
+        &self,
+        tree: &mut Self::Tree<'_>,
+        r: Fr,
+        eq: Option<&Self::Elements>,
+        lambda: Fr,
+    ) -> [Fr; 2] {
         done(tree.bind_round(self, &r, eq, &lambda))
     }
 }

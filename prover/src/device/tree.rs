@@ -1,0 +1,227 @@
+//! The walk of a fraction tree from the root to the leaves, in the host's memory.
+//!
+//! With many leaves, `N`, no array that is kept is longer than `N / 4`: the two lowest layers are computed again from the
+//! leaves for each pass over them, until enough variables are bound. A few leaves are kept, which is faster.
+
+use super::arena::zeroed;
+use super::fractions::{FractionKernels, FractionLayer};
+use super::leaf_pieces::{LeafBuffer, LeafPieces};
+use super::{Leaves, leaves::add_pairs};
+use ark_bn254::Fr;
+use ark_ff::AdditiveGroup;
+use rayon::prelude::*;
+
+/// Fractions of each piece that are put together at once: with all pieces, what fits the second-level cache.
+const SLICE: usize = 256;
+
+/// Leaves that are kept: up to 36 MiB. Tests have both kinds of trees at small sizes.
+const KEPT: usize = if cfg!(test) { 1 << 6 } else { 1 << 20 };
+
+/// A tree's layers that have not come up yet, and the current one.
+#[derive(Debug)]
+pub struct Tree<'a> {
+    /// Until their variables are bound; absent when there are so few that they are a layer as any other.
+    leaves: Option<LeafPieces<'a>>,
+    /// All of them, when they are few enough.
+    kept: Option<LeafBuffer>,
+    /// Stored layers, the smallest last.
+    layers: Vec<(Vec<Fr>, Vec<Fr>)>,
+    at: At,
+    /// The current layer, when it is stored.
+    current: FractionLayer,
+}
+
+/// Which layer is the current one.
+#[derive(Clone, Copy, Debug)]
+enum At {
+    /// A layer that is stored whole.
+    Stored,
+    /// The one above the leaves: not bound yet, then stored.
+    Largest { bound: bool },
+    /// The leaves: not bound, bound to one challenge, then stored.
+    Leaves { first: Option<Fr>, bound: bool },
+}
+
+impl<'a> Tree<'a> {
+    /// Sums all layers.
+    pub(super) fn new(kernels: &(impl FractionKernels + Sync), leaves: &'a Leaves<'a>) -> Self {
+        let pieces = LeafPieces::new(leaves);
+        let few = pieces.len() < 8;
+        let kept = (!few && pieces.len() <= KEPT).then(|| pieces.all(kernels));
+        let lowest = match &kept {
+            Some(all) => kernels.fraction_layers_i32(&all.p, &all.q),
+            None if few => few_leaves(kernels, &pieces),
+            None => quarter_layer(kernels, &pieces),
+        };
+        let mut layers = vec![lowest];
+        while let Some((p, q)) = layers.last().filter(|(_, q)| q.len() > 2) {
+            let next = kernels.fraction_layer(p, q);
+            layers.push(next);
+        }
+        let (p, q) = layers.pop().unwrap_or_default();
+        let leaves = (!few).then_some(pieces);
+        Self { leaves, kept, layers, at: At::Stored, current: FractionLayer::split(p, q) }
+    }
+
+    /// See [`super::Device::fraction_children`].
+    pub(super) fn children(&self) -> [Fr; 4] {
+        self.current.arrays().map(|array| array[0])
+    }
+
+    /// See [`super::Device::fraction_descend`].
+    pub(super) fn descend(&mut self, kernels: &(impl FractionKernels + Sync), eq: &[Fr], lambda: Fr) -> [Fr; 2] {
+        // What was bound is not needed any more.
+        self.current = FractionLayer::split(vec![], vec![]);
+        if let Some((p, q)) = self.layers.pop() {
+            self.current = FractionLayer::split(p, q);
+            return kernels.fraction_round(&self.current, eq, lambda);
+        }
+        let Some(leaves) = &self.leaves else { panic!("no layer below the leaves") };
+        match (self.at, &self.kept) {
+            (At::Stored, Some(all)) => {
+                self.at = At::Largest { bound: true };
+                self.current = largest(kernels, all);
+                kernels.fraction_round(&self.current, eq, lambda)
+            }
+            (At::Largest { .. }, Some(all)) => {
+                self.at = At::Leaves { first: None, bound: false };
+                kernels.fraction_round_i32(&all.p, &all.q, eq, lambda)
+            }
+            (At::Stored, None) => {
+                self.at = At::Largest { bound: false };
+                over_slices(kernels, leaves, 8, eq, &|buffer, eq| {
+                    kernels.fraction_round(&largest(kernels, buffer), eq, lambda)
+                })
+            }
+            (At::Largest { .. }, None) => {
+                self.at = At::Leaves { first: None, bound: false };
+                over_slices(kernels, leaves, 4, eq, &|buffer, eq| {
+                    kernels.fraction_round_i32(&buffer.p, &buffer.q, eq, lambda)
+                })
+            }
+            (At::Leaves { .. }, _) => panic!("no layer below the leaves"),
+        }
+    }
+
+    /// See [`super::Device::fraction_bind_round`].
+    pub(super) fn bind_round(
+        &mut self,
+        kernels: &(impl FractionKernels + Sync),
+        r: Fr,
+        eq: Option<&[Fr]>,
+        lambda: Fr,
+    ) -> [Fr; 2] {
+        let eq = eq.unwrap_or(&[]);
+        if matches!(self.at, At::Leaves { bound: false, .. })
+            && let Some(all) = self.kept.take()
+        {
+            self.current = kernels.fraction_bind_i32(&all.p, &all.q, r);
+            self.at = At::Leaves { first: None, bound: true };
+            // There are at least four pairs of leaves, so two are left.
+            return kernels.fraction_round(&self.current, eq, lambda);
+        }
+        match (self.at, &self.leaves) {
+            (At::Largest { bound: false }, Some(leaves)) => {
+                self.current = bound_slices(kernels, leaves, &|buffer| {
+                    let mut layer = largest(kernels, buffer);
+                    kernels.fraction_bind(&mut layer, r);
+                    layer
+                });
+                self.at = At::Largest { bound: true };
+            }
+            (At::Leaves { first: None, bound: false }, Some(leaves)) => {
+                self.at = At::Leaves { first: Some(r), bound: false };
+                return over_slices(kernels, leaves, 8, eq, &|buffer, eq| {
+                    kernels.fraction_round(&kernels.fraction_bind_i32(&buffer.p, &buffer.q, r), eq, lambda)
+                });
+            }
+            (At::Leaves { first: Some(first), bound: false }, Some(leaves)) => {
+                self.current = bound_slices(kernels, leaves, &|buffer| {
+                    let mut layer = kernels.fraction_bind_i32(&buffer.p, &buffer.q, first);
+                    kernels.fraction_bind(&mut layer, r);
+                    layer
+                });
+                self.at = At::Leaves { first: None, bound: true };
+            }
+            _ => return kernels.layer_bind_round(&mut self.current, r, eq, lambda),
+        }
+        if self.current.len() == 1 {
+            return [Fr::ZERO; 2];
+        }
+        kernels.fraction_round(&self.current, eq, lambda)
+    }
+}
+
+/// Two or four leaves as a layer.
+fn few_leaves(kernels: &impl FractionKernels, leaves: &LeafPieces<'_>) -> (Vec<Fr>, Vec<Fr>) {
+    let buffer = leaves.all(kernels);
+    (buffer.p.into_iter().map(Fr::from).collect(), buffer.q)
+}
+
+/// The layer two above the leaves; needs at least four of them.
+fn quarter_layer(kernels: &(impl FractionKernels + Sync), leaves: &LeafPieces<'_>) -> (Vec<Fr>, Vec<Fr>) {
+    let len = leaves.len() / 4;
+    let slice = len.min(2 * SLICE);
+    let (mut p_out, mut q_out) = (zeroed(len), zeroed(len));
+    (p_out.par_chunks_mut(slice), q_out.par_chunks_mut(slice)).into_par_iter().enumerate().for_each_init(
+        || LeafBuffer::new(4, slice),
+        |buffer, (k, (p_out, q_out))| {
+            leaves.read(kernels, k * slice, buffer);
+            let (p, q) = kernels.fraction_layers_i32(&buffer.p, &buffer.q);
+            p_out.copy_from_slice(&p);
+            q_out.copy_from_slice(&q);
+        },
+    );
+    (p_out, q_out)
+}
+
+/// The layer above the leaves of a buffer.
+fn largest(kernels: &impl FractionKernels, buffer: &LeafBuffer) -> FractionLayer {
+    let (p, q) = kernels.fraction_layer_i32(&buffer.p, &buffer.q);
+    FractionLayer::split(p, q)
+}
+
+/// Sums a round over slices of `pieces` pieces of the leaves, each with its slice of `eq`. There are at least 8 leaves.
+fn over_slices(
+    kernels: &(impl FractionKernels + Sync),
+    leaves: &LeafPieces<'_>,
+    pieces: usize,
+    eq: &[Fr],
+    round: &(impl Fn(&LeafBuffer, &[Fr]) -> [Fr; 2] + Sync),
+) -> [Fr; 2] {
+    let len = leaves.len() / pieces;
+    assert_eq!(eq.len(), len, "eq table of a fraction round");
+    let slice = len.min(SLICE);
+    let sums = eq.par_chunks(slice).enumerate().map_init(
+        || LeafBuffer::new(pieces, slice),
+        |buffer, (k, eq)| {
+            leaves.read(kernels, k * slice, buffer);
+            round(buffer, eq)
+        },
+    );
+    sums.reduce(|| [Fr::ZERO; 2], add_pairs)
+}
+
+/// Puts together what `bound` makes of slices of eight pieces of the leaves: four arrays of an eighth each. There are at
+/// least 8 leaves.
+fn bound_slices(
+    kernels: &(impl FractionKernels + Sync),
+    leaves: &LeafPieces<'_>,
+    bound: &(impl Fn(&LeafBuffer) -> FractionLayer + Sync),
+) -> FractionLayer {
+    let len = leaves.len() / 8;
+    let slice = len.min(SLICE);
+    let mut layer = FractionLayer::split(zeroed(2 * len), zeroed(2 * len));
+    let [p0, p1, q0, q1] = layer.arrays_mut().map(|array| array.par_chunks_mut(slice));
+    (p0, p1, q0, q1).into_par_iter().enumerate().for_each_init(
+        || LeafBuffer::new(8, slice),
+        |buffer, (k, (p0, p1, q0, q1))| {
+            leaves.read(kernels, k * slice, buffer);
+            let found = bound(buffer);
+            for (out, array) in [p0, p1, q0, q1].into_iter().zip(found.arrays()) {
+                out.copy_from_slice(array);
+            }
+        },
+    );
+    layer
+}
