@@ -335,6 +335,11 @@ impl GraphBuilder {
         }
     }
 
+    /// Goes on from a graph: its nodes and tables keep their numbers, its lists are given anew to [`Self::finish`].
+    pub fn from_graph(graph: &Graph) -> Self {
+        Self { graph: graph.clone() }
+    }
+
     /// Adds a node.
     pub fn push(&mut self, name: &str, op: Op, inputs: &[NodeId]) -> Result<NodeId, GraphError> {
         let mut node = Node {

@@ -14,6 +14,7 @@ pub mod eval;
 pub mod functional;
 pub mod graph;
 pub mod interval;
+pub mod mask;
 pub mod model;
 #[cfg(feature = "onnx")]
 pub mod onnx;

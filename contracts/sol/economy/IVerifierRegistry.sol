@@ -13,7 +13,8 @@ interface IVerifierRegistry {
         address verifier;
         /// Inferences in one proof.
         uint32 batch;
-        /// Public values of one inference: the input's, then the output's. Derived from the key.
+        /// Public values of one inference: the input's, then the output's. Derived from the key. The id of a given stack is an
+        /// input of four values, which are its 32 bytes.
         uint32 inputValues;
         uint32 outputValues;
         /// The verifier contract's model id: Keccak of the key.
@@ -24,7 +25,9 @@ interface IVerifierRegistry {
         bytes32 srsHash;
         /// Keccak of the verifier contract's code. Derived.
         bytes32 codeHash;
-        /// Keccak of the key's commitments to the rows of the model. Derived from the key.
+        /// The id of the stack that the key pins (of several: Keccak of their ids, in the key's order); without one, Keccak of
+        /// the key's commitments to the rows of the model. Derived from the key. Weights in other rows are not covered by the
+        /// id of a pinned stack.
         bytes32 weightCommitment;
         /// Multiply-adds of the integer graph for one inference.
         uint64 workUnits;
@@ -46,8 +49,11 @@ interface IVerifierRegistry {
     error AlreadyAdded(bytes32 verifierId);
     error UnknownVerifier(bytes32 verifierId);
     error NoKey(address verifier, bytes32 settlementId);
-    /// @notice The key's public tensors are not one input and one output, or their sizes are no multiple of the batch.
+    /// @notice What the key shows is not one input and one output for each inference of the batch. The output is a public tensor;
+    /// the input is another public tensor, or ids of given stacks (as many for each inference), or for a batch of one both.
     error PublicTensors();
+    /// @notice Another entry of this model, with the same powers of tau and length of a row, pins other weights.
+    error OtherWeights(bytes32 modelId, bytes32 expected, bytes32 got);
     /// @notice Batch, work or model id is zero.
     error BadEntry();
     /// @notice The verifier has been stopped for these powers of tau, or its code is not what it was.

@@ -7,7 +7,8 @@ import { IVerifierRegistry } from "./IVerifierRegistry.sol";
 
 /// @title What the registry reads from a verifying key (format: `VerifyingKey`).
 /// @notice The verifier has validated the points and ranges of its keys. Here the hash and the lengths are checked again, so
-/// that a verifier that did not cannot lead to reads beyond the key.
+/// that a verifier that did not cannot lead to reads beyond the key. A key of version 2 lists named stacks (`NamedStacks`): the
+/// id of a *given* one is 32 bytes of the public values, which count as four values; a *pinned* one is part of the key.
 library SettlementKey {
     uint256 private constant WORD_FLAGS = 1;
     uint256 private constant WORD_PROGRAM = 2;
@@ -21,6 +22,10 @@ library SettlementKey {
     uint256 private constant MAX_ROW_BITS = 28;
     uint256 private constant MAX_HIGH_BITS = 10;
     uint256 private constant MAX_VALUES = 1 << 24;
+    uint256 private constant MAX_STACKS = 16;
+    /// @dev Public values of 8 bytes that an id is as long as.
+    uint256 private constant VALUES_OF_ID = 4;
+    bytes32 private constant STACK = keccak256("assay.stack.v1");
     /// @dev Commitments of two words each: nine fixed and permutation columns before the rows of the model.
     uint256 private constant COLUMN_WORDS = 18;
     /// @dev The chain id of local development chains.
@@ -55,22 +60,50 @@ library SettlementKey {
 
     /// @notice Keccak of [tau]_2.
     function srsHash(bytes memory key) internal pure returns (bytes32 hash) {
-        assembly ("memory-safe") {
-            hash := keccak256(add(key, add(0x20, shl(5, WORD_TAU))), 0x80)
+        return _hash(key, WORD_TAU, 4);
+    }
+
+    /// @notice What the weights of a key are known by. Of a key with one pinned stack, that stack's id; with several, Keccak of
+    /// their ids in the key's order; of another key, Keccak of the commitments to the rows of the model.
+    /// @return hash Of a key with pinned stacks the same for all keys that pin them, whatever their batch.
+    /// @return pinned Number of pinned stacks.
+    function weightCommitment(bytes memory key) internal pure returns (bytes32 hash, uint256 pinned) {
+        uint256 list = WORD_RANGES + 3 * tensors(key);
+        uint256 count = stacks(key);
+        uint256 model = list + COLUMN_WORDS + (count == 0 ? 0 : 1 + 3 * count);
+        uint256 rows = model + (2 << (_word(key, WORD_MODEL_BITS) - _word(key, WORD_ROW_BITS)));
+        bytes32[] memory ids = new bytes32[](count);
+        for (uint256 i = 0; i < count; i++) {
+            uint256 at_ = list + 1 + 3 * i;
+            if (_word(key, at_) == 0) continue;
+            uint256 words = 2 << (_word(key, at_ + 1) - _word(key, WORD_ROW_BITS));
+            ids[pinned++] = _stackId(key, _word(key, at_ + 2), rows, words);
+            rows += words;
+        }
+        if (pinned == 0) {
+            hash = _hash(key, model, rows - model);
+        } else if (pinned == 1) {
+            hash = ids[0];
+        } else {
+            assembly ("memory-safe") {
+                hash := keccak256(add(ids, 0x20), shl(5, pinned))
+            }
         }
     }
 
-    /// @notice Keccak of the commitments to the rows of the model.
-    function weightCommitment(bytes memory key) internal pure returns (bytes32 hash) {
-        uint256 start = 32 * (WORD_RANGES + 3 * tensors(key) + COLUMN_WORDS);
+    /// @dev The id of a stack whose rows are words of the key.
+    function _stackId(bytes memory key, uint256 schema, uint256 from, uint256 words) private pure returns (bytes32) {
+        bytes memory rows = new bytes(32 * words);
         assembly ("memory-safe") {
-            hash := keccak256(add(add(key, 0x20), start), sub(mload(key), start))
+            mcopy(add(rows, 0x20), add(key, add(0x20, shl(5, from))), shl(5, words))
         }
+        return keccak256(abi.encodePacked(STACK, schema, _word(key, WORD_ROW_BITS), srsHash(key), rows));
     }
 
     /// @notice Whether all of a key that does not depend on powers of tau is that of the canary.
     function isCanary(bytes memory key) internal pure returns (bool) {
-        if (tensors(key) != 1) return false;
+        // The list of named stacks lies behind what is hashed.
+        if (tensors(key) != 1 || stacks(key) != 0) return false;
         bytes32 shape;
         assembly ("memory-safe") {
             let p := mload(0x40)
@@ -83,14 +116,66 @@ library SettlementKey {
 
     /// @notice Most bytes and gas of the transaction that settles a full batch.
     function settlement(bytes memory key, uint256 batch) internal pure returns (uint256 bytes_, uint256 gas) {
-        uint256 values;
+        SettlementSize.Shape memory shape;
+        shape.rowBits = _word(key, WORD_ROW_BITS);
+        uint256 witness = _word(key, WORD_WITNESS_BITS);
+        uint256 model = _word(key, WORD_MODEL_BITS);
+        shape.witnessRows = 1 << (witness - shape.rowBits);
+        shape.keyRows = 1 << (model - shape.rowBits);
+        shape.rounds = witness > model ? witness : model;
+        shape.stacks = stacks(key);
+        uint256 list = WORD_RANGES + 3 * tensors(key) + 1;
+        for (uint256 i = 0; i < shape.stacks; i++) {
+            uint256 bits = _word(key, list + 3 * i + 1);
+            if (bits > shape.rounds) shape.rounds = bits;
+            if (_word(key, list + 3 * i) == 0) shape.givenRows += 1 << (bits - shape.rowBits);
+            else shape.keyRows += 1 << (bits - shape.rowBits);
+        }
+        shape.values = VALUES_OF_ID * given(key);
         for (uint256 i = 0; i < tensors(key); i++) {
             (uint256 count,,) = tensor(key, i);
-            values += count;
+            shape.values += count;
         }
-        return SettlementSize.most(
-            _word(key, WORD_ROW_BITS), _word(key, WORD_WITNESS_BITS), _word(key, WORD_MODEL_BITS), values, batch
-        );
+        return SettlementSize.most(shape, batch);
+    }
+
+    /// @notice The public values that are input and output of a batch, as many for each inference; both 0 if the key does not show
+    /// them so. The last public tensor is the output. The input is the ids of the given stacks, then the other public tensor if
+    /// there is one. Where both are there, they lie together for a batch of one only.
+    function values(bytes memory key, uint256 batch) internal pure returns (uint256 inputs, uint256 outputs) {
+        uint256 ids = given(key);
+        uint256 count = tensors(key);
+        if (count == 1) {
+            if (ids == 0 || ids % batch != 0) return (0, 0);
+            inputs = VALUES_OF_ID * ids;
+        } else if (count == 2) {
+            if (ids != 0 && batch != 1) return (0, 0);
+            (inputs,,) = tensor(key, 0);
+            if (inputs % batch != 0) return (0, 0);
+            inputs += VALUES_OF_ID * ids;
+        } else {
+            return (0, 0);
+        }
+        (outputs,,) = tensor(key, count - 1);
+        if (outputs % batch != 0) return (0, 0);
+    }
+
+    /// @notice Number of named stacks.
+    function stacks(bytes memory key) internal pure returns (uint256) {
+        return _word(key, 0) == 1 ? 0 : _word(key, WORD_RANGES + 3 * tensors(key));
+    }
+
+    /// @notice Number of named stacks whose ids are public values.
+    function given(bytes memory key) internal pure returns (uint256 count) {
+        uint256 list = WORD_RANGES + 3 * tensors(key) + 1;
+        for (uint256 i = 0; i < stacks(key); i++) {
+            if (_word(key, list + 3 * i) == 0) ++count;
+        }
+    }
+
+    /// @notice Log2 of the length of a row.
+    function bitsOfRow(bytes memory key) internal pure returns (uint256) {
+        return _word(key, WORD_ROW_BITS);
     }
 
     /// @notice Number of public tensors.
@@ -105,20 +190,49 @@ library SettlementKey {
     }
 
     function _wellFormed(bytes memory key) private pure returns (bool) {
+        uint256 version = _word(key, 0);
         uint256 count = tensors(key);
-        if (_word(key, 0) != 1 || count > MAX_TENSORS) return false;
+        if ((version != 1 && version != 2) || count > MAX_TENSORS) return false;
         uint256 rowBits = _word(key, WORD_ROW_BITS);
         uint256 modelBits = _word(key, WORD_MODEL_BITS);
         if (modelBits < rowBits || modelBits - rowBits > MAX_HIGH_BITS || rowBits > MAX_ROW_BITS) return false;
         uint256 witnessBits = _word(key, WORD_WITNESS_BITS);
         if (witnessBits < rowBits || witnessBits - rowBits > MAX_HIGH_BITS) return false;
-        uint256 rowWords = 2 << (modelBits - rowBits);
-        if (key.length != 32 * (WORD_RANGES + 3 * count + COLUMN_WORDS + rowWords)) return false;
+        uint256 words = WORD_RANGES + 3 * count;
+        if (version == 2) {
+            (bool ok, uint256 more) = _listed(key, words, rowBits);
+            if (!ok) return false;
+            words += more;
+        }
+        if (key.length != 32 * (words + COLUMN_WORDS + (2 << (modelBits - rowBits)))) return false;
         for (uint256 i = 0; i < count; i++) {
-            (uint256 values,,) = tensor(key, i);
-            if (values == 0 || values > MAX_VALUES) return false;
+            (uint256 size,,) = tensor(key, i);
+            if (size == 0 || size > MAX_VALUES) return false;
         }
         return true;
+    }
+
+    /// @dev The list of named stacks, from word `start` on.
+    /// @return ok Whether it lies within the key and follows the format.
+    /// @return words Words of the list and of the rows of its pinned stacks.
+    function _listed(bytes memory key, uint256 start, uint256 rowBits) private pure returns (bool ok, uint256 words) {
+        if (key.length < 32 * (start + 1)) return (false, 0);
+        uint256 count = _word(key, start);
+        if (count == 0 || count > MAX_STACKS || key.length < 32 * (start + 1 + 3 * count)) return (false, 0);
+        words = 1 + 3 * count;
+        for (uint256 at_ = start + 1; at_ < start + 1 + 3 * count; at_ += 3) {
+            uint256 bits = _word(key, at_ + 1);
+            if (_word(key, at_) > 1 || bits < rowBits || bits - rowBits > MAX_HIGH_BITS) return (false, 0);
+            if (_word(key, at_) == 1) words += 2 << (bits - rowBits);
+        }
+        return (true, words);
+    }
+
+    /// @dev Keccak of words of the key.
+    function _hash(bytes memory key, uint256 from, uint256 words) private pure returns (bytes32 hash) {
+        assembly ("memory-safe") {
+            hash := keccak256(add(key, add(0x20, shl(5, from))), shl(5, words))
+        }
     }
 
     /// @dev Within the key: `load` has checked its length against everything that is read.

@@ -15,6 +15,17 @@ library SettlementSize {
     /// @notice A settlement of a full batch may take this many bytes or this much gas.
     error TooLarge(uint256 bytes_, uint256 gas);
 
+    /// @notice What a key says about the size of its proofs.
+    struct Shape {
+        uint256 rowBits; // log2 of a row's length
+        uint256 witnessRows;
+        uint256 keyRows; // of the model and of pinned stacks
+        uint256 stacks; // named ones
+        uint256 givenRows; // of named stacks whose rows come with the proof
+        uint256 rounds; // coordinates of x
+        uint256 values; // public values of the whole batch, four for each id of a stack
+    }
+
     /// @dev Signature, fees, nonce, address, and the lengths around them.
     uint256 private constant ENVELOPE = 256;
     /// @dev Selector, five words of arguments, four lengths, padding of the values.
@@ -28,6 +39,8 @@ library SettlementSize {
     uint256 private constant GAS_POINT = 7_000;
     /// @dev A fold or coordinate: challenges, inversions.
     uint256 private constant GAS_ROUND = 3_000;
+    /// @dev A named stack: its entry, its id, its power of gamma, the start of its table of scalars.
+    uint256 private constant GAS_STACK = 3_000;
     /// @dev A public value: range and evaluation; its copies to commitment, event and verifier are in `GAS_BYTE`.
     uint256 private constant GAS_VALUE = 150;
     /// @dev A byte of calldata costs 16 (EIP-2028), and copies, memory and events of values at most as much again. Alone, it
@@ -39,20 +52,13 @@ library SettlementSize {
     uint256 private constant GAS_JOB = 32_000;
 
     /// @notice Most bytes and gas of a settlement.
-    /// @param rowBits Log2 of a row's length; the following two are the logs of witness and model.
-    /// @param values Public values of the whole batch.
-    function most(uint256 rowBits, uint256 witnessBits, uint256 modelBits, uint256 values, uint256 batch)
-        internal
-        pure
-        returns (uint256 bytes_, uint256 gas)
-    {
-        uint256 rows = 1 << (witnessBits - rowBits);
-        uint256 modelRows = 1 << (modelBits - rowBits);
-        uint256 rounds = witnessBits > modelBits ? witnessBits : modelBits;
-        uint256 folds = (rowBits + 1) / 2;
-        bytes_ = ENVELOPE + ARGUMENTS + 64 * batch + 8 * values + 32 * (PROOF_WORDS + 2 * rows + rounds + 5 * folds);
-        gas = 21_000 + GAS_VERIFY + GAS_POINT * (rows + modelRows + folds) + GAS_ROUND * rounds + GAS_VALUE * values
-            + GAS_BYTE * bytes_ + GAS_MARKET + GAS_JOB * batch;
+    function most(Shape memory shape, uint256 batch) internal pure returns (uint256 bytes_, uint256 gas) {
+        uint256 sentRows = shape.witnessRows + shape.givenRows;
+        uint256 folds = (shape.rowBits + 1) / 2;
+        bytes_ = ENVELOPE + ARGUMENTS + 64 * batch + 8 * shape.values + 32
+            * (PROOF_WORDS + 2 * sentRows + shape.rounds + 5 * folds);
+        gas = 21_000 + GAS_VERIFY + GAS_POINT * (sentRows + shape.keyRows + folds) + GAS_STACK * shape.stacks
+            + GAS_ROUND * shape.rounds + GAS_VALUE * shape.values + GAS_BYTE * bytes_ + GAS_MARKET + GAS_JOB * batch;
         uint256 floor = 21_000 + GAS_BYTE_FLOOR * bytes_;
         if (gas < floor) gas = floor;
     }

@@ -49,6 +49,8 @@ contract VerifierRegistry is IVerifierRegistry, AccessManaged {
     mapping(address verifier => mapping(bytes32 srsHash => uint256)) private _setupAt;
     mapping(bytes32 verifierId => Record) private _records;
     bytes32[] private _ids;
+    /// @dev By hash of model, powers of tau and length of a row: the entry whose pinned weights are the model's.
+    mapping(bytes32 place => bytes32 verifierId) private _pinnedBy;
 
     /// @param manager Authority over `add` (curator), `tombstone` (guardian) and `setCanary` (admin).
     constructor(address manager) AccessManaged(manager) { }
@@ -61,16 +63,15 @@ contract VerifierRegistry is IVerifierRegistry, AccessManaged {
     {
         if (batch == 0 || workUnits == 0 || modelId == 0) revert BadEntry();
         bytes memory key = SettlementKey.load(verifier, settlementId);
-        if (key.tensors() != 2) revert PublicTensors();
-        (uint256 inputs,,) = key.tensor(0);
-        (uint256 outputs,,) = key.tensor(1);
-        if (inputs % batch != 0 || outputs % batch != 0) revert PublicTensors();
+        (uint256 inputs, uint256 outputs) = key.values(batch);
+        if (inputs == 0) revert PublicTensors();
 
         (uint256 bytes_, uint256 gas) = key.settlement(batch);
         SettlementSize.check(bytes_, gas);
         bytes32 srsHash = key.srsHash();
         verifierId = keccak256(abi.encode(verifier, verifier.codehash, settlementId, modelId, srsHash));
         if (_records[verifierId].addedAt != 0) revert AlreadyAdded(verifierId);
+        bytes32 weights = _weights(key, modelId, verifierId);
         _records[verifierId] = Record({
             setup: uint32(_setupFor(verifier, srsHash)),
             batch: batch,
@@ -82,7 +83,7 @@ contract VerifierRegistry is IVerifierRegistry, AccessManaged {
             tombstoned: false,
             settlementId: settlementId,
             modelId: modelId,
-            weightCommitment: key.weightCommitment(),
+            weightCommitment: weights,
             // Checked above.
             settlementBytes: uint128(bytes_),
             settlementGas: uint128(gas)
@@ -210,6 +211,19 @@ contract VerifierRegistry is IVerifierRegistry, AccessManaged {
         } else if (!_runs(_setups[number])) {
             revert SetupEnded(verifier, srsHash);
         }
+    }
+
+    /// @dev The commitment to the weights. Pinned ones are compared with those of the entry that pinned weights for this model
+    /// before, if that one has no tombstone: a model id covers the graph, and would cover any weights otherwise. Ids of stacks
+    /// depend on powers of tau and on the length of a row, so entries that differ in those are not compared.
+    function _weights(bytes memory key, bytes32 modelId, bytes32 verifierId) private returns (bytes32 commitment) {
+        uint256 pinned;
+        (commitment, pinned) = key.weightCommitment();
+        if (pinned == 0) return commitment;
+        bytes32 place = keccak256(abi.encode(modelId, key.srsHash(), key.bitsOfRow()));
+        Record storage first = _records[_pinnedBy[place]];
+        if (first.addedAt == 0 || first.tombstoned) _pinnedBy[place] = verifierId;
+        else if (first.weightCommitment != commitment) revert OtherWeights(modelId, first.weightCommitment, commitment);
     }
 
     function _runs(Setup storage setup) private view returns (bool) {

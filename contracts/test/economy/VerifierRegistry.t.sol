@@ -115,7 +115,9 @@ contract VerifierRegistryTest is RegistryBase {
         refusedKey(slice(key, 0, 32 * 16), none, "header only");
         refusedKey(slice(key, 0, 31), none, "less than a word");
         refusedKey(bytes.concat(key, bytes32(0)), none, "a word more");
-        refusedWord(0, 2, "version");
+        refusedWord(0, 0, "no version");
+        refusedWord(0, 3, "version");
+        refusedWord(0, 2, "a list of stacks that is none");
         refusedWord(6, 12, "model shorter than a row");
         refusedWord(8, 12, "more rows than there are");
         refusedWord(8, 10, "fewer rows than there are");
