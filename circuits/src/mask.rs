@@ -55,7 +55,7 @@ pub fn masked(graph: &Graph) -> Result<(Graph, Vec<MaskedOutput>), GraphError> {
         let mask = MaskedOutput::new(node.range.lo, node.range.hi, &node.shape, inputs.len())
             .map_err(|e| e.at(&node.name, node.op.name()))?;
         let mut terms = vec![(*output, 1)];
-        let mut shift = 0;
+        let mut shift = 0u32;
         for (j, width) in mask.widths.iter().enumerate() {
             let part = b.input(&format!("pad {k}, part {j}"), &mask.shape, *width)?;
             terms.push((part, 1i64 << shift));
@@ -94,10 +94,10 @@ impl MaskedOutput {
     /// A pad, one tensor a part. `draw` gives an integer whose lowest bits, as many as it is asked for (1 to 20), are uniform;
     /// it is called once for each entry of each part.
     pub fn pad(&self, mut draw: impl FnMut(u32) -> u32) -> Vec<Tensor> {
-        let n = self.shape.iter().product();
+        let n: usize = self.shape.iter().product();
         let part = |width: &u32| {
-            let half = 1i64 << (width - 1);
-            let data = (0..n).map(|_| i64::from(draw(*width) & ((1 << width) - 1)) - half).collect();
+            let modulus = 1i64 << width;
+            let data = (0..n).map(|_| i64::from(draw(*width)) % modulus - modulus / 2).collect();
             Tensor { shape: self.shape.clone(), data }
         };
         self.widths.iter().map(part).collect()
@@ -114,7 +114,7 @@ impl MaskedOutput {
         }
         self.check(masked, self.bits)?;
         let mut sums = vec![0i64; masked.data.len()];
-        let mut shift = 0;
+        let mut shift = 0u32;
         for (part, width) in pad.iter().zip(&self.widths) {
             self.check(part, *width)?;
             for (sum, v) in sums.iter_mut().zip(&part.data) {
@@ -141,7 +141,7 @@ impl MaskedOutput {
         if tensor.shape != self.shape {
             return Err(GraphError::Shape { expected: self.shape.clone(), got: tensor.shape.clone() });
         }
-        let expected = self.shape.iter().product();
+        let expected: usize = self.shape.iter().product();
         if tensor.data.len() != expected {
             return Err(GraphError::Length { expected, got: tensor.data.len() });
         }

@@ -31,7 +31,7 @@ contract RegistryOfStacksTest is RegistryBase {
     }
 
     function some(bool pinned, uint256 count) private pure returns (Stack[] memory wanted) {
-        list = new Stack[](count);
+        wanted = new Stack[](count);
         for (uint256 i = 0; i < count; i++) {
             wanted[i] = Stack(pinned, 2, 70 + i);
         }
