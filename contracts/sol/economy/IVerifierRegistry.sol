@@ -52,7 +52,7 @@ interface IVerifierRegistry {
     /// @notice What the key shows is not one input and one output for each inference of the batch. The output is a public tensor;
     /// the input is another public tensor, or ids of given stacks (as many for each inference), or for a batch of one both.
     error PublicTensors();
-    /// @notice Another entry of this model, with the same powers of tau and length of a row, pins other weights.
+    /// @notice The first entry of this model with the same powers of tau and length of a row pins other weights.
     error OtherWeights(bytes32 modelId, bytes32 expected, bytes32 got);
     /// @notice Batch, work or model id is zero.
     error BadEntry();

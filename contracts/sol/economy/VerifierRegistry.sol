@@ -49,8 +49,8 @@ contract VerifierRegistry is IVerifierRegistry, AccessManaged {
     mapping(address verifier => mapping(bytes32 srsHash => uint256)) private _setupAt;
     mapping(bytes32 verifierId => Record) private _records;
     bytes32[] private _ids;
-    /// @dev By hash of model, powers of tau and length of a row: the entry whose pinned weights are the model's.
-    mapping(bytes32 place => bytes32 verifierId) private _pinnedBy;
+    /// @dev By hash of model, powers of tau and length of a row: the commitment to the model's pinned weights.
+    mapping(bytes32 place => bytes32 commitment) private _pinned;
 
     /// @param manager Authority over `add` (curator), `tombstone` (guardian) and `setCanary` (admin).
     constructor(address manager) AccessManaged(manager) { }
@@ -71,7 +71,7 @@ contract VerifierRegistry is IVerifierRegistry, AccessManaged {
         bytes32 srsHash = key.srsHash();
         verifierId = keccak256(abi.encode(verifier, verifier.codehash, settlementId, modelId, srsHash));
         if (_records[verifierId].addedAt != 0) revert AlreadyAdded(verifierId);
-        bytes32 weights = _weights(key, modelId, verifierId);
+        bytes32 weights = _weights(key, modelId);
         _records[verifierId] = Record({
             setup: uint32(_setupFor(verifier, srsHash)),
             batch: batch,
@@ -213,17 +213,18 @@ contract VerifierRegistry is IVerifierRegistry, AccessManaged {
         }
     }
 
-    /// @dev The commitment to the weights. Pinned ones are compared with those of the entry that pinned weights for this model
-    /// before, if that one has no tombstone: a model id covers the graph, and would cover any weights otherwise. Ids of stacks
-    /// depend on powers of tau and on the length of a row, so entries that differ in those are not compared.
-    function _weights(bytes memory key, bytes32 modelId, bytes32 verifierId) private returns (bytes32 commitment) {
+    /// @dev The commitment to the weights. Pinned ones are compared with those of the first entry that pinned weights for this
+    /// model, for good, even if that entry has ended: others with the same weights may live. A model id covers the graph, and would
+    /// cover any weights otherwise. Ids of stacks depend on powers of tau and on the length of a row, so entries that differ in
+    /// those are not compared.
+    function _weights(bytes memory key, bytes32 modelId) private returns (bytes32 commitment) {
         uint256 pinned;
         (commitment, pinned) = key.weightCommitment();
         if (pinned == 0) return commitment;
         bytes32 place = keccak256(abi.encode(modelId, key.srsHash(), key.bitsOfRow()));
-        Record storage first = _records[_pinnedBy[place]];
-        if (first.addedAt == 0 || first.tombstoned) _pinnedBy[place] = verifierId;
-        else if (first.weightCommitment != commitment) revert OtherWeights(modelId, first.weightCommitment, commitment);
+        bytes32 first = _pinned[place];
+        if (first == 0) _pinned[place] = commitment;
+        else if (first != commitment) revert OtherWeights(modelId, first, commitment);
     }
 
     function _runs(Setup storage setup) private view returns (bool) {

@@ -148,12 +148,14 @@ contract RegistryOfStacksTest is RegistryBase {
         added(keyWithStacks(two, wanted, 2), "other", 2);
         IModelRegistry.Offer memory o = system.models.get(system.models.offer(one, 0, address(0), 0, ""));
         check(o.weightCommitment == registry.entry(one).weightCommitment, "offer");
-        // Where the first was a mistake, its end makes room.
+        // The end of the first does not make room for others: the second, with the same weights, still lives.
         cheats.prank(guardian);
         registry.tombstone(one);
         two[0] = two[1] = Tensor(24, 0, 1);
-        added(keyWithStacks(two, wanted, 3), "model", 2);
-        refused(keyWithStacks(two, wanted, 1), 2, other, "the first ones");
+        bytes memory third = keyWithStacks(two, wanted, 3);
+        refused(third, 2, other, "after the end of the first");
+        added(third, "third", 2);
+        check(added(keyWithStacks(two, wanted, 1), "model", 2).batch == 2, "the same weights after it");
     }
 
     /// @dev Keys that a verifier might have without checking them: reading must stay within.
