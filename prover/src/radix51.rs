@@ -25,6 +25,7 @@
 // Several values are read at the same digit.
 #![allow(clippy::needless_range_loop)]
 
+pub(crate) use crate::radix52::{BaseField, ScalarField};
 use ark_bn254::{FqConfig, FrConfig};
 use ark_ff::MontConfig;
 use std::arch::x86_64::*;
@@ -133,16 +134,10 @@ const fn doubled(p: [u64; 5]) -> [u64; 5] {
     out
 }
 
-/// The order of BN254's groups.
-pub(crate) struct ScalarField;
-
 impl Modulus for ScalarField {
     const P: [u64; 5] = digits(FrConfig::MODULUS.0);
     const INV: u64 = FrConfig::INV & MASK;
 }
-
-/// The field of BN254's coordinates.
-pub(crate) struct BaseField;
 
 impl Modulus for BaseField {
     const P: [u64; 5] = digits(FqConfig::MODULUS.0);

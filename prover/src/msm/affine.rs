@@ -195,6 +195,15 @@ impl Step {
         }
     }
 
+    /// What a tangent's slope is the quotient of.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn tangent(&self) -> Option<Fq> {
+        match self {
+            Self::Line { tangent, .. } => *tangent,
+            Self::Known(_) => None,
+        }
+    }
+
     /// What the slope is divided by, or one.
     pub(super) fn denominator(&self) -> Fq {
         match self {

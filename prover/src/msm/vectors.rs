@@ -110,7 +110,7 @@ pub(super) unsafe fn add<V: Coordinates>(
             let [bx, by] = V::load(points, group.each_ref().map(|x| x.b));
             let mut dy = V::difference(by, ay);
             if special != 0 {
-                dy = with_tangents::<V>(summands, group, out, special, dy);
+                dy = with_steps::<V>(summands, group, out, special, dy, |step| step.tangent());
             }
             let [x, y] = V::third(V::product(dy, this), [ax, bx], ay);
             let known = known_sums(summands, group, out, special);
@@ -164,38 +164,22 @@ unsafe fn denominators<V: Coordinates>(
     if special == 0 {
         return (dx, 0);
     }
-    (with_denominators::<V>(summands, group, out, special, dx), special)
+    (with_steps::<V>(summands, group, out, special, dx, |step| Some(step.denominator())), special)
 }
 
-/// `dx` with the denominators of special lanes in their places.
+/// A value with what `pick` takes of the special lanes' steps in their places.
 #[cold]
 #[inline(never)]
-fn with_denominators<V: Coordinates>(
+fn with_steps<V: Coordinates>(
     summands: &Summands<'_>,
     group: &[Addition; 8],
     out: &[Point],
     special: u8,
-    dx: V::Value,
+    value: V::Value,
+    pick: fn(Step) -> Option<Fq>,
 ) -> V::Value {
-    let of = |k: usize| (special >> k & 1 == 1).then(|| step(summands, &group[k], out).denominator());
-    V::replaced(dx, &core::array::from_fn(of))
-}
-
-/// `dy` with the numerators of special lanes in their places.
-#[cold]
-#[inline(never)]
-fn with_tangents<V: Coordinates>(
-    summands: &Summands<'_>,
-    group: &[Addition; 8],
-    out: &[Point],
-    special: u8,
-    dy: V::Value,
-) -> V::Value {
-    let of = |k: usize| match (special >> k & 1 == 1).then(|| step(summands, &group[k], out)) {
-        Some(Step::Line { tangent, .. }) => tangent,
-        _ => None,
-    };
-    V::replaced(dy, &core::array::from_fn(of))
+    let of = |k: usize| if special >> k & 1 == 1 { pick(step(summands, &group[k], out)) } else { None };
+    V::replaced(value, &core::array::from_fn(of))
 }
 
 /// The sums of special lanes that need no division.
