@@ -171,6 +171,18 @@ pub(crate) fn create(backend: &dyn Backend, record: &Record) -> Result<(Record, 
     }
 }
 
+/// Removes the message of a proof that was dealt with, by whomever. Where it was refused, the job is put back into its queue first, also
+/// by one who found it refused: whoever did that may have stopped before, and the message is the last trace of it.
+pub(crate) fn checked(backend: &dyn Backend, message: &Message) -> Result<()> {
+    if let Some((record, _)) = backend.read(message.note.job, true)?
+        && record.needs_message()
+        && record.run == message.note.run.wrapping_add(1)
+    {
+        backend.push(record.spec.kind.into(), record.note())?;
+    }
+    backend.acknowledge(message)
+}
+
 /// Removes a message of a job that is dealt with. If that is lost, the message comes back and is seen to stand for nothing.
 pub(crate) fn done(backend: &dyn Backend, message: &Message) -> Outcome<()> {
     match backend.acknowledge(message) {

@@ -1,7 +1,7 @@
 //! Checks what workers hand in: nothing is accepted that was not verified here, against the job's own inputs.
 
 use super::{
-    backend::{self, Backend, Changed, Lane, Message, Trouble, change},
+    backend::{Backend, Changed, Lane, Message, Trouble, change, checked},
     beat::{Beat, Life, Why},
     check::{Verdict, check},
     record::{Note, Record, State},
@@ -72,18 +72,14 @@ struct Keeper<'a> {
 impl Keeper<'_> {
     fn message(&mut self, message: &Arc<Message>) -> Result<(), Undone> {
         let (backend, note) = (self.backend.as_ref(), message.note);
-        let Some((record, _)) = backend.read(note.job, true)? else {
-            return Ok(backend.acknowledge(message)?);
-        };
-        match &record.at {
-            State::Proven { proof, .. } if record.run == note.run => self.proof(message, &record, *proof),
-            // Refused, and whoever refused it stopped before it was put back into the queue.
-            State::Queued if record.needs_message() && record.run == note.run.wrapping_add(1) => {
-                backend.push(record.spec.kind.into(), record.note())?;
-                Ok(backend.acknowledge(message)?)
-            }
-            _ => Ok(backend.acknowledge(message)?),
+        let record = backend.read(note.job, true)?.map(|(record, _)| record);
+        if let Some(record) = &record
+            && let State::Proven { proof, .. } = &record.at
+            && record.run == note.run
+        {
+            return self.proof(message, record, *proof);
         }
+        Ok(checked(backend, message)?)
     }
 
     fn proof(&mut self, message: &Arc<Message>, record: &Record, proof: B256) -> Result<(), Undone> {
@@ -129,7 +125,7 @@ impl Keeper<'_> {
             self.app.output.event("accepted", json!({ "job": job, "name": record.name, "worker": worker }));
             self.app.output.say(format!("accepted {} by {worker}", record.name));
         }
-        Ok(backend.acknowledge(message)?)
+        Ok(checked(backend, message)?)
     }
 
     /// Powers of tau that are not here, for example: the job fails, and says what is missing.
@@ -140,23 +136,20 @@ impl Keeper<'_> {
             self.app.output.event("unchecked", json!({ "job": job, "name": record.name, "why": why }));
             self.app.output.warn(format!("{}: {why}", record.name));
         }
-        backend::done(backend, message).map_err(Undone::Unfit)
+        Ok(checked(backend, message)?)
     }
 
     fn refuse(&self, message: &Message, record: &Record, proof: B256, why: &str) -> Result<(), Undone> {
         let (backend, job) = (self.backend.as_ref(), message.note.job);
         let tries = backend.terms().tries;
-        if let Changed::Done(next) = change(backend, job, |r| r.refuse(proof, why, tries))? {
+        if let Changed::Done(_) = change(backend, job, |r| r.refuse(proof, why, tries))? {
             let worker = match &record.at {
                 State::Proven { worker, .. } => worker.as_str(),
                 _ => "",
             };
             self.app.output.event("refused", json!({ "job": job, "name": record.name, "worker": worker, "why": why }));
             self.app.output.warn(format!("{}: a proof of worker '{worker}' is refused: {why}", record.name));
-            if next.needs_message() {
-                backend.push(next.spec.kind.into(), next.note())?;
-            }
         }
-        backend::done(backend, message).map_err(Undone::Unfit)
+        Ok(checked(backend, message)?)
     }
 }

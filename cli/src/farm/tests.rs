@@ -2,7 +2,7 @@
 //! lost. No proofs are made here.
 
 use super::{
-    backend::{Backend, Changed, Handle, Lane, Message, Result, Terms, Trouble, change, create},
+    backend::{Backend, Changed, Handle, Lane, Message, Result, Terms, Trouble, change, checked, create},
     memory::Memory,
     record::{Note, Record, State, Take, tests::spec},
 };
@@ -107,11 +107,7 @@ impl World {
                     let proof = *proof;
                     self.begun.push(Begun::Check { message, proof });
                 }
-                State::Queued if record.needs_message() && record.run == message.note.run + 1 => {
-                    self.farm.push(Lane::Core, record.note())?;
-                    self.farm.acknowledge(&message)?;
-                }
-                _ => self.farm.acknowledge(&message)?,
+                _ => checked(&self.farm, &message)?,
             }
             return Ok(());
         }
@@ -162,16 +158,12 @@ impl World {
             Begun::Check { message, proof } => {
                 let (job, tries) = (message.note.job, self.farm.terms().tries);
                 if dice < 4 {
-                    if let Changed::Done(next) = change(&self.farm, job, |r| r.refuse(proof, "no", tries))?
-                        && next.needs_message()
-                    {
-                        self.farm.push(Lane::Core, next.note())?;
-                    }
+                    change(&self.farm, job, |r| r.refuse(proof, "no", tries))?;
                 } else if let Changed::Done(_) = change(&self.farm, job, |r| r.accept(proof))? {
                     let before = self.accepted.insert(job, proof);
                     assert!(before.is_none_or(|p| p == proof), "two proofs of one job were accepted");
                 }
-                self.farm.acknowledge(&message)
+                checked(&self.farm, &message)
             }
         }
     }
