@@ -5,7 +5,7 @@
 
 use crate::{
     error::GraphError,
-    ring::{Ring, eq_table},
+    ring::{Ring, eq_table, index_bits},
     tensor::strides,
 };
 
@@ -22,19 +22,54 @@ pub struct Factor<E> {
     /// For a factor over one axis: the point whose eq table, cut to the extent, the weights are, where that is known. Such
     /// factors are paired with each other in closed form ([`crate::ring::eq_pair`]).
     pub eq: Option<Vec<E>>,
+    /// For a factor over one axis whose weights are `z^i`: `z^(2^k)` for each coordinate, the highest first, where that is known. They
+    /// are paired with eq tables in closed form ([`crate::ring::power_pair`]).
+    pub powers: Option<Vec<E>>,
 }
+
+/// From how many weights on powers are known as such. With fewer of them the weights themselves cost a verifier hardly more.
+pub const LONG_POWERS: usize = 1 << 8;
 
 impl<E: Ring> Factor<E> {
     /// Weights without known structure.
     pub fn dense(axes: Vec<usize>, weights: Vec<E>) -> Self {
-        Self { axes, weights, eq: None }
+        Self { axes, weights, eq: None, powers: None }
+    }
+
+    /// The weights `z^i` for `i < extent`, and `z^extent`.
+    pub fn powers(axis: usize, z: &E, extent: usize) -> (Self, E) {
+        let mut weights = Vec::with_capacity(extent);
+        let mut power = E::one();
+        for _ in 0..extent {
+            weights.push(power.clone());
+            power = power * z.clone();
+        }
+        let mut out = Self::dense(vec![axis], weights);
+        if extent < LONG_POWERS {
+            return (out, power);
+        }
+        let bits = index_bits(extent);
+        let mut squares = Vec::with_capacity(bits);
+        let mut square = z.clone();
+        for _ in 0..bits {
+            squares.push(square.clone());
+            square = square.clone() * square;
+        }
+        // The same power in few products, so that the many are not needed.
+        let mut behind = if extent == 1 << bits { square } else { E::one() };
+        for (k, s) in squares.iter().enumerate().filter(|(k, _)| extent < 1 << bits && extent >> k & 1 == 1) {
+            behind = if k == 0 { s.clone() } else { behind * s.clone() };
+        }
+        squares.reverse();
+        out.powers = Some(squares);
+        (out, behind)
     }
 
     /// The first `extent` entries of the eq table of a point of `index_bits(extent)` coordinates.
     pub fn eq(axis: usize, point: &[E], extent: usize) -> Self {
         let mut weights = eq_table(point);
         weights.truncate(extent);
-        Self { axes: vec![axis], weights, eq: Some(point.to_vec()) }
+        Self { axes: vec![axis], weights, eq: Some(point.to_vec()), powers: None }
     }
 
     /// Whether the only weight is one by construction.
@@ -239,6 +274,9 @@ impl<E: Ring> Factor<E> {
 
     /// The tensor product of several factors, as one.
     pub fn join(factors: &[&Self]) -> Self {
+        if let [one] = factors {
+            return (*one).clone();
+        }
         let mut axes = Vec::new();
         let mut weights = vec![E::one()];
         // Eq tables multiply to the eq table of the joined point if all but the first are whole.
@@ -259,7 +297,7 @@ impl<E: Ring> Factor<E> {
             }
             weights = next;
         }
-        Self { axes, weights, eq }
+        Self { axes, weights, eq, powers: None }
     }
 
     /// The same factor with its axes in increasing order.
@@ -276,6 +314,37 @@ impl<E: Ring> Factor<E> {
             axes: order.iter().map(|k| self.axes[*k]).collect(),
             weights: offsets.into_iter().map(|o| self.weights[o].clone()).collect(),
             eq: None,
+            powers: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ring::{dot, power_pair};
+    use ark_bn254::Fr;
+    use ark_ff::Field;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..Default::default() })]
+
+        /// Weights are powers whatever the extent, the power behind them is the next one, and the closed form is the pairing with
+        /// an eq table that is cut to the extent.
+        #[test]
+        fn powers_in_closed_form(extent in prop_oneof![1usize..8, 250usize..1100, Just(256), Just(512), Just(1024)], z: u64, seed: u64) {
+            let z = Fr::from(z);
+            let (factor, behind) = Factor::powers(3, &z, extent);
+            let expected: Vec<Fr> = (0..extent as u64).map(|i| z.pow([i])).collect();
+            prop_assert_eq!((&factor.axes, &factor.weights), (&vec![3], &expected));
+            prop_assert_eq!(behind, z.pow([extent as u64]));
+            prop_assert_eq!(factor.powers.is_some(), extent >= LONG_POWERS);
+            if let Some(squares) = &factor.powers {
+                let point: Vec<Fr> = (0..squares.len() as u64).map(|k| Fr::from(seed).pow([k + 2])).collect();
+                let table = eq_table(&point);
+                prop_assert_eq!(power_pair(squares, &point, extent), dot(&expected, &table[..extent]));
+            }
         }
     }
 }

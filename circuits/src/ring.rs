@@ -84,6 +84,13 @@ pub fn eq_pair<E: Ring>(a: &[E], b: &[E], extent: usize) -> E {
     prefix_sum(&factors, extent)
 }
 
+/// `sum_(i < extent) z^i eq(point, i)`, from `z^(2^k)` for each coordinate, the highest first, with `extent <= 2^len`.
+pub fn power_pair<E: Ring>(powers: &[E], point: &[E], extent: usize) -> E {
+    let factors =
+        powers.iter().zip(point).map(|(z, r)| [E::one() - r.clone(), z.clone() * r.clone()]).collect::<Vec<_>>();
+    prefix_sum(&factors, extent)
+}
+
 /// `sum_(i < extent) eq(point, i)`: the multilinear extension of the indicator of `i < extent`.
 pub fn eq_below<E: Ring>(point: &[E], extent: usize) -> E {
     let factors = point.iter().map(|r| [E::one() - r.clone(), r.clone()]).collect::<Vec<_>>();
@@ -187,6 +194,12 @@ mod tests {
                 assert_eq!(eq_below(&a, extent), sum(&x[..extent]));
                 let indices: Vec<Fr> = (0..extent as u64).map(Fr::from).collect();
                 assert_eq!(index_below(&a, extent), dot(&x[..extent], &indices), "{bits} {extent}");
+                let (z, mut squares, mut powers) = (Fr::from(5), vec![Fr::from(5)], vec![Fr::one()]);
+                (1..bits).for_each(|k| squares.push(squares[k - 1] * squares[k - 1]));
+                (1..extent).for_each(|i| powers.push(powers[i - 1] * z));
+                squares.truncate(bits);
+                squares.reverse();
+                assert_eq!(power_pair(&squares, &a, extent), dot(&x[..extent], &powers), "{bits} {extent}");
             }
         }
     }

@@ -153,8 +153,9 @@ proptest! {
     fn graph_and_loops_agree(kind in 0..KINDS, seed: u64, large: bool) {
         let Run { spec, weights, data, targets } = run(kind, seed, large);
         let expected = train(&spec, weights.clone(), &data, &targets).unwrap();
-        let model = spec.training().unwrap().model(data, targets).unwrap();
-        let values = eval(&model.graph, &model.weights, &weights).unwrap();
+        let training = spec.training().unwrap();
+        let model = training.model(data, targets).unwrap();
+        let values = eval(&model.graph, &model.weights, &training.inputs(&weights)).unwrap();
         let mut got = values.outputs(&model.graph);
         let losses = got.pop().unwrap();
         prop_assert_eq!(&got, &expected.weights);

@@ -328,11 +328,6 @@ pub(crate) fn prove(app: &App, model: &Model, key: &ProvingKey, samples: &Sample
     Ok(proven)
 }
 
-/// As [`prove()`], of inputs that are integers already, in a graph where clamping is meant.
-pub(crate) fn prove_tensors(app: &App, model: &Model, key: &ProvingKey, tensors: &[Vec<Tensor>]) -> Outcome<Proven> {
-    prove_integers(app, model, key, tensors, vec![]).map(|(proven, _, _)| proven)
-}
-
 /// As [`prove()`], about named stacks; `tensors` are the inputs that no stack holds. The stacks come back, those made of outputs
 /// too.
 pub(crate) fn prove_named(
@@ -347,7 +342,8 @@ pub(crate) fn prove_named(
     Ok((proven, stacks))
 }
 
-fn prove_integers(
+/// As [`prove_named`], in a graph where clamping is meant: nobody is warned of it.
+pub(crate) fn prove_integers(
     app: &App,
     model: &Model,
     key: &ProvingKey,

@@ -11,6 +11,7 @@ mod chain;
 mod cmd;
 mod cost;
 mod demo_data;
+mod demo_training;
 mod device;
 mod economy;
 pub mod embed;

@@ -14,9 +14,10 @@ use crate::{
 };
 use assay_circuits::{
     Program, Tensor, Visibility, canonical,
+    eval::Saturation,
     model::Model,
     program::{MODEL, WITNESS},
-    stack::NamedStack,
+    stack::{self, NamedStack},
 };
 use assay_prover::{
     Recorder, Stack, Stage,
@@ -27,7 +28,7 @@ use assay_prover::{
     },
 };
 use assay_verifier::{
-    core::hex,
+    core::{Verified, hex},
     settle::key::{Context, SettledProof, SettlementKey},
 };
 use rand::{RngCore, rngs::OsRng};
@@ -258,6 +259,20 @@ pub(crate) fn prove_named(
     stacks: Vec<Option<Stack>>,
     context: Context,
 ) -> Outcome<(Settled, Vec<Stack>)> {
+    let (settled, saturations, stacks) = prove_integers(app, model, prover, tensors, stacks, context)?;
+    flow::warn_saturations(app, &saturations);
+    Ok((settled, stacks))
+}
+
+/// As [`prove_named`], in a graph where clamping is meant: nobody is warned of it.
+pub(crate) fn prove_integers(
+    app: &App,
+    model: &Model,
+    prover: &SettlementProver,
+    tensors: &[Vec<Tensor>],
+    stacks: Vec<Option<Stack>>,
+    context: Context,
+) -> Outcome<(Settled, Vec<Saturation>, Vec<Stack>)> {
     let progress = Progress::start(&app.output, "settle", 2.5);
     let watch = |stage: Stage| progress.stage(stage.name(), if stage == Stage::Halo2 { 2.0 } else { 0.05 });
     let recorder = Recorder::new(Some(&watch));
@@ -274,7 +289,6 @@ pub(crate) fn prove_named(
     let stages = recorder.seconds();
     drop(progress);
     let settled = settled?;
-    flow::warn_saturations(app, &settled.saturations);
     let (verified, verify_seconds) = timed(|| prover.key.verify(&settled.proof));
     verified.map_err(|e| Failure::new(format!("the new settled proof does not verify: {e}")).bug())?;
     let (after, before): (Vec<_>, Vec<_>) = stages.iter().partition(|(s, _)| SETTLING.contains(s));
@@ -288,7 +302,21 @@ pub(crate) fn prove_named(
         stages: stages.clone(),
         verify_seconds,
     };
-    Ok((made, settled.stacks))
+    Ok((made, settled.saturations, settled.stacks))
+}
+
+/// What a settled proof shows under a key that is known to be good: one's own.
+pub(crate) fn shown(key: &SettlementKey, proof: &SettledProof) -> Outcome<Verified> {
+    let shown = key.verify(proof).map_err(|e| Failure::new(format!("the settled proof does not verify: {e}")).bug())?;
+    Ok(verified(key, shown.tensors, shown.stacks))
+}
+
+/// The public tensors of a settled proof, sorted into inputs and outputs.
+pub(crate) fn verified(key: &SettlementKey, public: Vec<Tensor>, stacks: Vec<[u8; 32]>) -> Verified {
+    let open = stack::open(&key.stacks, stack::Role::Input, &key.inputs).len();
+    let mut tensors = public.into_iter();
+    let inputs = tensors.by_ref().take(if key.visibility.inputs { open } else { 0 }).collect();
+    Verified { batch: usize::try_from(key.batch).unwrap_or(0), stacks, inputs, outputs: tensors.collect() }
 }
 
 /// Says what was settled, and how long it took.

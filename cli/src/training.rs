@@ -1,42 +1,22 @@
-//! Training runs as files: data for them, and the record that a proof of training is checked against.
+//! Training runs as files: data for them, their stacks, and the record that a proof of training is checked against.
+
+mod proof;
+mod record;
+mod stacks;
+
+pub(crate) use proof::Proof;
+pub(crate) use record::{Kind, Record, Statement};
+pub(crate) use stacks::{Made, Runs, commit, data_of, prove, prove_settled, weights_of};
 
 use crate::{
-    App,
-    args::{KeyArgs, ShapeArgs},
     error::{Failure, Outcome},
-    files, flow, input,
+    input,
 };
 use assay_circuits::{
     Tensor,
-    model::Model,
     train::{ACTIVATION_BITS, DATA_WIDTH, Loss, Spec, TrainError, WEIGHT_BITS, WIDTH, reference},
 };
-use assay_verifier::{VerifyingKey, core::Verified};
-use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
-
-/// The first field of a record, which says how to read the rest.
-const FORMAT: &str = "assay training 1";
-/// Largest record, in bytes.
-const MAX_RECORD: u64 = 1 << 30;
-
-/// What a run did: `training.json`. Nothing in it is trusted: a proof is checked against what follows from the specification.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Record {
-    format: String,
-    /// What was trained and how.
-    pub(crate) spec: Spec,
-    /// Weights at the start: integers with 12 fraction bits, tensor by tensor.
-    pub(crate) initial: Vec<Vec<i64>>,
-    /// Weights at the end.
-    pub(crate) trained: Vec<Vec<i64>>,
-    /// Losses of the steps, in integers.
-    pub(crate) losses: Vec<i64>,
-    /// What was taken off each feature of the data before training; empty where nothing was.
-    pub(crate) mean: Vec<f32>,
-    /// What each feature was divided by then.
-    pub(crate) scale: Vec<f32>,
-}
+use std::path::Path;
 
 /// Rows and targets as integers.
 pub(crate) struct Data {
@@ -196,8 +176,8 @@ pub(crate) fn fixed_weights(spec: &Spec, weights: &[Vec<f32>]) -> Outcome<Vec<Te
 }
 
 /// Weights as floats.
-pub(crate) fn floats(weights: &[Vec<i64>]) -> Vec<Vec<f32>> {
-    weights.iter().map(|t| t.iter().map(|v| *v as f32 / (1u32 << WEIGHT_BITS) as f32).collect()).collect()
+pub(crate) fn floats(weights: &[Tensor]) -> Vec<Vec<f32>> {
+    weights.iter().map(|t| t.data.iter().map(|v| *v as f32 / (1u32 << WEIGHT_BITS) as f32).collect()).collect()
 }
 
 /// Share of rows whose class is where the network's largest output is; computed, not proven.
@@ -211,109 +191,4 @@ pub(crate) fn accuracy(spec: &Spec, weights: &[Tensor], data: &Data) -> Outcome<
         right += usize::from(best == Some(*class));
     }
     Ok(Some(right as f64 / classes.len().max(1) as f64))
-}
-
-/// A key, a proof and its check, for a model whose inputs are weights.
-pub(crate) fn prove(
-    app: &App,
-    model: &Model,
-    inputs: Vec<Tensor>,
-    srs: Option<PathBuf>,
-) -> Outcome<(flow::Prepared, flow::Proven, Verified)> {
-    let shape = ShapeArgs { public_inputs: true, ..ShapeArgs::default() };
-    let prepared = flow::prepare(app, model, &KeyArgs { srs, shape }, true)?;
-    let proven = flow::prove_tensors(app, model, &prepared.key, &[inputs])?;
-    let checked = flow::check(app, &prepared.key.verifying, &proven.proof)?;
-    Ok((prepared, proven, checked.verified))
-}
-
-impl Record {
-    pub(crate) fn new(spec: Spec, initial: &[Tensor], end: &reference::State, mean: Vec<f32>, scale: Vec<f32>) -> Self {
-        let data = |all: &[Tensor]| all.iter().map(|t| t.data.clone()).collect();
-        let (initial, trained) = (data(initial), data(&end.weights));
-        Self { format: FORMAT.to_owned(), spec, initial, trained, losses: end.losses.clone(), mean, scale }
-    }
-
-    pub(crate) fn write(&self, path: &Path) -> Outcome<()> {
-        let text = serde_json::to_vec(self).map_err(|e| Failure::new(e).bug())?;
-        files::write(path, &text)
-    }
-
-    pub(crate) fn read(path: &Path) -> Outcome<Self> {
-        const HELP: &str = "assay train writes such a file: OUT/training.json";
-        let wrong = |what: String| {
-            Failure::new(format!("'{}' is no record of a training run: {what}", path.display())).help(HELP)
-        };
-        let record: Self = serde_json::from_slice(&files::read(path, MAX_RECORD)?).map_err(|e| wrong(e.to_string()))?;
-        if record.format != FORMAT {
-            return Err(wrong(format!("its format is '{}', not '{FORMAT}'", record.format)));
-        }
-        record.spec.validate().map_err(|e| wrong(e.to_string()))?;
-        let fits = |all: &[Vec<i64>]| {
-            let sizes = record.spec.network.weights();
-            all.len() == sizes.len() && all.iter().zip(&sizes).all(|(t, s)| t.len() == s.iter().product::<usize>())
-        };
-        if !fits(&record.initial) || !fits(&record.trained) || record.losses.len() != record.spec.steps {
-            return Err(wrong("its weights or losses are not those of its network".to_owned()));
-        }
-        Ok(record)
-    }
-
-    /// Weights at the start and at the end.
-    pub(crate) fn weights(&self) -> Outcome<[Vec<Tensor>; 2]> {
-        let tensors = |all: &[Vec<i64>]| -> Outcome<Vec<Tensor>> {
-            let shapes = self.spec.network.weights().into_iter();
-            Ok(shapes.zip(all).map(|(s, d)| Tensor::new(s, d.clone())).collect::<Result<_, _>>()?)
-        };
-        Ok([tensors(&self.initial)?, tensors(&self.trained)?])
-    }
-
-    /// Checks that a valid proof shows this run: the key's graph is the one that follows from the specification, and what the
-    /// proof shows are the record's weights and losses. Returns a line for people.
-    pub(crate) fn check(&self, key: &VerifyingKey, shown: &Verified) -> Outcome<String> {
-        let s = &self.spec;
-        let invalid = |what: &str| {
-            Failure::new(format!("the proof is not about this training run: {what}"))
-                .help("do not take the weights for what the record says")
-                .invalid()
-        };
-        if !key.visibility.inputs || !key.visibility.outputs || shown.batch != 1 {
-            return Err(invalid("it does not show all weights and losses of one run"));
-        }
-        let data = |all: &[Tensor]| all.iter().map(|t| t.data.clone()).collect::<Vec<_>>();
-        let (inputs, outputs) = (data(&shown.inputs), data(&shown.outputs));
-        if key.graph == s.training()?.graph {
-            if inputs != self.initial {
-                return Err(invalid("it starts from other weights"));
-            }
-            if outputs.split_last() != Some((&self.losses, self.trained.as_slice())) {
-                return Err(invalid("it ends with other weights or losses"));
-            }
-            let loss = |k: Option<&i64>| k.map_or(0.0, |l| mean_loss(s.loss, *l, s.batch()));
-            return Ok(format!(
-                "{} steps of {} of {} rows, rate 2^-{}: loss {:.4} to {:.4}",
-                s.steps,
-                s.batch(),
-                s.rows,
-                s.rate_bits,
-                loss(self.losses.first()),
-                loss(self.losses.last())
-            ));
-        }
-        let rows = key.graph.weights().next().and_then(|id| key.graph.node(id).shape.first().copied()).unwrap_or(0);
-        if s.evaluation(rows).is_ok_and(|e| e.graph == key.graph) {
-            let both: Vec<Vec<i64>> = self.initial.iter().chain(&self.trained).cloned().collect();
-            if inputs != both {
-                return Err(invalid("it evaluates other weights"));
-            }
-            let [before, after] =
-                outputs.first().and_then(|l| <[i64; 2]>::try_from(l.as_slice()).ok()).unwrap_or([0; 2]);
-            return Ok(format!(
-                "loss on {rows} held-out rows: {:.4} to {:.4}",
-                mean_loss(s.loss, before, rows),
-                mean_loss(s.loss, after, rows)
-            ));
-        }
-        Err(invalid("its graph is neither this specification's training nor an evaluation of it"))
-    }
 }

@@ -47,6 +47,8 @@ struct Case {
     spec: Spec,
     model: Model,
     initial: Vec<Tensor>,
+    /// Initial weights and walk.
+    inputs: Vec<Tensor>,
 }
 
 fn case(loss: Loss, momentum: Option<u32>) -> Case {
@@ -55,15 +57,17 @@ fn case(loss: Loss, momentum: Option<u32>) -> Case {
 
 fn case_of(spec: Spec) -> Case {
     let mut rng = Lcg(11);
-    let initial = spec.network.weights().iter().map(|s| rng.tensor(s, 13)).collect();
+    let initial: Vec<Tensor> = spec.network.weights().iter().map(|s| rng.tensor(s, 13)).collect();
     let targets = (0..10).map(|i| if (i / 2 + i) % 2 == 0 { 256 } else { 0 }).collect();
     let width: usize = spec.network.input.iter().product();
     let shape = [&[5], &spec.network.input[..]].concat();
     let mut data = rng.tensor(&shape, 10);
     // A row of zeros: hidden units whose bias is negative do not see it.
     data.data[..width].fill(0);
-    let model = spec.training().unwrap().model(data, Tensor::new(vec![5, 2], targets).unwrap()).unwrap();
-    Case { spec, model, initial }
+    let training = spec.training().unwrap();
+    let model = training.model(data, Tensor::new(vec![5, 2], targets).unwrap()).unwrap();
+    let inputs = training.inputs(&initial);
+    Case { spec, model, initial, inputs }
 }
 
 fn options() -> SetupOptions {
@@ -123,7 +127,7 @@ fn transplant(honest: (&ProvingKey, &[Vec<Tensor>]), cheat: (&Model, &[Vec<Tenso
     for t in 0..f.contents.len() {
         // What the key commits to cannot be changed, and multiplicities are counted anew.
         let tensor = &f.program.tensors[t];
-        let counted = matches!(tensor.content, Content::Multiplicity { .. });
+        let counted = matches!(tensor.content, Content::Multiplicity { .. } | Content::RowCounts(_));
         if counted || tensor.stack != assay_circuits::program::WITNESS {
             continue;
         }
@@ -162,10 +166,10 @@ fn honest_training_is_proven() {
         (Loss::SquaredError, Some(2)),
         (Loss::CrossEntropy, Some(3)),
     ] {
-        let Case { spec, model, initial } = case(loss, momentum);
+        let Case { spec, model, initial, inputs } = case(loss, momentum);
         round_trip(&model, 1, options());
         let key = key(&model, options());
-        let inputs = vec![initial.clone()];
+        let inputs = vec![inputs];
         let f = Forge::inference(&key, &inputs);
         f.relation().unwrap();
         f.verdict(&key.verifying).unwrap();
@@ -182,9 +186,9 @@ fn honest_training_is_proven() {
 #[test]
 fn other_data_is_refused() {
     {
-        let Case { spec, model, initial } = case(Loss::CrossEntropy, None);
+        let Case { spec, model, inputs, .. } = case(Loss::CrossEntropy, None);
         let honest = key(&model, options());
-        let inputs = vec![initial.clone()];
+        let inputs = vec![inputs];
         let cheat = |what: &str, other: &Model, others: &[Vec<Tensor>]| {
             refused(what, &honest, &transplant((&honest, &inputs), (other, others)));
         };
@@ -197,16 +201,31 @@ fn other_data_is_refused() {
         cheat("a flipped label", &with(&|m| m.weights[1].data[2 * seen..2 * seen + 2].reverse()), &inputs);
         cheat("another value in a row", &with(&|m| m.weights[0].data[3 * seen] += 1), &inputs);
         cheat("data of somebody else", &with(&|m| m.weights[0].data.reverse()), &inputs);
-        let seed = |s: u8| Spec { seed: [s; 32], ..spec.clone() }.training().unwrap();
-        let other = seed(8).model(model.weights[0].clone(), model.weights[1].clone()).unwrap();
-        cheat("rows of another seed", &other, &inputs);
-        let one_row = |nodes: &mut Vec<Node>| {
-            let i = find(nodes, "rows");
-            let Op::Remap(op) = &mut nodes[i].op else { unreachable!() };
-            op.rows[1][0].0 = (op.rows[1][0].0 + 1) % 5;
-        };
-        let other = with(&|m| m.graph = edited(&m.graph, &one_row));
-        cheat("the label of one row and the data of another", &other, &inputs);
+        // The walk is public, and the transplant keeps what is: a run of another one.
+        let mut walk = inputs.clone();
+        *walk[0].last_mut().unwrap() = assay_circuits::train::Sampler::new(&[8; 32], 5).tensor();
+        assert_ne!(walk, inputs);
+        cheat("rows of another seed", &model, &walk);
+        // The row of another draw, everything after it computed from it.
+        for (name, what) in
+            [("labels", "the label of one row and the data of another"), ("rows", "data of another row")]
+        {
+            let mut f = Forge::inference(&honest, &inputs);
+            let t = f.named(name);
+            let width = f.contents[t].len() / 6;
+            let (first, rest) = f.contents[t].split_at_mut(width);
+            first.copy_from_slice(rest.chunks(width).find(|other| *other != first).unwrap());
+            f.rederive(&[t]);
+            refused(what, &honest, &f);
+        }
+        // One round more through the data: the index is negative, and names the same row to a reader that takes it modulo rows.
+        for by in [1, -1] {
+            let mut f = Forge::inference(&honest, &inputs);
+            let t = f.named("draw.rounds");
+            f.contents[t][1] += by;
+            f.recount();
+            refused("an index outside of the data", &honest, &f);
+        }
         let mut start = inputs.clone();
         start[0][0].data[0] += 1;
         cheat("other initial weights", &model, &start);
@@ -216,9 +235,9 @@ fn other_data_is_refused() {
 #[test]
 fn other_algorithms_are_refused() {
     {
-        let Case { model, initial, .. } = case(Loss::SquaredError, Some(2));
+        let Case { model, inputs, .. } = case(Loss::SquaredError, Some(2));
         let honest = key(&model, options());
-        let inputs = vec![initial];
+        let inputs = vec![inputs];
         let cheat = |what: &str, edit: &dyn Fn(&mut Vec<Node>)| {
             let other = Model { graph: edited(&model.graph, edit), ..model.clone() };
             refused(what, &honest, &transplant((&honest, &inputs), (&other, &inputs)));
@@ -267,10 +286,10 @@ fn other_algorithms_are_refused() {
 /// Gradients of layers that leave a part out, or send it elsewhere.
 #[test]
 fn other_gradients_are_refused() {
-    let Case { spec, model, initial } =
+    let Case { spec, model, initial, inputs } =
         case_of(Spec { network: image_network(), steps: 2, ..spec(Loss::CrossEntropy, None) });
     let honest = key(&model, options());
-    let inputs = vec![initial.clone()];
+    let inputs = vec![inputs];
     let same = transplant((&honest, &inputs), (&model, &inputs));
     same.verdict(&honest.verifying).unwrap();
     let end = reference::train(&spec, initial, &model.weights[0], &model.weights[1]).unwrap();
@@ -309,9 +328,9 @@ fn other_gradients_are_refused() {
 /// Single values that are off by one, with everything after them computed from them.
 #[test]
 fn altered_steps_are_refused() {
-    let Case { model, initial, .. } = case(Loss::SquaredError, Some(2));
+    let Case { model, inputs, .. } = case(Loss::SquaredError, Some(2));
     let honest = key(&model, options());
-    let inputs = vec![initial];
+    let inputs = vec![inputs];
     let f = Forge::inference(&honest, &inputs);
     let mut tried = 0;
     for t in 0..f.contents.len() {

@@ -33,12 +33,14 @@ from ._proof import (
     verify_on_chain,
 )
 from ._run import set_threads
+from ._train import Gain, Trained, evaluate, train
 
 __all__ = [
     "AssayError",
     "AssayWarning",
     "CouldNotCheck",
     "Estimate",
+    "Gain",
     "InvalidProof",
     "Key",
     "Model",
@@ -48,15 +50,18 @@ __all__ = [
     "SettledProof",
     "SettlementKey",
     "TensorInfo",
+    "Trained",
     "Verified",
     "__version__",
     "compile",
     "estimate",
+    "evaluate",
     "inspect",
     "prove",
     "set_threads",
     "settle",
     "setup",
+    "train",
     "verify",
     "verify_on_chain",
 ]

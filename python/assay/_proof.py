@@ -201,7 +201,12 @@ def _arrays(flat: list[list[float]] | None, specs: tuple[TensorInfo, ...], batch
     out = {
         t.name: np.array(flat[k :: len(specs)], dtype=np.float32).reshape((batch, *t.batched)) for k, t in enumerate(specs)
     }
-    return next(iter(out.values())) if len(specs) == 1 else out
+    return next(iter(out.values())) if len(out) == 1 else out
+
+
+def _open(specs: tuple[TensorInfo, ...], names: list[str]) -> tuple[TensorInfo, ...]:
+    """Those that no named stack holds."""
+    return tuple(t for t in specs if t.name in names)
 
 
 def _visible(public_inputs: bool, private_outputs: bool, public_weights: bool, row_bits: int | None) -> dict[str, Any]:
@@ -322,6 +327,7 @@ def verify(
     inputs: Data | None = None,
     outputs: Data | None = None,
     model_id: str | None = None,
+    training: PathLike | None = None,
     srs: PathLike | None = None,
     progress: ProgressLike = None,
 ) -> Verified:
@@ -333,6 +339,7 @@ def verify(
         inputs: also check that the proof is about these (of a key with public inputs).
         outputs: also check that the proof shows these.
         model_id: also check that the key is of this model (of a settled proof: the settlement id).
+        training: also check that the proof is of this training run, or of its evaluation: the record that `train` wrote.
         srs: powers of tau, to recompute a settlement key that uses real ones.
 
     Raises:
@@ -342,7 +349,7 @@ def verify(
     with folder() as where:
         path = _place(where, proof, SettledProof if isinstance(proof, SettledProof) else Proof)
         key_path = _place(where, key, SettlementKey if isinstance(key, SettlementKey) else Key)
-        given: dict[str, Any] = {"key": key_path, "model_id": model_id, "srs": srs}
+        given: dict[str, Any] = {"key": key_path, "model_id": model_id, "training": training, "srs": srs}
         shown: _KeyLike | None = None
         if inputs is not None or outputs is not None:
             shown = _key(key_path)
@@ -357,8 +364,8 @@ def verify(
     return Verified(
         batch=batch,
         id=info.get("settlement_id") or info["model_id"],
-        inputs=_arrays(info["inputs"], shown.inputs, batch),
-        outputs=_arrays(info["outputs"], shown.outputs, batch),
+        inputs=_arrays(info["inputs"], _open(shown.inputs, info["shown"]["inputs"]), batch),
+        outputs=_arrays(info["outputs"], _open(shown.outputs, info["shown"]["outputs"]), batch),
         hiding=info["hiding"],
         insecure_srs=info["insecure_srs"],
         context={n: info[n] for n in names} if "chain_id" in info else None,

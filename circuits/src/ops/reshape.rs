@@ -75,13 +75,13 @@ fn groups(input: &[usize], output: &[usize]) -> Vec<(usize, usize, usize, usize)
 
 /// A factor over the entries of a group, on the axes that carry them: an eq table over whole axes splits into one for each.
 fn spread<E: Ring>(joined: Factor<E>, axes: Vec<usize>, input: &[usize]) -> Vec<Factor<E>> {
+    if let [axis] = axes.as_slice() {
+        return vec![Factor { axes: vec![*axis], ..joined }];
+    }
     let whole = axes.iter().skip(1).all(|a| input[*a].is_power_of_two());
     let (Some(point), true) = (&joined.eq, whole) else {
         return vec![Factor::dense(axes, joined.weights)];
     };
-    if let [axis] = axes.as_slice() {
-        return vec![Factor { axes: vec![*axis], ..joined }];
-    }
     let mut rest = point.as_slice();
     let mut out = Vec::with_capacity(axes.len());
     for a in axes {
@@ -157,6 +157,7 @@ pub(crate) fn pullback<E: Ring>(
             Some(first) => {
                 first.weights.iter_mut().for_each(|w| *w = w.clone() * s.clone());
                 first.eq = None;
+                first.powers = None;
             }
             None => {
                 return Ok(LinearPullback::one(Functional { factors: vec![Factor::dense(vec![], vec![s])] }));

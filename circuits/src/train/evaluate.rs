@@ -1,6 +1,6 @@
 //! The losses of two sets of weights on the same rows, in one graph: what a training run gained.
 //!
-//! The rows are committed with the key; both sets of weights are inputs. The sets lie along the axis that is time in the step
+//! Rows, with their targets, are weights of the graph; both sets of weights are inputs. The sets lie along the axis that is time in the step
 //! graph, with the rows as one batch, so the layers are those of training.
 
 use super::{
@@ -71,7 +71,7 @@ impl Spec {
 }
 
 impl Evaluation {
-    /// The model whose proofs are proofs of these losses, with the rows that are committed in its key.
+    /// The model whose proofs are proofs of these losses, on these rows: in the key, or given as a stack ([`Self::stacks`]).
     ///
     /// # Errors
     /// Rows of the wrong shape, or beyond `DATA_WIDTH` bits.

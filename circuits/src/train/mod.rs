@@ -2,8 +2,8 @@
 //! chosen by this public seed*.
 //!
 //! [`Spec`] says what is trained and how; everything else follows from it alone, so that a verifier who knows the
-//! specification rebuilds the graph and compares. The data is committed with the key, initial weights are public inputs, the
-//! trained weights and the loss of every step are public outputs (docs/training.md).
+//! specification rebuilds the graph and compares. Weights at the start and at the end, data and held-out data are named stacks, each
+//! committed to once; public are the sampler's walk and the loss of every step (docs/training.md).
 //!
 //! | file | what |
 //! |---|---|
@@ -17,6 +17,7 @@
 //! | `loss` | errors at the output, as graph nodes |
 //! | `nodes` | what all of these build from |
 //! | `evaluate` | losses of two sets of weights on held-out rows |
+//! | `stacks` | what the named stacks of both are called and hold |
 
 mod activation;
 mod evaluate;
@@ -27,6 +28,7 @@ mod nodes;
 pub mod reference;
 mod sampler;
 mod spec;
+mod stacks;
 mod step;
 
 pub use activation::Activation;
@@ -34,6 +36,7 @@ pub use evaluate::Evaluation;
 pub use layer::Layer;
 pub use sampler::Sampler;
 pub use spec::{Loss, MAX_ROWS, MAX_STEPS, Network, Spec, TrainError};
+pub use stacks::{DATASET, HOLDOUT, TRAINED, WEIGHTS, data_schema, weights_schema};
 pub use step::Training;
 
 /// Fraction bits of activations and data.

@@ -1,6 +1,16 @@
 //! Which rows of the data a step reads: an affine walk through all rows, drawn from a public seed.
+//!
+//! Factor and start are an input of the step graph, `[2]`: one key serves all seeds. Whoever checks a proof derives both from the
+//! seed, so nothing in the graph says that they are coprime or reduced.
 
-use crate::canonical;
+use super::nodes::{Nodes, Result};
+use crate::{
+    canonical,
+    graph::NodeId,
+    ops::{Divide, Op, Remap},
+    ring::index_bits,
+    tensor::Tensor,
+};
 
 /// `index(j) = (factor * j + start) mod rows` for the draws `j = 0, 1, ..` of a run. As `factor` has no divisor in common with
 /// `rows`, `rows` draws in succession see every row once.
@@ -38,6 +48,33 @@ impl Sampler {
         let wide = u128::from(self.factor) * u128::from(j) + u128::from(self.start);
         (wide % u128::from(self.rows)) as u64
     }
+
+    /// The input of the step graph: factor and start, `[2]`.
+    pub fn tensor(&self) -> Tensor {
+        // Both are below 2^19: there are no more rows.
+        Tensor { shape: vec![2], data: vec![self.factor as i64, self.start as i64] }
+    }
+}
+
+/// Signed width of factor and start.
+pub(super) fn walk_bits(rows: usize) -> u32 {
+    index_bits(rows) as u32 + 1
+}
+
+/// `index(j)` for all draws, `[steps, batch]`, from `walk` of shape `[2]`: `v - rows floor(v / rows)` with `v = factor j + start`.
+pub(super) fn indices(n: &mut Nodes, walk: NodeId, rows: usize) -> Result<NodeId> {
+    let (steps, batch) = (n.steps, n.batch);
+    // A draw is `batch step + place`: two short matrices instead of one with an entry a draw.
+    let begin = (0..steps).map(|t| vec![(0, (t * batch) as i64), (1, 1)]).collect();
+    let begin = n.g.push("draw", Op::Remap(Remap { axis: 0, rows: begin }), &[walk])?;
+    let begin = n.repeat("draw", begin, 1, batch)?;
+    let place = (0..batch).map(|b| vec![(0, b as i64)]).collect();
+    let place = n.g.push("draw", Op::Remap(Remap { axis: 0, rows: place }), &[walk])?;
+    let place = n.repeat("draw", place, 0, steps)?;
+    let draw = n.g.linear("draw", &[(begin, 1), (place, 1)], 0)?;
+    let divisor = n.g.linear("draw.rows", &[(draw, 0)], rows as i64)?;
+    let rounds = n.g.push("draw.rounds", Op::Divide(Divide {}), &[draw, divisor])?;
+    Ok(n.g.linear("index", &[(draw, 1), (rounds, -(rows as i64))], 0)?)
 }
 
 #[cfg(test)]

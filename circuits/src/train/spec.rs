@@ -8,7 +8,7 @@ use crate::error::GraphError;
 use serde::{Deserialize, Serialize};
 
 /// Most rows of a data set.
-pub const MAX_ROWS: usize = 1 << 20;
+pub const MAX_ROWS: usize = 1 << 19;
 /// Most steps of one proof.
 pub const MAX_STEPS: usize = 1 << 12;
 
@@ -128,7 +128,7 @@ pub struct Spec {
     pub momentum_bits: Option<u32>,
     /// Rows of the data.
     pub rows: usize,
-    /// Chooses the rows of each step (see [`super::Sampler`]).
+    /// Chooses the rows of each step (see [`super::Sampler`]). The graph does not depend on it.
     pub seed: [u8; 32],
 }
 

@@ -1,19 +1,19 @@
 //! The step graph: T steps as one recurrence over the weights.
 //!
 //! Every weight tensor is a [`crate::ops::Delay`] along time, whose state is the rounded, clamped result of the update. All
-//! layers act on `[steps, batch, ..]`. The rows that the sampler chooses are a public sparse matrix applied to the data, which
-//! is committed with the key.
+//! layers act on `[steps, batch, ..]`. The sampler's walk is an input; the rows that it leads to are gathered from the data.
 
 use super::{
     DATA_WIDTH, Sampler, Spec, TrainError, WEIGHT_BITS, WIDTH, layers,
     loss::squares,
     nodes::{Nodes, Result},
     reference::VELOCITY_SHIFT,
+    sampler::{indices, walk_bits},
 };
 use crate::{
     graph::{Graph, GraphBuilder, NodeId},
     model::{Model, QuantReport, TensorSpec},
-    ops::{Op, Remap, Window},
+    ops::{Gather, Op, Window},
     tensor::Tensor,
 };
 
@@ -22,7 +22,8 @@ use crate::{
 pub struct Training {
     /// What it trains.
     pub spec: Spec,
-    /// Inputs: initial weights. Weights: data, targets. Outputs: trained weights, then the loss of each step.
+    /// Inputs: initial weights, then the walk ([`Sampler::tensor`]). Weights: data, targets. Outputs: trained weights, then the loss
+    /// of each step. It is the same for all seeds.
     pub graph: Graph,
 }
 
@@ -81,15 +82,9 @@ impl Spec {
         Ok((n.keep(&format!("{name}.next"), sum, VELOCITY_SHIFT)?, Some(v)))
     }
 
-    /// Rows of a committed tensor `[rows, ..]` that the sampler chooses, as `[steps, batch, ..]`.
-    fn chosen(&self, n: &mut Nodes, name: &str, id: NodeId) -> Result<NodeId> {
-        let sampler = Sampler::new(&self.seed, self.rows as u64);
-        let draws = (n.steps * n.batch) as u64;
-        let rows = Remap::select(0, (0..draws).map(|j| u32::try_from(sampler.index(j)).ok()));
-        let mut shape = vec![n.steps, n.batch];
-        shape.extend_from_slice(&n.shape(id)[1..]);
-        let flat = n.g.push(name, Op::Remap(rows), &[id])?;
-        n.reshape(name, flat, shape)
+    /// Which rows the seed leads to.
+    pub fn sampler(&self) -> Sampler {
+        Sampler::new(&self.seed, self.rows as u64)
     }
 
     /// The step graph.
@@ -109,8 +104,10 @@ impl Spec {
         let classes = self.outputs()?;
         let data = n.g.weight("data", &[&[self.rows], &self.network.input[..]].concat(), DATA_WIDTH)?;
         let targets = n.g.weight("targets", &[self.rows, classes], DATA_WIDTH)?;
-        let x = self.chosen(&mut n, "rows", data)?;
-        let y = self.chosen(&mut n, "labels", targets)?;
+        let walk = n.g.input("walk", &[2], walk_bits(self.rows))?;
+        let index = indices(&mut n, walk, self.rows)?;
+        let x = n.g.push("rows", Op::Gather(Gather { leading: 0 }), &[data, index])?;
+        let y = n.g.push("labels", Op::Gather(Gather { leading: 0 }), &[targets, index])?;
         let limits = (-(1i64 << (WIDTH - 1)), (1i64 << (WIDTH - 1)) - 1);
         let (mut inputs, mut states, mut velocities) = (vec![], vec![], vec![]);
         for (name, shape) in names.iter().zip(&weights) {
@@ -143,13 +140,19 @@ impl Spec {
             outputs.push(n.reshape(&name, last, weights[k].clone())?);
         }
         outputs.push(n.contract("loss", squares(steps, batch, classes), difference, difference)?);
+        inputs.push(walk);
         let graph = n.g.finish(inputs, outputs)?;
         Ok(Training { spec: self.clone(), graph })
     }
 }
 
 impl Training {
-    /// The model whose proofs are proofs of this training, with the data that is committed in its key.
+    /// All inputs of the graph: these weights, and the walk of the specification's seed.
+    pub fn inputs(&self, initial: &[Tensor]) -> Vec<Tensor> {
+        initial.iter().cloned().chain([self.spec.sampler().tensor()]).collect()
+    }
+
+    /// The model whose proofs are proofs of this training, on this data: in the key, or given as a stack ([`Self::stacks`]).
     ///
     /// # Errors
     /// Data of the wrong shape, or beyond `DATA_WIDTH` bits.
@@ -163,6 +166,8 @@ impl Training {
         let mut outputs = tensors("");
         let unit = 2 * spec.loss.difference_bits();
         outputs.push(TensorSpec::uniform("loss", &[spec.steps], (unit + spec.batch_bits) as i32));
-        data_model(&self.graph, [data, targets], tensors(".initial"), outputs)
+        let mut inputs = tensors(".initial");
+        inputs.push(TensorSpec::uniform("walk", &[2], 0));
+        data_model(&self.graph, [data, targets], inputs, outputs)
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     art,
     chain::merge,
     demo_data::{self, Network, SIDE},
+    demo_training,
     economy::story::Story,
     error::{Failure, Outcome},
     flow,
@@ -28,9 +29,18 @@ pub(crate) struct DemoArgs {
     /// Number of test images, proven together
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=360))]
     images: u16,
+    /// Tell of training instead: a sponsor, two contributors on data of their own, gains that are proven and paid, and cheats
+    #[arg(long)]
+    train: bool,
+    /// Tell it on this local node instead of the EVM inside of this program; needs accounts that every local node has
+    #[arg(long, value_name = "URL", requires = "train")]
+    rpc: Option<String>,
 }
 
 pub(crate) fn run(app: &App, args: &DemoArgs) -> Outcome<()> {
+    if args.train {
+        return demo_training::run(app, args.rpc.as_deref());
+    }
     let o = &app.output;
     let name = args.model.name();
     let (images, labels) = (demo_data::images()?, demo_data::labels()?);

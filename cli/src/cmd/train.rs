@@ -2,17 +2,21 @@
 
 use crate::{
     App,
+    args::{ContextArgs, SettleArgs},
+    chain,
     error::{Failure, Outcome},
     files,
-    output::{bytes, seconds},
     progress::Progress,
-    settlement,
-    training::{self, Record},
+    settlement, stacks as named,
+    training::{self, Kind, Proof, Record, Runs},
 };
 use assay_circuits::{
+    Tensor,
     onnx::training::{Trainable, trainable},
-    train::{Loss, Spec, reference},
+    ring::index_bits,
+    train::{Loss, Spec, data_schema, reference, weights_schema},
 };
+use assay_prover::Stack;
 use assay_verifier::core::hex;
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -22,9 +26,10 @@ use std::path::{Path, PathBuf};
 pub(crate) struct TrainArgs {
     /// The ONNX model whose weights training starts from
     model: PathBuf,
-    /// The data: .npz with x (a row for each sample) and y (its class, or a row of targets)
+    /// The data: .npz with x (a row for each sample) and y (its class, or a row of targets), or the stack of data that a run before
+    /// wrote (dataset.stack)
     data: PathBuf,
-    /// A folder for what comes out: trained.onnx, training.json, proof, key
+    /// A folder for what comes out: trained.onnx, training.json, proof, key, and the stacks of weights and data, which are secret
     #[arg(long, short, value_name = "FOLDER")]
     output: PathBuf,
     /// Number of optimizer steps
@@ -48,9 +53,24 @@ pub(crate) struct TrainArgs {
     /// Train on features with mean 0 and deviation 1; the trained model takes the data as it is
     #[arg(long, value_enum, value_name = "HOW")]
     standardize: Option<Standardize>,
+    /// Start from the weights in this stack (trained.stack of a run before) instead of the file's: proofs follow each other where
+    /// one's trained stack is the next one's weights
+    #[arg(long, value_name = "STACK")]
+    weights: Option<PathBuf>,
+    /// log2 of the length of the stacks' rows: 8, 10, 12, 14 or 16 [default: that of the stacks given, else 16 with --settle and
+    /// what makes few rows without]
+    #[arg(long, value_name = "N")]
+    row_bits: Option<u8>,
+    /// Settle the proof, so that a contract can check it: writes settled and settlement.key in the place of proof and key
+    #[arg(long)]
+    settle: bool,
     /// Powers of tau [default: development ones, INSECURE]
     #[arg(long, value_name = "SRS")]
     srs: Option<PathBuf>,
+    #[command(flatten)]
+    context: ContextArgs,
+    #[command(flatten)]
+    settlement: SettleArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -116,22 +136,41 @@ fn seed(text: Option<&str>) -> Outcome<[u8; 32]> {
     }
 }
 
-pub(crate) fn run(app: &App, args: &TrainArgs) -> Outcome<()> {
-    let o = &app.output;
-    let source = load(&args.model)?;
-    if !args.batch.is_power_of_two() {
-        return Err(Failure::new(format!("a batch of {} rows", args.batch)).help("choose a power of two: --batch 32"));
+/// What training is done on.
+struct Given {
+    spec: Spec,
+    initial: Vec<Tensor>,
+    data: training::Data,
+    /// Stacks that were there before: of weights, of data.
+    stacks: [Option<Stack>; 2],
+    /// What was taken off features, and what they were divided by.
+    moments: (Vec<f32>, Vec<f32>),
+    row_bits: u8,
+}
+
+/// The longest rows make the fewest, each of which costs a contract a multiplication.
+const SETTLED_ROW_BITS: u8 = 16;
+
+fn given(args: &TrainArgs, source: &Trainable) -> Outcome<Given> {
+    let stack = |path: &Path| -> Outcome<Option<Stack>> {
+        if files::kind(path)? == files::Kind::Stack { named::read(path).map(Some) } else { Ok(None) }
+    };
+    let held = stack(&args.data)?;
+    if held.is_some() && args.standardize.is_some() {
+        return Err(Failure::new("--standardize with a stack, whose integers are what they are")
+            .help("train on the .npz file, or leave out --standardize"));
     }
-    let given = training::arrays(&args.data, &source.network.input)?;
+    let arrays = if held.is_none() { Some(training::arrays(&args.data, &source.network.input)?) } else { None };
     let loss = match args.loss {
         Some(LossName::CrossEntropy) => Loss::CrossEntropy,
-        None if given.classes() => Loss::CrossEntropy,
+        None if arrays.as_ref().is_none_or(training::Arrays::classes) => Loss::CrossEntropy,
         _ => Loss::SquaredError,
     };
     if source.tail.is_some() && loss != Loss::CrossEntropy {
         return Err(Failure::new("a network that ends with Softmax is trained with cross-entropy")
             .help("use --loss cross-entropy, or export the model without Softmax"));
     }
+    let of_stack = |s: &Stack| s.schema().tensors.first().and_then(|t| t.shape.first()).copied().unwrap_or(0);
     let spec = Spec {
         network: source.network.clone(),
         loss,
@@ -139,25 +178,63 @@ pub(crate) fn run(app: &App, args: &TrainArgs) -> Outcome<()> {
         batch_bits: args.batch.trailing_zeros(),
         rate_bits: args.lr,
         momentum_bits: args.momentum,
-        rows: given.rows,
+        rows: arrays.as_ref().map_or_else(|| held.as_ref().map_or(0, of_stack), |a| a.rows),
         seed: seed(args.seed.as_deref())?,
     };
     spec.validate()?;
-    let (mean, scale) = if args.standardize.is_some() {
-        training::moments(&given.x, source.network.input.iter().product())
-    } else {
-        (vec![], vec![])
+    let features = source.network.input.iter().product();
+    let moments = match (&arrays, args.standardize) {
+        (Some(a), Some(_)) => training::moments(&a.x, features),
+        _ => (vec![], vec![]),
     };
-    let mut weights = source.weights.clone();
-    if args.standardize.is_some() {
-        let help = "scale the data by yourself and leave out --standardize";
-        source.standardize(&mut weights, &mean, &scale, false).map_err(|e| Failure::new(e).help(help))?;
+    let data = match (&arrays, &held) {
+        (Some(a), _) => a.integers(&spec, &moments.0, &moments.1)?,
+        (None, Some(stack)) => training::data_of(&spec, stack, &args.data)?,
+        (None, None) => return Err(Failure::new("neither rows nor a stack of them").bug()),
+    };
+    let head = args.weights.as_deref().map(named::read).transpose()?;
+    let initial = match (&head, &args.weights) {
+        (Some(stack), Some(path)) => training::weights_of(&spec, stack, path)?,
+        _ => {
+            let mut weights = source.weights.clone();
+            if args.standardize == Some(Standardize::Keep) {
+                let help = "scale the data by yourself and leave out --standardize";
+                source
+                    .standardize(&mut weights, &moments.0, &moments.1, false)
+                    .map_err(|e| Failure::new(e).help(help))?;
+            }
+            training::fixed_weights(&spec, &weights)?
+        }
+    };
+    let stacks = [head, held];
+    let of_stacks = stacks.iter().flatten().map(|s| s.schema().row_bits).next();
+    let row_bits = match args.row_bits.or(of_stacks) {
+        Some(bits) => bits,
+        None if args.settle => SETTLED_ROW_BITS,
+        None => {
+            let rows = data_schema(&spec, spec.rows, SETTLED_ROW_BITS)?;
+            named::choose_row_bits(1 << rows.bits().min(40).max(index_bits(rows.values())))
+        }
+    };
+    Ok(Given { spec, initial, data, stacks, moments, row_bits })
+}
+
+pub(crate) fn run(app: &App, args: &TrainArgs) -> Outcome<()> {
+    let o = &app.output;
+    let source = load(&args.model)?;
+    if !args.batch.is_power_of_two() {
+        return Err(Failure::new(format!("a batch of {} rows", args.batch)).help("choose a power of two: --batch 32"));
     }
-    if args.standardize == Some(Standardize::Fresh) {
-        weights.clone_from(&source.weights);
+    let context = args.context.context()?;
+    let Given { spec, initial, data, stacks: [head, held], moments, row_bits } = given(args, &source)?;
+    let training = spec.training()?;
+    let schemas = [weights_schema(&spec, row_bits)?, data_schema(&spec, spec.rows, row_bits)?];
+    for (stack, schema) in [&head, &held].into_iter().zip(&schemas) {
+        if stack.as_ref().is_some_and(|s| s.schema() != schema) {
+            return Err(Failure::new("the stacks of weights and data have rows of other lengths")
+                .help("commit to one of them anew: leave out --weights, or train on the .npz file"));
+        }
     }
-    let data = given.integers(&spec, &mean, &scale)?;
-    let initial = training::fixed_weights(&spec, &weights)?;
     // A file in the folder's place is found before the work, not after it.
     if !args.output.is_dir() {
         std::fs::create_dir(&args.output).map_err(|e| {
@@ -167,23 +244,39 @@ pub(crate) fn run(app: &App, args: &TrainArgs) -> Outcome<()> {
     }
     let (state, seconds_trained) = crate::flow::timed(|| steps(app, &spec, initial.clone(), &data));
     let state = state?;
-    let model = spec.training()?.model(data.rows.clone(), data.targets.clone())?;
-    let (prepared, proven, shown) = training::prove(app, &model, initial.clone(), args.srs.clone())?;
-    let record = Record::new(spec, &initial, &state, mean, scale);
+    let srs = args.srs.as_deref();
+    let weights = head.map_or_else(|| training::commit(app, &schemas[0], initial.clone(), srs), Ok)?;
+    let values = vec![data.rows.clone(), data.targets.clone()];
+    let dataset = held.map_or_else(|| training::commit(app, &schemas[1], values, srs), Ok)?;
+    let runs = Runs::training(&training, row_bits)?;
+    let (open, about) = (vec![spec.sampler().tensor()], vec![Some(weights), None, Some(dataset)]);
+    let proof = if args.settle {
+        Proof::settled(app, &runs, (open, about), (srs, &args.settlement), (&args.context, context))?
+    } else {
+        Proof::core(app, &runs, (open, about), srs)?
+    };
+    let [weights, trained_stack, dataset] = &proof.stacks[..] else {
+        return Err(Failure::new("a proof of training with other stacks than three").bug());
+    };
+    let record = Record::new(spec, [weights, trained_stack, dataset], &state, moments)?;
     // What is proven is what was trained.
-    let line = record.check(&prepared.key.verifying, &shown).map_err(|f| Failure::new(f.message).bug())?;
-    let mut trained = training::floats(&record.trained);
+    let (kind, line) = record.check(proof.statement(), &proof.shown).map_err(|f| Failure::new(f.message).bug())?;
+    if kind != Kind::Training || trained_stack.values() != state.weights {
+        return Err(Failure::new("the proof is about other weights than those that were trained").bug());
+    }
+    let mut trained = training::floats(&state.weights);
     if args.standardize.is_some() {
         source.standardize(&mut trained, &record.mean, &record.scale, true).map_err(|e| Failure::new(e).bug())?;
     }
     let path = |name: &str| args.output.join(name);
     files::write(&path("trained.onnx"), &source.write(&trained))?;
     record.write(&path("training.json"))?;
-    files::write(&path("proof"), &proven.bytes)?;
-    files::write(&path("key"), &prepared.key.verifying.to_bytes().map_err(Failure::from)?)?;
-    let accuracy = [&initial, &state.weights].map(|w| training::accuracy(&record.spec, w, &data));
-    let [before, after] = accuracy;
-    let (before, after) = (before?, after?);
+    for (name, stack) in [("weights.stack", weights), ("trained.stack", trained_stack), ("dataset.stack", dataset)] {
+        named::write(&path(name), stack)?;
+    }
+    proof.write(&path)?;
+    let before = training::accuracy(&record.spec, &initial, &data)?;
+    let after = training::accuracy(&record.spec, &state.weights, &data)?;
     let s = &record.spec;
     let losses: Vec<f64> = record.losses.iter().map(|l| training::mean_loss(s.loss, *l, s.batch())).collect();
     o.say(format!("trained {line}"));
@@ -191,16 +284,16 @@ pub(crate) fn run(app: &App, args: &TrainArgs) -> Outcome<()> {
         o.say(format!("data    {:.1} % to {:.1} % of its rows right (computed, not proven)", 100.0 * b, 100.0 * a));
     }
     o.say(format!("seed    {}", hex(&s.seed)));
+    for (name, id) in [("weights", &record.weights), ("trained", &record.trained), ("dataset", &record.dataset)] {
+        o.say(format!("stack   {name}: {id}"));
+    }
+    proof.say(app, seconds_trained);
     o.say(format!(
-        "time    trained in {}, key {}, proof {} ({}), verified in {}",
-        seconds(seconds_trained),
-        seconds(prepared.seconds),
-        seconds(proven.prove_seconds),
-        bytes(proven.bytes.len() as u64),
-        seconds(proven.verify_seconds)
+        "wrote   {}: trained.onnx, training.json, {}, and weights.stack, trained.stack and dataset.stack, which are secret",
+        args.output.display(),
+        proof.files()
     ));
-    o.say(format!("wrote   {}: trained.onnx, training.json, proof, key", args.output.display()));
-    o.result(json!({
+    let mut result = json!({
         "valid": true,
         "steps": s.steps,
         "batch": s.batch(),
@@ -210,24 +303,17 @@ pub(crate) fn run(app: &App, args: &TrainArgs) -> Outcome<()> {
         "accuracy_before": before,
         "accuracy_after": after,
         "train_seconds": seconds_trained,
-        "setup_seconds": prepared.seconds,
-        "prove_seconds": proven.prove_seconds,
-        "verify_seconds": proven.verify_seconds,
-        "proof_bytes": proven.bytes.len(),
-        "model_id": hex(&model.model_id()?),
-        "insecure_srs": prepared.key.verifying.srs.insecure_dev,
-        "hiding": false,
-    }));
+        "model_id": hex(&runs.model().model_id()?),
+        "row_bits": row_bits,
+        "stacks": { "weights": record.weights, "trained": record.trained, "dataset": record.dataset },
+    });
+    chain::merge(&mut result, proof.json());
+    o.result(result);
     Ok(())
 }
 
 /// All steps, with the loss as they go.
-fn steps(
-    app: &App,
-    spec: &Spec,
-    initial: Vec<assay_circuits::Tensor>,
-    data: &training::Data,
-) -> Outcome<reference::State> {
+fn steps(app: &App, spec: &Spec, initial: Vec<Tensor>, data: &training::Data) -> Outcome<reference::State> {
     let progress = Progress::start(&app.output, "train", 0.0);
     let mut state = reference::State::new(initial);
     for t in 0..spec.steps {

@@ -9,7 +9,7 @@ use crate::{
     output::{bytes, seconds},
     settlement,
     stacks::CommitArgs,
-    training::Record,
+    training::{Record, Statement},
 };
 use assay_circuits::{
     Graph,
@@ -91,7 +91,7 @@ pub(crate) fn run(app: &App, args: &VerifyArgs) -> Outcome<()> {
         let given = input::read(app, path, &key.outputs, Role::Output)?;
         check_outputs(&key.outputs, &outputs, &given, path)?;
     }
-    let training = args.training.as_deref().map(|path| Record::read(path)?.check(&key, v)).transpose()?;
+    let training = training_of(args, (&key).into(), v)?;
     let inputs = flow::by_sample(&shown.inputs, &v.inputs, v.batch)?;
     if let Some(line) = &training {
         o.say(format!("trained {line}"));
@@ -124,6 +124,7 @@ pub(crate) fn run(app: &App, args: &VerifyArgs) -> Outcome<()> {
         "outputs": if key.visibility.outputs { flow::samples_json(&outputs) } else { Value::Null },
         "stacks": stacks_json(&key.stacks, &v.stacks),
         "training": training,
+        "shown": shown.json(),
         "insecure_srs": key.srs.insecure_dev,
         "hiding": false,
     }));
@@ -133,10 +134,6 @@ pub(crate) fn run(app: &App, args: &VerifyArgs) -> Outcome<()> {
 /// A settled proof: the key is recomputed once, then the proof is checked.
 fn settled(app: &App, args: &VerifyArgs) -> Outcome<()> {
     let o = &app.output;
-    if args.training.is_some() {
-        return Err(Failure::new("a settled proof cannot be compared with a training run")
-            .help("check the core proof that `assay train` wrote"));
-    }
     let file = files::read_kind(&args.proof, Kind::SettledProof)?;
     let proof = SettledProof::from_bytes(&file).map_err(|e| {
         let unknown = matches!(e, SettlementError::Version { .. });
@@ -154,12 +151,9 @@ fn settled(app: &App, args: &VerifyArgs) -> Outcome<()> {
     }
     let checked = settlement::check(app, &key, &proof, args.srs.as_deref())?;
     flow::warn_insecure(app, key.descriptor.insecure_dev);
-    let batch = usize::try_from(key.batch).unwrap_or(0);
-    let mut tensors = checked.public.into_iter();
     let shown = Shown::of(&key.stacks, &key.inputs, &key.outputs);
-    let inputs: Vec<_> = tensors.by_ref().take(if key.visibility.inputs { shown.inputs.len() } else { 0 }).collect();
-    let stacks = checked.stacks;
-    let verified = assay_verifier::Verified { batch, stacks, inputs, outputs: tensors.collect() };
+    let verified = settlement::verified(&key, checked.public, checked.stacks);
+    let batch = verified.batch;
     let outputs = flow::by_sample(&shown.outputs, &verified.outputs, batch)?;
     shown.allows(args)?;
     args.stacks.compare(&key.stacks, &verified.stacks)?;
@@ -171,7 +165,11 @@ fn settled(app: &App, args: &VerifyArgs) -> Outcome<()> {
         need_public(key.visibility.outputs, path, "outputs", "no --private-outputs")?;
         check_outputs(&key.outputs, &outputs, &input::read(app, path, &key.outputs, Role::Output)?, path)?;
     }
+    let training = training_of(args, (&key).into(), &verified)?;
     let inputs = flow::by_sample(&shown.inputs, &verified.inputs, batch)?;
+    if let Some(line) = &training {
+        o.say(format!("trained {line}"));
+    }
     o.say(format!("valid   {batch} inference{}, settlement id {id}", if batch == 1 { "" } else { "s" }));
     if key.visibility.inputs {
         flow::say_outputs(app, &shown.inputs, &inputs, "input");
@@ -199,10 +197,22 @@ fn settled(app: &App, args: &VerifyArgs) -> Outcome<()> {
         "consumer": hex(&c.consumer),
         "job": hex(&c.job),
         "recipient": hex(&c.recipient),
+        "training": training,
+        "shown": shown.json(),
         "insecure_srs": key.descriptor.insecure_dev,
         "hiding": true,
     }));
     Ok(())
+}
+
+/// Whether the proof is of the training run that was named, or of its evaluation, as a line for people.
+fn training_of(
+    args: &VerifyArgs,
+    statement: Statement<'_>,
+    shown: &assay_verifier::Verified,
+) -> Outcome<Option<String>> {
+    let checked = args.training.as_deref().map(|path| Record::read(path)?.check(statement, shown)).transpose()?;
+    Ok(checked.map(|(_, line)| line))
 }
 
 /// What proofs under a key can show: descriptions of the inputs and outputs that no named stack holds.
@@ -220,6 +230,12 @@ impl Shown {
         let (open_inputs, open_outputs) = (open(stack::Role::Input, inputs), open(stack::Role::Output, outputs));
         let held = [open_inputs.len() < inputs.len(), open_outputs.len() < outputs.len()];
         Self { inputs: open_inputs, outputs: open_outputs, held }
+    }
+
+    /// Names of the tensors that a proof shows.
+    fn json(&self) -> Value {
+        let names = |all: &[TensorSpec]| all.iter().map(|t| t.name.clone()).collect::<Vec<_>>();
+        json!({ "inputs": names(&self.inputs), "outputs": names(&self.outputs) })
     }
 
     /// Inputs and outputs can be compared with files where the proof shows all of them.

@@ -5,6 +5,7 @@ pub(crate) mod inputs;
 pub(crate) mod shards;
 pub(crate) mod story;
 pub(crate) mod tasks;
+pub(crate) mod training_story;
 pub(crate) mod units;
 pub(crate) mod work;
 

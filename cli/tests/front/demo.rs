@@ -48,3 +48,25 @@ fn demo_as_json() {
     assert!((number("fees_burned") - 3.0 * number("work_fee")).abs() < 1e-12 && number("work_fee") > 0.0, "{v}");
     assert!((number("reward") - number("fees_burned") / 2.0).abs() < 1e-12, "{v}");
 }
+
+/// Two contributors are paid for proven gains; whatever else is handed in is not paid.
+#[test]
+fn training_is_paid() {
+    let v = Sandbox::with_own_cache("demo-train").json(&["demo", "--train"]);
+    let amount = |v: &serde_json::Value| v.as_str().unwrap().parse::<u128>().unwrap();
+    let token = 10u128.pow(18);
+    for who in ["anne", "ben"] {
+        assert!(amount(&v["paid"][who]) > 9 * token, "{v}");
+        assert_eq!(amount(&v["balances"][who]), 1_000 * token + amount(&v["paid"][who]), "{v}");
+    }
+    let cheats = v["cheats_refused"].as_array().unwrap();
+    assert!(cheats.len() >= 10, "{v}");
+    let why = |what: &str| {
+        let found = cheats.iter().find(|c| c["cheat"] == what);
+        found.unwrap_or_else(|| panic!("{what}: {v}"))["why"].as_str().unwrap().to_owned()
+    };
+    for what in ["trained on another's data", "rows of a seed of one's own choice", "started from other weights"] {
+        assert_eq!(why(what), "InvalidProof", "{v}");
+    }
+    assert_eq!((why("the loss of one step less"), why("the same gain again")), ("WrongLosses".into(), "WrongPhase".into()));
+}

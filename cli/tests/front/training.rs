@@ -31,18 +31,15 @@ fn train_verify_evaluate() {
         assert!(text.split_whitespace().collect::<Vec<_>>().join(" ").contains(words), "{what}: {text}");
     };
     let graph = "neither this specification's training";
-    refused(
-        "a trained weight",
-        &|r| r["trained"][0][5] = (r["trained"][0][5].as_i64().unwrap() + 1).into(),
-        "ends with other",
-    );
-    refused(
-        "a first weight",
-        &|r| r["initial"][2][0] = (r["initial"][2][0].as_i64().unwrap() + 1).into(),
-        "starts from other",
-    );
-    refused("a loss", &|r| r["losses"][1] = 1.into(), "ends with other");
-    refused("another seed", &|r| r["spec"]["seed"][0] = 1.into(), graph);
+    let other = |field: &'static str, from: &'static str| {
+        let id = good[from].clone();
+        move |r: &mut Value| r[field] = id.clone()
+    };
+    refused("other trained weights", &other("trained", "weights"), "ends with other");
+    refused("other first weights", &other("weights", "trained"), "starts from other");
+    refused("other data", &other("dataset", "trained"), "trained on other data");
+    refused("a loss", &|r| r["losses"][1] = 1.into(), "steps have other losses");
+    refused("another seed", &|r| r["spec"]["seed"][0] = 1.into(), "rows are those of another seed");
     refused("another rate", &|r| r["spec"]["rate_bits"] = 5.into(), graph);
     refused("another momentum", &|r| r["spec"]["momentum_bits"] = 3.into(), graph);
     refused("another number of rows", &|r| r["spec"]["rows"] = 359.into(), graph);
@@ -53,8 +50,12 @@ fn train_verify_evaluate() {
 
     // The trained file is a model like any other, and training goes on from the very same integers.
     s.ok(&["inspect", "out/trained.onnx"]);
-    s.ok(&[&["train", "out/trained.onnx", &digits(), "-o", "next"], &run[..]].concat());
-    assert_eq!(record(&s, "next/training.json")["initial"], good["trained"]);
+    s.ok(&[&["train", "out/trained.onnx", &digits(), "-o", "anew"], &run[..]].concat());
+    let next = ["--weights", "out/trained.stack", "-o", "next"];
+    s.ok(&[&["train", "out/trained.onnx", "out/dataset.stack"], &next[..], &run[..]].concat());
+    assert_eq!(record(&s, "next/training.json")["weights"], good["trained"]);
+    assert_eq!(record(&s, "next/training.json")["dataset"], good["dataset"]);
+    assert_eq!(record(&s, "next/training.json")["losses"], record(&s, "anew/training.json")["losses"]);
     s.fails(
         1,
         &["verify", "next/proof", "--key", "next/key", "--training", "out/training.json"],
@@ -64,11 +65,43 @@ fn train_verify_evaluate() {
     // Losses on rows, before and after.
     let v = s.json(&["evaluate", "out/training.json", &digits(), "-o", "e.proof", "--key-out", "e.key"]);
     assert_eq!(v["rows"], 360);
+    s.fails(2, &["evaluate", "out/training.json", "out/dataset.stack"], &["is the data that was trained on"]);
     let check = ["verify", "e.proof", "--key", "e.key", "--training"];
     assert!(
         s.json(&[&check[..], &["out/training.json"]].concat())["training"].as_str().unwrap().contains("360 held-out")
     );
-    s.fails(1, &[&check[..], &["next/training.json"]].concat(), &["evaluates other weights"]);
+    s.fails(1, &[&check[..], &["next/training.json"]].concat(), &["starts from other weights"]);
+}
+
+/// Settled runs follow each other, and are checked against their record as core ones are.
+#[test]
+fn settled_runs() {
+    let s = Sandbox::new("train-settled");
+    let run = ["--steps", "2", "--batch", "8", "--lr", "2^-6", "--settle", "--seed", SEED];
+    let v = s.json(&[&["train", &mlp(), &digits(), "-o", "out"], &run[..]].concat());
+    assert_eq!(
+        (v["accepted"].as_bool(), v["hiding"].as_bool(), v["row_bits"].as_u64()),
+        (Some(true), Some(true), Some(16))
+    );
+    let check = ["verify", "out/settled", "--key", "out/settlement.key", "--training"];
+    let v = s.json(&[&check[..], &["out/training.json"]].concat());
+    assert!(v["training"].as_str().is_some_and(|t| t.contains("2 steps of 8 of 360 rows")), "{v}");
+    let good = record(&s, "out/training.json");
+    for (field, words) in [("weights", "starts from other"), ("trained", "ends with other"), ("dataset", "other data")]
+    {
+        let mut other = good.clone();
+        other[field] = "00".repeat(32).into();
+        s.write("other.json", other.to_string());
+        s.fails(1, &[&check[..], &["other.json"]].concat(), &[words]);
+    }
+    let files = ["-o", "e.settled", "--key-out", "e.key", "--holdout-out", "holdout.stack", "--settle"];
+    let v = s.json(&[&["evaluate", "out/training.json", &digits()], &files[..]].concat());
+    assert_eq!(v["accepted"], true);
+    s.ok(&["verify", "e.settled", "--key", "e.key", "--training", "out/training.json"]);
+    // The same rows again from their stack, for another chain: no contract here checks that.
+    let bound = ["--settle", "--consumer", "0x0000000000000000000000000000000000000001", "--chain-id", "5"];
+    let v = s.json(&[&["evaluate", "out/training.json", "holdout.stack"], &bound[..]].concat());
+    assert_eq!((v["settlement_setup_cached"].as_bool(), v.get("accepted")), (Some(true), None));
 }
 
 /// Features of very unlike sizes: the trained file takes them as they are.

@@ -296,3 +296,15 @@ fn rounds_that_nobody_keeps_and_mistakes() {
     w.m.s.key = Some(SPONSOR);
     w.m.json(&["task", "withdraw"]);
 }
+
+/// The demo's story with real proofs, on a node.
+#[test]
+fn real_proofs_of_training_on_a_node() {
+    let node = assay_contracts::anvil::Anvil::start().unwrap_or_else(|e| panic!("{e}"));
+    let s = super::common::Sandbox::new("demo-train-node");
+    let v = s.json(&["demo", "--train", "--rpc", node.url()]);
+    for who in ["anne", "ben"] {
+        assert!(v["paid"][who].as_str().unwrap().parse::<u128>().unwrap() > 9 * 10u128.pow(18), "{v}");
+    }
+    assert!(v["cheats_refused"].as_array().unwrap().len() >= 10, "{v}");
+}

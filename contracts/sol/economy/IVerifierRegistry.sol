@@ -13,7 +13,8 @@ interface IVerifierRegistry {
         address verifier;
         /// Inferences in one proof.
         uint32 batch;
-        /// Public values of one inference: the input's, then the output's. Derived from the key.
+        /// Public values of one inference: the input's, then the output's. Derived from the key. The ids of stacks that are given
+        /// with each proof count with the input, four values each.
         uint32 inputValues;
         uint32 outputValues;
         /// The verifier contract's model id: Keccak of the key.
@@ -46,7 +47,8 @@ interface IVerifierRegistry {
     error AlreadyAdded(bytes32 verifierId);
     error UnknownVerifier(bytes32 verifierId);
     error NoKey(address verifier, bytes32 settlementId);
-    /// @notice The key's public tensors are not one input and one output, or their sizes are no multiple of the batch.
+    /// @notice The key's public tensors are not one input and one output, or their sizes are no multiple of the batch. With
+    /// stacks that are given with each proof, the input may be their ids alone, and the batch is one.
     error PublicTensors();
     /// @notice Batch, work or model id is zero.
     error BadEntry();

@@ -11,6 +11,7 @@ import { IVerifierRegistry } from "./IVerifierRegistry.sol";
 library SettlementKey {
     uint256 private constant WORD_FLAGS = 1;
     uint256 private constant WORD_PROGRAM = 2;
+    uint256 private constant WORD_ROUNDS = 5;
     uint256 private constant WORD_ROW_BITS = 6;
     uint256 private constant WORD_WITNESS_BITS = 7;
     uint256 private constant WORD_MODEL_BITS = 8;
@@ -18,6 +19,9 @@ library SettlementKey {
     uint256 private constant WORD_TAU = 12;
     uint256 private constant WORD_RANGES = 16;
     uint256 private constant MAX_TENSORS = 64;
+    uint256 private constant MAX_STACKS = 16;
+    /// @dev The id of a stack that is given with each proof, as values of 8 bytes.
+    uint256 private constant ID_VALUES = 4;
     uint256 private constant MAX_ROW_BITS = 28;
     uint256 private constant MAX_HIGH_BITS = 10;
     uint256 private constant MAX_VALUES = 1 << 24;
@@ -60,9 +64,9 @@ library SettlementKey {
         }
     }
 
-    /// @notice Keccak of the commitments to the rows of the model.
+    /// @notice Keccak of the commitments to the rows of the model, and behind them those of pinned stacks.
     function weightCommitment(bytes memory key) internal pure returns (bytes32 hash) {
-        uint256 start = 32 * (WORD_RANGES + 3 * tensors(key) + COLUMN_WORDS);
+        uint256 start = 32 * (_commitments(key) + COLUMN_WORDS);
         assembly ("memory-safe") {
             hash := keccak256(add(add(key, 0x20), start), sub(mload(key), start))
         }
@@ -70,7 +74,7 @@ library SettlementKey {
 
     /// @notice Whether all of a key that does not depend on powers of tau is that of the canary.
     function isCanary(bytes memory key) internal pure returns (bool) {
-        if (tensors(key) != 1) return false;
+        if (_word(key, 0) != 1 || tensors(key) != 1) return false;
         bytes32 shape;
         assembly ("memory-safe") {
             let p := mload(0x40)
@@ -83,14 +87,34 @@ library SettlementKey {
 
     /// @notice Most bytes and gas of the transaction that settles a full batch.
     function settlement(bytes memory key, uint256 batch) internal pure returns (uint256 bytes_, uint256 gas) {
-        uint256 values;
+        (uint256 given, uint256 givenRows, uint256 pinnedRows) = _stacks(key);
+        uint256 values = ID_VALUES * given;
         for (uint256 i = 0; i < tensors(key); i++) {
             (uint256 count,,) = tensor(key, i);
             values += count;
         }
-        return SettlementSize.most(
-            _word(key, WORD_ROW_BITS), _word(key, WORD_WITNESS_BITS), _word(key, WORD_MODEL_BITS), values, batch
-        );
+        uint256 rowBits = _word(key, WORD_ROW_BITS);
+        uint256 sent = givenRows + (1 << (_word(key, WORD_WITNESS_BITS) - rowBits));
+        uint256 kept = pinnedRows + (1 << (_word(key, WORD_MODEL_BITS) - rowBits));
+        return SettlementSize.most(rowBits, _word(key, WORD_ROUNDS), sent, kept, values, batch);
+    }
+
+    /// @notice What a market takes for input and output: the ids of given stacks and the first tensor's values, and the last
+    /// tensor's. In a key with given stacks the input may be their ids alone.
+    /// @return ok Whether the key shows one input and one output, each a whole number of values for an inference. Given stacks
+    /// are about one inference.
+    function inputAndOutput(bytes memory key, uint256 batch)
+        internal
+        pure
+        returns (bool ok, uint256 inputs, uint256 outputs)
+    {
+        uint256 count = tensors(key);
+        (uint256 given,,) = _stacks(key);
+        if (count == 0 || count > 2 || (given == 0 ? count != 2 : batch != 1)) return (false, 0, 0);
+        (outputs,,) = tensor(key, count - 1);
+        if (count == 2) (inputs,,) = tensor(key, 0);
+        inputs += ID_VALUES * given;
+        ok = inputs % batch == 0 && outputs % batch == 0;
     }
 
     /// @notice Number of public tensors.
@@ -106,19 +130,56 @@ library SettlementKey {
 
     function _wellFormed(bytes memory key) private pure returns (bool) {
         uint256 count = tensors(key);
-        if (_word(key, 0) != 1 || count > MAX_TENSORS) return false;
+        uint256 version = _word(key, 0);
+        if (version == 0 || version > 2 || count > MAX_TENSORS) return false;
         uint256 rowBits = _word(key, WORD_ROW_BITS);
         uint256 modelBits = _word(key, WORD_MODEL_BITS);
         if (modelBits < rowBits || modelBits - rowBits > MAX_HIGH_BITS || rowBits > MAX_ROW_BITS) return false;
         uint256 witnessBits = _word(key, WORD_WITNESS_BITS);
         if (witnessBits < rowBits || witnessBits - rowBits > MAX_HIGH_BITS) return false;
-        uint256 rowWords = 2 << (modelBits - rowBits);
-        if (key.length != 32 * (WORD_RANGES + 3 * count + COLUMN_WORDS + rowWords)) return false;
+        if (version == 2 && !_stacksWellFormed(key, rowBits)) return false;
+        (,, uint256 pinnedRows) = _stacks(key);
+        uint256 rowWords = (2 << (modelBits - rowBits)) + 2 * pinnedRows;
+        if (key.length != 32 * (_commitments(key) + COLUMN_WORDS + rowWords)) return false;
+        if (_word(key, WORD_ROUNDS) > MAX_ROW_BITS + MAX_HIGH_BITS) return false;
         for (uint256 i = 0; i < count; i++) {
             (uint256 values,,) = tensor(key, i);
             if (values == 0 || values > MAX_VALUES) return false;
         }
         return true;
+    }
+
+    /// @dev Whether the list of named stacks is within the key and its lengths are possible.
+    function _stacksWellFormed(bytes memory key, uint256 rowBits) private pure returns (bool) {
+        uint256 list = WORD_RANGES + 3 * tensors(key);
+        if (key.length < 32 * (list + 1)) return false;
+        uint256 count = _word(key, list);
+        if (count == 0 || count > MAX_STACKS || key.length < 32 * (list + 1 + 3 * count)) return false;
+        for (uint256 i = 0; i < count; i++) {
+            uint256 entry = list + 1 + 3 * i;
+            uint256 bits = _word(key, entry + 1);
+            if (_word(key, entry) > 1 || bits < rowBits || bits - rowBits > MAX_HIGH_BITS) return false;
+        }
+        return true;
+    }
+
+    /// @dev Number of given stacks, their rows, and the rows of pinned stacks.
+    function _stacks(bytes memory key) private pure returns (uint256 given, uint256 givenRows, uint256 pinnedRows) {
+        if (_word(key, 0) != 2) return (0, 0, 0);
+        uint256 list = WORD_RANGES + 3 * tensors(key);
+        uint256 count = _word(key, list);
+        for (uint256 i = 0; i < count; i++) {
+            uint256 entry = list + 1 + 3 * i;
+            uint256 rows = 1 << (_word(key, entry + 1) - _word(key, WORD_ROW_BITS));
+            if (_word(key, entry) == 1) pinnedRows += rows;
+            else (given, givenRows) = (given + 1, givenRows + rows);
+        }
+    }
+
+    /// @dev The word at which commitments begin: behind the ranges, and behind the list of named stacks if there is one.
+    function _commitments(bytes memory key) private pure returns (uint256) {
+        uint256 end = WORD_RANGES + 3 * tensors(key);
+        return _word(key, 0) == 2 ? end + 1 + 3 * _word(key, end) : end;
     }
 
     /// @dev Within the key: `load` has checked its length against everything that is read.

@@ -46,12 +46,22 @@ library SettlementSize {
         pure
         returns (uint256 bytes_, uint256 gas)
     {
-        uint256 rows = 1 << (witnessBits - rowBits);
-        uint256 modelRows = 1 << (modelBits - rowBits);
         uint256 rounds = witnessBits > modelBits ? witnessBits : modelBits;
+        return most(rowBits, rounds, 1 << (witnessBits - rowBits), 1 << (modelBits - rowBits), values, batch);
+    }
+
+    /// @notice Most bytes and gas of a settlement, of a key with named stacks too.
+    /// @param rounds Coordinates of the opening point.
+    /// @param sent Rows that come with the proof: the witness's and those of given stacks.
+    /// @param kept Rows of the key: the model's and those of pinned stacks.
+    function most(uint256 rowBits, uint256 rounds, uint256 sent, uint256 kept, uint256 values, uint256 batch)
+        internal
+        pure
+        returns (uint256 bytes_, uint256 gas)
+    {
         uint256 folds = (rowBits + 1) / 2;
-        bytes_ = ENVELOPE + ARGUMENTS + 64 * batch + 8 * values + 32 * (PROOF_WORDS + 2 * rows + rounds + 5 * folds);
-        gas = 21_000 + GAS_VERIFY + GAS_POINT * (rows + modelRows + folds) + GAS_ROUND * rounds + GAS_VALUE * values
+        bytes_ = ENVELOPE + ARGUMENTS + 64 * batch + 8 * values + 32 * (PROOF_WORDS + 2 * sent + rounds + 5 * folds);
+        gas = 21_000 + GAS_VERIFY + GAS_POINT * (sent + kept + folds) + GAS_ROUND * rounds + GAS_VALUE * values
             + GAS_BYTE * bytes_ + GAS_MARKET + GAS_JOB * batch;
         uint256 floor = 21_000 + GAS_BYTE_FLOOR * bytes_;
         if (gas < floor) gas = floor;

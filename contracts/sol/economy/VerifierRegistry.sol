@@ -61,10 +61,8 @@ contract VerifierRegistry is IVerifierRegistry, AccessManaged {
     {
         if (batch == 0 || workUnits == 0 || modelId == 0) revert BadEntry();
         bytes memory key = SettlementKey.load(verifier, settlementId);
-        if (key.tensors() != 2) revert PublicTensors();
-        (uint256 inputs,,) = key.tensor(0);
-        (uint256 outputs,,) = key.tensor(1);
-        if (inputs % batch != 0 || outputs % batch != 0) revert PublicTensors();
+        (bool ok, uint256 inputs, uint256 outputs) = key.inputAndOutput(batch);
+        if (!ok) revert PublicTensors();
 
         (uint256 bytes_, uint256 gas) = key.settlement(batch);
         SettlementSize.check(bytes_, gas);

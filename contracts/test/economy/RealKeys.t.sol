@@ -4,6 +4,7 @@ pragma solidity =0.8.37;
 import { AssayVerifier } from "../../sol/AssayVerifier.sol";
 import { IAssayVerifier } from "../../sol/IAssayVerifier.sol";
 import { IVerifierRegistry } from "../../sol/economy/IVerifierRegistry.sol";
+import { MockVerifier } from "./MockVerifier.sol";
 import { RegistryBase } from "./RegistryBase.sol";
 
 /// @dev The registry with the real verifier and the stored keys and proofs.
@@ -37,6 +38,68 @@ contract RealKeysTest is RegistryBase {
             added++;
         }
         check(added >= 2, "keys with input and output");
+    }
+
+    /// @dev Keys with named stacks: the ids of given ones are input, and commitments begin behind their list.
+    function testStacks() external {
+        string[5] memory names = ["features", "classes", "one_row", "four_rows", "pinned"];
+        for (uint256 i = 0; i < names.length; i++) {
+            Vector memory v = parse(string.concat("test/vectors/stacks/", names[i], ".json"));
+            bytes memory key = v.key;
+            check(word(key, 0) == 2, "a key with named stacks");
+            uint256 tensors = word(key, 9);
+            uint256 list = 16 + 3 * tensors;
+            uint256 given;
+            uint256 pinnedRows;
+            for (uint256 k = 0; k < word(key, list); k++) {
+                if (word(key, list + 1 + 3 * k) == 0) given++;
+                else pinnedRows += 1 << (word(key, list + 2 + 3 * k) - word(key, 6));
+            }
+            bytes32 settlementId = verifier.register(key);
+            bytes32 id = add(address(verifier), settlementId, keccak256(bytes(v.name)), 1);
+            IVerifierRegistry.Entry memory e = registry.entry(id);
+            equal(e.inputValues, 4 * given + (tensors == 2 ? word(key, 16) : 0), "ids and input");
+            equal(e.outputValues, word(key, 16 + 3 * (tensors - 1)), "output");
+            uint256 rows = (1 << (word(key, 8) - word(key, 6))) + pinnedRows;
+            check(e.weightCommitment == keccak256(slice(key, key.length - 64 * rows, key.length)), "weights");
+            proven(id, v);
+            (uint256 bytes_, uint256 gas) = registry.settlement(id);
+            uint256 exact = 4 + 32 * 11 + (v.publicValues.length + 31) / 32 * 32 + v.proof.length;
+            check(exact + 128 <= bytes_ && bytes_ <= exact + 512, "bytes");
+            check(verifier.verify(settlementId, v.publicValues, v.context, v.proof), v.name);
+            uint256 used = 21_000 + vm.lastCallGas().gasTotalUsed + 120_000 + 16 * exact;
+            check(used <= gas && gas <= 2 * used, "gas");
+            if (given != 0) {
+                bytes4 tensors_ = IVerifierRegistry.PublicTensors.selector;
+                fails(curator, address(registry), addCall(address(verifier), settlementId, 2), tensors_, "a batch");
+            }
+        }
+    }
+
+    /// @dev Lists that a verifier might have kept without checking them.
+    function testMalformedStacks() external {
+        MockVerifier careless = new MockVerifier();
+        bytes memory key = parse("test/vectors/stacks/pinned.json").key;
+        uint256 list = 16 + 3 * word(key, 9);
+        uint256[2][8] memory edits = [
+            [uint256(0), 1],
+            [uint256(0), 3],
+            [list, 0],
+            [list, 17],
+            [list, type(uint256).max],
+            [list + 1, 2],
+            [list + 2, word(key, 6) - 1],
+            [list + 2, word(key, 6) + 11]
+        ];
+        for (uint256 i = 0; i < edits.length; i++) {
+            bytes memory bad = bytes.concat(key);
+            setWord(bad, edits[i][0], edits[i][1]);
+            bytes memory call_ = addCall(address(careless), careless.register(bad), 1);
+            fails(curator, address(registry), call_, IVerifierRegistry.NoKey.selector, "malformed");
+        }
+        bytes memory less = slice(key, 0, key.length - 64);
+        bytes memory last = addCall(address(careless), careless.register(less), 1);
+        fails(curator, address(registry), last, IVerifierRegistry.NoKey.selector, "a row less");
     }
 
     function derived(IVerifierRegistry.Entry memory e, bytes memory key, uint32 batch) private view {

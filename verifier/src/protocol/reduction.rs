@@ -12,7 +12,7 @@ use super::{
 use crate::channel::{Channel, Check, ProtocolError};
 use assay_circuits::{
     Factor, Program, Ring,
-    ring::{dot, eq_at, eq_pair, eq_table, index_bits},
+    ring::{dot, eq_at, eq_pair, eq_table, index_bits, power_pair},
 };
 
 /// Runs the reduction and returns what is left for the opening.
@@ -117,7 +117,7 @@ pub fn omega_at<E: Ring>(
     Ok(acc)
 }
 
-/// `sum_i weights[i] * prod_axis eq_axis[i_axis]`: in closed form for an eq table, or one axis after the other, the last
+/// `sum_i weights[i] * prod_axis eq_axis[i_axis]`: in closed form for an eq table and for powers, or one axis after the other, the last
 /// first.
 fn factor_at<E: Ring>(factor: &Factor<E>, place: &mut Place<'_, E>) -> Result<E, ProtocolError> {
     if let (Some(point), [axis]) = (&factor.eq, factor.axes.as_slice()) {
@@ -126,6 +126,13 @@ fn factor_at<E: Ring>(factor: &Factor<E>, place: &mut Place<'_, E>) -> Result<E,
             return Err(ProtocolError::Layout("weights do not fit an axis"));
         }
         return Ok(eq_pair(point, here, extent));
+    }
+    if let (Some(powers), [axis]) = (&factor.powers, factor.axes.as_slice()) {
+        let (here, extent) = *get(&place.points, *axis)?;
+        if powers.len() != here.len() || factor.weights.len() != extent {
+            return Err(ProtocolError::Layout("weights do not fit an axis"));
+        }
+        return Ok(power_pair(powers, here, extent));
     }
     let mut values = factor.weights.clone();
     for a in factor.axes.iter().rev() {

@@ -113,20 +113,15 @@ fn index_polynomial<E: Ring>(point: &[E]) -> E {
 
 /// The weights `zeta^(start + i)` of entry `i`, as one factor per axis; and the exponent behind the last entry.
 pub fn power_functional<E: Ring>(shape: &[usize], zeta: &E) -> Functional<E> {
-    let mut axes = Vec::with_capacity(shape.len());
+    let mut factors = Vec::with_capacity(shape.len());
     let mut base = zeta.clone();
-    for extent in shape.iter().rev() {
-        let mut weights = Vec::with_capacity(*extent);
-        let mut power = E::one();
-        for _ in 0..*extent {
-            weights.push(power.clone());
-            power = power * base.clone();
-        }
-        base = power;
-        axes.push(weights);
+    for (axis, extent) in shape.iter().enumerate().rev() {
+        let (factor, behind) = Factor::powers(axis, &base, *extent);
+        base = behind;
+        factors.push(factor);
     }
-    axes.reverse();
-    Functional::from_axes(axes)
+    factors.reverse();
+    Functional { factors }
 }
 
 /// Builds the root claim from the leaves' claim.
