@@ -16,6 +16,7 @@ use crate::{
 };
 use assay_circuits::{
     Tensor,
+    stack::Schema,
     train::{ACTIVATION_BITS, Layer, Loss, Network, Spec, data_schema, reference, weights_schema},
 };
 use assay_contracts::{
@@ -236,7 +237,7 @@ pub(crate) fn run(app: &App, rpc: Option<&str>) -> Outcome<()> {
     let (training, evaluation) = (any.training()?, any.evaluation(HELD_OUT)?);
     let (train, evaluate) = (Runs::training(&training, ROW_BITS)?, Runs::evaluation(&evaluation, ROW_BITS)?);
     o.say("64-32-10, cross-entropy, 32 steps of 32 rows, on scikit-learn's handwritten digits; nobody shows data or weights");
-    let commit = |schema, values| training::commit(app, schema, values, None);
+    let commit = |schema: &Schema, values: Vec<Tensor>| training::commit(app, schema, values, None);
     let rows = data_schema(&any, SHARE, ROW_BITS)?;
     let data = [0, 1].map(|k| commit(&rows, examples(&images, &labels, k * SHARE, SHARE)?));
     let [anne, ben] = data;

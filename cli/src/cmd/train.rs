@@ -197,11 +197,14 @@ fn given(args: &TrainArgs, source: &Trainable) -> Outcome<Given> {
         (Some(stack), Some(path)) => training::weights_of(&spec, stack, path)?,
         _ => {
             let mut weights = source.weights.clone();
-            if args.standardize == Some(Standardize::Keep) {
+            if args.standardize.is_some() {
                 let help = "scale the data by yourself and leave out --standardize";
                 source
                     .standardize(&mut weights, &moments.0, &moments.1, false)
                     .map_err(|e| Failure::new(e).help(help))?;
+            }
+            if args.standardize == Some(Standardize::Fresh) {
+                weights.clone_from(&source.weights);
             }
             training::fixed_weights(&spec, &weights)?
         }

@@ -98,7 +98,7 @@ impl Stage {
         let mut on = match rpc {
             None => On::Embedded(Box::new(Embedded::new())),
             Some(url) => {
-                let connect = |key: &&str| {
+                let connect = |key: &&str| -> Outcome<Rpc> {
                     let secret = crate::settlement::parse_hex(key)
                         .ok_or_else(|| Failure::new("a development key is damaged").bug())?;
                     Ok(Rpc::connect(RpcOptions::new(url), Some(Signer::from_bytes(&secret)?))?)

@@ -58,7 +58,9 @@ impl Bench {
         };
         let failed = |f: Failure| Undone::Failed(f.message);
         match ready.as_ref() {
-            Ready::Core(key) => Ok(flow::prove_integers(app, &about.model, key, &tensors, vec![]).map_err(failed)?.0.bytes),
+            Ready::Core(key) => {
+                Ok(flow::prove_integers(app, &about.model, key, &tensors, vec![]).map_err(failed)?.0.bytes)
+            }
             Ready::Settled(prover) => {
                 let purpose =
                     spec.purpose.as_ref().ok_or_else(|| Undone::Hopeless("the job has no purpose".to_owned()))?;

@@ -68,5 +68,8 @@ fn training_is_paid() {
     for what in ["trained on another's data", "rows of a seed of one's own choice", "started from other weights"] {
         assert_eq!(why(what), "InvalidProof", "{v}");
     }
-    assert_eq!((why("the loss of one step less"), why("the same gain again")), ("WrongLosses".into(), "WrongPhase".into()));
+    assert_eq!(
+        (why("the loss of one step less"), why("the same gain again")),
+        ("WrongLosses".into(), "WrongPhase".into())
+    );
 }
