@@ -2,7 +2,7 @@
 //! [core|settled]`. Data are made up, as times do not depend on them; every proof is checked.
 
 use assay_circuits::{
-    Tensor, Visibility,
+    Program, Tensor, Visibility,
     model::Model,
     stack::NamedStack,
     train::{Layer, Loss, Network, Spec, data_schema, weights_schema},
@@ -12,7 +12,7 @@ use assay_prover::{
     Blinding, Recorder, SetupOptions, Stack,
     device::Cpu,
     prove_linked,
-    settle::{Optimize, SettledStack, SettlementOptions, settle_linked, setup_settlement},
+    settle::{Optimize, SettledStack, SettlementOptions, needed_power, settle_linked, setup_settlement},
     setup_linked,
     srs::{DEVELOPMENT_SEED, Srs},
 };
@@ -146,7 +146,17 @@ fn main() -> Result<()> {
     let loss = Loss::CrossEntropy;
     let spec = Spec { network, loss, steps, batch_bits, rate_bits: 4, momentum_bits: None, rows, seed: [5; 32] };
     let held_out = 256;
-    let srs = Srs::development(u32::from(row_bits) + 1, DEVELOPMENT_SEED)?;
+    let (training, evaluation) = (spec.training()?, spec.evaluation(held_out)?);
+    let power = |graph, named: &[NamedStack]| -> Result<u32> {
+        let program = Program::linked(graph, 1, visibility(), named)?;
+        Ok(needed_power(&program, &Program::registration_beside(graph, named)?, usize::from(row_bits))?)
+    };
+    let powers = [
+        power(&training.graph, &training.stacks(row_bits)?)?,
+        power(&evaluation.graph, &evaluation.stacks(row_bits)?)?,
+        u32::from(row_bits) + 1,
+    ];
+    let srs = Srs::development(powers.into_iter().max().unwrap_or(20), DEVELOPMENT_SEED)?;
     let commit = |schema, values| Stack::commit(&Cpu::default(), &schema, values, &srs, Blinding::Random);
     let start = Instant::now();
     let weights = |seed| -> Result<Stack> {
@@ -159,7 +169,6 @@ fn main() -> Result<()> {
     };
     let (head, trained, dataset, holdout) = (weights(1)?, weights(2)?, data(rows, 3)?, data(held_out, 5)?);
     println!("{steps} steps of {}, {sizes:?}: stacks {:.2} s", spec.batch(), start.elapsed().as_secs_f64());
-    let (training, evaluation) = (spec.training()?, spec.evaluation(held_out)?);
     let cases = [
         Case {
             name: "training",

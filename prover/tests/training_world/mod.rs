@@ -46,7 +46,7 @@ pub const HELD_OUT: usize = 16;
 
 pub fn srs() -> &'static Srs {
     static SRS: OnceLock<Srs> = OnceLock::new();
-    SRS.get_or_init(|| Srs::development(17, DEVELOPMENT_SEED).unwrap())
+    SRS.get_or_init(|| Srs::development(18, DEVELOPMENT_SEED).unwrap())
 }
 
 /// Three classes of points of four values.
