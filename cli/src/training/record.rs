@@ -213,3 +213,128 @@ impl Record {
         Ok((Kind::Evaluation, line))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use assay_circuits::{
+        Tensor,
+        model::Model,
+        stack::Role,
+        train::{Layer, Loss, Network},
+    };
+
+    fn spec() -> Spec {
+        let network = Network { input: vec![3], layers: vec![Layer::Dense { inputs: 3, outputs: 2 }] };
+        let (steps, batch_bits, rate_bits, rows) = (2, 1, 2, 5);
+        Spec {
+            network,
+            loss: Loss::SquaredError,
+            steps,
+            batch_bits,
+            rate_bits,
+            momentum_bits: None,
+            rows,
+            seed: [3; 32],
+        }
+    }
+
+    fn record() -> Record {
+        let id = |byte: u8| hex(&[byte; 32]);
+        Record {
+            format: FORMAT.to_owned(),
+            spec: spec(),
+            weights: id(1),
+            trained: id(2),
+            dataset: id(3),
+            losses: vec![70, 60],
+            mean: vec![],
+            scale: vec![],
+        }
+    }
+
+    /// What a key of the record's run, or of an evaluation of it, says.
+    struct Key {
+        model: Model,
+        stacks: Vec<NamedStack>,
+        visibility: Visibility,
+    }
+
+    impl Key {
+        fn training() -> Self {
+            let t = spec().training().unwrap();
+            let visibility = Visibility { inputs: true, weights: false, outputs: true };
+            Self { model: t.blank().unwrap(), stacks: t.stacks(8).unwrap(), visibility }
+        }
+
+        fn evaluation() -> Self {
+            let e = spec().evaluation(4).unwrap();
+            Self { model: e.blank().unwrap(), stacks: e.stacks(8).unwrap(), ..Self::training() }
+        }
+
+        fn said(&self) -> Statement<'_> {
+            let (graph, inputs, outputs) = (&self.model.graph, &self.model.inputs[..], &self.model.outputs[..]);
+            Statement { graph, stacks: &self.stacks, inputs, outputs, visibility: self.visibility }
+        }
+    }
+
+    fn shown(third: u8, inputs: Vec<Tensor>, outputs: Vec<i64>) -> Verified {
+        let outputs = vec![Tensor::new(vec![1, outputs.len()], outputs).unwrap()];
+        Verified { batch: 1, stacks: vec![[1; 32], [2; 32], [third; 32]], inputs, outputs }
+    }
+
+    #[test]
+    fn keys_of_something_else_are_refused() {
+        let walk = || vec![spec().sampler().tensor()];
+        let run = shown(3, walk(), vec![70, 60]);
+        let check = |key: &Key, shown: &Verified| record().check(key.said(), shown);
+        assert_eq!(check(&Key::training(), &run).unwrap().0, Kind::Training);
+        let refused = |what: &str, edit: &dyn Fn(&mut Key), words: &str| {
+            let mut key = Key::training();
+            edit(&mut key);
+            let f = check(&key, &run).unwrap_err();
+            assert!(f.message.contains(words), "{what}: {}", f.message);
+        };
+        refused("a stack called otherwise", &|k| k.stacks[1].name = "weights".to_owned(), "called, made or used");
+        refused("a decoy in front", &|k| k.stacks.insert(0, k.stacks[0].clone()), "called, made or used");
+        refused("a tensor that is not read", &|k| k.stacks[0].roles[1] = None, "called, made or used");
+        refused("tensors exchanged", &|k| k.stacks[2].roles.reverse(), "called, made or used");
+        refused("trained weights that are given", &|k| k.stacks[1].roles[0] = Some(Role::Input(0)), "called, made");
+        refused("another tensor's name", &|k| k.stacks[2].schema.tensors[0].name.push('x'), "called, made or used");
+        refused("another unit of losses", &|k| k.model.outputs.last_mut().unwrap().name.push('x'), "other units");
+        refused("other units", &|k| k.model.inputs[0] = TensorSpec::uniform("0.weight.initial", &[3, 2], 11), "units");
+        refused("hidden losses", &|k| k.visibility.outputs = false, "does not show");
+        refused("hidden walk", &|k| k.visibility.inputs = false, "does not show");
+        refused(
+            "another graph",
+            &|k| k.model.graph = Spec { rate_bits: 3, ..spec() }.training().unwrap().graph,
+            "neither",
+        );
+        let other = |what: &str, shown: Verified, words: &str| {
+            let f = check(&Key::training(), &shown).unwrap_err();
+            assert!(f.message.contains(words), "{what}: {}", f.message);
+        };
+        other("another walk", shown(3, vec![Tensor::new(vec![2], vec![1, 1]).unwrap()], vec![70, 60]), "another seed");
+        other("no walk", shown(3, vec![], vec![70, 60]), "another seed");
+        other("other losses", shown(3, walk(), vec![70, 61]), "other losses");
+        other("a loss less", shown(3, walk(), vec![70]), "other losses");
+        other("other data", shown(9, walk(), vec![70, 60]), "other data");
+        let mut twice = shown(3, walk(), vec![70, 60]);
+        twice.batch = 2;
+        other("a batch", twice, "one run");
+    }
+
+    /// An evaluation is of held-out rows only where its stack is another than the data's.
+    #[test]
+    fn held_out_rows_are_other_rows() {
+        let check = |third: u8| record().check(Key::evaluation().said(), &shown(third, vec![], vec![90, 80]));
+        let (kind, line) = check(4).unwrap();
+        assert_eq!(kind, Kind::Evaluation);
+        assert!(line.contains("4 held-out rows"), "{line}");
+        assert!(check(3).unwrap_err().message.contains("those that were trained on"));
+        let mut key = Key::evaluation();
+        key.stacks[2].name = "dataset".to_owned();
+        let f = record().check(key.said(), &shown(4, vec![], vec![90, 80])).unwrap_err();
+        assert!(f.message.contains("called, made or used"), "{}", f.message);
+    }
+}
