@@ -213,7 +213,7 @@ fn round(
         "gain    loss {:.4} to {:.4} on shard {index}: {} to {}, {} gas",
         mean(losses.0),
         mean(losses.1),
-        units::shown(U256::from(gain.gain)),
+        units::shown(U256::from(t.stage.net(gain.gain))),
         who.name(),
         count(gas)
     ));
@@ -224,7 +224,7 @@ fn round(
     if gain.gain == 0 || gain.head.as_slice() != trained.id()? {
         return Err(Failure::new("the demo's training gained nothing").bug());
     }
-    Ok((trained, paid.toWorker + gain.gain))
+    Ok((trained, paid.toWorker + t.stage.net(gain.gain)))
 }
 
 pub(crate) fn run(app: &App, rpc: Option<&str>) -> Outcome<()> {

@@ -230,6 +230,11 @@ impl Stage {
         market.settle(chain, task, losses, &proof.argument).map(|(e, done)| (e, done.gas_used))
     }
 
+    /// What is left of a payment when the treasury has its part; the demo's data has no royalty.
+    pub(crate) fn net(&self, amount: u128) -> u128 {
+        amount - amount * u128::from(self.at.parameters.protocol_bps) / 10_000
+    }
+
     /// Everybody collects what he is owed; the balances then, with those before the task.
     pub(crate) fn collect(&mut self) -> Outcome<Vec<(Who, U256)>> {
         let market = self.at.training();
