@@ -75,6 +75,15 @@ pub struct Attempt {
     pub samples: u64,
 }
 
+#[cfg(feature = "onnx")]
+impl Attempt {
+    /// What widths (weights, activations) came to.
+    pub(crate) fn of((weight_bits, activation_bits): (u32, u32), report: &QuantReport) -> Self {
+        let (top1, max_error) = (report.top1(), report.max_error());
+        Self { weight_bits, activation_bits, top1, max_error, samples: report.samples }
+    }
+}
+
 /// How the float model was quantized, and how far the result is from it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct QuantReport {

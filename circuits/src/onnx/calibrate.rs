@@ -1,10 +1,13 @@
 //! Running the float model: ranges of all tensors over the calibration samples.
 
-use super::{equalize::Entries, error::ImportError, load::FloatModel};
-use std::collections::HashMap;
+use super::{equalize::Entries, error::ImportError, fineness::Fineness, load::FloatModel};
+use std::{
+    cell::OnceCell,
+    collections::{BTreeSet, HashMap},
+};
 use tract_onnx::{
     prelude::*,
-    tract_hir::tract_core::ops::{konst::Const, source::TypedSource},
+    tract_hir::tract_core::ops::{konst::Const, nn::Reduce, source::TypedSource},
 };
 
 /// Smallest and largest value of every tensor.
@@ -13,7 +16,12 @@ pub(crate) struct Stats {
     ranges: HashMap<OutletId, (f64, f64)>,
     /// The same for each entry, of small tensors.
     entries: Entries,
+    octaves: Octaves,
+    fineness: OnceCell<Fineness>,
 }
+
+/// Binary exponents of the values of sums: `e` for values from `2^e` up to `2^(e + 1)`.
+type Octaves = HashMap<OutletId, BTreeSet<i32>>;
 
 /// Most entries of a tensor whose entries are told apart.
 const SMALL: usize = 1 << 12;
@@ -22,6 +30,16 @@ impl Stats {
     /// The range of a tensor; `[-1, 1]` where it is unknown.
     pub(crate) fn range(&self, outlet: OutletId) -> (f64, f64) {
         self.ranges.get(&outlet).copied().unwrap_or((-1.0, 1.0))
+    }
+
+    /// The binary exponents of the values of a reduced tensor above zero, the least first.
+    pub(crate) fn octaves(&self, outlet: OutletId) -> impl Iterator<Item = i32> + '_ {
+        self.octaves.get(&outlet).into_iter().flatten().copied()
+    }
+
+    /// The steps that the model's normalizations ask for; the model is the one that was measured.
+    pub(crate) fn fineness(&self, model: &TypedModel) -> &Fineness {
+        self.fineness.get_or_init(|| Fineness::of(model, self))
     }
 
     /// The least and the largest value of each entry of a small tensor.
@@ -39,6 +57,7 @@ pub(crate) struct Measured {
     pub(crate) outputs: Vec<Vec<Vec<f32>>>,
     /// All tensors of the first samples, as many as memory is set aside for.
     pub(crate) recorded: Vec<HashMap<OutletId, Vec<f32>>>,
+    octaves: Octaves,
 }
 
 /// Values of intermediate tensors that are kept for the report.
@@ -55,6 +74,8 @@ impl Measured {
         Stats {
             ranges: self.entries.iter().map(|(o, (lo, hi))| (*o, (low(lo), high(hi)))).collect(),
             entries: small.map(|(o, e)| (*o, e.clone())).collect(),
+            octaves: self.octaves.clone(),
+            fineness: OnceCell::new(),
         }
     }
 
@@ -205,6 +226,10 @@ pub(crate) fn measure(
         let mut record = (k < RECORDED_SAMPLES && room > 0).then(HashMap::new);
         let run = run_float(source, model, s, &mut |outlet, values| {
             out.add(outlet, values);
+            if model.nodes()[outlet.node].op_is::<Reduce>() {
+                let above = values.iter().filter(|v| **v > 0.0 && v.is_finite());
+                out.octaves.entry(outlet).or_default().extend(above.map(|v| v.log2().floor() as i32));
+            }
             for (o, slot) in model.outputs.iter().zip(&mut outputs) {
                 if *o == outlet {
                     *slot = values.to_vec();

@@ -116,8 +116,16 @@ pub fn compile(
                 continue;
             }
             progress("quantize", k as u64, attempts.len() as u64);
-            let (candidate, trace) = attempt(&truth, &stats, *widths, (options, *until), &mut tried, progress)?;
+            let (mut candidate, trace) = attempt(&truth, &stats, *widths, (options, *until), &mut tried, progress)?;
             good = passes(&candidate.report);
+            if good && candidate.report.samples < samples.len() as u64 {
+                // What does for the first samples may not do for all of them; wider ones may.
+                candidate.report = compare(&truth, &candidate, &trace, samples.len(), Until::End, progress)?;
+                good = passes(&candidate.report);
+                if let Some(t) = tried.last_mut() {
+                    *t = Attempt::of(*widths, &candidate.report);
+                }
+            }
             let better = best.as_ref().is_none_or(|(b, _)| quality(&candidate.report) > quality(&b.report));
             if good || (better && *until == Until::End) {
                 best = Some((candidate, trace));
@@ -217,13 +225,7 @@ fn attempt(
     let (mut model, trace) =
         guarded("lowering the model", || quantize(truth.source, truth.rewritten, stats, widths, options))?;
     model.report = compare(truth, &model, &trace, SEARCH_SAMPLES, until, progress)?;
-    tried.push(Attempt {
-        weight_bits: weight,
-        activation_bits: activation,
-        top1: model.report.top1(),
-        max_error: model.report.max_error(),
-        samples: model.report.samples,
-    });
+    tried.push(Attempt::of((weight, activation), &model.report));
     Ok((model, trace))
 }
 

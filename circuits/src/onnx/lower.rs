@@ -4,6 +4,7 @@ use super::{
     calibrate::Stats,
     error::ImportError,
     expr::{Expr, Form},
+    fineness::Fineness,
     load::FloatModel,
     matrices::Matrix,
     rounded::Rounded,
@@ -116,6 +117,10 @@ pub(crate) struct Lowering<'a> {
     /// Inputs with steps of their own for each feature, which only trees read.
     pub(crate) tabular: HashMap<NodeId, Features>,
     committed: HashMap<(NodeId, *const Expr), (Rc<Expr>, Root)>,
+    /// Steps that normalizations ask for.
+    pub(crate) fineness: &'a Fineness,
+    /// The least sum of squares of a row that is not constant.
+    pub(crate) least_squares: HashMap<NodeId, f64>,
     /// Sums with a mask that depends on the inputs.
     pub(crate) masked: HashSet<NodeId>,
     /// Matrices among the weights that are worth finding again.
@@ -153,6 +158,8 @@ impl<'a> Lowering<'a> {
             quantized: HashSet::new(),
             tabular: HashMap::new(),
             committed: HashMap::new(),
+            fineness: stats.fineness(model),
+            least_squares: HashMap::new(),
             masked: HashSet::new(),
             matrices: vec![],
         }
@@ -288,7 +295,13 @@ impl<'a> Lowering<'a> {
     pub(crate) fn operand_within(&mut self, l: &Lazy, bits: u32) -> Result<Root> {
         let node = self.g.node(l.root.node);
         let width = node.range.hi - node.range.lo;
-        let room = if self.exact.contains(&l.root.node) { 24 } else { bits + 7 };
+        let wanted = self.fine_bits(l, bits);
+        let room = match self.exact.contains(&l.root.node) {
+            true => 24,
+            // Sums of squares, and their roots, must stay within the range in which arithmetic is exact.
+            false if wanted > bits => (wanted + 7).min(25),
+            false => bits + 7,
+        };
         let wide = width >> room != 0;
         if l.form.affine().is_none() || node.bilinear || wide {
             self.commit_within(l, bits)
@@ -302,8 +315,14 @@ impl<'a> Lowering<'a> {
         self.commit_within(l, self.widths.activation)
     }
 
+    /// The width of a tensor, or more where a normalization asks for it.
+    fn fine_bits(&self, l: &Lazy, bits: u32) -> u32 {
+        l.outlet.map_or(bits, |o| self.fineness.bits(o, l.range, bits))
+    }
+
     /// [`Self::commit`] in a width of its own, where it is not committed already.
     pub(crate) fn commit_within(&mut self, l: &Lazy, bits: u32) -> Result<Root> {
+        let bits = self.fine_bits(l, bits);
         let is_committed = self.g.node(l.root.node).op.class() == OpClass::Committed;
         if let (true, Some((a, b))) = (is_committed, l.form.affine())
             && a > 0.0

@@ -14,6 +14,7 @@ mod equalize;
 pub mod error;
 mod expr;
 mod external;
+mod fineness;
 mod fold;
 mod guard;
 pub mod inspect;

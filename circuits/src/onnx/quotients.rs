@@ -63,9 +63,13 @@ impl Inverse {
 /// allow it.
 pub(crate) fn commit(c: &mut Lowering<'_>, l: &Lazy) -> Result<Option<Root>> {
     let (lo, hi) = l.root.range;
-    if lo <= 0.0 || l.form.affine().is_some() || c.is_integer(l) {
+    // What constant rows are divided by does not matter: they are zero.
+    let lo = c.least_squares.get(&l.root.node).map_or(lo, |v| v.max(lo));
+    if lo < 0.0 || l.form.affine().is_some() || c.is_integer(l) {
         return Ok(None);
     }
+    // Of zeros alone the worst case is all there is to go by.
+    let hi = if hi > 0.0 { hi } else { c.g.node(l.root.node).range.hi as f64 * l.root.scale };
     let Some(f) = Inverse::of(&l.expr, lo, hi)? else { return Ok(None) };
     let unit = f.a * l.root.scale;
     let b = f.b / unit;
@@ -107,7 +111,7 @@ pub(crate) fn commit(c: &mut Lowering<'_>, l: &Lazy) -> Result<Option<Root>> {
 /// The constant over a node, in the width that the calibrated range asks for, rounded to the nearest integer.
 fn quotient(c: &mut Lowering<'_>, divisor: NodeId, dividend: f64, l: &Lazy) -> Result<Option<Root>> {
     let least = c.g.node(divisor).range.lo.max(1) as f64;
-    let wanted = fit_exponent(l.range.1, f64::from(1 << QUOTIENT_BITS));
+    let wanted = fit_exponent(l.range.1, f64::from(1 << QUOTIENT_BITS)).max(fit_exponent(l.range.0, LEAST_BITS.exp2()));
     let possible = (RANGE_BITS + least.log2() - dividend.log2()).min(DIVIDEND_BITS - dividend.log2()).floor();
     let e = f64::from(wanted).min(possible);
     if e + l.range.1.log2() < LEAST_BITS {

@@ -95,6 +95,7 @@ pub(crate) fn lower_model(
         } else {
             (widths.activation, 1.0)
         };
+        let width = node.map_or(width, |n| c.fineness.bits(OutletId::new(n.id, 0), range, width));
         let limit = f64::from((1u32 << (width - 1)) - 1);
         let (e, bits) = if kind.is_float() {
             (fit_exponent(range.1.max(-range.0) * room, limit + 0.49), width)

@@ -5,6 +5,7 @@ mod extra;
 mod gather;
 mod hostile;
 mod models;
+mod normalization;
 mod operators;
 mod proto;
 mod pytorch;

@@ -1,6 +1,6 @@
 //! What a file leaves open or keeps elsewhere: symbolic extents, weights beside the file, types, names, unused parts.
 
-use crate::proto::{Message, Model, int, tensor};
+use crate::proto::{Message, Model, float, int, ints, tensor};
 use assay_circuits::onnx::{CompileOptions, LoadOptions, compile, load, load_bytes, load_bytes_with, load_with};
 use std::path::PathBuf;
 
@@ -173,4 +173,130 @@ fn a_path_and_options_agree() {
     let five = LoadOptions { dims: vec![("seq".to_owned(), 5)], ..LoadOptions::default() };
     assert_eq!(load_with(&path, &five).expect("given").inputs[0].1, [5, 4]);
     std::fs::remove_dir_all(root).expect("removed");
+}
+
+/// Compiles a file with samples and runs one of them.
+fn run(file: &[u8], samples: &[Vec<Vec<f32>>], which: usize) -> Vec<f32> {
+    let model = load_bytes(file).expect("it loads");
+    let options = CompileOptions { weight_bits: Some(14), activation_bits: Some(12), ..CompileOptions::default() };
+    let c = compile(&model, &options, Some(samples), &mut quiet).unwrap_or_else(|e| panic!("{e}"));
+    let (q, _) = c.quantize_all(&samples[which]).expect("it fits");
+    let out = c.eval(&q).expect("it runs").outputs(&c.graph);
+    c.dequantize(&c.outputs[0], &out[0]).expect("floats")
+}
+
+/// Samples of numbers between `lo` and `hi`, each end among them.
+fn spread(count: usize, n: usize, lo: f32, hi: f32) -> Vec<Vec<Vec<f32>>> {
+    let value = |i: usize| lo + (hi - lo) * ((i * 37) % 101) as f32 / 100.0;
+    (0..count).map(|k| vec![(0..n).map(|i| value(k * n + i)).collect()]).collect()
+}
+
+fn near(got: &[f32], want: &[f32], tolerance: f32, what: &str) {
+    assert_eq!(got.len(), want.len(), "{what}");
+    for (g, w) in got.iter().zip(want) {
+        assert!((g - w).abs() <= tolerance, "{what}: {got:?}, expected {want:?}");
+    }
+}
+
+#[test]
+fn floats_of_other_widths_and_bytes_are_taken() {
+    let weights = [0.5f32, -1.0, 0.25, 2.0];
+    // The same numbers in half precision: a sign, five bits of exponent, ten of mantissa.
+    let half: Vec<u8> = [0x3800u16, 0xbc00, 0x3400, 0x4000].iter().flat_map(|b| b.to_le_bytes()).collect();
+    let double: Vec<u8> = weights.iter().flat_map(|v| f64::from(*v).to_le_bytes()).collect();
+    let single: Vec<u8> = weights.iter().flat_map(|v| v.to_le_bytes()).collect();
+    for (what, kind, raw) in [("float16", 10, half), ("float64", 11, double), ("uint8", 2, single)] {
+        let mut m = Model::default();
+        let held = if kind == 2 { 1 } else { kind };
+        let w = Message::default().int(1, 2).int(1, 2).int(2, held).bytes(8, b"w").bytes(9, &raw);
+        m.initializer(&w);
+        let x = if kind == 2 { m.node("Cast", &["x"], &[int("to", 1)]) } else { "x".to_owned() };
+        let y = m.node("MatMul", &[&x, "w"], &[]);
+        let file = m.finish_typed(&[("x", &[1, 2], kind)], &y);
+        let samples = match kind {
+            2 => vec![vec![vec![200.0, 3.0]], vec![vec![0.0, 255.0]]],
+            _ => vec![vec![vec![1.5, -0.75]], vec![vec![-2.0, 2.0]]],
+        };
+        let x = &samples[0][0];
+        let want = [x[0] * 0.5 + x[1] * 0.25, -x[0] + x[1] * 2.0];
+        near(&run(&file, &samples, 0), &want, 0.002, what);
+    }
+}
+
+#[test]
+fn a_constant_output_is_left_out_with_a_word() {
+    let node = |op: &[u8], from: &[u8], to: &[u8]| Message::default().bytes(1, from).bytes(2, to).bytes(4, op).0;
+    let dim = |v: i64| Message::default().int(1, v).0;
+    let shape = Message::default().bytes(1, &dim(1)).bytes(1, &dim(3));
+    let kind = Message::default().int(1, 1).bytes(2, &shape.0);
+    let value = Message::default().bytes(1, b"x").bytes(2, &Message::default().bytes(1, &kind.0).0);
+    let graph = Message::default()
+        .bytes(1, &node(b"Relu", b"x", b"y"))
+        .bytes(1, &node(b"Neg", b"c", b"k"))
+        .bytes(5, &tensor("c", &[2], &[1.0, 2.0]).0)
+        .bytes(11, &value.0)
+        .bytes(12, &Message::default().bytes(1, b"y").0)
+        .bytes(12, &Message::default().bytes(1, b"k").0);
+    let file = Message::default().int(1, 8).bytes(8, &Message::default().int(2, 17).0).bytes(7, &graph.0).0;
+    let model = load_bytes(&file).expect("it loads");
+    assert_eq!(model.outputs, ["y"]);
+    assert!(model.notes.iter().any(|n| n.contains("'k'")), "{:?}", model.notes);
+    near(&run(&file, &spread(4, 3, -1.0, 1.0), 0), &[0.0, 0.0, 0.48], 0.002, "the other output");
+}
+
+#[test]
+fn bounds_behind_pooling_hold() {
+    for (pool, first) in [("MaxPool", 3.0f32), ("AveragePool", 1.5)] {
+        let mut m = Model::default();
+        m.initializer(&tensor("least", &[], &[0.25]));
+        m.initializer(&tensor("most", &[], &[2.0]));
+        let y = m.node(pool, &["x"], &[ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2])]);
+        let y = m.node("Max", &[&y, "least"], &[]);
+        let y = m.node("Min", &[&y, "most"], &[]);
+        let file = m.finish(&[("x", &[1, 1, 2, 4])], &y);
+        let samples = vec![vec![vec![0.0, 3.0, -1.0, -2.0, 1.5, 1.5, -4.0, 0.0]], vec![vec![4.0; 8]]];
+        near(&run(&file, &samples, 0), &[first.min(2.0), 0.25], 0.004, pool);
+    }
+}
+
+#[test]
+fn every_calibration_row_counts() {
+    let mut m = Model::default();
+    m.initializer(&tensor("w", &[2, 1], &[1.0, 1.0]));
+    let y = m.node("MatMul", &["x", "w"], &[]);
+    let model = load_bytes(&m.finish(&[("x", &[1, 2])], &y)).expect("it loads");
+    let mut samples = spread(700, 2, -1.0, 1.0);
+    samples[699] = vec![vec![50.0, 49.0]];
+    let c = compile(&model, &CompileOptions::default(), Some(&samples), &mut quiet).expect("it compiles");
+    assert_eq!(c.report.samples, 700);
+    assert_eq!(c.quantize_all(&samples[699]).expect("finite").1, 0, "the last row is clamped");
+}
+
+#[test]
+fn operators_that_were_once_wrong() {
+    let unary = |op: &str, attributes: &[Message], shape: &[i64]| {
+        let mut m = Model::default();
+        let y = m.node(op, &["x"], attributes);
+        m.finish(&[("x", shape)], &y)
+    };
+    let samples = spread(8, 6, -3.0, 3.0);
+    let celu: Vec<f32> = samples[1][0].iter().map(|v| v.max(0.0) + (2.0 * ((v / 2.0).exp() - 1.0)).min(0.0)).collect();
+    near(&run(&unary("Celu", &[float("alpha", 2.0)], &[1, 6]), &samples, 1), &celu, 0.004, "Celu");
+    let norm = samples[1][0].iter().map(|v| v * v).sum::<f32>().sqrt();
+    near(&run(&unary("GlobalLpPool", &[int("p", 2)], &[1, 1, 2, 3]), &samples, 1), &[norm], 0.02, "GlobalLpPool");
+    // The sum of the exponentials is far beyond what a table holds.
+    let large = spread(8, 6, 20.0, 40.0);
+    let top = large[1][0].iter().copied().fold(f32::MIN, f32::max);
+    let sum = top + large[1][0].iter().map(|v| (v - top).exp()).sum::<f32>().ln();
+    let file = unary("ReduceLogSumExp", &[ints("axes", &[1]), int("keepdims", 1)], &[1, 6]);
+    near(&run(&file, &large, 1), &[sum], 0.05, "ReduceLogSumExp");
+    // One slope a channel behind a mean: positive entries stay.
+    let mut m = Model::default();
+    m.initializer(&tensor("slope", &[2, 1, 1], &[0.1, 0.5]));
+    let y = m.node("AveragePool", &["x"], &[ints("kernel_shape", &[1, 3])]);
+    let y = m.node("PRelu", &[&y, "slope"], &[]);
+    let file = m.finish(&[("x", &[1, 2, 1, 3])], &y);
+    let x = [0.5f32, 1.0, 1.5, -2.0, -1.0, 0.0];
+    let samples = vec![vec![x.to_vec()], samples[0].clone()];
+    near(&run(&file, &samples, 0), &[1.0, -0.5], 0.004, "PRelu");
 }

@@ -1,7 +1,10 @@
 //! The softmax at the end of a model, left out when asked to; and what `inspect` knows of models that cannot be compiled.
 
 use crate::proto::{Model, int, tensor};
-use assay_circuits::onnx::{CompileOptions, FloatModel, LoadOptions, compile, inspect, load_bytes, load_with};
+use assay_circuits::{
+    model::MAX_ERROR,
+    onnx::{CompileOptions, FloatModel, LoadOptions, compile, inspect, load_bytes, load_with},
+};
 use std::path::Path;
 
 fn quiet(_: &str, _: u64, _: u64) {}
@@ -96,4 +99,22 @@ fn inspect_says_yes_to_what_compiles_and_to_nothing_else() {
         let seen = inspect(&model);
         assert_eq!(seen.supported(), compiles.is_ok(), "{seen:?} {:?}", compiles.err());
     }
+}
+
+#[test]
+fn widths_that_do_for_the_first_samples_only_are_not_the_last_ones_tried() {
+    let bytes = dense(&["Softmax"]);
+    // Scores of the first samples are so far apart that nothing is left to round.
+    let noise = |i: usize| ((i * 7919 + 13) % 1009) as f32 / 504.5 - 1.0;
+    let samples: Vec<Vec<Vec<f32>>> = (0..200)
+        .map(|k| match k {
+            0..64 => vec![[[20.0, 0.0, 0.0, 20.0], [-20.0, 0.0, 0.0, 20.0], [0.0, 0.0, -20.0, 0.0]][k % 3].to_vec()],
+            _ => vec![(0..4).map(|i| 3.0 * noise(4 * k + i)).collect()],
+        })
+        .collect();
+    let model = compile(&load_bytes(&bytes).unwrap(), &CompileOptions::default(), Some(&samples), &mut quiet).unwrap();
+    let (first, last) = (&model.report.tried[0], model.report.tried.last().unwrap());
+    assert!(first.max_error > MAX_ERROR && first.samples == 200, "the first widths do for 64 samples: {first:?}");
+    assert!(last.max_error <= MAX_ERROR && last.samples == 200, "{last:?}");
+    assert!(model.report.max_error() <= MAX_ERROR && model.report.samples == 200);
 }

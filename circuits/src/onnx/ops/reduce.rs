@@ -44,6 +44,7 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
             if let Some(x) = squared(c, node.inputs[0])? {
                 let root = c.operand_within(&x, c.widths.fine())?;
                 let (id, _) = sum_of_squares(c, root.node, &op.axes)?;
+                c.least_squares.extend(c.fineness.least(outlet).map(|v| (id, v)));
                 return Ok(Some(vec![c.result(outlet, id, root.scale * root.scale)]));
             }
             let root = c.materialize(&l)?;
@@ -75,6 +76,7 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
             // What normalizes reads the tensor as an operand as well: its squares cost nothing beyond that.
             let root = c.operand_within(&l, c.widths.fine())?;
             let (id, count) = sum_of_squares(c, root.node, &op.axes)?;
+            c.least_squares.extend(c.fineness.least(outlet).map(|v| (id, v)));
             Ok(Some(vec![c.result(outlet, id, root.scale * root.scale / count as f64)]))
         }
         Reducer::ArgMax(last) => arg_max(c, node, &l, &op.axes, last, 1).map(|v| Some(vec![v])),
