@@ -5,11 +5,13 @@ use crate::{
     error::GraphError,
     interval::Interval,
     ops::{Delay, Gather, Input, Linear, Lookup, Op, OpClass, Reshape, Weight, Window, advice::Part},
+    ramp::{Ramp, refine},
     schedule::{Step, schedule},
     table::{Table, TableId},
     tensor::{MAX_EXTENT, Tensor},
 };
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 
 /// Index of a node within its graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -36,6 +38,9 @@ pub struct Node {
     /// Whether a bilinear operator lies between this node and the committed tensors; derived.
     #[serde(skip)]
     pub bilinear: bool,
+    /// Whether this is a lookup that cuts its input off below zero; derived.
+    #[serde(skip)]
+    pub ramp: Option<Ramp>,
 }
 
 fn unknown_range() -> Interval {
@@ -227,6 +232,7 @@ impl Graph {
         }
         let mut b = GraphBuilder { graph: Self { nodes: vec![], ..self.clone() } };
         let mut map: Vec<NodeId> = Vec::with_capacity(self.nodes.len());
+        let mut repeated: HashMap<NodeId, NodeId> = HashMap::new();
         for node in &self.nodes {
             let constant: Vec<bool> = node.inputs.iter().map(|i| self.node(*i).constant).collect();
             // The state of a delay is joined to it below, when its place is known.
@@ -241,12 +247,19 @@ impl Graph {
             };
             if !node.constant && spread {
                 for (slot, is_constant) in inputs.iter_mut().zip(&constant) {
-                    if *is_constant {
-                        let mut shape = vec![1];
-                        shape.extend_from_slice(&b.graph.node(*slot).shape);
-                        let r = b.push(&node.name, Op::Reshape(Reshape { shape }), &[*slot])?;
-                        *slot = b.push(&node.name, Op::Window(Window::broadcast(0, batch)), &[r])?;
+                    if !*is_constant {
+                        continue;
                     }
+                    if let Some(known) = repeated.get(slot) {
+                        *slot = *known;
+                        continue;
+                    }
+                    let mut shape = vec![1];
+                    shape.extend_from_slice(&b.graph.node(*slot).shape);
+                    let r = b.push(&node.name, Op::Reshape(Reshape { shape }), &[*slot])?;
+                    let wide = b.push(&node.name, Op::Window(Window::broadcast(0, batch)), &[r])?;
+                    repeated.insert(*slot, wide);
+                    *slot = wide;
                 }
             }
             map.push(b.push(&node.name, op, &inputs)?);
@@ -279,7 +292,16 @@ fn derive_node(node: &mut Node, done: &[Node], tables: &[Table]) -> Result<(), G
     if let Some(extent) = node.shape.iter().find(|d| **d > MAX_EXTENT) {
         return Err(GraphError::Parameter(format!("an axis of extent {extent}; at most {MAX_EXTENT}")));
     }
-    node.range = node.op.range(&ranges, tables)?.checked()?;
+    node.range = node.op.range(&ranges, &shapes, tables)?.checked()?;
+    node.ramp = match (&node.op, ranges.first()) {
+        (Op::Lookup(op), Some(input)) => Ramp::of(op, *input, tables),
+        _ => None,
+    };
+    if let Op::Linear(op) = &node.op
+        && let Some(r) = refine(op, node, done)
+    {
+        node.range = Interval { lo: node.range.lo.max(r.lo), hi: node.range.hi.min(r.hi) };
+    }
     if let (Op::Contraction(c), [a, b]) = (&node.op, node.inputs.as_slice())
         && a == b
         && c.sums_pairs()
@@ -345,6 +367,7 @@ impl GraphBuilder {
             range: unknown_range(),
             constant: false,
             bilinear: false,
+            ramp: None,
         };
         derive_node(&mut node, &self.graph.nodes, &self.graph.tables).map_err(|e| e.at(name, node.op.name()))?;
         self.graph.nodes.push(node);

@@ -20,6 +20,7 @@ pub mod onnx;
 pub mod ops;
 pub mod program;
 pub mod pullback;
+pub mod ramp;
 pub mod relation;
 pub mod ring;
 pub mod schedule;

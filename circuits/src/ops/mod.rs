@@ -155,13 +155,14 @@ impl Op {
         }
     }
 
-    /// Worst-case interval of the output, from what is proven of the inputs (a delay's: of its initial state alone).
-    pub fn range(&self, inputs: &[Interval], tables: &[Table]) -> Result<Interval, GraphError> {
+    /// Worst-case interval of the output, from what is proven of the inputs (a delay's: of its initial state alone). The inputs'
+    /// shapes have passed [`Self::infer`].
+    pub fn range(&self, inputs: &[Interval], shapes: &[&[usize]], tables: &[Table]) -> Result<Interval, GraphError> {
         match self {
             Self::Input(op) => Ok(op.range()),
             Self::Weight(op) => Ok(op.range()),
             Self::Reshape(_) | Self::Transpose(_) => Ok(inputs[0]),
-            Self::Window(op) => op.range(inputs[0]),
+            Self::Window(op) => op.range(inputs[0], shapes[0][op.axis]),
             Self::AxisScale(op) => op.range(inputs[0]),
             Self::Linear(op) => op.range(inputs),
             Self::Concat(_) => Ok(inputs.iter().copied().reduce(Interval::union).unwrap_or(Interval { lo: 0, hi: 0 })),

@@ -83,9 +83,49 @@ impl Window {
         Ok(shape)
     }
 
-    pub(crate) fn range(&self, input: Interval) -> Result<Interval, GraphError> {
-        let zero = Interval { lo: 0, hi: 0 };
-        input.union(zero).scale(self.kernel as i128).map(|r| if self.kernel == 1 { input.union(zero) } else { r })
+    /// The least and the largest number of entries of an axis of this extent that a window sums; of windows with gaps between
+    /// their entries that are not all inside, bounds of it. The cost does not depend on the number of windows.
+    pub(crate) fn counts(&self, extent: usize) -> (usize, usize) {
+        let (kernel, extent, last) = (self.kernel as i128, extent as i128, self.len as i128 - 1);
+        let steps = [last * i128::from(self.stride), (kernel - 1) * i128::from(self.dilation), i128::from(self.offset)];
+        if steps.iter().any(|s| s.unsigned_abs() >> 60 != 0) {
+            // Positions that have no 64 bits count as outside.
+            return (0, self.kernel);
+        }
+        // Of one entry the step does not matter; from the far end a negative step is a positive one.
+        let dilation = if kernel == 1 { 1 } else { i128::from(self.dilation) };
+        let back = if dilation < 0 { dilation * (kernel - 1) } else { 0 };
+        let dilation = dilation.abs();
+        let start = |o: i128| o * i128::from(self.stride) + i128::from(self.offset) + back;
+        if dilation > 1 {
+            let inside = |b: i128| b >= 0 && b + (kernel - 1) * dilation < extent;
+            // Between two windows that are inside all others are.
+            let all = inside(start(0)) && inside(start(last));
+            return (if all { self.kernel } else { 0 }, self.kernel);
+        }
+        let count = |o: i128| {
+            let b = start(o);
+            if dilation == 0 {
+                return if 0 <= b && b < extent { kernel } else { 0 };
+            }
+            (kernel.min(extent - b) - (-b).max(0)).max(0)
+        };
+        // Along the windows the number rises, stays and falls: it is least at an end, and largest at an end or where the first
+        // entry is the axis' first or the last one its last.
+        let near = |b: i128| {
+            let stride = i128::from(self.stride);
+            let o = if stride == 0 { 0 } else { ((b - start(0)) * stride.signum()).div_euclid(stride.abs()) };
+            [o, o + 1].map(|o| o.clamp(0, last))
+        };
+        let top = extent - if dilation == 0 { 1 } else { kernel };
+        let peaks = [near(0), near(top)];
+        let most = peaks.as_flattened().iter().chain(&[0, last]).map(|o| count(*o)).max().unwrap_or(0);
+        (count(0).min(count(last)) as usize, most as usize)
+    }
+
+    pub(crate) fn range(&self, input: Interval, extent: usize) -> Result<Interval, GraphError> {
+        let (least, most) = self.counts(extent);
+        Ok(input.scale(least as i128)?.union(input.scale(most as i128)?))
     }
 
     pub(crate) fn eval(&self, input: &Tensor, shape: &[usize]) -> Tensor {

@@ -165,9 +165,9 @@ pub(crate) fn max_windows(c: &mut Lowering<'_>, node: NodeId, spans: &[Span]) ->
     let reaches_out = spans
         .iter()
         .any(|s| s.pad > 0 || (s.len - 1) * s.stride + (s.kernel - 1) * s.dilation >= shape[s.axis] + s.pad);
-    // Padding reads zero, which must be no larger than any entry.
-    let base = if reaches_out { range.lo.min(0) } else { 0 };
-    let cap = i64::try_from(range.hi - if reaches_out { base } else { range.lo }).unwrap_or(i64::MAX);
+    // Padding reads zero, which is to be the least entry that is possible.
+    let base = if reaches_out { range.lo } else { 0 };
+    let cap = i64::try_from(range.hi - range.lo).unwrap_or(i64::MAX);
     if cap >= 1 << 20 {
         return Err(ImportError::unsupported("maxima of values of more than 20 bits"));
     }
