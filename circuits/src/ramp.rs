@@ -76,8 +76,14 @@ impl Combination {
     }
 }
 
+/// Most terms of the combinations that are looked at. A hostile graph may have any number, and each would be read once for every ramp.
+const MOST_TERMS: usize = 8;
+
 /// The interval of a combination that reads a ramp, as far as it is narrower than the sum of its terms' intervals.
 pub(crate) fn refine(op: &Linear, node: &Node, done: &[Node]) -> Option<Interval> {
+    if node.inputs.len() > MOST_TERMS {
+        return None;
+    }
     let ids = || node.inputs.iter().map(|i| i.0);
     let mut out: Option<Interval> = None;
     for (ramp, id) in ids().filter_map(|id| Some((done.get(id)?.ramp?, id))) {
@@ -86,7 +92,7 @@ pub(crate) fn refine(op: &Linear, node: &Node, done: &[Node]) -> Option<Interval
         let key = done.get(id)?.inputs.first()?.0;
         let mut moved = Combination { terms: base.terms.clone(), offset: base.offset };
         match &done.get(key)?.op {
-            Op::Linear(inner) => {
+            Op::Linear(inner) if inner.coefficients.len() <= MOST_TERMS => {
                 let inner = Combination::new(inner, done[key].inputs.iter().map(|i| i.0));
                 for (id, c) in inner.terms {
                     *moved.terms.entry(id).or_default() += c.checked_mul(slope)?;

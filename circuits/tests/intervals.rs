@@ -161,3 +161,15 @@ fn a_divisor_that_a_batch_shares_stays_positive() {
     let divided = batched.nodes().iter().find(|n| matches!(n.op, Op::Divide(_))).unwrap();
     assert_eq!(batched.node(divided.inputs[1]).range, graph.node(divisor).range);
 }
+
+#[test]
+fn many_ramps_in_one_sum_are_not_each_looked_through() {
+    let start = std::time::Instant::now();
+    let mut g = GraphBuilder::new(8);
+    let x = g.input("x", &[1], 8).unwrap();
+    let terms: Vec<(NodeId, i64)> =
+        (0..20_000).map(|_| (g.lookup("r", x, 0, Table::relu(-128, 8, 127)).unwrap(), 1)).collect();
+    let sum = g.linear("sum", &terms, 0).unwrap();
+    assert_eq!(g.node(sum).range, Interval { lo: 0, hi: 127 * 20_000 });
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+}
