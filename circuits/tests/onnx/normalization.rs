@@ -92,10 +92,12 @@ fn rows(kinds: &[(f64, f64)], samples: usize, width: usize) -> Vec<Vec<Vec<f32>>
     (0..samples).map(sample).collect()
 }
 
+/// What a row is like, its rows' means and spreads, epsilon, and what its error may be.
+type Case<'a> = (&'a str, &'a [(f64, f64)], f32, f64);
+
 #[test]
 fn nearly_constant_rows_are_normalized_as_floats_are() {
-    // What a row is like in each case, and what its error may be.
-    let cases: [(&str, &[(f64, f64)], f32, f64); 7] = [
+    let cases: [Case; 7] = [
         ("ordinary", &[(0.0, 1.0), (0.5, 2.0)], 1e-5, 0.05),
         ("constant beside ordinary", &[(0.0, 1.0), (0.7, 0.0), (-2.0, 0.0)], 1e-5, 0.05),
         ("all constant", &[(0.7, 0.0), (-2.0, 0.0)], 1e-5, 0.05),
