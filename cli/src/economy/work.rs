@@ -6,6 +6,7 @@ use crate::{
     args::{SettleArgs, ShapeArgs},
     error::{Failure, Outcome},
     settlement::{self, Prepared, Settled},
+    stacks,
 };
 use assay_circuits::{Program, Tensor, confidential::Confidential, model::Model};
 use assay_contracts::{
@@ -34,6 +35,10 @@ pub(crate) struct RegisteredKeyArgs {
     /// log2 of the length of a committed row [default: the cheapest]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=28))]
     pub(crate) row_bits: Option<u8>,
+    /// The weights lie in this stack, which the key pins: what `assay stack commit MODEL` wrote. Its id is the same for every key
+    /// that pins it
+    #[arg(long, value_name = "STACK", conflicts_with = "public_weights")]
+    pub(crate) weights: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) settle: SettleArgs,
 }
@@ -45,17 +50,26 @@ impl RegisteredKeyArgs {
 
     /// The settlement key for a batch: inputs and outputs are public.
     pub(crate) fn prepare(&self, app: &App, model: &Model, batch: usize) -> Outcome<Prepared> {
-        settlement::prepare(app, model, batch, &self.shape(self.row_bits), self.srs.as_deref(), &self.settle)
+        let (shape, srs) = (self.shape(self.row_bits), self.srs.as_deref());
+        settlement::prepare_named(app, model, batch, &shape, srs, &self.settle, self.pinned(model)?)
+    }
+
+    /// The stack of weights, if there is one.
+    fn pinned(&self, model: &Model) -> Outcome<Vec<SettledStack>> {
+        self.weights.iter().map(|path| stacks::pinned_weights(model, path)).collect()
     }
 
     /// The settlement key for a batch of confidential jobs: a given stack for each, masked outputs.
     pub(crate) fn prepare_confidential(&self, app: &App, of: &Confidential, jobs: usize) -> Outcome<Prepared> {
         let shape = self.shape(None);
-        let row_bits = match self.row_bits {
-            Some(bits) => bits,
-            None => confidential_row_bits(of, jobs, &shape, self.settle.optimize.into())?,
+        let pinned = self.pinned(&of.model)?;
+        let row_bits = match (pinned.first(), self.row_bits) {
+            (Some(weights), _) => weights.named.schema.row_bits,
+            (None, Some(bits)) => bits,
+            (None, None) => confidential_row_bits(of, jobs, &shape, self.settle.optimize.into())?,
         };
-        let stacks = given(of, row_bits, jobs)?;
+        let mut stacks = given(of, row_bits, jobs)?;
+        stacks.extend(pinned);
         settlement::prepare_named(app, &of.for_jobs(jobs)?, 1, &shape, self.srs.as_deref(), &self.settle, stacks)
     }
 }
@@ -243,8 +257,10 @@ impl Served {
             }
         }
         let prover = &self.prepared.prover;
+        // What the key pins is the prover's already.
+        stacks.resize(prover.key.stacks.len(), None);
         match &self.batch_model {
-            None => settlement::prove_tensors(app, self.model(), prover, &inputs, context),
+            None => settlement::prove_named(app, self.model(), prover, &inputs, stacks, context).map(|(s, _)| s),
             // Nobody is warned of what was clamped: that would tell of the input.
             Some(model) => settlement::prove_integers(app, model, prover, &[vec![]], stacks, context).map(|(s, _, _)| s),
         }
