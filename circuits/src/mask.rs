@@ -21,9 +21,6 @@ use crate::{
     tensor::Tensor,
 };
 
-/// Most bits of an input tensor, and so of a part of a pad.
-const MAX_PART: u32 = 20;
-
 /// How one output is masked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MaskedOutput {
@@ -52,7 +49,7 @@ pub fn masked(graph: &Graph) -> Result<(Graph, Vec<MaskedOutput>), GraphError> {
     let mut how = Vec::new();
     for (k, output) in graph.outputs().iter().enumerate() {
         let node = graph.node(*output);
-        let mask = MaskedOutput::new(node.range.lo, node.range.hi, &node.shape, inputs.len())
+        let mask = MaskedOutput::new((node.range.lo, node.range.hi), &node.shape, inputs.len(), graph.limb_bits())
             .map_err(|e| e.at(&node.name, node.op.name()))?;
         let mut terms = vec![(*output, 1)];
         let mut shift = 0u32;
@@ -71,7 +68,13 @@ pub fn masked(graph: &Graph) -> Result<(Graph, Vec<MaskedOutput>), GraphError> {
 }
 
 impl MaskedOutput {
-    fn new(lo: i128, hi: i128, shape: &[usize], first_input: usize) -> Result<Self, GraphError> {
+    /// Parts are cut as the remainder of the carry is, so that both are looked up in the same range tables.
+    fn new(
+        (lo, hi): (i128, i128),
+        shape: &[usize],
+        first_input: usize,
+        limb_bits: u32,
+    ) -> Result<Self, GraphError> {
         let bits = (128 - (hi - lo).leading_zeros()).max(1);
         if bits > MAX_SHIFT {
             return Err(GraphError::Parameter(format!(
@@ -81,8 +84,8 @@ impl MaskedOutput {
         let narrow =
             |v: i128| i64::try_from(v).map_err(|_| GraphError::Overflow { lo, hi, limit: i128::from(i64::MAX) });
         let (lo, hi) = (narrow(lo)?, narrow(hi)?);
-        let parts = bits.div_ceil(MAX_PART);
-        let widths = (0..parts).map(|j| MAX_PART.min(bits - j * MAX_PART)).collect();
+        let part = limb_bits.max(1);
+        let widths = (0..bits.div_ceil(part)).map(|j| part.min(bits - j * part)).collect();
         Ok(Self { bits, lo, hi, shape: shape.to_vec(), widths, first_input })
     }
 
@@ -91,7 +94,7 @@ impl MaskedOutput {
         1 << (self.bits - 1)
     }
 
-    /// A pad, one tensor a part. `draw` gives an integer whose lowest bits, as many as it is asked for (1 to 20), are uniform;
+    /// A pad, one tensor a part. `draw` gives an integer whose lowest bits, as many as it is asked for (1 to 16), are uniform;
     /// it is called once for each entry of each part.
     pub fn pad(&self, mut draw: impl FnMut(u32) -> u32) -> Vec<Tensor> {
         let n: usize = self.shape.iter().product();
