@@ -46,7 +46,7 @@ pub(crate) fn run(app: &App, model: &Model, input: &[Tensor]) -> Outcome<Value> 
         argmax(&t.iter().flat_map(|t| &t.data).map(|v| *v as f32).collect::<Vec<_>>())
     };
     let (masked, answer) = (largest(&shown), largest(&outputs));
-    o.say("confidential: the first image again, which no chain ever sees");
+    o.say("confidential: the first image once more, this time in a stack that the chain never opens");
     o.say(format!("posted   the id of a stack, {}, that holds image and pad", B256::from(id)));
     o.say(format!("proven   in {}, paid for {} gas", seconds(took), count(told.fulfil_gas())));
     o.say(format!("on chain a masked answer, largest at {masked}: uniform whatever the answer is"));
