@@ -4,7 +4,7 @@ use crate::{
     canonical,
     error::GraphError,
     interval::Interval,
-    ops::{Delay, Gather, Input, Linear, Lookup, Op, OpClass, Reshape, Weight, Window, advice::Part},
+    ops::{Concat, Delay, Gather, Input, Linear, Lookup, Op, OpClass, Reshape, Weight, Window, advice::Part},
     ramp::{Ramp, refine},
     schedule::{Step, schedule},
     table::{Table, TableId},
@@ -273,6 +273,48 @@ impl Graph {
         let (inputs, outputs) = (remap(&self.inputs), remap(&self.outputs));
         b.finish(inputs, outputs)
     }
+
+    /// The graph for `batch` independent inputs, as [`Self::batched`], where each of them has inputs of its own: all inputs of
+    /// the first, then all of the second, each with an axis of extent 1 in front. Outputs have the whole batch. A batch of one
+    /// is this graph, without the axis.
+    ///
+    /// # Errors
+    /// As [`Self::batched`].
+    pub fn batched_apart(&self, batch: usize) -> Result<Self, GraphError> {
+        if batch == 1 {
+            return Ok(self.clone());
+        }
+        let wide = self.batched(batch)?;
+        let mut b = GraphBuilder { graph: Self { nodes: vec![], ..wide.clone() } };
+        let mut map: Vec<NodeId> = Vec::with_capacity(wide.nodes.len());
+        let mut apart: HashMap<NodeId, Vec<NodeId>> = HashMap::new();
+        for (at, node) in wide.nodes.iter().enumerate() {
+            let Op::Input(input) = &node.op else {
+                let known = if matches!(node.op, Op::Delay(_)) { &node.inputs[..1] } else { &node.inputs[..] };
+                let inputs: Vec<NodeId> = known.iter().map(|i| map[i.0]).collect();
+                map.push(b.push(&node.name, node.op.clone(), &inputs)?);
+                continue;
+            };
+            let mut shape = node.shape.clone();
+            shape[0] = 1;
+            let parts: Vec<NodeId> = (0..batch)
+                .map(|i| b.input(&format!("{} {i}", node.name), &shape, input.bits))
+                .collect::<Result<_, _>>()?;
+            map.push(b.push(&node.name, Op::Concat(Concat { axis: 0 }), &parts)?);
+            apart.insert(NodeId(at), parts);
+        }
+        for (node, id) in wide.nodes.iter().zip(&map) {
+            if let (Op::Delay(_), Some(state)) = (&node.op, node.inputs.get(1)) {
+                b.connect(*id, map[state.0])?;
+            }
+        }
+        let mut inputs = Vec::with_capacity(batch * wide.inputs.len());
+        for i in 0..batch {
+            inputs.extend(wide.inputs.iter().filter_map(|id| apart.get(id).and_then(|parts| parts.get(i))));
+        }
+        let outputs = wide.outputs.iter().map(|i| map[i.0]).collect();
+        b.finish(inputs, outputs)
+    }
 }
 
 fn derive_node(node: &mut Node, done: &[Node], tables: &[Table]) -> Result<(), GraphError> {
@@ -355,6 +397,11 @@ impl GraphBuilder {
         Self {
             graph: Graph { nodes: vec![], inputs: vec![], outputs: vec![], tables: vec![], limb_bits, steps: vec![] },
         }
+    }
+
+    /// Goes on from a graph: its nodes and tables keep their numbers, its lists are given anew to [`Self::finish`].
+    pub fn from_graph(graph: &Graph) -> Self {
+        Self { graph: graph.clone() }
     }
 
     /// Adds a node.

@@ -9,11 +9,13 @@
 
 pub mod canary;
 pub mod canonical;
+pub mod confidential;
 pub mod error;
 pub mod eval;
 pub mod functional;
 pub mod graph;
 pub mod interval;
+pub mod mask;
 pub mod model;
 #[cfg(feature = "onnx")]
 pub mod onnx;

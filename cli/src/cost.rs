@@ -23,7 +23,8 @@ pub(crate) use machine::Machine;
 use crate::error::Outcome;
 use assay_circuits::{
     Graph, Op, Program, Visibility,
-    program::{MODEL, WITNESS},
+    program::{MODEL, NAMED, WITNESS},
+    stack::NamedStack,
 };
 use assay_prover::{Stage, setup::choose_row_bits};
 use assay_verifier::{
@@ -104,9 +105,24 @@ pub(crate) fn estimate(
     visibility: Visibility,
     row_bits: Option<usize>,
 ) -> Outcome<Estimate> {
-    let one = Program::inference(graph, 1, visibility)?;
-    let row_bits = row_bits.unwrap_or_else(|| choose_row_bits(&one));
-    let program = if batch == 1 { one } else { Program::inference(graph, batch, visibility)? };
+    estimate_linked(machine, graph, batch, visibility, row_bits, &[])
+}
+
+/// As [`estimate`], about named stacks, whose rows are the proof's.
+pub(crate) fn estimate_linked(
+    machine: &Machine,
+    graph: &Graph,
+    batch: usize,
+    visibility: Visibility,
+    row_bits: Option<usize>,
+    stacks: &[NamedStack],
+) -> Outcome<Estimate> {
+    let of_stacks = stacks.first().map(|n| usize::from(n.schema.row_bits));
+    let row_bits = match of_stacks.or(row_bits) {
+        Some(bits) => bits,
+        None => choose_row_bits(&Program::inference(graph, 1, visibility)?),
+    };
+    let program = Program::linked(graph, batch, visibility, stacks)?;
     let (meter, _) = measure(&program, row_bits, Mode::Core)?;
     let leaves = 1usize << program.leaf_bits;
     let witness_entries = 1usize << program.stack_bits(WITNESS);
@@ -114,7 +130,8 @@ pub(crate) fn estimate(
     let operand_entries = operand_entries(&program.graph);
     let macs = u64::try_from(program.graph.multiply_adds()).unwrap_or(u64::MAX);
     let speed = speed();
-    let both = (witness_entries + model_entries) as f64;
+    let named: usize = program.stacks.iter().skip(NAMED).map(|s| 1usize << s.bits).sum();
+    let both = (witness_entries + model_entries + named) as f64;
     let row = (row_bits as f64).exp2();
     let rows = (meter.witness_rows + meter.model_rows) as f64;
     let stages = [

@@ -160,7 +160,7 @@ fn set_up(app: &App, model: &Model, srs: &Srs, visibility: Visibility, row_bits:
     Ok(on_device!(app, card, |device| setup::setup(device, model, srs, options, &recorder))?)
 }
 
-/// Makes a key about named stacks. It is kept nowhere: whoever wants it again writes it to a file.
+/// Makes a key about named stacks, or takes it from the cache. What the stacks hold is no part of it.
 pub(crate) fn prepare_named(
     app: &App,
     model: &Model,
@@ -172,16 +172,39 @@ pub(crate) fn prepare_named(
     let row_bits = named.first().map_or(0, |n| n.schema.row_bits);
     let srs = srs::choose(app, args.srs.as_deref(), u32::from(row_bits) + 1)?;
     warn_insecure(app, srs.insecure_dev);
+    let start = Instant::now();
+    let options = SetupOptions { visibility, row_bits: args.shape.row_bits.map(usize::from) };
+    let entry = srs::key_entry(&[
+        b"linked",
+        &model.model_id()?,
+        &canonical::to_bytes(&(&model.inputs, &model.outputs))?,
+        &canonical::to_bytes(&visibility)?,
+        &canonical::to_bytes(&args.shape.row_bits.map(u32::from))?,
+        &srs.hash,
+        &canonical::to_bytes(&named.to_vec())?,
+        &(batch as u64).to_be_bytes(),
+        env!("CARGO_PKG_VERSION").as_bytes(),
+    ]);
+    if let Some(bytes) = app.cache.get(&entry, &app.output) {
+        match VerifyingKey::from_bytes(&bytes).ok().map(|k| setup::load(model, k, &srs)) {
+            Some(Ok(key)) if key.verifying.visibility == visibility && key.verifying.stacks == named => {
+                return Ok(Prepared { key, seconds: start.elapsed().as_secs_f64(), cached: true });
+            }
+            Some(Err(e @ SetupError::Prove(ProveError::SrsTooSmall { .. }))) => return Err(e.into()),
+            _ => app.cache.discard(&entry, &app.output),
+        }
+    }
     let predicted = cost::estimate(&app.machine(), &model.graph, batch, visibility, Some(usize::from(row_bits)))?;
     let progress = Progress::start(&app.output, "setup", predicted.setup_seconds);
     let watch = |stage: Stage| progress.stage(stage.name(), predicted.setup_seconds / 3.0);
-    let options = SetupOptions { visibility, row_bits: args.shape.row_bits.map(usize::from) };
     let recorder = Recorder::new(Some(&watch));
     let card = app.devices.card(app, predicted.leaves, predicted.model_entries)?;
     let (key, seconds) = timed(|| {
         on_device!(app, card, |device| setup::setup_linked(device, model, named, batch, &srs, options, &recorder))
     });
-    Ok(Prepared { key: key?, seconds, cached: false })
+    let key = key?;
+    app.cache.put(&entry, &key.verifying.to_bytes()?);
+    Ok(Prepared { key, seconds, cached: false })
 }
 
 /// Loads a key from a file for proving.

@@ -10,6 +10,7 @@ mod cache;
 mod chain;
 mod cmd;
 mod cost;
+mod demo_confidential;
 mod demo_data;
 mod demo_training;
 mod device;

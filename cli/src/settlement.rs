@@ -123,9 +123,15 @@ pub(crate) fn prepare_named(
 }
 
 /// As [`prepare`], for a demonstration: where no secret can be kept, one is made that nobody will need again.
-pub(crate) fn prepare_once(app: &App, model: &Model, batch: usize, shape: &ShapeArgs) -> Outcome<Prepared> {
+pub(crate) fn prepare_once(
+    app: &App,
+    model: &Model,
+    batch: usize,
+    shape: &ShapeArgs,
+    stacks: Vec<SettledStack>,
+) -> Outcome<Prepared> {
     let secret = secret(app, shape.visibility(), None).or_else(|_| random())?;
-    prepare_with(app, model, batch, shape, None, (Optimize::default(), secret, vec![]))
+    prepare_with(app, model, batch, shape, None, (Optimize::default(), secret, stacks))
 }
 
 fn prepare_with(

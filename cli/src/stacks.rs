@@ -144,6 +144,14 @@ fn roles(what: What, schema: &Schema, model: &Model, path: &Path) -> Outcome<Vec
     Ok(roles)
 }
 
+/// A stack of a model's weights, as a key pins it.
+pub(crate) fn pinned_weights(model: &Model, path: &Path) -> Outcome<SettledStack> {
+    let stack = read(path)?;
+    let roles = roles(What::Weights, stack.schema(), model, path)?;
+    let named = NamedStack { name: What::Weights.name().to_owned(), schema: stack.schema().clone(), roles };
+    Ok(SettledStack { named, pinned: Some(stack) })
+}
+
 /// The schema of a stack of all outputs of a batch.
 fn outputs(model: &Model, batch: usize, row_bits: Option<u8>) -> Outcome<Schema> {
     let mut tensors = Vec::with_capacity(model.outputs.len());

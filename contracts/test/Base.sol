@@ -81,8 +81,13 @@ abstract contract Base {
         if (left != right) revert Failed(string.concat(what, ": ", vm.toString(left), " != ", vm.toString(right)));
     }
 
-    function vectors() internal view returns (Vector[] memory all) {
-        Vm.DirEntry[] memory entries = vm.readDir("test/vectors");
+    function vectors() internal view returns (Vector[] memory) {
+        return vectors("test/vectors");
+    }
+
+    /// @dev The vectors of one folder.
+    function vectors(string memory folder) internal view returns (Vector[] memory all) {
+        Vm.DirEntry[] memory entries = vm.readDir(folder);
         uint256 count;
         for (uint256 i = 0; i < entries.length; i++) {
             if (isJson(entries[i].path)) count++;

@@ -245,7 +245,12 @@ impl Stack {
     /// Other powers of tau, or the first row that is no commitment.
     pub fn check(&self, device: &impl Device, srs: &Srs) -> Result<(), StackError> {
         self.under(&srs.verifier())?;
-        let rows = self.compute_rows(device, &srs.g1_powers)?;
+        self.check_rows(device, &srs.g1_powers)
+    }
+
+    /// As [`Self::check`], by a row's powers and the blinder behind them.
+    pub(crate) fn check_rows(&self, device: &impl Device, powers: &[G1Affine]) -> Result<(), StackError> {
+        let rows = self.compute_rows(device, powers)?;
         match rows.iter().zip(&self.rows).position(|(a, b)| a != b) {
             Some(row) => Err(StackError::Row { row }),
             None => Ok(()),

@@ -218,7 +218,7 @@ function story(snapshot, e) {
     const a = (n) => [amount(snapshot, n), ` ${symbol(snapshot)}`];
     switch (e.name) {
         case "Posted": return ["Posted by ", account(e.requester), "; work fee ", a(e.workFee),
-            e.inputValues ? `; the input (${count(e.inputValues)} values) is public` : "; the input is sent to workers apart"];
+            e.inputValues ? e.inputValues === 4 ? "; the input is four values, or the id of a stack" : `; the input (${count(e.inputValues)} values) is public` : "; the input is sent to workers apart"];
         case "Leased": return ["Leased to ", account(e.payout), " at ", a(e.price), ", until ", time(e.until)];
         case "LeaseLost": return ["Lease of ", account(e.payout), " lost; ", a(e.burned), " of the bond burned, ",
             a(e.toRescuer), " for whoever proves it instead"];

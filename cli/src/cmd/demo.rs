@@ -5,9 +5,10 @@ use crate::{
     args::{KeyArgs, QuantArgs, ShapeArgs},
     art,
     chain::merge,
+    demo_confidential,
     demo_data::{self, Network, SIDE},
     demo_training,
-    economy::story::Story,
+    economy::{story::Story, work},
     error::{Failure, Outcome},
     flow,
     output::{bytes, count, peak_memory_bytes, seconds},
@@ -96,9 +97,10 @@ pub(crate) fn run(app: &App, args: &DemoArgs) -> Outcome<()> {
     o.say("");
     // The market splits public values into jobs, so here the images are public; weights stay hidden.
     let shape = ShapeArgs { public_inputs: true, ..ShapeArgs::default() };
-    let settlement = settlement::prepare_once(app, &model, inputs.len(), &shape)?;
+    let settlement = settlement::prepare_once(app, &model, inputs.len(), &shape, vec![])?;
     let tensors = flow::quantize(app, &model, &inputs)?;
-    let mut story = Story::begin(&model, &settlement, &tensors)?;
+    let posted: Vec<Vec<u8>> = tensors.iter().map(|t| work::input_bytes(t)).collect();
+    let mut story = Story::begin(&model, &settlement, &posted)?;
     let settled = settlement::prove_tensors(app, &model, &settlement.prover, &tensors, story.context())?;
     let mut other = settled.proof.public.clone();
     if let Some(v) = other.last_mut() {
@@ -113,9 +115,12 @@ pub(crate) fn run(app: &App, args: &DemoArgs) -> Outcome<()> {
     o.say("forgery one answer changed in the calldata: rejected by the contract");
     told.say(app, answer);
     o.say("");
+    let first = tensors.first().ok_or_else(|| Failure::new("the demo has no image").bug())?;
+    let secret = demo_confidential::run(app, &model, first)?;
+    o.say("");
     o.say("What this is not: the powers of tau are DEVELOPMENT ones, whose secret is public: real settlements use a");
     o.say(
-        "ceremony's. The core proof above is NOT hiding; the settled one hides the weights, and could hide the images.",
+        "ceremony's. The core proof above is NOT hiding; the settled ones hide the weights, and the last one its image.",
     );
     o.say("The market is a development system on a chain of its own, gone when this ends. See the README.");
 
@@ -128,6 +133,7 @@ pub(crate) fn run(app: &App, args: &DemoArgs) -> Outcome<()> {
     result["report"] = accuracy::to_json(&model);
     merge(&mut result, settlement::json(&settlement, &settled));
     merge(&mut result, told.json(answer));
+    result["confidential"] = secret;
     o.result(result);
     Ok(())
 }

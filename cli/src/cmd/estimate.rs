@@ -3,14 +3,22 @@
 use crate::{
     App,
     args::{OptimizeFor, QuantArgs, ShapeArgs},
-    cost::{self, Estimate, settlement::Settlement},
-    error::Outcome,
+    cost::{
+        self, Estimate,
+        settlement::{Asked, Settlement},
+    },
+    error::{Failure, Outcome},
     files::{self, Kind},
     flow,
     output::{bytes, count, seconds, table},
     progress::Progress,
+    stacks::CommitArgs,
 };
-use assay_circuits::{Graph, Visibility, model::TensorSpec};
+use assay_circuits::{
+    Graph, Visibility,
+    model::TensorSpec,
+    stack::{NamedStack, Role},
+};
 use clap::Args;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -28,6 +36,8 @@ pub(crate) struct EstimateArgs {
     #[command(flatten)]
     shape: ShapeArgs,
     #[command(flatten)]
+    stacks: CommitArgs,
+    #[command(flatten)]
     quant: QuantArgs,
 }
 
@@ -41,11 +51,22 @@ struct Subject {
     row_bits: Option<usize>,
     /// Of the settled proof's rows, if fixed.
     settled_row_bits: Option<usize>,
+    batch: u32,
+    stacks: Vec<NamedStack>,
+}
+
+/// Whether a settlement key pins a stack: one that holds weights, as `settle` does.
+fn pinned(n: &NamedStack) -> bool {
+    n.roles.iter().any(|r| matches!(r, Some(Role::Weight(_))))
 }
 
 pub(crate) fn run(app: &App, args: &EstimateArgs) -> Outcome<()> {
     let subject = if files::kind(&args.file)? == Kind::Key {
         let key = flow::read_key(&args.file)?;
+        if args.stacks.is_used() {
+            return Err(Failure::new("a key says itself which stacks it is about")
+                .help("leave out --commit, or name the model instead of the key"));
+        }
         Subject {
             graph: key.graph,
             inputs: key.inputs,
@@ -53,10 +74,14 @@ pub(crate) fn run(app: &App, args: &EstimateArgs) -> Outcome<()> {
             visibility: key.visibility,
             row_bits: Some(key.row_bits),
             settled_row_bits: None,
+            batch: args.batch,
+            stacks: key.stacks,
         }
     } else {
         let model = flow::load_model(app, &args.file, &args.quant, args.shape.private_outputs)?.model;
         let row_bits = args.shape.row_bits.map(usize::from);
+        let batch = if args.batch > 1 { Some(args.batch as usize) } else { None };
+        let (named, batch) = args.stacks.resolve(&model, batch)?;
         Subject {
             graph: model.graph,
             inputs: model.inputs,
@@ -64,22 +89,27 @@ pub(crate) fn run(app: &App, args: &EstimateArgs) -> Outcome<()> {
             visibility: args.shape.visibility(),
             row_bits,
             settled_row_bits: row_bits,
+            batch: u32::try_from(batch).unwrap_or(u32::MAX),
+            stacks: named.named,
         }
     };
     let machine = app.machine();
-    let e = cost::estimate(&machine, &subject.graph, args.batch as usize, subject.visibility, subject.row_bits)?;
+    let Subject { graph, visibility, batch, stacks, .. } = &subject;
+    let e = cost::estimate_linked(&machine, graph, *batch as usize, *visibility, subject.row_bits, stacks)?;
     let progress = Progress::start(&app.output, "estimate", 0.0);
     progress.stage("laying out the settlement circuit", 0.0);
     // Not every model can be settled; what a core proof costs is worth knowing all the same.
-    let s = cost::settlement::estimate(
-        &machine,
-        &subject.graph,
-        (&subject.inputs, &subject.outputs),
-        args.batch,
-        subject.visibility,
-        subject.settled_row_bits,
-        args.optimize.into(),
-    );
+    let of_settlement: Vec<(NamedStack, bool)> = stacks.iter().map(|n| (n.clone(), pinned(n))).collect();
+    let asked = Asked {
+        graph,
+        specs: (&subject.inputs, &subject.outputs),
+        batch: *batch,
+        visibility: *visibility,
+        row_bits: subject.settled_row_bits,
+        optimize: args.optimize.into(),
+        stacks: &of_settlement,
+    };
+    let s = cost::settlement::estimate(&machine, &asked);
     drop(progress);
     say(app, &e);
     match &s {

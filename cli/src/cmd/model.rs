@@ -6,7 +6,7 @@ use crate::{
     chain::address,
     economy::{
         EconomyArgs, System, explained, units,
-        work::{RegisteredKeyArgs, check_model},
+        work::{Offered, RegisteredKeyArgs},
     },
     error::{Failure, Outcome},
     flow,
@@ -56,6 +56,9 @@ struct Register {
     /// Where to read about the model
     #[arg(long, value_name = "URI", default_value = "")]
     uri: String,
+    /// For confidential jobs: inputs stay in stacks, and outputs are masked. Up to 16 of them in one proof
+    #[arg(long)]
+    confidential: bool,
     /// Make no offer: only the verifier's entry
     #[arg(long)]
     no_offer: bool,
@@ -87,13 +90,13 @@ fn register(app: &App, args: &Register) -> Outcome<()> {
     let mut system = args.economy.connect(true)?;
     let owner = system.sender()?;
     let model = flow::load_model(app, &args.model, &args.quant, false)?.model;
-    check_model(&model)?;
+    let offered = if args.confidential { Offered::confidential(&model)? } else { Offered::plain(&model)? };
     let batch = usize::try_from(args.batch).unwrap_or(usize::MAX);
-    let prepared = args.key.prepare(app, &model, batch)?;
+    let prepared = offered.prepare(app, &args.key, batch)?;
     args.economy.chain.guard(system.chain.as_ref(), is_development(&prepared.prover.key.descriptor.to_bytes()))?;
     let units = work_units(&model)?;
-    let model_id = B256::from(model.model_id()?);
-    o.say(format!("model      {model_id}"));
+    let model_id = B256::from(offered.model().model_id()?);
+    o.say(format!("model      {model_id}{}", if args.confidential { ", confidential" } else { "" }));
     o.say(format!("work       {} multiply-adds an inference", count(units)));
     let registered = add(app, &mut system, &prepared, model_id, args.batch, units)?;
     let offer = if args.no_offer {
@@ -127,6 +130,7 @@ fn register(app: &App, args: &Register) -> Outcome<()> {
         "offer_id": offer.map(|(id, _)| id.to_string()),
         "owner": owner.to_string(),
         "batch": args.batch,
+        "confidential": args.confidential,
         "work_units": units,
         "key_gas": registered.key_gas,
         "entry_gas": registered.entry_gas,

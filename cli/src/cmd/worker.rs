@@ -80,6 +80,9 @@ pub(crate) struct WorkerArgs {
     /// Files with salt and input from requesters, for jobs with private input
     #[arg(long, value_name = "FILE")]
     pub(crate) private_input: Vec<PathBuf>,
+    /// Folder where requesters put the openings of confidential jobs; without it those are left to others
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) inbox: Option<PathBuf>,
     /// Stop after one proof
     #[arg(long, conflicts_with = "jobs")]
     pub(crate) once: bool,

@@ -6,13 +6,10 @@
 
 use super::{LEAF, Machine, OPEN_ENTRY, OPEN_ROW, REDUCE_ENTRY};
 use crate::error::Outcome;
-use assay_circuits::{Graph, Program, Visibility, model::TensorSpec};
+use assay_circuits::{Graph, Program, Visibility, model::TensorSpec, stack::NamedStack};
 use assay_contracts::{Embedded, Verifier};
 use assay_prover::settle::{Optimize, Template};
-use assay_verifier::settle::{
-    check::public_bytes,
-    key::{Context, SettledProof},
-};
+use assay_verifier::settle::key::{Context, SettledProof};
 use serde_json::{Value, json};
 
 /// Seconds of one core per row of the circuit: a Halo2 proof, and the keys of a circuit.
@@ -72,29 +69,35 @@ pub(crate) fn key_seconds(registration: &Program, row_bits: usize, k: usize, reg
         + stages(registration, row_bits, registration_k, speed).iter().map(|(_, s)| s).sum::<f64>()
 }
 
+/// What is to be settled.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) graph: &'a Graph,
+    pub(crate) specs: (&'a [TensorSpec], &'a [TensorSpec]),
+    pub(crate) batch: u32,
+    pub(crate) visibility: Visibility,
+    pub(crate) row_bits: Option<usize>,
+    pub(crate) optimize: Optimize,
+    /// Named stacks, and whether the key pins them.
+    pub(crate) stacks: &'a [(NamedStack, bool)],
+}
+
 /// Estimates the settlement of a batch.
-pub(crate) fn estimate(
-    machine: &Machine,
-    graph: &Graph,
-    specs: (&[TensorSpec], &[TensorSpec]),
-    batch: u32,
-    visibility: Visibility,
-    row_bits: Option<usize>,
-    optimize: Optimize,
-) -> Outcome<Settlement> {
-    let template = Template::new(graph, specs, visibility, batch, row_bits, optimize)?;
+pub(crate) fn estimate(machine: &Machine, a: &Asked<'_>) -> Outcome<Settlement> {
+    let template = Template::new(a.graph, a.specs, a.visibility, a.batch, a.row_bits, a.optimize, a.stacks)?;
     let (d, registration_k) = (&template.key.descriptor, template.key.registration_circuit.k);
     let (public, argument) = template.proof();
-    let (public, argument) = (public_bytes(&public), argument.to_bytes());
+    let proof = SettledProof::new(d, Context::default(), &public, &argument);
+    let (public, argument) = (&proof.public, &proof.argument);
     let words = d.to_bytes();
 
     let mut chain = Embedded::new();
     let (verifier, deployed) = Verifier::deploy(&mut chain, true)?;
     let registered = verifier.register(&mut chain, &words)?;
-    let asked = verifier.verify_cost(&mut chain, registered.model_id, &public, [0xa5; 32], &argument)?;
+    let asked = verifier.verify_cost(&mut chain, registered.model_id, public, [0xa5; 32], argument)?;
     let executed = asked.gas_used.saturating_sub(TRANSACTION_GAS + asked.calldata_gas);
     let executed_gas = executed.saturating_add_signed(ACCEPTED);
-    let zeros = public.iter().chain(&argument).filter(|b| **b == 0).count() as u64;
+    let zeros = public.iter().chain(argument).filter(|b| **b == 0).count() as u64;
 
     let speed = super::speed();
     let k = d.circuit.k;
@@ -102,7 +105,6 @@ pub(crate) fn estimate(
         stages(&template.program, d.row_bits, k, speed).iter().map(|(s, t)| machine.seconds(s, *t)).sum();
     let key = key_seconds(&template.registration, d.row_bits, k, registration_k, speed);
     let rows = (k as f64).exp2() + (registration_k as f64).exp2();
-    let proof = SettledProof { id: d.id(), context: Context::default(), public, argument };
     Ok(Settlement {
         row_bits: d.row_bits,
         circuit_k: k,

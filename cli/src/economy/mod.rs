@@ -1,6 +1,8 @@
 //! The token economy as commands see it: which chain, which deployment, and how amounts and times are written.
 
 pub(crate) mod clock;
+pub(crate) mod confidential;
+pub(crate) mod inbox;
 pub(crate) mod inputs;
 pub(crate) mod shards;
 pub(crate) mod story;

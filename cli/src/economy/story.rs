@@ -9,7 +9,7 @@ use crate::{
     output::{count, table},
     settlement::{Prepared, Settled},
 };
-use assay_circuits::{Tensor, model::Model};
+use assay_circuits::model::Model;
 use assay_contracts::{
     Address, B256, Chain, Embedded, Measured, Registered, U256,
     economy::{
@@ -75,12 +75,12 @@ pub(crate) struct Told {
 
 impl Story {
     /// Deploys everything, registers the model, posts a job for each input and leases them.
-    pub(crate) fn begin(model: &Model, prepared: &Prepared, inputs: &[Vec<Tensor>]) -> Outcome<Self> {
+    pub(crate) fn begin(model: &Model, prepared: &Prepared, inputs: &[Vec<u8>]) -> Outcome<Self> {
         let (story, seconds) = timed(|| Self::set_up(model, prepared, inputs));
         Ok(Self { seconds, ..story? })
     }
 
-    fn set_up(model: &Model, prepared: &Prepared, inputs: &[Vec<Tensor>]) -> Outcome<Self> {
+    fn set_up(model: &Model, prepared: &Prepared, inputs: &[Vec<u8>]) -> Outcome<Self> {
         let mut chain = Embedded::new();
         let deployed = deploy(&mut chain, &Parameters::development(CURATOR), None, false, &mut |_| {})?;
         let at = &deployed.deployment;
@@ -92,7 +92,7 @@ impl Story {
             verifier: at.contracts.verifier,
             settlement_id: registered.model_id,
             model_id: B256::from(model.model_id()?),
-            batch: prepared.prover.key.batch,
+            batch: u32::try_from(inputs.len()).unwrap_or(u32::MAX),
             work_units: u64::try_from(model.graph.multiply_adds()).unwrap_or(u64::MAX),
         };
         let (verifier_id, _) = at.registry().add(&mut chain, &entry).map_err(explained)?;
@@ -106,14 +106,13 @@ impl Story {
         let work_fee = market.ledger().work_fee(&mut chain, verifier_id)?;
         let (mut slots, mut salts, mut post_gas) = (Vec::new(), Vec::new(), 0);
         for (i, input) in inputs.iter().take(JOBS).enumerate() {
-            let input = work::input_bytes(input);
             // Fixed, so that the demo is the same every time; a real requester draws it.
             let salt = B256::from(keccak256(&[b"assay demo salt", &(i as u64).to_be_bytes()]));
             let now = chain.head()?.timestamp;
             let spec = Spec {
                 verifierId: verifier_id,
                 offerId: offer_id,
-                inputCommitment: input_commitment(salt, &input),
+                inputCommitment: input_commitment(salt, input),
                 minPrice: PRICE,
                 maxPrice: PRICE,
                 rampStart: time(now),
@@ -122,7 +121,7 @@ impl Story {
                 leaseSeconds: 600,
                 bond: BOND,
             };
-            let (id, done) = market.post(&mut chain, &spec, salt, &input).map_err(explained)?;
+            let (id, done) = market.post(&mut chain, &spec, salt, input).map_err(explained)?;
             post_gas = done.gas_used;
             slots.push(id);
             salts.push(salt);
@@ -248,9 +247,19 @@ fn change(before: U256, after: U256) -> String {
 impl Told {
     /// The proven outputs that the requester reads from the event of a job.
     pub(crate) fn answer(&self, model: &Model) -> Outcome<Vec<f32>> {
-        let first = self.paid.first().ok_or_else(|| Failure::new("no job was paid").bug())?;
-        work::output_floats(model, &first.output)
+        work::output_floats(model, self.output()?)
             .ok_or_else(|| Failure::new("the event's output is not the model's").bug())
+    }
+
+    /// What the first job was paid for, as the chain has it.
+    pub(crate) fn output(&self) -> Outcome<&[u8]> {
+        let first = self.paid.first().ok_or_else(|| Failure::new("no job was paid").bug())?;
+        Ok(&first.output[..])
+    }
+
+    /// Gas of the payment.
+    pub(crate) fn fulfil_gas(&self) -> u64 {
+        self.fulfil_gas
     }
 
     /// What the worker earned: his part of the prices, without the bonds he got back.

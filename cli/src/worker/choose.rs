@@ -5,7 +5,7 @@ use super::{
     policy::{INCLUSION, in_tokens, needed, net, until_worth},
     record::{Identity, Step},
 };
-use crate::economy::units;
+use crate::economy::{inbox::Missing, units, work::Task};
 use assay_contracts::{
     B256, U256,
     economy::{Job, Posted, Status},
@@ -166,6 +166,13 @@ impl Worker<'_> {
         if !posted.is_public() && self.secrets.open(posted.spec.inputCommitment).is_none() {
             return drop("its input is private, and no --private-input file has it".to_owned());
         }
+        // Before the chain is asked: jobs whose openings never come must cost nothing but a look into the folder.
+        if self.bench.of(posted.spec.verifierId).is_some_and(|s| s.served.is_confidential())
+            && posted.is_public()
+            && self.prepared(id, posted.spec.verifierId, &posted.input).is_none()
+        {
+            return Ok(Verdict::Wait(now + LATER));
+        }
         if self.moment.head.number < posted.block.saturating_add(self.depth) {
             return Ok(Verdict::Wait(now + 1));
         }
@@ -203,10 +210,16 @@ impl Worker<'_> {
         let Some(secret) = self.secret(id, posted.block, job.inputCommitment)? else {
             return drop("the input that was posted is not the one it is a commitment to".to_owned());
         };
-        match self.bench.of(job.verifierId).map(|s| s.served.tensors(&secret.input)) {
-            Some(Ok(_)) => Ok(Verdict::Take(Box::new(job))),
-            Some(Err(e)) => drop(format!("its input cannot be proven: {e}")),
-            None => Ok(Verdict::Drop(None)),
+        let Some(station) = self.bench.of(job.verifierId) else { return Ok(Verdict::Drop(None)) };
+        if station.served.is_confidential() {
+            return Ok(match self.prepared(id, job.verifierId, &secret.input) {
+                Some(_) => Verdict::Take(Box::new(job)),
+                None => Verdict::Wait(now + LATER),
+            });
+        }
+        match station.served.task(&secret.input, &mut self.inbox) {
+            Ok(_) => Ok(Verdict::Take(Box::new(job))),
+            Err(e) => drop(format!("its input cannot be proven: {e}")),
         }
     }
 
@@ -250,7 +263,22 @@ impl Worker<'_> {
     /// Bytes of calldata that a proof of a verifier takes, about.
     pub(super) fn proof_bytes(&self, verifier: B256) -> usize {
         let Some(s) = self.bench.of(verifier) else { return 0 };
-        let values = s.served.model.inputs.iter().chain(&s.served.model.outputs).map(|t| 8 * t.len()).sum::<usize>();
-        8_192 + values * s.served.batch()
+        let descriptor = &s.served.prepared.prover.key.descriptor;
+        8_192 + descriptor.public_bytes() + 64 * descriptor.given_rows().iter().sum::<usize>()
+    }
+
+    /// What a job asks for. `None` if nothing can be done with it now: that was said once, and what is missing may come.
+    fn prepared(&mut self, id: u64, verifier: B256, input: &[u8]) -> Option<Task> {
+        let station = self.bench.of(verifier)?;
+        let why = match station.served.task(input, &mut self.inbox) {
+            Ok(task) => return Some(task),
+            Err(Missing::Absent) => "its opening is not in the inbox yet".to_owned(),
+            Err(Missing::Bad(why)) => why,
+        };
+        if self.told.get(&id) != Some(&why) {
+            self.log("no_opening", &format!("job {id}: {why}"), json!({ "job_id": id, "reason": why }));
+            self.told.insert(id, why);
+        }
+        None
     }
 }

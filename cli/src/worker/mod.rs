@@ -19,6 +19,7 @@ use crate::{
     economy::{
         System,
         clock::{Clock, Moment},
+        inbox::Inbox,
         inputs::Secrets,
         units,
     },
@@ -53,6 +54,7 @@ pub(crate) struct Worker<'a> {
     payout: Address,
     bench: Bench,
     secrets: Secrets,
+    inbox: Inbox,
     journal: Journal,
     board: Board,
     clock: Clock,
@@ -73,6 +75,8 @@ pub(crate) struct Worker<'a> {
     waiting: BTreeSet<u64>,
     /// Jobs that were asked for and not leased: a lease on one of them that is ours nevertheless is taken up.
     doubted: BTreeSet<u64>,
+    /// What was said of openings, so that it is said once.
+    told: BTreeMap<u64, String>,
     /// No leases are taken any more, and that was said.
     broken: bool,
 }
@@ -153,6 +157,7 @@ impl<'a> Worker<'a> {
         let sender = system.sender()?;
         let payout = args.payout.unwrap_or(sender);
         let secrets = Secrets::read(&args.private_input)?;
+        let inbox = Inbox::new(args.inbox.as_deref())?;
         let place = place(&mut system, payout)?;
         // Before the keys are made: a second worker on the same journal is told at once.
         let mut journal = Journal::open(&args.journal, place)?;
@@ -175,6 +180,7 @@ impl<'a> Worker<'a> {
             payout,
             bench,
             secrets,
+            inbox,
             journal,
             board: Board::new(first, confirmations.max(depth)),
             clock,
@@ -188,6 +194,7 @@ impl<'a> Worker<'a> {
             known: BTreeSet::new(),
             waiting: BTreeSet::new(),
             doubted: BTreeSet::new(),
+            told: BTreeMap::new(),
             broken: false,
         };
         let verifiers: Vec<Value> = this.bench.served().iter().map(|s| s.described()).collect();

@@ -45,7 +45,7 @@ impl Pace {
         let descriptor = &served.prepared.prover.key.descriptor;
         let core = cost::estimate(
             &app.machine(),
-            &served.model.graph,
+            &served.model().graph,
             served.batch(),
             visibility(),
             Some(descriptor.row_bits),

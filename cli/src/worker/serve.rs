@@ -4,11 +4,13 @@ use super::{Timer, Trouble, policy::Pace, record::State};
 use crate::{
     App,
     cmd::worker::WorkerArgs,
-    economy::{System, work::Served},
+    economy::{
+        System,
+        work::{Offered, Served},
+    },
     error::{Failure, Outcome},
     flow,
 };
-use assay_circuits::model::Model;
 use assay_contracts::{B256, Error, is_development};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
@@ -29,6 +31,7 @@ impl Station {
         json!({
             "verifier_id": self.served.verifier_id.to_string(),
             "batch": self.served.batch(),
+            "confidential": self.served.is_confidential(),
             "seconds_bound": self.pace.bound(),
         })
     }
@@ -36,7 +39,7 @@ impl Station {
 
 /// All of them.
 pub(super) struct Bench {
-    models: Vec<(PathBuf, [u8; 32], Model)>,
+    models: Vec<(PathBuf, [u8; 32], Offered)>,
     stations: Vec<Station>,
     /// Entries that were looked at, served or not.
     seen: BTreeSet<B256>,
@@ -50,7 +53,13 @@ impl Bench {
         let mut models = Vec::new();
         for path in &args.models {
             let model = flow::load_model(app, path, &args.quant, false)?.model;
-            models.push((path.clone(), model.model_id()?, model));
+            models.push((path.clone(), model.model_id()?, Offered::plain(&model)?));
+            if args.inbox.is_some() {
+                match Offered::confidential(&model) {
+                    Ok(o) => models.push((path.clone(), o.model().model_id()?, o)),
+                    Err(f) => app.output.warn(format!("'{}' does no confidential jobs: {f}", path.display())),
+                }
+            }
         }
         let mut this = Self { models, stations: Vec::new(), seen: BTreeSet::new(), count: 0, timer: Timer::new() };
         let why = this.add(app, args, system)?;
@@ -96,11 +105,11 @@ impl Bench {
             }
             let active = registry.is_active(system.chain.as_mut(), id)?;
             self.seen.insert(id);
-            let Some((path, _, model)) = self.models.iter().find(|(_, m, _)| entry.modelId.0 == *m) else { continue };
+            let Some((path, _, offered)) = self.models.iter().find(|(_, m, _)| entry.modelId.0 == *m) else { continue };
             if !active {
                 continue;
             }
-            let made = Served::new(app, model, id, entry, &args.key).and_then(|served| {
+            let made = Served::new(app, offered.clone(), id, entry, &args.key).and_then(|served| {
                 let development = is_development(&served.prepared.prover.key.descriptor.to_bytes());
                 args.economy.chain.guard(system.chain.as_ref(), development)?;
                 let pace = Pace::of(app, &served)?;

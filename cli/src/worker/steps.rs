@@ -8,11 +8,13 @@ use super::{
     record::{Begun, Identity, Step},
 };
 use crate::{
-    economy::{units, work::slots},
+    economy::{
+        units,
+        work::{Task, slots},
+    },
     error::Failure,
     output::seconds,
 };
-use assay_circuits::Tensor;
 use assay_contracts::{
     Bytes, Call, Error,
     economy::{Job, Status},
@@ -305,7 +307,7 @@ impl Worker<'_> {
     }
 
     /// The inputs of a batch as the model takes them; what cannot be proven is a failure of the attempt.
-    fn inputs(&mut self, begun: &Begun) -> Result<Result<Vec<Vec<Tensor>>, Failure>, Trouble> {
+    fn inputs(&mut self, begun: &Begun) -> Result<Result<Vec<Task>, Failure>, Trouble> {
         let mut inputs = Vec::with_capacity(begun.jobs.len());
         for job in &begun.jobs {
             let Some(secret) = self.secret(job.id, job.block, job.commitment)? else {
@@ -315,8 +317,11 @@ impl Worker<'_> {
             let Some(station) = self.bench.of(begun.verifier) else {
                 return Ok(Err(Failure::new(NOT_SERVED).help(NOT_SERVED_HELP)));
             };
-            match station.served.tensors(&secret.input) {
-                Ok(tensors) => inputs.push(tensors),
+            match station.served.task(&secret.input, &mut self.inbox) {
+                Ok(task) => inputs.push(task),
+                Err(e) if station.served.is_confidential() => {
+                    return Ok(Err(Failure::new(e).help("put the requester's file into the folder of --inbox again")));
+                }
                 Err(e) => {
                     return Ok(Err(Failure::new(e).help("the job asks for something that this model does not take")));
                 }
@@ -326,7 +331,7 @@ impl Worker<'_> {
     }
 
     /// The proof file, and the seconds that it took.
-    fn prove(&mut self, begun: &Begun, inputs: &[Vec<Tensor>]) -> Result<(Bytes, f64), Failure> {
+    fn prove(&mut self, begun: &Begun, inputs: &[Task]) -> Result<(Bytes, f64), Failure> {
         let start = Instant::now();
         let market = (self.system.at.chain_id, self.system.at.contracts.market);
         let station = self.bench.of(begun.verifier).ok_or_else(|| Failure::new(NOT_SERVED).help(NOT_SERVED_HELP))?;

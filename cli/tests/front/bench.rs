@@ -82,6 +82,37 @@ fn the_estimate_of_a_settlement_is_what_the_contract_charges() {
     }
 }
 
+/// The same of proofs about stacks: given inputs, pinned weights.
+#[test]
+fn the_estimate_about_stacks_is_what_the_contract_charges() {
+    let s = Sandbox::with_own_cache("estimate-stacks");
+    s.ok(&["compile", &mlp(), "--calibrate", &digits(), "--weight-bits", "8", "--activation-bits", "8", "-o", "m"]);
+    let rows = ["--row-bits", "10"];
+    s.ok(&[&["stack", "commit", &digits(), "--model", "m", "--batch", "3", "-o", "x.stack"], &rows[..]].concat());
+    s.ok(&[&["stack", "commit", "m", "-o", "w.stack"], &rows[..]].concat());
+    let (input, weights) = (["--commit", "input=x.stack"], ["--commit", "weights=w.stack"]);
+    for stacks in [&input[..], &weights, &[&input[..], &weights].concat()] {
+        let e = s.json(&[&["estimate", "m"], stacks].concat());
+        let data = digits();
+        let input: &[&str] = if stacks.contains(&"input=x.stack") { &[] } else { &[&data, "--batch", "1"] };
+        let settled = s.json(&[&["settle", "m"], input, &["-o", "p", "--key-out", "k"], stacks].concat());
+        let gas = s.json(&["chain", "gas", "p", "--key", "k"]);
+        let of = &e["settlement"];
+        assert_eq!(of["executed_gas"], gas["executed_gas"], "{stacks:?}");
+        assert_eq!(of["calldata_bytes"], gas["calldata_bytes"]);
+        assert_eq!((&of["circuit_k"], &of["row_bits"]), (&settled["circuit_k"], &settled["row_bits"]));
+        assert_eq!(of["key_bytes"].as_u64(), Some(s.read("k").len() as u64));
+        assert_eq!(of["proof_bytes"].as_u64(), Some(s.read("p").len() as u64));
+        let prove = [&["prove", "m"], input, &["-o", "core"], stacks].concat();
+        let proven = s.json(&prove);
+        assert_eq!((&e["proof_bytes"], proven["setup_cached"].as_bool()), (&proven["proof_bytes"], Some(false)));
+        // The key of a core proof about stacks is kept like any.
+        assert_eq!(s.json(&prove)["setup_cached"], true, "{stacks:?}");
+    }
+    s.ok(&["setup", "m", "-o", "key"]);
+    s.fails(2, &["estimate", "key", "--commit", "input=x.stack"], &["a key says itself"]);
+}
+
 #[test]
 fn what_cannot_be_settled_is_estimated_all_the_same() {
     let s = digits_proof("estimate-key");

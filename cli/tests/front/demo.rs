@@ -47,6 +47,9 @@ fn demo_as_json() {
     assert!((number("payout") - 3.0 * 2.0 * 0.93).abs() < 1e-9, "{v}");
     assert!((number("fees_burned") - 3.0 * number("work_fee")).abs() < 1e-12 && number("work_fee") > 0.0, "{v}");
     assert!((number("reward") - number("fees_burned") / 2.0).abs() < 1e-12, "{v}");
+    // The same image as a confidential job.
+    assert_eq!(v["confidential"]["answer"], v["predictions"][0]);
+    assert!(v["confidential"]["fulfil_gas"].as_u64().is_some_and(|gas| gas > 400_000), "{v}");
 }
 
 /// Two contributors are paid for proven gains; whatever else is handed in is not paid.

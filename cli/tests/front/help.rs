@@ -42,6 +42,7 @@ fn help_of_every_command() {
         &["job", "claim"],
         &["job", "refund"],
         &["job", "status"],
+        &["job", "result"],
         &["dataset"],
         &["dataset", "register"],
         &["task"],

@@ -66,6 +66,7 @@ fn every_command_speaks_json() {
         ("job claim", vec!["--rpc", NODE], 2),
         ("job refund", vec!["1", "--rpc", NODE], 2),
         ("job status", vec!["1", "--rpc", NODE], 2),
+        ("job result", vec!["1", "model", "--inbox", ".", "--rpc", NODE], 2),
         ("dataset register", vec!["data.stack", "--licence", "input.json", "--rpc", NODE], 2),
         ("dataset show", vec!["--rpc", NODE], 2),
         ("dataset retire", vec![ID, "--rpc", NODE], 2),

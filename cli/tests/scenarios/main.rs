@@ -7,6 +7,7 @@ mod support;
 
 mod answers_repeated;
 mod circuit_breaker;
+mod confidential_jobs;
 mod deadline_trap;
 mod flooded_block;
 mod idle_chain_clock;

@@ -47,9 +47,11 @@ interface IVerifierRegistry {
     error AlreadyAdded(bytes32 verifierId);
     error UnknownVerifier(bytes32 verifierId);
     error NoKey(address verifier, bytes32 settlementId);
-    /// @notice The key's public tensors are not one input and one output, or their sizes are no multiple of the batch. With
-    /// stacks that are given with each proof, the input may be their ids alone, and the batch is one.
+    /// @notice What the key shows is not one input and one output for each inference of the batch. The output is a public tensor;
+    /// the input is another public tensor, or ids of given stacks (as many for each inference), or for a batch of one both.
     error PublicTensors();
+    /// @notice The first entry of this model with the same powers of tau and length of a row pins other weights.
+    error OtherWeights(bytes32 modelId, bytes32 expected, bytes32 got);
     /// @notice Batch, work or model id is zero.
     error BadEntry();
     /// @notice The verifier has been stopped for these powers of tau, or its code is not what it was.

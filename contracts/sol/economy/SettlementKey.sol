@@ -72,6 +72,30 @@ library SettlementKey {
         }
     }
 
+    /// @notice The commitment to what a key's pinned stacks hold: Keccak of their schemas and rows, in the key's order. Zero if it
+    /// pins none. It depends on the powers of tau and on the length of a row.
+    function pinnedCommitment(bytes memory key) internal pure returns (bytes32 hash) {
+        (,, uint256 pinnedRows) = _stacks(key);
+        if (pinnedRows == 0) return 0;
+        uint256 list = WORD_RANGES + 3 * tensors(key);
+        for (uint256 i = 0; i < _word(key, list); i++) {
+            uint256 entry = list + 1 + 3 * i;
+            if (_word(key, entry) != 1) continue;
+            hash = keccak256(abi.encode(hash, _word(key, entry + 1), _word(key, entry + 2)));
+        }
+        uint256 length = 64 * pinnedRows;
+        bytes32 rows;
+        assembly ("memory-safe") {
+            rows := keccak256(add(add(key, 0x20), sub(mload(key), length)), length)
+        }
+        hash = keccak256(abi.encode(hash, rows));
+    }
+
+    /// @notice log2 of the length of a row.
+    function rowBits(bytes memory key) internal pure returns (uint256) {
+        return _word(key, WORD_ROW_BITS);
+    }
+
     /// @notice Whether all of a key that does not depend on powers of tau is that of the canary.
     function isCanary(bytes memory key) internal pure returns (bool) {
         if (_word(key, 0) != 1 || tensors(key) != 1) return false;
@@ -93,16 +117,17 @@ library SettlementKey {
             (uint256 count,,) = tensor(key, i);
             values += count;
         }
-        uint256 rowBits = _word(key, WORD_ROW_BITS);
-        uint256 sent = givenRows + (1 << (_word(key, WORD_WITNESS_BITS) - rowBits));
-        uint256 kept = pinnedRows + (1 << (_word(key, WORD_MODEL_BITS) - rowBits));
-        return SettlementSize.most(rowBits, _word(key, WORD_ROUNDS), sent, kept, values, batch);
+        uint256 bits = rowBits(key);
+        uint256 sent = givenRows + (1 << (_word(key, WORD_WITNESS_BITS) - bits));
+        uint256 kept = pinnedRows + (1 << (_word(key, WORD_MODEL_BITS) - bits));
+        return SettlementSize.most(bits, _word(key, WORD_ROUNDS), sent, kept, values, batch);
     }
 
     /// @notice What a market takes for input and output: the ids of given stacks and the first tensor's values, and the last
     /// tensor's. In a key with given stacks the input may be their ids alone.
-    /// @return ok Whether the key shows one input and one output, each a whole number of values for an inference. Given stacks
-    /// are about one inference.
+    /// @return ok Whether the key shows one input and one output, each a whole number of values for an inference. In a batch,
+    /// inputs are one tensor or ids alone, as many for each inference: all ids come before all values, so of both together
+    /// none would be an inference's own.
     function inputAndOutput(bytes memory key, uint256 batch)
         internal
         pure
@@ -110,7 +135,8 @@ library SettlementKey {
     {
         uint256 count = tensors(key);
         (uint256 given,,) = _stacks(key);
-        if (count == 0 || count > 2 || (given == 0 ? count != 2 : batch != 1)) return (false, 0, 0);
+        if (count == 0 || count > 2) return (false, 0, 0);
+        if (given == 0 ? count == 1 : batch != 1 && (count == 2 || given % batch != 0)) return (false, 0, 0);
         (outputs,,) = tensor(key, count - 1);
         if (count == 2) (inputs,,) = tensor(key, 0);
         inputs += ID_VALUES * given;
@@ -132,14 +158,14 @@ library SettlementKey {
         uint256 count = tensors(key);
         uint256 version = _word(key, 0);
         if (version == 0 || version > 2 || count > MAX_TENSORS) return false;
-        uint256 rowBits = _word(key, WORD_ROW_BITS);
+        uint256 bits = rowBits(key);
         uint256 modelBits = _word(key, WORD_MODEL_BITS);
-        if (modelBits < rowBits || modelBits - rowBits > MAX_HIGH_BITS || rowBits > MAX_ROW_BITS) return false;
+        if (modelBits < bits || modelBits - bits > MAX_HIGH_BITS || bits > MAX_ROW_BITS) return false;
         uint256 witnessBits = _word(key, WORD_WITNESS_BITS);
-        if (witnessBits < rowBits || witnessBits - rowBits > MAX_HIGH_BITS) return false;
-        if (version == 2 && !_stacksWellFormed(key, rowBits)) return false;
+        if (witnessBits < bits || witnessBits - bits > MAX_HIGH_BITS) return false;
+        if (version == 2 && !_stacksWellFormed(key, bits)) return false;
         (,, uint256 pinnedRows) = _stacks(key);
-        uint256 rowWords = (2 << (modelBits - rowBits)) + 2 * pinnedRows;
+        uint256 rowWords = (2 << (modelBits - bits)) + 2 * pinnedRows;
         if (key.length != 32 * (_commitments(key) + COLUMN_WORDS + rowWords)) return false;
         if (_word(key, WORD_ROUNDS) > MAX_ROW_BITS + MAX_HIGH_BITS) return false;
         for (uint256 i = 0; i < count; i++) {
@@ -150,7 +176,7 @@ library SettlementKey {
     }
 
     /// @dev Whether the list of named stacks is within the key and its lengths are possible.
-    function _stacksWellFormed(bytes memory key, uint256 rowBits) private pure returns (bool) {
+    function _stacksWellFormed(bytes memory key, uint256 least) private pure returns (bool) {
         uint256 list = WORD_RANGES + 3 * tensors(key);
         if (key.length < 32 * (list + 1)) return false;
         uint256 count = _word(key, list);
@@ -158,7 +184,7 @@ library SettlementKey {
         for (uint256 i = 0; i < count; i++) {
             uint256 entry = list + 1 + 3 * i;
             uint256 bits = _word(key, entry + 1);
-            if (_word(key, entry) > 1 || bits < rowBits || bits - rowBits > MAX_HIGH_BITS) return false;
+            if (_word(key, entry) > 1 || bits < least || bits - least > MAX_HIGH_BITS) return false;
         }
         return true;
     }

@@ -49,6 +49,9 @@ contract VerifierRegistry is IVerifierRegistry, AccessManaged {
     mapping(address verifier => mapping(bytes32 srsHash => uint256)) private _setupAt;
     mapping(bytes32 verifierId => Record) private _records;
     bytes32[] private _ids;
+    /// @dev By hash of model, powers of tau and length of a row: the commitment to what the model's first key with pinned stacks
+    /// pins.
+    mapping(bytes32 place => bytes32 commitment) private _pinned;
 
     /// @param manager Authority over `add` (curator), `tombstone` (guardian) and `setCanary` (admin).
     constructor(address manager) AccessManaged(manager) { }
@@ -69,6 +72,7 @@ contract VerifierRegistry is IVerifierRegistry, AccessManaged {
         bytes32 srsHash = key.srsHash();
         verifierId = keccak256(abi.encode(verifier, verifier.codehash, settlementId, modelId, srsHash));
         if (_records[verifierId].addedAt != 0) revert AlreadyAdded(verifierId);
+        _pin(key, modelId, srsHash);
         _records[verifierId] = Record({
             setup: uint32(_setupFor(verifier, srsHash)),
             batch: batch,
@@ -208,6 +212,18 @@ contract VerifierRegistry is IVerifierRegistry, AccessManaged {
         } else if (!_runs(_setups[number])) {
             revert SetupEnded(verifier, srsHash);
         }
+    }
+
+    /// @dev What is pinned is compared with what the first entry of this model pinned, for good, even if that entry has ended:
+    /// others with the same weights may live. Commitments depend on powers of tau and on the length of a row, so entries that
+    /// differ in those are not compared.
+    function _pin(bytes memory key, bytes32 modelId, bytes32 srsHash) private {
+        bytes32 got = key.pinnedCommitment();
+        if (got == 0) return;
+        bytes32 place = keccak256(abi.encode(modelId, srsHash, key.rowBits()));
+        bytes32 first = _pinned[place];
+        if (first == 0) _pinned[place] = got;
+        else if (first != got) revert OtherWeights(modelId, first, got);
     }
 
     function _runs(Setup storage setup) private view returns (bool) {

@@ -348,6 +348,7 @@ mod generated {
             error UnknownVerifier(bytes32 verifierId);
             error NoKey(address verifier, bytes32 settlementId);
             error PublicTensors();
+            error OtherWeights(bytes32 modelId, bytes32 expected, bytes32 got);
             error BadEntry();
             error SetupEnded(address verifier, bytes32 srsHash);
             error BadCanary();

@@ -226,9 +226,15 @@ pub(crate) fn sentence(e: &EconomyError, f: &mut fmt::Formatter<'_>) -> fmt::Res
             "NoKey({}, {}): register the settlement key with the verifier contract first",
             e.verifier, e.settlementId
         ),
-        E::PublicTensors(_) => {
-            f.write_str("PublicTensors(): the key must show one input and one output of the model, for its batch")
-        }
+        E::PublicTensors(_) => f.write_str(
+            "PublicTensors(): the key must show one input and one output for each inference of its batch; the input \
+             may be ids of given stacks, and with them another public tensor for a batch of one",
+        ),
+        E::OtherWeights(e) => write!(
+            f,
+            "OtherWeights({}, {}, {}): an entry of this model pins the weights {}; give a model of other weights another id",
+            e.modelId, e.expected, e.got, e.expected
+        ),
         E::BadEntry(_) => f.write_str("BadEntry(): batch, work or model id is zero"),
         E::SetupEnded(e) => {
             write!(f, "SetupEnded({}, {}): this verifier was stopped for these powers of tau", e.verifier, e.srsHash)

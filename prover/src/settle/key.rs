@@ -406,6 +406,20 @@ impl SettlementProver {
             circuit,
         }
     }
+
+    /// Checks a stack that is to be given, before anything is promised: whether it has the schema that the key declares at this
+    /// place, the key's powers of tau, and rows that are commitments to its values.
+    ///
+    /// # Errors
+    /// What is different, by name.
+    pub fn check_given(&self, device: &impl Device, place: usize, stack: &Stack) -> Result<(), StackError> {
+        let named = self.key.stacks.get(place).ok_or(StackError::Count { expected: self.key.stacks.len(), got: place })?;
+        if *stack.schema() != named.schema {
+            return Err(StackError::OtherSchema { name: named.name.clone() });
+        }
+        stack.under(&self.key.srs())?;
+        stack.check_rows(device, &self.bases)
+    }
 }
 
 /// What a registration is about.

@@ -2,16 +2,25 @@
 //! the verdict of the last pairing, so what they cost on chain, and how long they are, is what real ones cost: `estimate`
 //! asks them before anything is proven.
 
-use super::{SettleFailure, key::Optimize, key::choose_row_bits};
+use super::{
+    SettleFailure,
+    key::{Optimize, choose_row_bits, least_row_bits},
+};
 use ark_ec::{AffineRepr, CurveGroup};
-use assay_circuits::{Graph, Program, Visibility, model::TensorSpec};
+use assay_circuits::{
+    Graph, Program, Visibility,
+    model::TensorSpec,
+    program::NAMED,
+    stack::NamedStack,
+};
 use assay_verifier::{
     Fr, G1Affine, G2Affine,
     opening::{OpeningProof, evaluation_count},
+    protocol::padded_bits,
     settle::{
         self,
         argument::{EVALUATIONS, Halo2Proof, SettledArgument},
-        descriptor::{CircuitKey, Descriptor},
+        descriptor::{CircuitKey, DescribedStack, Descriptor},
         key::{SettlementKey, registration_descriptor, shape},
     },
 };
@@ -63,10 +72,11 @@ impl Points {
 }
 
 impl Template {
-    /// The shape of the settlement key of a graph whose inputs and outputs are described so. `insecure_dev` is a flag in the key and changes nothing else.
+    /// The shape of the settlement key of a graph whose inputs and outputs are described so, about named stacks, of which each is
+    /// pinned or not. `insecure_dev` is a flag in the key and changes nothing else.
     ///
     /// # Errors
-    /// A graph without layout or circuit.
+    /// A graph without layout or circuit, and stacks that do not fit it.
     pub fn new(
         graph: &Graph,
         specs: (&[TensorSpec], &[TensorSpec]),
@@ -74,10 +84,18 @@ impl Template {
         batch: u32,
         row_bits: Option<usize>,
         optimize: Optimize,
+        stacks: &[(NamedStack, bool)],
     ) -> Result<Self, SettleFailure> {
-        let program = Program::inference(graph, usize::try_from(batch).unwrap_or(usize::MAX), visibility)?;
-        let registration = Program::registration(graph)?;
-        let row_bits = row_bits.unwrap_or_else(|| choose_row_bits(&program, &registration, optimize));
+        let named: Vec<NamedStack> = stacks.iter().map(|(n, _)| n.clone()).collect();
+        let program = Program::linked(graph, usize::try_from(batch).unwrap_or(usize::MAX), visibility, &named)?;
+        let registration = Program::registration_beside(graph, &named)?;
+        let of_stacks = named.first().map(|n| usize::from(n.schema.row_bits));
+        let row_bits =
+            of_stacks.or(row_bits).unwrap_or_else(|| choose_row_bits(&program, &registration, optimize));
+        let least = least_row_bits(&program, &registration);
+        if row_bits < least {
+            return Err(SettleFailure::TooManyRows { row_bits, least });
+        }
         let k = |program: &Program| settle::circuit(program, row_bits, None).map(|rows| rows.k() as usize);
         let mut points = Points::new();
         let (witness_bits, model_bits, public) = shape(&program, row_bits)?;
@@ -96,15 +114,20 @@ impl Template {
         };
         let rows = settle::descriptor::rows(model_bits, row_bits);
         descriptor.model_rows = points.many(rows);
+        for ((n, pinned), laid_out) in stacks.iter().zip(program.stacks.iter().skip(NAMED)) {
+            let bits = padded_bits(laid_out.bits, row_bits);
+            let rows = pinned.then(|| points.many(settle::descriptor::rows(bits, row_bits)));
+            descriptor.stacks.push(DescribedStack { bits, schema: n.schema.digest()?, pinned: rows });
+        }
         let registration_circuit = points.circuit(k(&registration)?);
-        let argument = argument(&registration_descriptor(graph, &[], &descriptor, &registration_circuit)?);
+        let argument = argument(&registration_descriptor(graph, &named, &descriptor, &registration_circuit)?);
         let key = SettlementKey {
             graph: graph.clone(),
             visibility,
             inputs: specs.0.to_vec(),
             outputs: specs.1.to_vec(),
             batch,
-            stacks: Vec::new(),
+            stacks: named,
             descriptor,
             registration_circuit,
             registration: argument,

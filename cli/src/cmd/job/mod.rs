@@ -6,6 +6,7 @@ mod lease;
 mod post;
 mod prove;
 mod refund;
+mod result;
 mod status;
 
 use crate::{App, error::Outcome};
@@ -33,6 +34,8 @@ enum Action {
     Refund(refund::Refund),
     /// List jobs, or describe one
     Status(status::StatusArgs),
+    /// The output of a confidential job, unmasked with what was kept when it was posted
+    Result(result::ResultArgs),
 }
 
 pub(crate) fn run(app: &App, args: &JobCommand) -> Outcome<()> {
@@ -44,5 +47,6 @@ pub(crate) fn run(app: &App, args: &JobCommand) -> Outcome<()> {
         Action::Claim(a) => claim::run(app, a),
         Action::Refund(a) => refund::run(app, a),
         Action::Status(a) => status::run(app, a),
+        Action::Result(a) => result::run(app, a),
     }
 }

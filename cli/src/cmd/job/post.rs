@@ -3,13 +3,17 @@
 use crate::{
     App,
     args::QuantArgs,
-    economy::{EconomyArgs, System, explained, hash, inputs, units, work},
+    economy::{
+        EconomyArgs, System,
+        confidential::Sealer,
+        explained, hash, inbox, inputs, units,
+        work::{self, Offered},
+    },
     error::{Failure, Outcome},
     files, flow, input,
     output::count,
     progress::Progress,
 };
-use assay_circuits::Tensor;
 use assay_contracts::{
     B256, U256,
     economy::{Spec, input_commitment, time},
@@ -46,6 +50,16 @@ pub(crate) struct Post {
     /// Put only a commitment on the chain, and write salt and input to a file for workers
     #[arg(long, value_name = "FILE")]
     private_input: Option<PathBuf>,
+    /// Neither input nor output is ever on the chain: the input stays in a stack, the output is masked by a pad in it. The stack's
+    /// file is written to the folder of --inbox; workers need it, and `assay job result` does
+    #[arg(long, requires = "inbox", conflicts_with = "private_input")]
+    confidential: bool,
+    /// Where to write what opens confidential jobs, a file each: keep it, and send the file to the worker
+    #[arg(long, value_name = "FOLDER", requires = "confidential")]
+    inbox: Option<PathBuf>,
+    /// Powers of tau of a confidential job's verifier [default: development ones, INSECURE]
+    #[arg(long, value_name = "SRS", requires = "confidential")]
+    srs: Option<PathBuf>,
     /// First sample of the input file
     #[arg(long, value_name = "I", default_value_t = 0)]
     from: usize,
@@ -72,11 +86,14 @@ pub(crate) fn run(app: &App, args: &Post) -> Outcome<()> {
     }
     let mut system = args.economy.connect(true)?;
     let model = flow::load_model(app, &args.model, &args.quant, false)?.model;
-    work::check_model(&model)?;
+    let offered = if args.confidential { Offered::confidential(&model)? } else { Offered::plain(&model)? };
+    if let Some(folder) = &args.inbox {
+        inbox::Inbox::new(Some(folder.as_path()))?;
+    }
     let samples = input::read(app, &args.input, &model.inputs, input::Role::Input)?;
     let samples = input::take(samples, args.from, Some(args.count), &args.input)?;
     let tensors = flow::quantize(app, &model, &samples)?;
-    let model_id = model.model_id()?;
+    let model_id = offered.model().model_id()?;
     let (verifier_id, entry) = system.verifier_of(model_id, args.verifier)?;
     let (offer_id, offer, others) = system.offer_of(model_id, args.offer)?;
     if others > 0 {
@@ -89,13 +106,30 @@ pub(crate) fn run(app: &App, args: &Post) -> Outcome<()> {
         ));
     }
     let work_fee = system.at.market().ledger().work_fee(system.chain.as_mut(), verifier_id)?;
-    let secrets = tensors.iter().map(|t| secret(t)).collect::<Outcome<Vec<_>>>()?;
+    let openings = match &offered {
+        Offered::Plain(_) => vec![],
+        Offered::Confidential(of) => {
+            let sealer = Sealer::new(app, &mut system, of, (verifier_id, &entry), args.srs.as_deref())?;
+            tensors.iter().map(|t| sealer.seal(app, t)).collect::<Outcome<Vec<_>>>()?
+        }
+    };
+    let secrets = if args.confidential {
+        openings.iter().map(|s| salted(s.id()?.to_vec())).collect::<Outcome<Vec<_>>>()?
+    } else {
+        tensors.iter().map(|t| salted(work::input_bytes(t))).collect::<Outcome<Vec<_>>>()?
+    };
     let each = U256::from(args.max_price) + U256::from(work_fee);
     let total = each * U256::from(secrets.len());
     approve(&mut system, total)?;
     // Before the money is spent: without salt and input nobody could do the job.
     if let Some(path) = &args.private_input {
         inputs::write(path, secrets.clone())?;
+    }
+    let mut written = Vec::with_capacity(openings.len());
+    if let Some(folder) = &args.inbox {
+        for stack in &openings {
+            written.push(inbox::write(folder, stack)?);
+        }
     }
     let mut ids = Vec::with_capacity(secrets.len());
     let mut gas = 0;
@@ -108,9 +142,11 @@ pub(crate) fn run(app: &App, args: &Post) -> Outcome<()> {
         let (salt, shown) =
             if args.private_input.is_some() { (B256::ZERO, &[][..]) } else { (s.salt, s.input.as_ref()) };
         let (id, done) = system.at.market().post(system.chain.as_mut(), &spec, salt, shown).map_err(|e| {
-            if let (Some(path), [], Some(_)) = (&args.private_input, ids.as_slice(), e.revert()) {
-                // Nothing was posted, so its salts open nothing.
-                let _ = std::fs::remove_file(path);
+            if let ([], Some(_)) = (ids.as_slice(), e.revert()) {
+                // Nothing was posted, so what was written opens nothing.
+                for path in args.private_input.iter().chain(&written) {
+                    let _ = std::fs::remove_file(path);
+                }
             }
             posted_before(explained(e), &ids)
         })?;
@@ -138,6 +174,11 @@ pub(crate) fn run(app: &App, args: &Post) -> Outcome<()> {
             path.display()
         ));
     }
+    if let Some(first) = written.first() {
+        let more = if written.len() > 1 { format!(" and {} more", written.len() - 1) } else { String::new() };
+        o.say(format!("send     {}{more} to the worker: whoever has it can read input and output", first.display()));
+        o.say("keep     it too: `assay job result ID MODEL --inbox FOLDER` needs it");
+    }
     if entry.batch > 1 {
         o.say(format!(
             "note     this verifier settles up to {} jobs at once, so workers may wait for more",
@@ -154,6 +195,8 @@ pub(crate) fn run(app: &App, args: &Post) -> Outcome<()> {
         "max_price": args.max_price.to_string(),
         "work_fee": work_fee.to_string(),
         "private": args.private_input.is_some(),
+        "confidential": args.confidential,
+        "openings": written,
         "gas": gas,
     }));
     Ok(())
@@ -167,13 +210,13 @@ fn posted_before(f: Failure, ids: &[u64]) -> Failure {
     Failure { message: text, help, exit: f.exit }
 }
 
-/// A fresh salt and the input's bytes.
-fn secret(tensors: &[Tensor]) -> Outcome<inputs::Secret> {
+/// A fresh salt with what a job is about.
+fn salted(input: Vec<u8>) -> Outcome<inputs::Secret> {
     let mut salt = B256::ZERO;
     OsRng.try_fill_bytes(salt.as_mut_slice()).map_err(|e| {
         Failure::new(format!("no random numbers from the system: {e}")).help("check that /dev/urandom can be read here")
     })?;
-    Ok(inputs::Secret { salt, input: work::input_bytes(tensors).into() })
+    Ok(inputs::Secret { salt, input: input.into() })
 }
 
 fn min_price(args: &Post) -> u128 {

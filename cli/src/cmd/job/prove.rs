@@ -7,8 +7,9 @@ use crate::{
     chain::address,
     economy::{
         EconomyArgs, System,
+        inbox::Inbox,
         inputs::{Secret, Secrets},
-        work::{RegisteredKeyArgs, Served, slots},
+        work::{Offered, RegisteredKeyArgs, Served, slots},
     },
     error::{Failure, Outcome},
     files, flow, settlement,
@@ -40,6 +41,9 @@ pub(crate) struct Prove {
     /// File with salt and input from the requester, for jobs with private input
     #[arg(long, value_name = "FILE")]
     private_input: Vec<PathBuf>,
+    /// Folder with the openings of confidential jobs
+    #[arg(long, value_name = "FOLDER")]
+    inbox: Option<PathBuf>,
     #[command(flatten)]
     key: RegisteredKeyArgs,
     #[command(flatten)]
@@ -63,25 +67,33 @@ pub(crate) fn run(app: &App, args: &Prove) -> Outcome<()> {
         Failure::new("nobody leased the job: say who is paid with --payout ADDRESS")
             .help("lease it first, so that nobody else is paid meanwhile: assay job lease ID --payout ADDRESS")
     })?;
-    let (verifier_id, entry) = system.verifier_of(model.model_id()?, Some(first.verifierId))?;
-    let served = Served::new(app, &model, verifier_id, entry, &args.key)?;
+    let mut inbox = Inbox::new(args.inbox.as_deref())?;
+    let offered = if args.inbox.is_some() { Offered::confidential(&model)? } else { Offered::plain(&model)? };
+    let (verifier_id, entry) = system.verifier_of(offered.model().model_id()?, Some(first.verifierId)).map_err(|f| {
+        if args.inbox.is_some() { f } else { f.help("pass the model that it was posted for; a confidential job is proven with --inbox FOLDER") }
+    })?;
+    let served = Served::new(app, offered, verifier_id, entry, &args.key)?;
     let slots = slots(&args.ids, served.batch())?;
     let ids: Vec<u64> = slots.iter().copied().filter(|id| *id != 0).collect();
     let mut inputs = Vec::with_capacity(ids.len());
     for id in &ids {
         let job = system.job(*id)?;
         let secret = secret_of(&mut system, &secrets, *id, &job)?;
-        let tensors = served.tensors(&secret.input).map_err(|e| {
-            Failure::new(format!("job {id} cannot be proven: {e}")).help(
-                "it asks for something that this model does not take; leave it, or pass the model it was posted for",
-            )
+        let task = served.task(&secret.input, &mut inbox).map_err(|e| {
+            Failure::new(format!("job {id} cannot be proven: {e}")).help(if served.is_confidential() {
+                "ask the requester for its file, and put it into the folder of --inbox"
+            } else {
+                "it asks for something that this model does not take; leave it, or pass the model it was posted for"
+            })
         })?;
-        inputs.push(tensors);
+        inputs.push(task);
     }
     let market = (system.at.chain_id, system.at.contracts.market);
     let settled = served.prove(app, &inputs, &slots, market, payout)?;
     files::write(&args.output, &settled.bytes)?;
-    flow::say_outputs(app, &model.outputs, settled.outputs.get(..ids.len()).unwrap_or_default(), "output");
+    // Of confidential jobs nothing but the masked output is known to anybody else.
+    let outputs: &[Vec<Vec<f32>>] = if served.is_confidential() { &[] } else { settled.outputs.get(..ids.len()).unwrap_or_default() };
+    flow::say_outputs(app, &model.outputs, outputs, "output");
     settlement::say(app, &served.prepared, &settled);
     o.say(format!("for      {} of the market {}, paid to {payout}", list(&ids), market.1));
     o.say(format!("wrote    {}", args.output.display()));
@@ -90,7 +102,8 @@ pub(crate) fn run(app: &App, args: &Prove) -> Outcome<()> {
     result["valid"] = json!(true);
     result["job_ids"] = json!(ids);
     result["payout"] = json!(payout.to_string());
-    result["outputs"] = flow::samples_json(settled.outputs.get(..ids.len()).unwrap_or_default());
+    result["outputs"] = flow::samples_json(outputs);
+    result["confidential"] = json!(served.is_confidential());
     o.result(result);
     Ok(())
 }

@@ -3,7 +3,10 @@
 use crate::{
     App,
     args::QuantArgs,
-    economy::{EconomyArgs, System, explained, units, work},
+    economy::{
+        EconomyArgs, System, explained, units,
+        work::{self, Offered},
+    },
     error::Outcome,
     flow,
     output::table,
@@ -154,7 +157,14 @@ fn one(app: &App, args: &StatusArgs, system: &mut System, id: u64) -> Outcome<()
         result["transaction"] = json!(paid.transaction.to_string());
         if let Some(path) = &args.model {
             let model = flow::load_model(app, path, &QuantArgs::default(), false)?.model;
-            if let Some(values) = work::output_floats(&model, &paid.output) {
+            let entry = system.at.registry().entry(system.chain.as_mut(), job.verifierId)?;
+            let plain = entry.modelId.0 == model.model_id()?;
+            if !plain && Offered::confidential(&model)?.model().model_id()? == entry.modelId.0 {
+                o.say(format!("answer   masked; the requester reads it: assay job result {id} MODEL --inbox FOLDER"));
+                result["masked"] = json!(true);
+            } else if !plain {
+                system.verifier_of(model.model_id()?, Some(job.verifierId))?;
+            } else if let Some(values) = work::output_floats(&model, &paid.output) {
                 result["outputs"] = flow::samples_json(&[vec![values.clone()]]);
                 flow::say_outputs(app, &model.outputs, &[vec![values]], "answer");
             }
