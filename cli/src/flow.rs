@@ -172,7 +172,7 @@ pub(crate) fn prepare_named(
     let row_bits = named.first().map_or(0, |n| n.schema.row_bits);
     let srs = srs::choose(app, args.srs.as_deref(), u32::from(row_bits) + 1)?;
     warn_insecure(app, srs.insecure_dev);
-    let predicted = cost::estimate(&app.machine(), &model.graph, batch, visibility, Some(usize::from(row_bits)))?;
+    let predicted = cost::estimate_linked(&app.machine(), &model.graph, batch, visibility, named)?;
     let progress = Progress::start(&app.output, "setup", predicted.setup_seconds);
     let watch = |stage: Stage| progress.stage(stage.name(), predicted.setup_seconds / 3.0);
     let options = SetupOptions { visibility, row_bits: args.shape.row_bits.map(usize::from) };
@@ -350,13 +350,12 @@ pub(crate) fn prove_integers(
     tensors: &[Vec<Tensor>],
     stacks: Vec<Option<Stack>>,
 ) -> Outcome<(Proven, Vec<Saturation>, Vec<Stack>)> {
-    let predicted = cost::estimate(
-        &app.machine(),
-        &model.graph,
-        tensors.len(),
-        key.verifying.visibility,
-        Some(key.verifying.row_bits),
-    )?;
+    let (machine, k, batch) = (app.machine(), &key.verifying, tensors.len());
+    let predicted = if k.stacks.is_empty() {
+        cost::estimate(&machine, &model.graph, batch, k.visibility, Some(k.row_bits))?
+    } else {
+        cost::estimate_linked(&machine, &model.graph, batch, k.visibility, &k.stacks)?
+    };
     let progress = Progress::start(&app.output, "prove", predicted.prove_seconds());
     let watch = |stage: Stage| progress.stage(stage.name(), predicted.of(stage));
     let recorder = Recorder::new(Some(&watch));

@@ -6,7 +6,7 @@
 
 use super::{LEAF, Machine, OPEN_ENTRY, OPEN_ROW, REDUCE_ENTRY};
 use crate::error::Outcome;
-use assay_circuits::{Graph, Program, Visibility, model::TensorSpec};
+use assay_circuits::{Graph, Program, Visibility, model::TensorSpec, stack::NamedStack};
 use assay_contracts::{Embedded, Verifier};
 use assay_prover::settle::{Optimize, Template};
 use assay_verifier::settle::{
@@ -72,20 +72,20 @@ pub(crate) fn key_seconds(registration: &Program, row_bits: usize, k: usize, reg
         + stages(registration, row_bits, registration_k, speed).iter().map(|(_, s)| s).sum::<f64>()
 }
 
-/// Estimates the settlement of a batch.
+/// Estimates the settlement of a batch, of proofs about stacks that come with them.
 pub(crate) fn estimate(
     machine: &Machine,
     graph: &Graph,
     specs: (&[TensorSpec], &[TensorSpec]),
-    batch: u32,
-    visibility: Visibility,
+    (batch, visibility): (u32, Visibility),
     row_bits: Option<usize>,
     optimize: Optimize,
+    stacks: &[NamedStack],
 ) -> Outcome<Settlement> {
-    let template = Template::new(graph, specs, visibility, batch, row_bits, optimize)?;
+    let template = Template::new(graph, specs, visibility, batch, row_bits, optimize, stacks)?;
     let (d, registration_k) = (&template.key.descriptor, template.key.registration_circuit.k);
-    let (public, argument) = template.proof();
-    let (public, argument) = (public_bytes(&public), argument.to_bytes());
+    let (ids, public, argument) = template.proof();
+    let (public, argument) = ([ids.concat(), public_bytes(&public)].concat(), argument.to_bytes());
     let words = d.to_bytes();
 
     let mut chain = Embedded::new();

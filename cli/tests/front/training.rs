@@ -139,7 +139,7 @@ fn standardized_data_is_folded_in() {
 }
 
 /// An archive whose entries are stored.
-fn stored_zip(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
+pub(crate) fn stored_zip(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
     let crc = |data: &[u8]| {
         !data.iter().fold(!0u32, |c, b| {
             (0..8).fold(c ^ u32::from(*b), |c, _| if c & 1 == 1 { (c >> 1) ^ 0xedb8_8320 } else { c >> 1 })

@@ -4,14 +4,16 @@
 
 use super::{SettleFailure, key::Optimize, key::choose_row_bits};
 use ark_ec::{AffineRepr, CurveGroup};
-use assay_circuits::{Graph, Program, Visibility, model::TensorSpec};
+use assay_circuits::{Graph, Program, Visibility, model::TensorSpec, program::NAMED, stack::NamedStack};
 use assay_verifier::{
     Fr, G1Affine, G2Affine,
     opening::{OpeningProof, evaluation_count},
+    protocol::padded_bits,
     settle::{
         self,
         argument::{EVALUATIONS, Halo2Proof, SettledArgument},
-        descriptor::{CircuitKey, Descriptor},
+        check::given_ids,
+        descriptor::{CircuitKey, DescribedStack, Descriptor},
         key::{SettlementKey, registration_descriptor, shape},
     },
 };
@@ -63,10 +65,11 @@ impl Points {
 }
 
 impl Template {
-    /// The shape of the settlement key of a graph whose inputs and outputs are described so. `insecure_dev` is a flag in the key and changes nothing else.
+    /// The shape of the settlement key of a graph whose inputs and outputs are described so, about named stacks that come with each
+    /// proof. `insecure_dev` is a flag in the key and changes nothing else. Stacks fix the row length.
     ///
     /// # Errors
-    /// A graph without layout or circuit.
+    /// A graph without layout or circuit, stacks that do not fit it.
     pub fn new(
         graph: &Graph,
         specs: (&[TensorSpec], &[TensorSpec]),
@@ -74,13 +77,20 @@ impl Template {
         batch: u32,
         row_bits: Option<usize>,
         optimize: Optimize,
+        stacks: &[NamedStack],
     ) -> Result<Self, SettleFailure> {
-        let program = Program::inference(graph, usize::try_from(batch).unwrap_or(usize::MAX), visibility)?;
-        let registration = Program::registration(graph)?;
-        let row_bits = row_bits.unwrap_or_else(|| choose_row_bits(&program, &registration, optimize));
+        let program = Program::linked(graph, usize::try_from(batch).unwrap_or(usize::MAX), visibility, stacks)?;
+        let registration = Program::registration_beside(graph, stacks)?;
+        let of_stacks = stacks.first().map(|s| usize::from(s.schema.row_bits));
+        let row_bits = of_stacks.or(row_bits).unwrap_or_else(|| choose_row_bits(&program, &registration, optimize));
         let k = |program: &Program| settle::circuit(program, row_bits, None).map(|rows| rows.k() as usize);
         let mut points = Points::new();
         let (witness_bits, model_bits, public) = shape(&program, row_bits)?;
+        let mut described = Vec::with_capacity(stacks.len());
+        for (s, laid_out) in stacks.iter().zip(program.stacks.iter().skip(NAMED)) {
+            let bits = padded_bits(laid_out.bits, row_bits);
+            described.push(DescribedStack { bits, schema: s.schema.digest()?, pinned: None });
+        }
         let mut descriptor = Descriptor {
             insecure_dev: true,
             program: [0xa5; 32],
@@ -91,20 +101,20 @@ impl Template {
             blinder: points.one(),
             tau_g2: (G2Affine::generator() * scalar(7)).into_affine(),
             public,
-            stacks: Vec::new(),
+            stacks: described,
             model_rows: Vec::new(),
         };
         let rows = settle::descriptor::rows(model_bits, row_bits);
         descriptor.model_rows = points.many(rows);
         let registration_circuit = points.circuit(k(&registration)?);
-        let argument = argument(&registration_descriptor(graph, &[], &descriptor, &registration_circuit)?);
+        let argument = argument(&registration_descriptor(graph, stacks, &descriptor, &registration_circuit)?);
         let key = SettlementKey {
             graph: graph.clone(),
             visibility,
             inputs: specs.0.to_vec(),
             outputs: specs.1.to_vec(),
             batch,
-            stacks: Vec::new(),
+            stacks: stacks.to_vec(),
             descriptor,
             registration_circuit,
             registration: argument,
@@ -112,11 +122,12 @@ impl Template {
         Ok(Self { key, program, registration })
     }
 
-    /// Public values within their ranges, and a proof: what a contract is given.
-    pub fn proof(&self) -> (Vec<Vec<i64>>, SettledArgument) {
+    /// Ids of the stacks, public values within their ranges, and a proof: what a contract is given.
+    pub fn proof(&self) -> (Vec<[u8; 32]>, Vec<Vec<i64>>, SettledArgument) {
         let d = &self.key.descriptor;
         let public = d.public.iter().map(|p| vec![(-1).clamp(p.lo, p.hi); p.count]).collect();
-        (public, argument(d))
+        let argument = argument(d);
+        (given_ids(d, &argument.given), public, argument)
     }
 }
 
