@@ -96,6 +96,7 @@ fn every_command_speaks_json() {
         ),
         ("task show", vec!["1", "--rpc", NODE], 2),
         ("task list", vec!["--rpc", NODE], 2),
+        ("task work", vec![&onnx, "--stack", "stack", "-o", "rounds", "--rpc", NODE], 2),
         ("task lease", vec!["1", "--dataset", ID, "--rpc", NODE], 2),
         ("task seed", vec!["1", "--rpc", NODE], 2),
         ("task submit", vec!["1", "sp", "--rpc", NODE], 2),

@@ -60,12 +60,12 @@ fn probe(n: usize) -> Vec<f32> {
     (0..n).map(value).collect()
 }
 
-/// What an attention makes of queries, keys and values beside each other.
-fn attention(x: &[f32], tokens: usize, width: usize, heads: usize, causal: bool) -> Vec<f32> {
+/// What an attention makes of queries, keys and values beside each other, for one token.
+fn attention(x: &[f32], i: usize, (tokens, width): (usize, usize), heads: usize, causal: bool) -> Vec<f32> {
     let n = width / heads;
     let at = |t: usize, which: usize, h: usize, d: usize| f64::from(x[(t * 3 + which) * width + h * n + d]);
-    let mut out = Vec::with_capacity(tokens * width);
-    for (i, h) in (0..tokens).flat_map(|i| (0..heads).map(move |h| (i, h))) {
+    let mut out = Vec::with_capacity(width);
+    for h in 0..heads {
         let seen = if causal { i + 1 } else { tokens };
         let score = |j: usize| (0..n).map(|d| at(i, 0, h, d) * at(j, 1, h, d)).sum::<f64>() / (n as f64).sqrt();
         let scores: Vec<f64> = (0..seen).map(score).collect();
@@ -90,9 +90,10 @@ impl<'a> Walk<'a> {
     /// The attention that the nodes behind a value of shape `[tokens, 3 width]` write, if they write one.
     pub(super) fn attention(&self, from: &'a str, shape: &[usize]) -> Option<Region<'a>> {
         let [tokens, all] = shape[..] else { return None };
-        let width = (all % 3 == 0 && all > 0).then_some(all / 3)?;
+        let width = (all % 3 == 0 && all > 0 && tokens > 0).then_some(all / 3)?;
         let mut values: HashSet<&str> = HashSet::from([from]);
         let mut nodes: Vec<usize> = vec![];
+        let mut found = None;
         let start = *self.readers.get(from)?.iter().min()?;
         for (i, node) in self.nodes.iter().enumerate().skip(start) {
             if !self.data(node).any(|n| values.contains(n)) {
@@ -101,7 +102,7 @@ impl<'a> Walk<'a> {
             let product = node.op_type == "MatMul" && self.data(node).count() == 1;
             let open = self.data(node).any(|n| !values.contains(n));
             if product || open || nodes.len() == MAX_NODES || !PARTS.contains(&node.op_type.as_str()) {
-                return None;
+                break;
             }
             values.extend(node.output.iter().map(String::as_str));
             nodes.push(i);
@@ -111,13 +112,15 @@ impl<'a> Walk<'a> {
                 name != self.output && self.readers.get(name).is_some_and(|r| r.iter().all(|i| members.contains(i)))
             };
             let softmax = nodes.iter().any(|i| matches!(self.nodes[*i].op_type.as_str(), "Softmax" | "Attention"));
-            if softmax && values.iter().all(|name| *name == exit.as_str() || within(name)) {
-                if let Some(layer) = self.compare(from, exit, &nodes, (tokens, width)) {
-                    return Some(Region { layer, nodes, exit });
-                }
+            // What only moves the result on is part of it: the last of all that compute the same.
+            if softmax
+                && values.iter().all(|name| *name == exit.as_str() || within(name))
+                && let Some(layer) = self.compare(from, exit, &nodes, (tokens, width))
+            {
+                found = Some(Region { layer, nodes: nodes.clone(), exit });
             }
         }
-        None
+        found
     }
 
     /// Which attention nodes compute, from what they make of some numbers.
@@ -141,14 +144,23 @@ impl<'a> Walk<'a> {
         let float = load_bytes(&model.encode_to_vec()).ok()?;
         let x = probe(tokens * 3 * width);
         let got = float.run(std::slice::from_ref(&x)).ok()?.into_iter().next()?;
-        let near = |heads: usize, causal: bool| {
-            let wanted = attention(&x, tokens, width, heads, causal);
-            wanted.len() == got.len() && wanted.iter().zip(&got).all(|(a, b)| (a - b).abs() < 1e-3)
+        if got.len() != tokens * width {
+            return None;
+        }
+        let near = |i: usize, heads: usize, causal: bool| {
+            let wanted = attention(&x, i, (tokens, width), heads, causal);
+            wanted.iter().zip(&got[i * width..]).all(|(a, b)| (a - b).abs() < 1e-3)
+        };
+        // The first and the last token tell nearly all apart.
+        let all_near = |heads: usize, causal: bool| {
+            near(0, heads, causal)
+                && near(tokens - 1, heads, causal)
+                && (1..tokens.saturating_sub(1)).all(|i| near(i, heads, causal))
         };
         // With one token there is nothing to hide.
         let heads = (1..=width).filter(|h| width % h == 0);
         let all = heads.flat_map(|h| [(h, false), (h, true)]);
-        let (heads, causal) = all.into_iter().find(|(h, c)| near(*h, *c))?;
+        let (heads, causal) = all.into_iter().find(|(h, c)| all_near(*h, *c))?;
         Some(Layer::Attention { heads, width, causal })
     }
 }
