@@ -146,8 +146,7 @@ impl<'a> Trainer<'a> {
         let settle = (descriptor.circuit.k as f64).exp2() * SETTLE_ROW;
         let mut pace = Pace::estimated(core.prove_seconds() + settle);
         let dataset_id = registered(&mut system, args, stacks.dataset.0)?;
-        std::fs::create_dir_all(&args.output)
-            .map_err(|e| Failure::new(format!("cannot make the folder '{}': {e}", args.output.display())))?;
+        folder(&args.output)?;
         let market = system.at.contracts.training;
         let place = place(&mut system, market, payout)?;
         let mut journal = Journal::open(&args.output.join("journal"), place)?;
@@ -432,8 +431,7 @@ impl<'a> Trainer<'a> {
         };
         let record = Record::new(spec, [weights, trained, dataset], None, &end, (vec![], vec![]))?;
         record.check(proof.statement(), &proof.shown).map_err(|f| Failure::new(f.message).bug())?;
-        std::fs::create_dir_all(folder)
-            .map_err(|e| Failure::new(format!("cannot make the folder '{}': {e}", folder.display())))?;
+        self::folder(folder)?;
         named::write(&folder.join("trained.stack"), trained)?;
         record.write(&folder.join("training.json"))?;
         // Last: what is there then is whole.
@@ -510,6 +508,14 @@ impl<'a> Trainer<'a> {
         }
         Ok(())
     }
+}
+
+/// Makes a folder, if it is not there.
+fn folder(path: &Path) -> Outcome<()> {
+    std::fs::create_dir_all(path).map_err(|e| {
+        Failure::new(format!("cannot make the folder '{}': {e}", path.display()))
+            .help("name a folder that can be made, or one that is there")
+    })
 }
 
 /// The dataset as it is registered: the one that is named, or the newest of the stack.
