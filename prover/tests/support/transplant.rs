@@ -8,7 +8,6 @@ use assay_circuits::{
     Graph, GraphBuilder, NodeId, Op, Tensor,
     graph::Node,
     model::Model,
-    ops::Delay,
     program::{Content, Visibility},
 };
 use assay_prover::{ProvingKey, SetupOptions};
