@@ -23,6 +23,11 @@ class Network:
         self.constants.append(numpy_helper.from_array(np.asarray(value, np.float32), name))
         return name
 
+    def integers(self, values):
+        name = f"c{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.asarray(values, np.int64), name))
+        return name
+
     def drawn(self, *shape):
         return self.constant(self.rng.normal(0, 0.5, shape))
 
@@ -101,7 +106,60 @@ def residual_images():
     n.save("residual_images", [1, 9, 8], 3, 21)
 
 
+def matrix(n, x, inputs, outputs):
+    """A dense layer of tokens, as exporters write it."""
+    return n("Add", n("MatMul", x, n.constant(n.rng.normal(0, inputs**-0.5, (inputs, outputs)))), n.drawn(outputs))
+
+
+def feed_forward(n, x, width):
+    h = n("LayerNormalization", x, n.drawn(width), n.drawn(width), axis=-1, epsilon=1e-5)
+    h = n("Gelu", matrix(n, h, width, 2 * width), approximate="tanh")
+    return n("Add", x, matrix(n, h, 2 * width, width))
+
+
+def transformer_block():
+    """A block of a decoder, its attention written out with a causal mask, and a class for each row of tokens."""
+    n, tokens, width, heads = Network(5), 8, 32, 2
+    part = width // heads
+    h = n("LayerNormalization", "x", n.drawn(width), n.drawn(width), axis=-1, epsilon=1e-5)
+    h = matrix(n, h, width, 3 * width)
+    shape = n.integers([0, tokens, heads, part])
+    n.nodes.append(helper.make_node("Split", [h, n.integers([width] * 3)], ["q", "k", "v"], axis=2))
+    q, k, v = (n("Transpose", n("Reshape", i, shape), perm=perm) for i, perm in
+               (("q", [0, 2, 1, 3]), ("k", [0, 2, 3, 1]), ("v", [0, 2, 1, 3])))
+    s = n("Div", n("MatMul", q, k), n.constant(np.sqrt(part)))
+    mask = np.where(np.tri(tokens), 0, -np.inf)
+    s = n("Softmax", n("Add", s, n.constant(mask)), axis=-1)
+    h = n("Transpose", n("MatMul", s, v), perm=[0, 2, 1, 3])
+    h = n("Reshape", h, n.integers([0, tokens, width]))
+    x = n("Add", "x", matrix(n, h, width, width))
+    x = feed_forward(n, x, width)
+    x = n("LayerNormalization", x, n.drawn(width), n.drawn(width), axis=-1, epsilon=1e-5)
+    n.dense(n("Flatten", x), tokens * width, 3)
+    n.save("transformer_block", [tokens, width], 3, 20)
+
+
+def attention_block():
+    """The same without a mask, by the operator Attention."""
+    n, tokens, width, heads = Network(6), 4, 12, 3
+    h = n("LayerNormalization", "x", n.drawn(width), n.drawn(width), axis=-1, epsilon=1e-5)
+    h = matrix(n, h, width, 3 * width)
+    n.nodes.append(helper.make_node("Split", [h, n.integers([width] * 3)], ["q", "k", "v"], axis=2))
+    h = n("Attention", "q", "k", "v", q_num_heads=heads, kv_num_heads=heads)
+    x = n("Add", matrix(n, h, width, width), "x")
+    x = feed_forward(n, x, width)
+    n.dense(n("Flatten", x), tokens * width, 2)
+    n.save("attention_block", [tokens, width], 2, 23)
+
+
 if __name__ == "__main__":
     OUT.mkdir(exist_ok=True)
-    for network in (gelu_written_out, gelu_tanh_written_out, activations, residual_images):
+    for network in (
+        gelu_written_out,
+        gelu_tanh_written_out,
+        activations,
+        residual_images,
+        transformer_block,
+        attention_block,
+    ):
         network()

@@ -5,7 +5,7 @@ use assay_circuits::{
     eval::eval,
     train::{
         ACTIVATION_BITS, Activation, DATA_WIDTH, Layer, Loss, Network, Spec, WIDTH,
-        reference::{State, train},
+        reference::{State, evaluate_over, infer_over, train, train_over},
     },
 };
 use proptest::prelude::*;
@@ -26,7 +26,37 @@ fn same(inputs: usize, outputs: usize) -> Layer {
 }
 
 /// Kinds of [`network`].
-const KINDS: usize = 9;
+const KINDS: usize = 12;
+
+/// A dense layer with an adapter.
+fn adapted(rng: &mut StdRng, inputs: usize, outputs: usize) -> Layer {
+    let rank = rng.gen_range(1..=inputs.min(outputs).min(3));
+    Layer::Adapted { inputs, outputs, rank, scale_bits: rng.gen_range(0..3) }
+}
+
+/// A block of a transformer whose own weights stay as they are, and a layer behind it.
+fn block(rng: &mut StdRng, tokens: usize, (heads, width, causal): (usize, usize, bool), classes: usize) -> Vec<Layer> {
+    let fixed = |layer| Layer::Fixed { layer: Box::new(layer) };
+    let norm = || fixed(Layer::TokenNorm { width, epsilon: 10 });
+    let attention = vec![
+        norm(),
+        adapted(rng, width, 3 * width),
+        Layer::Attention { heads, width, causal },
+        fixed(dense(width, width)),
+    ];
+    let forward = vec![
+        norm(),
+        adapted(rng, width, 2 * width),
+        Layer::Smooth(Activation::GeluTanh),
+        adapted(rng, 2 * width, width),
+    ];
+    vec![
+        Layer::Residual { body: attention, shortcut: vec![] },
+        Layer::Residual { body: forward, shortcut: vec![] },
+        Layer::Flatten,
+        fixed(dense(tokens * width, classes)),
+    ]
+}
 
 /// Networks of all layers in several orders.
 fn network(kind: usize, rng: &mut StdRng) -> Network {
@@ -100,6 +130,38 @@ fn network(kind: usize, rng: &mut StdRng) -> Network {
             ];
             Network { input: vec![1, 4, 4], layers }
         }
+        // Attention, and normalization of tokens, all of it trained.
+        8 => {
+            let (tokens, heads) = (rng.gen_range(1..4), rng.gen_range(1..3));
+            let width = heads * rng.gen_range(1..4);
+            let causal = rng.r#gen();
+            let norm = Layer::TokenNorm { width, epsilon: rng.gen_range(1..30) };
+            let body =
+                vec![norm, dense(width, 3 * width), Layer::Attention { heads, width, causal }, dense(width, width)];
+            let layers = vec![
+                dense(2, width),
+                Layer::Residual { body, shortcut: vec![] },
+                Layer::Smooth(Activation::Gelu),
+                Layer::Flatten,
+                dense(tokens * width, c),
+            ];
+            Network { input: vec![tokens, 2], layers }
+        }
+        // Adapters of a block that stays as it is.
+        9 => {
+            let (tokens, heads) = (rng.gen_range(1..4), rng.gen_range(1..3));
+            let width = heads * rng.gen_range(1..4);
+            let causal = rng.r#gen();
+            Network { input: vec![tokens, width], layers: block(rng, tokens, (heads, width, causal), c) }
+        }
+        // Layers of images that stay as they are, in front of and behind one that is trained.
+        10 => {
+            let fixed = |layer| Layer::Fixed { layer: Box::new(layer) };
+            let norm = Layer::Norm { channels: a, groups: 1, epsilon: 10 };
+            let layers =
+                vec![fixed(same(2, a)), fixed(norm), same(a, b), Layer::Relu, fixed(same(b, b)), Layer::Flatten];
+            Network { input: vec![2, 2, 3], layers: [layers, vec![fixed(dense(b * 6, c))]].concat() }
+        }
         _ => {
             let conv = same;
             let layers = vec![
@@ -120,6 +182,7 @@ fn network(kind: usize, rng: &mut StdRng) -> Network {
 struct Run {
     spec: Spec,
     weights: Vec<Tensor>,
+    base: Vec<Tensor>,
     data: Tensor,
     targets: Tensor,
 }
@@ -140,10 +203,11 @@ fn run(kind: usize, seed: u64, large: bool) -> Run {
     // Values at the very ends of their widths clamp everywhere.
     let (w, d) = if large { (1 << (WIDTH - 1), 1 << (DATA_WIDTH - 1)) } else { (1 << 12, 1 << ACTIVATION_BITS) };
     let weights = spec.network.weights().iter().map(|s| tensor(&mut rng, s, -w, w - 1)).collect();
+    let base = spec.network.base().iter().map(|s| tensor(&mut rng, s, -w, w - 1)).collect();
     let shape: Vec<usize> = std::iter::once(spec.rows).chain(spec.network.input.iter().copied()).collect();
     let data = tensor(&mut rng, &shape, -d, d - 1);
     let targets = tensor(&mut rng, &[spec.rows, spec.outputs().unwrap()], -d, d - 1);
-    Run { spec, weights, data, targets }
+    Run { spec, weights, base, data, targets }
 }
 
 proptest! {
@@ -151,15 +215,31 @@ proptest! {
 
     #[test]
     fn graph_and_loops_agree(kind in 0..KINDS, seed: u64, large: bool) {
-        let Run { spec, weights, data, targets } = run(kind, seed, large);
-        let expected = train(&spec, weights.clone(), &data, &targets).unwrap();
+        let Run { spec, weights, base, data, targets } = run(kind, seed, large);
+        let expected = train_over(&spec, weights.clone(), base.clone(), &data, &targets).unwrap();
         let training = spec.training().unwrap();
-        let model = training.model(data, targets).unwrap();
+        let model = training.model_over(data.clone(), targets.clone(), &base).unwrap();
         let values = eval(&model.graph, &model.weights, &training.inputs(&weights)).unwrap();
         let mut got = values.outputs(&model.graph);
         let losses = got.pop().unwrap();
         prop_assert_eq!(&got, &expected.weights);
         prop_assert_eq!(&losses.data, &expected.losses);
+        // The same weights before and after, compared on the rows, and as a model of its own on each of them.
+        let evaluation = spec.evaluation(spec.rows).unwrap();
+        let model = evaluation.model_over(data.clone(), targets.clone(), &base).unwrap();
+        let both = [weights.clone(), expected.weights.clone()].concat();
+        let values = eval(&model.graph, &model.weights, &both).unwrap();
+        let losses = values.outputs(&model.graph).pop().unwrap();
+        let of = |w: &[Tensor]| evaluate_over(&spec, w, &base, &data, &targets).unwrap();
+        prop_assert_eq!(losses.data, vec![of(&weights), of(&expected.weights)]);
+        let model = spec.inference_model(&[expected.weights.clone(), base.clone()].concat(), &[], &[]).unwrap();
+        let width: usize = spec.network.input.iter().product();
+        for row in data.data.chunks(width) {
+            let input = Tensor::new([&[1], &spec.network.input[..]].concat(), row.to_vec()).unwrap();
+            let values = eval(&model.graph, &model.weights, &[input]).unwrap();
+            let out = infer_over(&spec, &expected.weights, &base, row).unwrap();
+            prop_assert_eq!(values.outputs(&model.graph).pop().unwrap().data, out);
+        }
     }
 }
 
@@ -171,9 +251,9 @@ fn steps_go_down_the_gradient() {
         for loss in [Loss::SquaredError, Loss::CrossEntropy] {
             let (mut same, mut all) = (0, 0);
             for seed in 0..6 {
-                let Run { mut spec, mut weights, data, mut targets } = run(kind, 1000 + seed, false);
+                let Run { mut spec, mut weights, mut base, data, mut targets } = run(kind, 1000 + seed, false);
                 // Small enough that hardly anything clamps.
-                weights.iter_mut().flat_map(|w| &mut w.data).for_each(|v| *v /= 2);
+                weights.iter_mut().chain(&mut base).flat_map(|w| &mut w.data).for_each(|v| *v /= 2);
                 (spec.loss, spec.steps, spec.rate_bits, spec.momentum_bits) = (loss, 1, 0, None);
                 let classes = spec.outputs().unwrap();
                 // One-hot targets.
@@ -181,8 +261,8 @@ fn steps_go_down_the_gradient() {
                     let hot = row[0].unsigned_abs() as usize % classes;
                     row.iter_mut().enumerate().for_each(|(k, v)| *v = if k == hot { 1 << ACTIVATION_BITS } else { 0 });
                 }
-                let after = train(&spec, weights.clone(), &data, &targets).unwrap();
-                let at = |w: &[Tensor]| float_loss(&spec, w, &data, &targets);
+                let after = train_over(&spec, weights.clone(), base.clone(), &data, &targets).unwrap();
+                let at = |w: &[Tensor]| float_loss(&spec, (w, &base), &data, &targets);
                 for k in 0..weights.len() {
                     for i in 0..weights[k].data.len() {
                         let shifted = |by: i64| {
@@ -208,6 +288,28 @@ fn steps_go_down_the_gradient() {
     }
 }
 
+/// `x W + b` along the last axis.
+fn float_dense(x: &[f64], w: &[f64], b: &[f64], inputs: usize, outputs: usize) -> Vec<f64> {
+    let sum = |x: &[f64], o: usize| b[o] + (0..inputs).map(|i| x[i] * w[i * outputs + o]).sum::<f64>();
+    x.chunks(inputs).flat_map(|x| (0..outputs).map(move |o| sum(x, o))).collect()
+}
+
+/// A shape with another last axis.
+fn behind(shape: &[usize], last: usize) -> Vec<usize> {
+    [&shape[..shape.len() - 1], &[last]].concat()
+}
+
+/// Values less their mean, divided by their deviation, in groups of `n`.
+fn float_normal(x: &[f64], n: usize, epsilon: u32) -> Vec<f64> {
+    let group = |g: &[f64]| {
+        let mean = g.iter().sum::<f64>() / n as f64;
+        let variance = g.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / n as f64;
+        let deviation = (variance + f64::from(epsilon) / f64::from(1u32 << 20)).sqrt();
+        g.iter().map(|v| (v - mean) / deviation).collect::<Vec<_>>()
+    };
+    x.chunks(n).flat_map(group).collect()
+}
+
 /// Layers in floating point. `weights` are those that are left.
 fn float_layers(layers: &[Layer], shape: &[usize], weights: &mut &[Vec<f64>], input: &[f64]) -> (Vec<f64>, Vec<usize>) {
     let (mut x, mut shape) = (input.to_vec(), shape.to_vec());
@@ -221,8 +323,37 @@ fn float_layers(layers: &[Layer], shape: &[usize], weights: &mut &[Vec<f64>], in
         (x, shape) = match layer {
             Layer::Dense { inputs, outputs } => {
                 let (w, b) = (take(), take());
-                let sum = |o: usize| b[o] + (0..*inputs).map(|i| x[i] * w[i * outputs + o]).sum::<f64>();
-                ((0..*outputs).map(sum).collect(), vec![*outputs])
+                (float_dense(&x, w, b, *inputs, *outputs), behind(&shape, *outputs))
+            }
+            Layer::Fixed { layer } => float_layers(std::slice::from_ref(layer), &shape, weights, &x),
+            Layer::Adapted { inputs, outputs, rank, scale_bits } => {
+                let (w, b, down, up) = (take(), take(), take(), take());
+                let base = float_dense(&x, w, b, *inputs, *outputs);
+                let low = float_dense(&x, down, &vec![0.0; *rank], *inputs, *rank);
+                let more = float_dense(&low, up, &vec![0.0; *outputs], *rank, *outputs);
+                let factor = f64::from(1u32 << scale_bits);
+                (base.iter().zip(&more).map(|(a, b)| a + factor * b).collect(), behind(&shape, *outputs))
+            }
+            Layer::TokenNorm { width, epsilon } => {
+                let (gain, bias) = (take(), take());
+                let value = |(i, v): (usize, f64)| v * gain[i % width] + bias[i % width];
+                (float_normal(&x, *width, *epsilon).into_iter().enumerate().map(value).collect(), shape)
+            }
+            Layer::Attention { heads, width, causal } => {
+                let (n, tokens) = (width / heads, shape[0]);
+                let at = |t: usize, which: usize, h: usize, d: usize| x[t * 3 * width + which * width + h * n + d];
+                let mut out = vec![];
+                for i in 0..tokens {
+                    for h in 0..*heads {
+                        let seen = if *causal { i + 1 } else { tokens };
+                        let score =
+                            |j| (0..n).map(|d| at(i, 0, h, d) * at(j, 1, h, d)).sum::<f64>() / (n as f64).sqrt();
+                        let powers: Vec<f64> = (0..seen).map(|j| f64::exp(score(j))).collect();
+                        let sum: f64 = powers.iter().sum();
+                        out.extend((0..n).map(|d| (0..seen).map(|j| powers[j] / sum * at(j, 2, h, d)).sum::<f64>()));
+                    }
+                }
+                (out, vec![tokens, *width])
             }
             Layer::Conv { inputs, outputs, kernel: [kh, kw], pads: [t, l, bottom, r], strides } => {
                 let (kernels, bias) = (take(), take());
@@ -280,15 +411,9 @@ fn float_layers(layers: &[Layer], shape: &[usize], weights: &mut &[Vec<f64>], in
             }
             Layer::Norm { groups, epsilon, .. } => {
                 let (gain, bias) = (take(), take());
-                let n = x.len() / groups;
-                let normal = x.chunks(n).flat_map(|g| {
-                    let mean = g.iter().sum::<f64>() / n as f64;
-                    let variance = g.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / n as f64;
-                    let deviation = (variance + f64::from(*epsilon) / f64::from(1u32 << 20)).sqrt();
-                    g.iter().map(move |v| (v - mean) / deviation)
-                });
+                let normal = float_normal(&x, x.len() / groups, *epsilon);
                 let value = |(i, v): (usize, f64)| v * gain[channel(i, &shape)] + bias[channel(i, &shape)];
-                (normal.enumerate().map(value).collect(), shape)
+                (normal.into_iter().enumerate().map(value).collect(), shape)
             }
             Layer::Residual { body, shortcut } => {
                 let (a, end) = float_layers(body, &shape, weights, &x);
@@ -305,10 +430,21 @@ fn float_layers(layers: &[Layer], shape: &[usize], weights: &mut &[Vec<f64>], in
 }
 
 /// The loss in floating point, on the rows of the first step.
-fn float_loss(spec: &Spec, weights: &[Tensor], data: &Tensor, targets: &Tensor) -> f64 {
+fn float_loss(spec: &Spec, (weights, base): (&[Tensor], &[Tensor]), data: &Tensor, targets: &Tensor) -> f64 {
     let sampler = assay_circuits::train::Sampler::new(&spec.seed, spec.rows as u64);
     let (width, classes) = (data.data.len() / spec.rows, targets.data.len() / spec.rows);
-    let w: Vec<Vec<f64>> = weights.iter().map(|t| t.data.iter().map(|v| *v as f64 / 4096.0).collect()).collect();
+    // In the order in which layers read them.
+    let (mut trained, mut stays) = (spec.network.names(false).into_iter().zip(weights), base.iter());
+    let mut next = trained.next();
+    let mut w: Vec<Vec<f64>> = vec![];
+    for name in spec.network.all_names() {
+        let is_trained = next.as_ref().is_some_and(|(n, _)| *n == name);
+        let t = if is_trained { next.take().unwrap().1 } else { stays.next().unwrap() };
+        if is_trained {
+            next = trained.next();
+        }
+        w.push(t.data.iter().map(|v| *v as f64 / 4096.0).collect());
+    }
     let mut total = 0.0;
     for b in 0..spec.batch() {
         let row = sampler.index(b as u64) as usize;
@@ -408,6 +544,23 @@ fn what_cannot_be_trained_is_refused_by_name() {
     refused("inside each other", &|s| {
         let deep = (0..9).fold(Layer::Relu, |l, _| residual(vec![l], vec![]));
         s.network.layers.push(deep);
+    });
+    let attention = |heads, width| Layer::Attention { heads, width, causal: true };
+    refused("needs [tokens, 12]", &|s| s.network.layers.push(attention(2, 4)));
+    refused("heads that divide 3", &|s| {
+        s.network.input = vec![2, 2];
+        s.network.layers = vec![dense(2, 9), attention(2, 3), Layer::Flatten];
+    });
+    let adapter = |rank, scale_bits| Layer::Adapted { inputs: 2, outputs: 2, rank, scale_bits };
+    refused("an adapter of rank 0", &|s| s.network.layers.push(adapter(0, 0)));
+    refused("an adapter of rank 3", &|s| s.network.layers.push(adapter(3, 0)));
+    refused("times 2^60", &|s| s.network.layers.push(adapter(1, 60)));
+    let fixed = |layer| Layer::Fixed { layer: Box::new(layer) };
+    refused("'Relu' has no weights", &|s| s.network.layers.push(fixed(Layer::Relu)));
+    refused("'Dense' has no weights", &|s| s.network.layers.push(fixed(fixed(dense(2, 2)))));
+    refused("one of them with weights to train", &|s| s.network.layers = vec![fixed(dense(2, 2))]);
+    refused("needs 3 values along the last axis", &|s| {
+        s.network.layers.push(Layer::TokenNorm { width: 3, epsilon: 1 })
     });
     refused("before all weights", &|s| s.network.layers.insert(0, Layer::Relu));
     refused("before all weights", &|s| s.network.layers.insert(0, norm(2, 1, 10)));

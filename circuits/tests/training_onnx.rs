@@ -2,8 +2,11 @@
 
 use assay_circuits::{
     Tensor,
-    onnx::{self, training::trainable},
-    train::{Loss, Spec, reference},
+    onnx::{
+        self,
+        training::{Adapters, trainable},
+    },
+    train::{Layer, Loss, Spec, reference},
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::path::{Path, PathBuf};
@@ -19,7 +22,14 @@ fn digits(name: &str) -> PathBuf {
 /// Networks as exporters write them; `benches/training/networks.py` makes them.
 fn networks() -> impl Iterator<Item = (&'static str, PathBuf)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/training_onnx");
-    let names = ["gelu_written_out", "gelu_tanh_written_out", "activations", "residual_images"];
+    let names = [
+        "gelu_written_out",
+        "gelu_tanh_written_out",
+        "activations",
+        "residual_images",
+        "transformer_block",
+        "attention_block",
+    ];
     names.into_iter().map(move |n| (n, folder.join(format!("{n}.onnx"))))
 }
 
@@ -131,6 +141,79 @@ fn integers_are_near_the_file() {
         let expected = float.run(&[x]).unwrap();
         for (g, e) in got.iter().zip(&expected[0]) {
             assert!((*g as f32 / 256.0 - e).abs() < 0.1, "{got:?}, {expected:?}");
+        }
+    }
+}
+
+/// Number of matrices with adapters.
+fn adapted_matrices(layers: &[Layer]) -> usize {
+    let one = |l: &Layer| match l {
+        Layer::Adapted { .. } => 1,
+        Layer::Residual { body, shortcut } => adapted_matrices(body) + adapted_matrices(shortcut),
+        _ => 0,
+    };
+    layers.iter().map(one).sum()
+}
+
+/// A block of a transformer with adapters: at the start it is the file's, afterwards what is written has them in its matrices, and the
+/// integers follow it.
+#[test]
+fn adapters_are_written_into_the_matrices() {
+    let mut rng = StdRng::seed_from_u64(4);
+    for (name, path) in networks().filter(|(n, _)| n.ends_with("_block")) {
+        let source = trainable(&path).unwrap().1.unwrap();
+        let causal = name == "transformer_block";
+        let text = format!("{:?}", source.network.layers);
+        assert!(text.contains(&format!("causal: {causal}")), "{name}: {text}");
+        let heads = if causal { 2 } else { 3 };
+        assert!(text.contains(&format!("heads: {heads}")), "{name}: {text}");
+        let original = onnx::load(&path).unwrap();
+        let adapt = |nodes: &[String], rank: usize| {
+            let adapters = Adapters { rank, scale_bits: 1, nodes: nodes.to_vec() };
+            let mut own = StdRng::seed_from_u64(5);
+            source.adapt(&adapters, &mut || own.gen_range(-1.0f32..1.0))
+        };
+        assert!(adapt(&["nobody".to_owned()], 2).unwrap_err().contains("'nobody'"));
+        assert!(adapt(&[], 1000).is_err());
+        let one = adapt(&source.titles[..1], 2).unwrap();
+        assert_eq!(one.weights.len(), 2);
+        let mut adapted = adapt(&[], 2).unwrap();
+        assert_eq!(
+            (adapted.weights.len(), adapted.base.len()),
+            (adapted_matrices(&adapted.network.layers) * 2, source.weights.len())
+        );
+        assert!(difference(&original, &onnx::load_bytes(&adapted.write(&adapted.weights)).unwrap(), &mut rng) < 1e-4);
+        for w in &mut adapted.weights {
+            w.iter_mut().for_each(|v| *v = rng.gen_range(-0.2f32..0.2));
+        }
+        let merged = onnx::load_bytes(&adapted.write(&adapted.weights)).unwrap();
+        assert!(difference(&original, &merged, &mut rng) > 1e-2, "{name}");
+        let network = adapted.network.clone();
+        let fixed = |all: &[Vec<f32>], shapes: Vec<Vec<usize>>| -> Vec<Tensor> {
+            let one = |(t, s): (&Vec<f32>, Vec<usize>)| {
+                Tensor::new(s, t.iter().map(|v| (v * 4096.0).round() as i64).collect()).unwrap()
+            };
+            all.iter().zip(shapes).map(one).collect()
+        };
+        let (weights, base) = (fixed(&adapted.weights, network.weights()), fixed(&adapted.base, network.base()));
+        let spec = Spec {
+            network,
+            loss: Loss::CrossEntropy,
+            steps: 1,
+            batch_bits: 0,
+            rate_bits: 0,
+            momentum_bits: None,
+            rows: 1,
+            seed: [0; 32],
+        };
+        for _ in 0..5 {
+            let x: Vec<f32> = samples(&spec.network.input, &mut rng);
+            let row: Vec<i64> = x.iter().map(|v| (v * 256.0).round() as i64).collect();
+            let got = reference::infer_over(&spec, &weights, &base, &row).unwrap();
+            let expected = merged.run(&[x]).unwrap();
+            for (g, e) in got.iter().zip(&expected[0]) {
+                assert!((*g as f32 / 256.0 - e).abs() < 0.25, "{name}: {got:?}, {expected:?}");
+            }
         }
     }
 }

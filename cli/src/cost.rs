@@ -56,7 +56,7 @@ pub(crate) const SRS_POINT: f64 = 12e-6;
 const PARALLEL: f64 = 0.85;
 /// Bytes per leaf.
 const LEAF_BYTES: f64 = 20.0;
-/// Bytes per stack entry, both stacks.
+/// Bytes per stack entry, of all stacks.
 const ENTRY_BYTES: f64 = 55.0;
 /// Bytes that the program has before it proves anything.
 const BASE_BYTES: f64 = 30e6;
@@ -71,6 +71,8 @@ pub(crate) struct Estimate {
     pub(crate) leaves: usize,
     pub(crate) witness_entries: usize,
     pub(crate) model_entries: usize,
+    /// Of all named stacks.
+    pub(crate) named_entries: usize,
     pub(crate) operand_entries: usize,
     pub(crate) macs: u64,
     pub(crate) meter: Cost,
@@ -127,11 +129,11 @@ pub(crate) fn estimate_linked(
     let leaves = 1usize << program.leaf_bits;
     let witness_entries = 1usize << program.stack_bits(WITNESS);
     let model_entries = 1usize << program.stack_bits(MODEL);
+    let named_entries = program.stacks.iter().skip(NAMED).map(|s| 1usize << s.bits).sum::<usize>();
     let operand_entries = operand_entries(&program.graph);
     let macs = u64::try_from(program.graph.multiply_adds()).unwrap_or(u64::MAX);
     let speed = speed();
-    let named: usize = program.stacks.iter().skip(NAMED).map(|s| 1usize << s.bits).sum();
-    let both = (witness_entries + model_entries + named) as f64;
+    let all = (witness_entries + model_entries + named_entries) as f64;
     let row = (row_bits as f64).exp2();
     let rows = (meter.witness_rows + meter.model_rows) as f64;
     let stages = [
@@ -140,7 +142,7 @@ pub(crate) fn estimate_linked(
         (Stage::Commit, witness_entries as f64 * COMMIT_ENTRY / speed),
         (Stage::Lookups, leaves as f64 * LEAF / speed),
         (Stage::Operators, operand_entries as f64 * OPERAND_ENTRY / speed),
-        (Stage::Reduction, both * REDUCE_ENTRY / speed),
+        (Stage::Reduction, all * REDUCE_ENTRY / speed),
         (Stage::Opening, (row * OPEN_ENTRY + rows * OPEN_ROW) / speed),
     ];
     let stages = stages.map(|(stage, s)| (stage, machine.seconds(stage.name(), s))).to_vec();
@@ -154,6 +156,7 @@ pub(crate) fn estimate_linked(
         leaves,
         witness_entries,
         model_entries,
+        named_entries,
         operand_entries,
         macs,
         meter,
@@ -161,7 +164,7 @@ pub(crate) fn estimate_linked(
         proof_bytes: (8 + 2 + 1 + 32 + 4 + 4 + public + meter.argument_bytes) as u64,
         stages,
         setup_seconds: machine.seconds("setup", setup_seconds),
-        memory_bytes: (BASE_BYTES + LEAF_BYTES * leaves as f64 + ENTRY_BYTES * both) as u64,
+        memory_bytes: (BASE_BYTES + LEAF_BYTES * leaves as f64 + ENTRY_BYTES * all) as u64,
     })
 }
 

@@ -194,7 +194,7 @@ pub(crate) fn prepare_named(
             _ => app.cache.discard(&entry, &app.output),
         }
     }
-    let predicted = cost::estimate(&app.machine(), &model.graph, batch, visibility, Some(usize::from(row_bits)))?;
+    let predicted = cost::estimate_linked(&app.machine(), &model.graph, batch, visibility, None, named)?;
     let progress = Progress::start(&app.output, "setup", predicted.setup_seconds);
     let watch = |stage: Stage| progress.stage(stage.name(), predicted.setup_seconds / 3.0);
     let recorder = Recorder::new(Some(&watch));
@@ -373,13 +373,12 @@ pub(crate) fn prove_integers(
     tensors: &[Vec<Tensor>],
     stacks: Vec<Option<Stack>>,
 ) -> Outcome<(Proven, Vec<Saturation>, Vec<Stack>)> {
-    let predicted = cost::estimate(
-        &app.machine(),
-        &model.graph,
-        tensors.len(),
-        key.verifying.visibility,
-        Some(key.verifying.row_bits),
-    )?;
+    let (machine, k, batch) = (app.machine(), &key.verifying, tensors.len());
+    let predicted = if k.stacks.is_empty() {
+        cost::estimate(&machine, &model.graph, batch, k.visibility, Some(k.row_bits))?
+    } else {
+        cost::estimate_linked(&machine, &model.graph, batch, k.visibility, None, &k.stacks)?
+    };
     let progress = Progress::start(&app.output, "prove", predicted.prove_seconds());
     let watch = |stage: Stage| progress.stage(stage.name(), predicted.of(stage));
     let recorder = Recorder::new(Some(&watch));

@@ -122,6 +122,23 @@ pub(crate) fn prepare_named(
     prepare_with(app, model, batch, shape, srs_file, (args.optimize.into(), secret, stacks))
 }
 
+/// As [`prepare_named`], of a graph all of whose weights are in stacks: what is left to blind are tables, which are no secret, so
+/// that whoever knows graph and powers of tau makes the key of the same id.
+pub(crate) fn prepare_shared(
+    app: &App,
+    model: &Model,
+    shape: &ShapeArgs,
+    srs_file: Option<&Path>,
+    args: &SettleArgs,
+    stacks: Vec<SettledStack>,
+) -> Outcome<Prepared> {
+    let secret = match args.secret.as_deref() {
+        Some(path) => secret(app, shape.visibility(), Some(path))?,
+        None => [0; 32],
+    };
+    prepare_with(app, model, 1, shape, srs_file, (args.optimize.into(), secret, stacks))
+}
+
 /// As [`prepare`], for a demonstration: where no secret can be kept, one is made that nobody will need again.
 pub(crate) fn prepare_once(
     app: &App,

@@ -125,8 +125,17 @@ fn roles(what: What, schema: &Schema, model: &Model, path: &Path) -> Outcome<Vec
         What::Output => Role::Output(k),
         What::Weights => Role::Weight(k),
     };
-    let mut roles: Vec<Option<Role>> =
-        schema.tensors.iter().map(|t| names.iter().position(|n| *n == t.name).map(role)).collect();
+    // Stacks of trained weights call them what the model that training wrote calls them, without their place.
+    let own = |k: &usize| model.graph.weights().nth(*k).map(|id| model.graph.node(id).name.as_str());
+    let trained = |t: &SchemaTensor| match what {
+        What::Weights => (0..names.len()).find(|k| own(k) == Some(t.name.as_str())),
+        _ => None,
+    };
+    let mut roles: Vec<Option<Role>> = schema
+        .tensors
+        .iter()
+        .map(|t| names.iter().position(|n| *n == t.name).or_else(|| trained(t)).map(role))
+        .collect();
     // Where there is one of each, they belong together, whatever they are called.
     if let ([None], [_]) = (roles.as_slice(), names.as_slice()) {
         roles = vec![Some(role(0))];

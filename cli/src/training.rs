@@ -1,12 +1,16 @@
 //! Training runs as files: data for them, their stacks, and the record that a proof of training is checked against.
 
+mod options;
 mod proof;
 mod record;
 mod stacks;
 
+pub(crate) use options::{Hyper, HyperArgs, LoraArgs, LossName, load, momentum, rate};
 pub(crate) use proof::Proof;
 pub(crate) use record::{Kind, Record, Statement};
-pub(crate) use stacks::{Made, Runs, commit, data_of, prove, prove_settled, weights_of};
+pub(crate) use stacks::{
+    Made, Runs, base_of, commit, commit_with, data_of, initial, prove, prove_settled, row_bits, shape, weights_of,
+};
 
 use crate::{
     error::{Failure, Outcome},
@@ -157,11 +161,11 @@ impl Arrays {
     }
 }
 
-/// Weights as integers.
-pub(crate) fn fixed_weights(spec: &Spec, weights: &[Vec<f32>]) -> Outcome<Vec<Tensor>> {
+/// Weights of these shapes as integers.
+pub(crate) fn fixed_weights(shapes: &[Vec<usize>], weights: &[Vec<f32>]) -> Outcome<Vec<Tensor>> {
     let limit = f64::from(1u32 << (WIDTH - 1));
     let mut out = Vec::with_capacity(weights.len());
-    for (shape, values) in spec.network.weights().into_iter().zip(weights) {
+    for (shape, values) in shapes.iter().zip(weights) {
         let scaled = values.iter().map(|v| (f64::from(*v) * f64::from(1u32 << WEIGHT_BITS)).round());
         let data: Vec<i64> = scaled.clone().map(|v| v as i64).collect();
         if let Some(v) = scaled.into_iter().find(|v| v.abs() >= limit) {
@@ -170,7 +174,7 @@ pub(crate) fn fixed_weights(spec: &Spec, weights: &[Vec<f32>]) -> Outcome<Vec<Te
                 "start from smaller weights, or take them as they are for standardized data: --standardize fresh",
             ));
         }
-        out.push(Tensor::new(shape, data)?);
+        out.push(Tensor::new(shape.clone(), data)?);
     }
     Ok(out)
 }
@@ -181,12 +185,12 @@ pub(crate) fn floats(weights: &[Tensor]) -> Vec<Vec<f32>> {
 }
 
 /// Share of rows whose class is where the network's largest output is; computed, not proven.
-pub(crate) fn accuracy(spec: &Spec, weights: &[Tensor], data: &Data) -> Outcome<Option<f64>> {
+pub(crate) fn accuracy(spec: &Spec, (weights, base): (&[Tensor], &[Tensor]), data: &Data) -> Outcome<Option<f64>> {
     let Some(classes) = &data.classes else { return Ok(None) };
     let width: usize = spec.network.input.iter().product();
     let mut right = 0usize;
     for (row, class) in data.rows.data.chunks(width).zip(classes) {
-        let out = reference::infer(spec, weights, row)?;
+        let out = reference::infer_over(spec, weights, base, row)?;
         let best = out.iter().enumerate().max_by_key(|(i, v)| (**v, std::cmp::Reverse(*i))).map(|(i, _)| i);
         right += usize::from(best == Some(*class));
     }

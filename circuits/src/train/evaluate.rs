@@ -7,7 +7,7 @@ use super::{
     DATA_WIDTH, MAX_ROWS, Spec, TrainError, WEIGHT_BITS, WIDTH, layers,
     loss::squares,
     nodes::Nodes,
-    step::{data_model, weight_names},
+    step::{base_nodes, data_model, weight_names},
 };
 use crate::{
     graph::{Graph, GraphBuilder},
@@ -23,7 +23,8 @@ pub struct Evaluation {
     pub spec: Spec,
     /// Number of rows.
     pub rows: usize,
-    /// Inputs: the weights before, then those after. Weights: data, targets. Output: the two losses, as sums over all rows in the
+    /// Inputs: the weights before, then those after. Weights: data, targets, then
+    /// those that stay as they are. Output: the two losses, as sums over all rows in the
     /// unit of [`super::reference::State::losses`].
     pub graph: Graph,
 }
@@ -45,6 +46,7 @@ impl Spec {
         let mut n = Nodes { g: GraphBuilder::new(8), steps: 2, batch: rows };
         let data = n.g.weight("data", &[&[rows], &self.network.input[..]].concat(), DATA_WIDTH)?;
         let targets = n.g.weight("targets", &[rows, self.outputs()?], DATA_WIDTH)?;
+        let base = base_nodes(&mut n, self)?;
         let x = n.repeat("rows", data, 0, 2)?;
         let y = n.repeat("labels", targets, 0, 2)?;
         let mut sets = [vec![], vec![]];
@@ -62,7 +64,8 @@ impl Spec {
             let after = n.g.push(name, one, &[*ids.1])?;
             weights.push(n.g.push(name, Op::Concat(Concat { axis: 0 }), &[before, after])?);
         }
-        let trace = layers::forward(&mut n, &self.network.layers, "", x, &weights, false)?;
+        let all = self.network.side_by_side(&weights, &base)?;
+        let trace = layers::forward(&mut n, &self.network.layers, "", x, &all, false)?;
         let (_, difference) = self.output_error(&mut n, trace.output(), y)?;
         let loss = n.contract("loss", squares(2, rows, self.outputs()?), difference, difference)?;
         let graph = n.g.finish(sets.concat(), vec![loss])?;
@@ -76,6 +79,14 @@ impl Evaluation {
     /// # Errors
     /// Rows of the wrong shape, or beyond `DATA_WIDTH` bits.
     pub fn model(&self, data: Tensor, targets: Tensor) -> Result<Model, TrainError> {
+        self.model_over(data, targets, &[])
+    }
+
+    /// As [`Self::model`], with the weights that stay as they are.
+    ///
+    /// # Errors
+    /// Rows or weights of the wrong shape, or beyond their widths.
+    pub fn model_over(&self, data: Tensor, targets: Tensor, base: &[Tensor]) -> Result<Model, TrainError> {
         let names = weight_names(&self.spec);
         let inputs = ["before", "after"].iter().flat_map(|when| {
             let all = names.iter().zip(self.spec.network.weights());
@@ -83,6 +94,6 @@ impl Evaluation {
         });
         let unit = 2 * self.spec.loss.difference_bits();
         let outputs = vec![TensorSpec::uniform("loss", &[2], unit as i32)];
-        data_model(&self.graph, [data, targets], inputs.collect(), outputs)
+        data_model(&self.graph, [&[data, targets], base].concat(), inputs.collect(), outputs)
     }
 }

@@ -12,7 +12,7 @@ const MAX_GROUP: usize = 1 << 14;
 /// One layer of a network.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Layer {
-    /// `y = x W + b` with `W` of shape `[inputs, outputs]`; the input has one axis.
+    /// `y = x W + b` with `W` of shape `[inputs, outputs]`, along the last axis of the input.
     Dense {
         /// Number of inputs.
         inputs: usize,
@@ -64,11 +64,48 @@ pub enum Layer {
         /// Layers of the shortcut.
         shortcut: Vec<Layer>,
     },
-    /// `[channels, height, width]` to one axis.
+    /// All axes to one.
     Flatten,
+    /// Layer normalization of the last axis; gain and bias have one value for each of its indices.
+    TokenNorm {
+        /// Extent of the last axis.
+        width: usize,
+        /// What is added to the variance, in units of `2^-20`.
+        epsilon: u32,
+    },
+    /// Attention of tokens to each other: from `[tokens, 3 width]`, queries, keys and values beside each other, to `[tokens, width]`.
+    /// Each head has `width / heads` of the values, and scores are divided by the root of that.
+    Attention {
+        /// Number of heads; it divides the width.
+        heads: usize,
+        /// Values of a token.
+        width: usize,
+        /// Whether tokens see none that come after them.
+        causal: bool,
+    },
+    /// A dense layer whose matrix and bias stay as they are, with an adapter of low rank that is trained:
+    /// `y = x W + b + 2^scale_bits (x A) B`, with `A` of shape `[inputs, rank]` and `B` of shape `[rank, outputs]`.
+    Adapted {
+        /// Number of inputs.
+        inputs: usize,
+        /// Number of outputs.
+        outputs: usize,
+        /// Rank of the adapter.
+        rank: usize,
+        /// log2 of what the adapter's part is multiplied by.
+        scale_bits: u32,
+    },
+    /// A layer whose weights stay as they are.
+    Fixed {
+        /// One with weights of its own.
+        layer: Box<Layer>,
+    },
 }
 
-/// A tensor that training changes.
+/// Most tokens that attend to each other.
+const MAX_TOKENS: usize = 1 << 10;
+
+/// A tensor of weights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Parameter {
     /// Its name within the layer.
@@ -76,6 +113,8 @@ pub(super) struct Parameter {
     pub(super) shape: Vec<usize>,
     /// Fraction bits of its gradient.
     pub(super) gradient_bits: u32,
+    /// Whether training leaves it as it is.
+    pub(super) frozen: bool,
 }
 
 /// All parameters of layers in a row, in the order of [`super::Network::weights`].
@@ -108,7 +147,7 @@ pub(super) fn learns(layers: &[Layer], learned: bool) -> Result<bool, (usize, &'
     let mut learned = learned;
     for (i, layer) in layers.iter().enumerate() {
         learned = match layer {
-            Layer::Dense { .. } | Layer::Conv { .. } => true,
+            Layer::Dense { .. } | Layer::Conv { .. } | Layer::Adapted { .. } | Layer::Fixed { .. } => true,
             Layer::Flatten => learned,
             Layer::Residual { body, shortcut } => {
                 let branch = |layers| learns(layers, learned).map_err(|(_, name)| (i, name));
@@ -124,8 +163,9 @@ pub(super) fn learns(layers: &[Layer], learned: bool) -> Result<bool, (usize, &'
 /// Fraction bits that a layer's sums have beyond those of activations, where it makes sums that have to be rounded.
 fn excess(layer: &Layer) -> Option<u32> {
     match layer {
-        Layer::Dense { .. } | Layer::Conv { .. } => Some(WEIGHT_BITS),
-        Layer::Norm { .. } => Some(NORMAL_BITS + WEIGHT_BITS - ACTIVATION_BITS),
+        Layer::Dense { .. } | Layer::Conv { .. } | Layer::Adapted { .. } => Some(WEIGHT_BITS),
+        Layer::Fixed { layer } => excess(layer),
+        Layer::Norm { .. } | Layer::TokenNorm { .. } => Some(NORMAL_BITS + WEIGHT_BITS - ACTIVATION_BITS),
         Layer::Residual { .. } => Some(0),
         _ => None,
     }
@@ -155,22 +195,42 @@ impl Layer {
             Self::Norm { .. } => "Norm",
             Self::Residual { .. } => "Residual",
             Self::Flatten => "Flatten",
+            Self::TokenNorm { .. } => "TokenNorm",
+            Self::Attention { .. } => "Attention",
+            Self::Adapted { .. } => "Adapted",
+            Self::Fixed { layer } => layer.name(),
         }
     }
 
-    /// Whether it holds weights.
-    pub fn has_weights(&self) -> bool {
+    /// Whether it holds weights that training changes.
+    pub fn trains(&self) -> bool {
         match self {
-            Self::Dense { .. } | Self::Conv { .. } | Self::Norm { .. } => true,
-            Self::Residual { body, shortcut } => body.iter().chain(shortcut).any(Self::has_weights),
+            Self::Dense { .. }
+            | Self::Conv { .. }
+            | Self::Norm { .. }
+            | Self::TokenNorm { .. }
+            | Self::Adapted { .. } => true,
+            Self::Residual { body, shortcut } => body.iter().chain(shortcut).any(Self::trains),
             _ => false,
+        }
+    }
+
+    /// The layer and whether its weights stay as they are.
+    pub(super) fn thawed(&self) -> (&Self, bool) {
+        match self {
+            Self::Fixed { layer } => (layer, true),
+            _ => (self, false),
         }
     }
 
     pub(super) fn parameters(&self) -> Vec<Parameter> {
         let pair = |shape: Vec<usize>, bias: usize, bits: u32| {
-            let parameter =
-                |name: &str, shape, gradient_bits| Parameter { name: name.to_owned(), shape, gradient_bits };
+            let parameter = |name: &str, shape, gradient_bits| Parameter {
+                name: name.to_owned(),
+                shape,
+                gradient_bits,
+                frozen: false,
+            };
             vec![parameter("weight", shape, bits + ERROR_BITS), parameter("bias", vec![bias], ERROR_BITS)]
         };
         match self {
@@ -178,7 +238,20 @@ impl Layer {
             Self::Conv { inputs, outputs, kernel: [h, w], .. } => {
                 pair(vec![*outputs, *inputs, *h, *w], *outputs, ACTIVATION_BITS)
             }
-            Self::Norm { channels, .. } => pair(vec![*channels], *channels, NORMAL_BITS),
+            Self::Norm { channels: n, .. } | Self::TokenNorm { width: n, .. } => pair(vec![*n], *n, NORMAL_BITS),
+            Self::Adapted { inputs, outputs, rank, scale_bits } => {
+                let base = pair(vec![*inputs, *outputs], *outputs, ACTIVATION_BITS);
+                let mut all: Vec<Parameter> = base.into_iter().map(|p| Parameter { frozen: true, ..p }).collect();
+                let both = [("down", vec![*inputs, *rank], 0), ("up", vec![*rank, *outputs], *scale_bits)];
+                all.extend(both.map(|(name, shape, up)| Parameter {
+                    name: name.to_owned(),
+                    shape,
+                    gradient_bits: ACTIVATION_BITS + ERROR_BITS - up,
+                    frozen: false,
+                }));
+                all
+            }
+            Self::Fixed { layer } => layer.parameters().into_iter().map(|p| Parameter { frozen: true, ..p }).collect(),
             Self::Residual { body, shortcut } => {
                 let mut all = parameters(body, "body.");
                 all.extend(parameters(shortcut, "shortcut."));
@@ -208,9 +281,50 @@ impl Layer {
             }
             Ok(vec![c, h / size, w / size])
         };
+        let along = |inputs: usize, outputs: usize| match input.split_last() {
+            Some((last, rest)) if *last == inputs && rest.len() < 4 && outputs > 0 => Ok([rest, &[outputs]].concat()),
+            _ => Err(format!("needs {inputs} values along the last axis, its input is {input:?}")),
+        };
         match self {
-            Self::Dense { inputs, outputs } if input == [*inputs] && *outputs > 0 => Ok(vec![*outputs]),
-            Self::Dense { inputs, .. } => Err(format!("needs [{inputs}], its input is {input:?}")),
+            Self::Dense { inputs, outputs } => along(*inputs, *outputs),
+            Self::Adapted { inputs, outputs, rank, scale_bits } => {
+                if *rank == 0 || *rank > (*inputs).min(*outputs) || *scale_bits > 8 {
+                    return Err(format!(
+                        "an adapter of rank {rank}, times 2^{scale_bits}: 1 to {} and 2^0 to 2^8 are possible",
+                        (*inputs).min(*outputs)
+                    ));
+                }
+                along(*inputs, *outputs)
+            }
+            Self::Fixed { layer } => match layer.as_ref() {
+                Self::Dense { .. } | Self::Conv { .. } | Self::Norm { .. } | Self::TokenNorm { .. } => {
+                    layer.apply(input)
+                }
+                other => Err(format!("'{}' has no weights of its own that could stay as they are", other.name())),
+            },
+            Self::TokenNorm { width, epsilon } => {
+                if *epsilon == 0 || *epsilon >= 1 << 20 {
+                    return Err("its epsilon must be from 2^-20 to 1".to_owned());
+                }
+                if *width > MAX_GROUP || input.len() > 4 {
+                    return Err(format!("more than 2^14 values in a group, or more than four axes: {input:?}"));
+                }
+                along(*width, *width)
+            }
+            Self::Attention { heads, width, .. } => match input {
+                [tokens, all] if *heads > 0 && width % heads == 0 && *width > 0 && *all == 3 * width => {
+                    if *tokens == 0 || *tokens > MAX_TOKENS || width / heads > MAX_TOKENS {
+                        return Err(format!(
+                            "{tokens} tokens, heads of {}: 1 to {MAX_TOKENS} are possible",
+                            width / heads
+                        ));
+                    }
+                    Ok(vec![*tokens, *width])
+                }
+                _ => {
+                    Err(format!("needs [tokens, {}] and heads that divide {width}, its input is {input:?}", 3 * width))
+                }
+            },
             Self::Conv { inputs, outputs, kernel: [kh, kw], pads: [t, l, b, r], strides } => {
                 let [c, h, w] = image()?;
                 let (h, w) = (h.saturating_add(*t).saturating_add(*b), w.saturating_add(*l).saturating_add(*r));

@@ -17,10 +17,12 @@
 //! | `loss` | errors at the output, as graph nodes |
 //! | `nodes` | what all of these build from |
 //! | `evaluate` | losses of two sets of weights on held-out rows |
+//! | `infer` | the trained network as a model of its own |
 //! | `stacks` | what the named stacks of both are called and hold |
 
 mod activation;
 mod evaluate;
+mod infer;
 mod layer;
 mod layers;
 mod loss;
@@ -36,7 +38,7 @@ pub use evaluate::Evaluation;
 pub use layer::Layer;
 pub use sampler::Sampler;
 pub use spec::{Loss, MAX_ROWS, MAX_STEPS, Network, Spec, TrainError};
-pub use stacks::{DATASET, HOLDOUT, TRAINED, WEIGHTS, data_schema, weights_schema};
+pub use stacks::{BASE, DATASET, HOLDOUT, TRAINED, WEIGHTS, base_schema, data_schema, weights_schema};
 pub use step::Training;
 
 /// Fraction bits of activations and data.

@@ -72,8 +72,12 @@ impl Network {
         if self.input.is_empty() || n == 0 || n > 1 << 20 {
             return spec("shape of one input", format!("{:?}", self.input), "1 to 2^20 values are possible");
         }
-        if self.layers.len() > 256 || !self.layers.iter().any(Layer::has_weights) {
-            return spec("layers", self.layers.len().to_string(), "1 to 256, one of them with weights, are possible");
+        if self.layers.len() > 256 || !self.layers.iter().any(Layer::trains) {
+            return spec(
+                "layers",
+                self.layers.len().to_string(),
+                "1 to 256, one of them with weights to train, are possible",
+            );
         }
         layer::shapes(&self.layers, &self.input).map_err(|(index, layer, reason)| TrainError::Layer {
             index,
@@ -82,9 +86,44 @@ impl Network {
         })
     }
 
-    /// Shapes of all weights: of each layer that has some, weights and bias; of branches, those of the body first.
+    /// Shapes of all weights that are trained: of each layer that has some, weights and bias (of adapters, what goes down to the
+    /// rank and what goes up); of branches, those of the body first.
     pub fn weights(&self) -> Vec<Vec<usize>> {
-        self.parameters().into_iter().map(|p| p.shape).collect()
+        self.parameters().into_iter().filter(|p| !p.frozen).map(|p| p.shape).collect()
+    }
+
+    /// Shapes of all weights that stay as they are, in the same order.
+    pub fn base(&self) -> Vec<Vec<usize>> {
+        self.parameters().into_iter().filter(|p| p.frozen).map(|p| p.shape).collect()
+    }
+
+    /// Names of what is trained, or of what stays as it is, in the order of [`Self::weights`] and [`Self::base`]: `0.weight`, ..
+    pub fn names(&self, frozen: bool) -> Vec<String> {
+        self.parameters().into_iter().filter(|p| p.frozen == frozen).map(|p| p.name).collect()
+    }
+
+    /// Names of all weights, in the order in which layers read them.
+    pub fn all_names(&self) -> Vec<String> {
+        self.parameters().into_iter().map(|p| p.name).collect()
+    }
+
+    /// One for each weight, from one for each that is trained and one for each that stays: layers read theirs side by side.
+    ///
+    /// # Errors
+    /// Another number of either than the network has.
+    pub(super) fn side_by_side<T: Clone>(&self, weights: &[T], base: &[T]) -> Result<Vec<T>, TrainError> {
+        let (mut trained, mut stays) = (weights.iter(), base.iter());
+        let all = self.parameters();
+        let merged: Option<Vec<T>> =
+            all.iter().map(|p| if p.frozen { stays.next() } else { trained.next() }.cloned()).collect();
+        match merged {
+            Some(all) if trained.next().is_none() && stays.next().is_none() => Ok(all),
+            _ => Err(TrainError::Data {
+                name: "weights".to_owned(),
+                expected: format!("{} that are trained, {} that stay", self.weights().len(), self.base().len()),
+                got: format!("{} and {}", weights.len(), base.len()),
+            }),
+        }
     }
 
     pub(super) fn parameters(&self) -> Vec<Parameter> {

@@ -20,7 +20,20 @@ pub const DATASET: &str = "dataset";
 /// The stack of held-out rows and targets.
 pub const HOLDOUT: &str = "holdout";
 
-/// What a stack of this network's weights holds: `0.weight`, `0.bias`, .. in 16 bits.
+/// The stack of weights that stay as they are.
+pub const BASE: &str = "base";
+
+/// What a stack of the weights of this network that stay as they are holds; `None` where all are trained.
+///
+/// # Errors
+/// Row lengths that no stack may have, and networks with too many weights.
+pub fn base_schema(spec: &Spec, row_bits: u8) -> Result<Option<Schema>, TrainError> {
+    let all = spec.network.names(true).into_iter().zip(spec.network.base());
+    let tensors: Vec<_> = all.map(|(name, shape)| SchemaTensor { name, shape, bits: WIDTH }).collect();
+    if tensors.is_empty() { Ok(None) } else { Ok(Some(Schema::new(row_bits, tensors)?)) }
+}
+
+/// What a stack of this network's weights that are trained holds: `0.weight`, `0.bias`, .. in 16 bits.
 ///
 /// # Errors
 /// Row lengths that no stack may have, and networks with too many weights.
@@ -46,11 +59,18 @@ fn named(name: &str, schema: Schema, roles: impl Fn(usize) -> Role) -> NamedStac
     NamedStack { name: name.to_owned(), schema, roles }
 }
 
-/// Zeros in the place of data and targets, which a stack gives.
-fn zeros(graph: &Graph) -> [Tensor; 2] {
+/// The stack of what stays, whose tensors are weights of the graph behind data and targets.
+fn base(spec: &Spec, row_bits: u8) -> Result<Option<NamedStack>, TrainError> {
+    Ok(base_schema(spec, row_bits)?.map(|schema| named(BASE, schema, |k| Role::Weight(2 + k))))
+}
+
+/// Zeros in the place of data, targets and what stays, which stacks give.
+fn zeros(graph: &Graph) -> (Tensor, Tensor, Vec<Tensor>) {
     let mut all = graph.weights().map(|id| Tensor::zeros(&graph.node(id).shape));
-    // Graphs of training have exactly these two.
-    [(); 2].map(|()| all.next().unwrap_or_else(|| Tensor::zeros(&[0])))
+    // Graphs of training have at least these two.
+    let mut one = || all.next().unwrap_or_else(|| Tensor::zeros(&[0]));
+    let (data, targets) = (one(), one());
+    (data, targets, all.collect())
 }
 
 impl Training {
@@ -59,11 +79,11 @@ impl Training {
     /// # Errors
     /// None for a graph that [`Spec::training`] made.
     pub fn blank(&self) -> Result<Model, TrainError> {
-        let [data, targets] = zeros(&self.graph);
-        self.model(data, targets)
+        let (data, targets, base) = zeros(&self.graph);
+        self.model_over(data, targets, &base)
     }
 
-    /// [`WEIGHTS`], [`TRAINED`] and [`DATASET`], in the order in which proofs show their ids. With them the only public input is the
+    /// [`WEIGHTS`], [`TRAINED`] and [`DATASET`], and [`BASE`] where weights stay as they are, in the order in which proofs show their ids. With them the only public input is the
     /// walk, the only public output the losses.
     ///
     /// # Errors
@@ -71,11 +91,13 @@ impl Training {
     pub fn stacks(&self, row_bits: u8) -> Result<Vec<NamedStack>, TrainError> {
         let weights = weights_schema(&self.spec, row_bits)?;
         let data = data_schema(&self.spec, self.spec.rows, row_bits)?;
-        Ok(vec![
+        let mut all = vec![
             named(WEIGHTS, weights.clone(), Role::Input),
             named(TRAINED, weights, Role::Output),
             named(DATASET, data, Role::Weight),
-        ])
+        ];
+        all.extend(base(&self.spec, row_bits)?);
+        Ok(all)
     }
 }
 
@@ -85,11 +107,11 @@ impl Evaluation {
     /// # Errors
     /// None for a graph that [`Spec::evaluation`] made.
     pub fn blank(&self) -> Result<Model, TrainError> {
-        let [data, targets] = zeros(&self.graph);
-        self.model(data, targets)
+        let (data, targets, base) = zeros(&self.graph);
+        self.model_over(data, targets, &base)
     }
 
-    /// [`WEIGHTS`], [`TRAINED`] and [`HOLDOUT`], in the order in which proofs show their ids. With them nothing is public but the
+    /// [`WEIGHTS`], [`TRAINED`] and [`HOLDOUT`], and [`BASE`] where weights stay as they are, in the order in which proofs show their ids. With them nothing is public but the
     /// losses.
     ///
     /// # Errors
@@ -98,10 +120,12 @@ impl Evaluation {
         let weights = weights_schema(&self.spec, row_bits)?;
         let count = weights.tensors.len();
         let data = data_schema(&self.spec, self.rows, row_bits)?;
-        Ok(vec![
+        let mut all = vec![
             named(WEIGHTS, weights.clone(), Role::Input),
             named(TRAINED, weights, |k| Role::Input(count + k)),
             named(HOLDOUT, data, Role::Weight),
-        ])
+        ];
+        all.extend(base(&self.spec, row_bits)?);
+        Ok(all)
     }
 }

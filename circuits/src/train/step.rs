@@ -22,20 +22,26 @@ use crate::{
 pub struct Training {
     /// What it trains.
     pub spec: Spec,
-    /// Inputs: initial weights, then the walk ([`Sampler::tensor`]). Weights: data, targets. Outputs: trained weights, then the loss
-    /// of each step. It is the same for all seeds.
+    /// Inputs: initial weights, then the walk ([`Sampler::tensor`]). Weights: data, targets, then those that stay as they are. Outputs:
+    /// trained weights, then the loss of each step. It is the same for all seeds.
     pub graph: Graph,
 }
 
-/// Names of the weights of all layers: `0.weight`, `0.bias`, ...
+/// Names of the weights of all layers that are trained: `0.weight`, `0.bias`, ...
 pub(super) fn weight_names(spec: &Spec) -> Vec<String> {
-    spec.network.parameters().into_iter().map(|p| p.name).collect()
+    spec.network.names(false)
 }
 
-/// A model of a graph whose weights are data and targets.
+/// Weights of the graph that stay as they are, under their names.
+pub(super) fn base_nodes(n: &mut Nodes, spec: &Spec) -> Result<Vec<NodeId>> {
+    let all = spec.network.names(true).into_iter().zip(spec.network.base());
+    all.map(|(name, shape)| Ok(n.g.weight(&name, &shape, WIDTH)?)).collect()
+}
+
+/// A model of a graph whose weights are data and targets, then those that stay as they are.
 pub(super) fn data_model(
     graph: &Graph,
-    weights: [Tensor; 2],
+    weights: Vec<Tensor>,
     inputs: Vec<TensorSpec>,
     outputs: Vec<TensorSpec>,
 ) -> Result<Model> {
@@ -48,7 +54,7 @@ pub(super) fn data_model(
         })?;
     }
     let report = QuantReport::default();
-    let model = Model { graph: graph.clone(), weights: weights.to_vec(), inputs, outputs, report };
+    let model = Model { graph: graph.clone(), weights, inputs, outputs, report };
     model.validate().map_err(|e| TrainError::Data {
         name: "model".to_owned(),
         expected: "what the graph needs".to_owned(),
@@ -93,7 +99,7 @@ impl Spec {
     /// A specification that is impossible, or one whose worst-case values leave 61 bits.
     pub fn training(&self) -> Result<Training> {
         self.validate()?;
-        let parameters = self.network.parameters();
+        let parameters: Vec<_> = self.network.parameters().into_iter().filter(|p| !p.frozen).collect();
         let names = weight_names(self);
         let weights = self.network.weights();
         let (steps, batch) = (self.steps, self.batch());
@@ -104,6 +110,7 @@ impl Spec {
         let classes = self.outputs()?;
         let data = n.g.weight("data", &[&[self.rows], &self.network.input[..]].concat(), DATA_WIDTH)?;
         let targets = n.g.weight("targets", &[self.rows, classes], DATA_WIDTH)?;
+        let base = base_nodes(&mut n, self)?;
         let walk = n.g.input("walk", &[2], walk_bits(self.rows))?;
         let index = indices(&mut n, walk, self.rows)?;
         let x = n.g.push("rows", Op::Gather(Gather { leading: 0 }), &[data, index])?;
@@ -124,9 +131,10 @@ impl Spec {
             });
         }
         let layers = &self.network.layers;
-        let trace = layers::forward(&mut n, layers, "", x, &states, true)?;
+        let all = self.network.side_by_side(&states, &base)?;
+        let trace = layers::forward(&mut n, layers, "", x, &all, true)?;
         let (error, difference) = self.output_error(&mut n, trace.output(), y)?;
-        let (gradients, _) = layers::backward(&mut n, (layers, ""), &trace, &states, error, false)?;
+        let (gradients, _) = layers::backward(&mut n, (layers, ""), &trace, &all, error, false)?;
         let mut outputs = vec![];
         for (k, gradient) in gradients.into_iter().enumerate() {
             let shift = self.shift(parameters[k].gradient_bits);
@@ -152,11 +160,20 @@ impl Training {
         initial.iter().cloned().chain([self.spec.sampler().tensor()]).collect()
     }
 
-    /// The model whose proofs are proofs of this training, on this data: in the key, or given as a stack ([`Self::stacks`]).
+    /// The model whose proofs are proofs of this training, on this data: in the key, or given as a stack ([`Self::stacks`]). Of a
+    /// network some of whose weights stay as they are, it is [`Self::model_over`].
     ///
     /// # Errors
     /// Data of the wrong shape, or beyond `DATA_WIDTH` bits.
     pub fn model(&self, data: Tensor, targets: Tensor) -> Result<Model> {
+        self.model_over(data, targets, &[])
+    }
+
+    /// As [`Self::model`], with the weights that stay as they are.
+    ///
+    /// # Errors
+    /// Data or weights of the wrong shape, or beyond their widths.
+    pub fn model_over(&self, data: Tensor, targets: Tensor, base: &[Tensor]) -> Result<Model> {
         let spec = &self.spec;
         let names = weight_names(spec);
         let tensors = |suffix: &str| -> Vec<TensorSpec> {
@@ -168,6 +185,6 @@ impl Training {
         outputs.push(TensorSpec::uniform("loss", &[spec.steps], (unit + spec.batch_bits) as i32));
         let mut inputs = tensors(".initial");
         inputs.push(TensorSpec::uniform("walk", &[2], 0));
-        data_model(&self.graph, [data, targets], inputs, outputs)
+        data_model(&self.graph, [&[data, targets], base].concat(), inputs, outputs)
     }
 }

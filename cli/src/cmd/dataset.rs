@@ -3,18 +3,21 @@
 use crate::{
     App,
     chain::address,
+    cmd::stack,
     economy::{EconomyArgs, System, explained, hash, units},
     error::{Failure, Outcome},
     files, flow,
     output::{count, table},
     stacks,
+    training::{self, Hyper, LossName},
 };
-use assay_circuits::canonical;
+use assay_circuits::{canonical, train::data_schema};
 use assay_contracts::{
     Address, B256,
     economy::{Dataset, DatasetTerms, abi::Economy::EconomyErrors, dataset_id},
     keccak256,
 };
+use assay_prover::Blinding;
 use assay_verifier::curve::{g1_to_bytes, g2_to_bytes};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -28,6 +31,8 @@ pub(crate) struct DatasetCommand {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    /// Commit to rows and targets without training on them: a stack to register, to train on, or to hold out
+    Commit(Commit),
     /// Register a stack of data, with its licence and the royalty for training on it
     Register(Register),
     /// Describe a dataset, or list all of them, newest first
@@ -37,8 +42,29 @@ enum Action {
 }
 
 #[derive(Debug, Args)]
+struct Commit {
+    /// .npz with x (a row for each sample) and y (its class, or a row of targets)
+    data: PathBuf,
+    /// The ONNX model that is trained on it: it says what shape rows and targets have
+    #[arg(long, value_name = "MODEL")]
+    model: PathBuf,
+    /// Where to write the stack, which holds the rows: keep it to yourself
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+    /// log2 of the length of a committed row: 8, 10, 12, 14 or 16; all stacks of a run have one
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    row_bits: u8,
+    /// Do not blind: anyone with the rows can recompute the id, and test guesses of them against it
+    #[arg(long)]
+    public: bool,
+    /// Powers of tau [default: development ones, INSECURE]
+    #[arg(long, value_name = "SRS")]
+    srs: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 struct Register {
-    /// The data, as `assay stack commit` wrote it; only its commitments are sent
+    /// The data, as `assay dataset commit` wrote it; only its commitments are sent
     stack: PathBuf,
     /// The licence's text, whose hash is registered
     #[arg(long, value_name = "FILE")]
@@ -81,10 +107,29 @@ const MAX_LICENCE: u64 = 1 << 24;
 
 pub(crate) fn run(app: &App, args: &DatasetCommand) -> Outcome<()> {
     match &args.action {
+        Action::Commit(a) => commit(app, a),
         Action::Register(a) => register(app, a),
         Action::Show(a) => show(app, a),
         Action::Retire(a) => retire(app, a),
     }
+}
+
+fn commit(app: &App, args: &Commit) -> Outcome<()> {
+    files::check_target(&args.output)?;
+    let source = training::load(&args.model)?;
+    let arrays = training::arrays(&args.data, &source.network.input)?;
+    // Steps, rate and loss say nothing about the data.
+    let hyper = Hyper { steps: 1, batch: 1, rate_bits: 0, momentum_bits: None, loss: Some(LossName::CrossEntropy) };
+    let spec = hyper.spec(&source, arrays.rows, true, [0; 32])?;
+    let data = arrays.integers(&spec, &[], &[])?;
+    let schema = data_schema(&spec, spec.rows, args.row_bits)?;
+    let blinding = if args.public { Blinding::Public } else { Blinding::Random };
+    let stack = training::commit_with(app, &schema, vec![data.rows, data.targets], args.srs.as_deref(), blinding)?;
+    stacks::write(&args.output, &stack)?;
+    stack::say(app, &stack)?;
+    app.output.say(format!("wrote   {}", args.output.display()));
+    app.output.result(stack::describe(&stack)?);
+    Ok(())
 }
 
 fn register(app: &App, args: &Register) -> Outcome<()> {

@@ -1,5 +1,7 @@
 //! `assay estimate`: what a proof will cost, before making it.
 
+mod training;
+
 use crate::{
     App,
     args::{OptimizeFor, QuantArgs, ShapeArgs},
@@ -25,11 +27,11 @@ use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub(crate) struct EstimateArgs {
-    /// An ONNX model, a compiled model or a verifying key
+    /// An ONNX model, a compiled model or a verifying key; with --train, an ONNX model
     file: PathBuf,
-    /// Number of inferences in one proof
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
-    batch: u32,
+    /// Number of inferences in one proof; with --train, rows of a step [default: 1; with --train 32]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    batch: Option<u32>,
     /// What the row length of the settled proof is chosen for
     #[arg(long, value_enum, default_value = "gas", value_name = "WHAT")]
     optimize: OptimizeFor,
@@ -39,6 +41,8 @@ pub(crate) struct EstimateArgs {
     stacks: CommitArgs,
     #[command(flatten)]
     quant: QuantArgs,
+    #[command(flatten)]
+    training: training::TrainingArgs,
 }
 
 /// What is estimated.
@@ -61,6 +65,10 @@ fn pinned(n: &NamedStack) -> bool {
 }
 
 pub(crate) fn run(app: &App, args: &EstimateArgs) -> Outcome<()> {
+    if args.training.train {
+        return training::run(app, args);
+    }
+    let batch = args.batch.unwrap_or(1);
     let subject = if files::kind(&args.file)? == Kind::Key {
         let key = flow::read_key(&args.file)?;
         if args.stacks.is_used() {
@@ -74,13 +82,13 @@ pub(crate) fn run(app: &App, args: &EstimateArgs) -> Outcome<()> {
             visibility: key.visibility,
             row_bits: Some(key.row_bits),
             settled_row_bits: None,
-            batch: args.batch,
+            batch,
             stacks: key.stacks,
         }
     } else {
         let model = flow::load_model(app, &args.file, &args.quant, args.shape.private_outputs)?.model;
         let row_bits = args.shape.row_bits.map(usize::from);
-        let batch = if args.batch > 1 { Some(args.batch as usize) } else { None };
+        let batch = if batch > 1 { Some(batch as usize) } else { None };
         let (named, batch) = args.stacks.resolve(&model, batch)?;
         Subject {
             graph: model.graph,
@@ -116,12 +124,24 @@ pub(crate) fn run(app: &App, args: &EstimateArgs) -> Outcome<()> {
         Ok(s) => say_settlement(app, s),
         Err(f) => app.output.warn(format!("this cannot be settled: {f}; {}", f.help)),
     }
-    app.output.answer(if machine.measured {
+    basis(app, machine.measured);
+    let mut out = fields(&e, &s);
+    out["measured"] = json!(machine.measured);
+    app.output.result(out);
+    Ok(())
+}
+
+/// What the seconds rest on.
+fn basis(app: &App, measured: bool) {
+    app.output.answer(if measured {
         "  Seconds are predicted from what `assay bench` measured on this machine."
     } else {
         "  Seconds are predicted for a processor like this one; `assay bench` measures it and makes them better."
     });
-    app.output.result(json!({
+}
+
+fn fields(e: &Estimate, s: &Outcome<Settlement>) -> Value {
+    json!({
         "batch": e.batch,
         "row_bits": e.row_bits,
         "witness_rows": e.meter.witness_rows,
@@ -140,9 +160,7 @@ pub(crate) fn run(app: &App, args: &EstimateArgs) -> Outcome<()> {
         "memory_bytes": e.memory_bytes,
         "stage_seconds": flow::stages_json(&e.stages),
         "settlement": s.as_ref().map_or(Value::Null, Settlement::json),
-        "measured": machine.measured,
-    }));
-    Ok(())
+    })
 }
 
 fn row(name: &str, value: String, note: &str) -> Vec<String> {
@@ -152,11 +170,12 @@ fn row(name: &str, value: String, note: &str) -> Vec<String> {
 fn say(app: &App, e: &Estimate) {
     let n = |x: usize| count(x as u64);
     let m = &e.meter;
-    let rows = vec![
+    let mut rows = vec![
         row("inferences", n(e.batch), ""),
         row("multiply-adds", count(e.macs), "of the contractions"),
         row("witness rows", n(m.witness_rows), &format!("of 2^{} values: {} values", e.row_bits, n(e.witness_entries))),
         row("model rows", n(m.model_rows), &format!("in the key: {} values", n(e.model_entries))),
+        row("stacks", n(e.named_entries), "values of named stacks"),
         row("operands", n(e.operand_entries), "entries of contractions"),
         row("lookups", n(e.lookups), ""),
         row("table rows", n(e.table_rows), ""),
@@ -168,6 +187,9 @@ fn say(app: &App, e: &Estimate) {
         row("prove", seconds(e.prove_seconds()), &format!("predicted: {}", flow::stages_text(&e.stages))),
         row("memory", bytes(e.memory_bytes), "predicted"),
     ];
+    if e.named_entries == 0 {
+        rows.retain(|r| r[0] != "stacks");
+    }
     app.output.answer(table(&rows));
 }
 

@@ -9,6 +9,7 @@ use crate::{
     training::{self, Kind, Proof, Record, Runs},
 };
 use assay_circuits::train::data_schema;
+use assay_prover::Stack;
 use clap::Args;
 use serde_json::json;
 use std::path::PathBuf;
@@ -49,6 +50,7 @@ pub(crate) fn run(app: &App, args: &EvaluateArgs) -> Outcome<()> {
     let record = Record::read(&args.training)?;
     let spec = &record.spec;
     let [before, after] = record.weights_beside(&args.training)?;
+    let base = record.base_beside(&args.training)?;
     let row_bits = before.schema().row_bits;
     let srs = args.srs.as_deref();
     let (data, holdout) = if files::kind(&args.data)? == files::Kind::Stack {
@@ -66,7 +68,7 @@ pub(crate) fn run(app: &App, args: &EvaluateArgs) -> Outcome<()> {
             .help("a gain counts on rows that training has not seen: hold some out"));
     }
     let rows = data.rows.shape.first().copied().unwrap_or(0);
-    let runs = Runs::evaluation(&spec.evaluation(rows)?, row_bits)?;
+    let runs = Runs::evaluation(&spec.evaluation(rows)?, row_bits)?.over(base.clone());
     let about = vec![Some(before.clone()), Some(after.clone()), Some(holdout.clone())];
     let proof = if args.settle {
         Proof::settled(app, &runs, (vec![], about), (srs, &args.settlement), (&args.context, context))?
@@ -85,8 +87,9 @@ pub(crate) fn run(app: &App, args: &EvaluateArgs) -> Outcome<()> {
         .first()
         .map(|t| t.data.iter().map(|l| training::mean_loss(spec.loss, *l, rows)).collect())
         .unwrap_or_default();
-    let accuracy =
-        [training::accuracy(spec, before.values(), &data)?, training::accuracy(spec, after.values(), &data)?];
+    let stays = base.as_ref().map_or(&[][..], |b| b.values());
+    let right = |weights: &Stack| training::accuracy(spec, (weights.values(), stays), &data);
+    let accuracy = [right(&before)?, right(&after)?];
     o.say(format!("proven  {line}"));
     if let [Some(b), Some(a)] = accuracy {
         o.say(format!("rows    {:.1} % to {:.1} % right (computed, not proven)", 100.0 * b, 100.0 * a));

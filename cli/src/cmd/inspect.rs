@@ -3,10 +3,10 @@
 use crate::{
     App,
     args::ReadArgs,
-    cmd,
     error::{Failure, Outcome},
     files, flow,
     output::{count, table},
+    training,
 };
 use assay_circuits::onnx::{self, Inspection, NodeInfo, training::trainable};
 use clap::Args;
@@ -90,7 +90,7 @@ fn train(app: &App, args: &InspectArgs) -> Outcome<()> {
         return Ok(());
     }
     app.output.event("inspection", fields);
-    cmd::train::load(&args.model).map(|_| ())
+    training::load(&args.model).map(|_| ())
 }
 
 fn shape(s: Option<&Vec<usize>>) -> String {

@@ -8,7 +8,7 @@ use crate::{
     files::{self, Kind},
     flow,
     output::count,
-    srs, stacks,
+    srs, stacks, training,
 };
 use assay_prover::{Blinding, Stack};
 use assay_verifier::core::hex;
@@ -46,7 +46,8 @@ enum StackCommand {
 
 #[derive(Debug, Args)]
 struct CommitCommand {
-    /// Inputs as floats (JSON {"input_data": [[...]]}, .npy or .npz; needs --model), or a compiled model, for its weights
+    /// Inputs as floats (JSON {"input_data": [[...]]}, .npy or .npz; needs --model), or a compiled model, for its weights, or with
+    /// --train an ONNX model, for the weights that training starts from
     source: PathBuf,
     /// Where to write the stack
     #[arg(long, short, value_name = "FILE")]
@@ -54,6 +55,9 @@ struct CommitCommand {
     /// The compiled model that the inputs are for: it says how they are quantized
     #[arg(long, value_name = "MODEL")]
     model: Option<PathBuf>,
+    /// The source is an ONNX model: commit to its weights as `assay train` starts from them
+    #[arg(long, conflicts_with = "model")]
+    train: bool,
     /// Do not blind: anyone with the values can recompute the id, and test guesses of them against it
     #[arg(long)]
     public: bool,
@@ -79,6 +83,7 @@ fn commit(app: &App, args: &CommitCommand) -> Outcome<()> {
     files::check_target(&args.output)?;
     let load = |path: &Path| flow::load_model(app, path, &QuantArgs::default(), false).map(|c| c.model);
     let (schema, values) = match (&args.model, files::kind(&args.source)?) {
+        _ if args.train => training::initial(&args.source, args.row_bits)?,
         (Some(model), kind) if kind != Kind::Model => {
             let model = load(model)?;
             let samples = flow::read_samples(app, &model, &args.source, args.batch)?;
@@ -148,7 +153,7 @@ fn verify(app: &App, path: &Path, srs_file: Option<&Path>, id: Option<&str>) -> 
     Ok(())
 }
 
-fn say(app: &App, stack: &Stack) -> Outcome<()> {
+pub(super) fn say(app: &App, stack: &Stack) -> Outcome<()> {
     let (o, schema) = (&app.output, stack.schema());
     o.say(format!("stack   {}", stacks::id(stack)?));
     for t in &schema.tensors {
@@ -169,7 +174,7 @@ fn say(app: &App, stack: &Stack) -> Outcome<()> {
     Ok(())
 }
 
-fn describe(stack: &Stack) -> Outcome<Value> {
+pub(super) fn describe(stack: &Stack) -> Outcome<Value> {
     let schema = stack.schema();
     let tensors: Vec<Value> =
         schema.tensors.iter().map(|t| json!({ "name": t.name, "shape": t.shape, "bits": t.bits })).collect();

@@ -12,9 +12,8 @@ use crate::{
 };
 use assay_circuits::{
     Tensor,
-    onnx::training::{Trainable, trainable},
-    ring::index_bits,
-    train::{Loss, Spec, data_schema, reference, weights_schema},
+    onnx::training::Trainable,
+    train::{Spec, base_schema, data_schema, reference, weights_schema},
 };
 use assay_prover::Stack;
 use assay_verifier::core::hex;
@@ -29,24 +28,11 @@ pub(crate) struct TrainArgs {
     /// The data: .npz with x (a row for each sample) and y (its class, or a row of targets), or the stack of data that a run before
     /// wrote (dataset.stack)
     data: PathBuf,
-    /// A folder for what comes out: trained.onnx, training.json, proof, key, and the stacks of weights and data, which are secret
+    /// A folder for what comes out: trained.onnx, trained.assay, training.json, proof, key, and the stacks of weights and data, which are secret
     #[arg(long, short, value_name = "FOLDER")]
     output: PathBuf,
-    /// Number of optimizer steps
-    #[arg(long, value_name = "T", default_value_t = 32)]
-    steps: usize,
-    /// Rows of a step: a power of two
-    #[arg(long, value_name = "B", default_value_t = 32)]
-    batch: usize,
-    /// Learning rate: a power of two, as 2^-4 or 0.0625
-    #[arg(long, value_name = "RATE", default_value = "2^-4", value_parser = rate)]
-    lr: u32,
-    /// Momentum: 1 minus a power of two, as 0.875 [default: plain SGD]
-    #[arg(long, value_name = "M", value_parser = momentum)]
-    momentum: Option<u32>,
-    /// What is made small [default: cross-entropy for classes, squared-error for targets]
-    #[arg(long, value_enum)]
-    loss: Option<LossName>,
+    #[command(flatten)]
+    hyper: training::HyperArgs,
     /// Chooses the rows of each step: 32 bytes in hexadecimal, from whoever is to be convinced [default: random]
     #[arg(long, value_name = "HEX")]
     seed: Option<String>,
@@ -57,6 +43,11 @@ pub(crate) struct TrainArgs {
     /// one's trained stack is the next one's weights
     #[arg(long, value_name = "STACK")]
     weights: Option<PathBuf>,
+    /// With --lora, take the weights that stay as they are from this stack (base.stack of a run before) instead of the file
+    #[arg(long, value_name = "STACK", requires = "lora")]
+    base: Option<PathBuf>,
+    #[command(flatten)]
+    lora: training::LoraArgs,
     /// log2 of the length of the stacks' rows: 8, 10, 12, 14 or 16 [default: that of the stacks given, else 16 with --settle and
     /// what makes few rows without]
     #[arg(long, value_name = "N")]
@@ -81,52 +72,6 @@ enum Standardize {
     Fresh,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum LossName {
-    /// Cross-entropy of softmax
-    CrossEntropy,
-    /// Sum of squared differences
-    SquaredError,
-}
-
-/// `k` of a rate `2^-k`.
-fn rate(text: &str) -> Result<u32, String> {
-    let value = match text.strip_prefix("2^") {
-        Some(power) => power.parse::<i32>().map(|p| 2f64.powi(p)).ok(),
-        None => text.parse::<f64>().ok(),
-    };
-    let bits = value.map_or(f64::NAN, |v| -v.log2());
-    if bits.fract() == 0.0 && (0.0..=12.0).contains(&bits) {
-        return Ok(bits as u32);
-    }
-    Err("a power of two from 2^-12 to 1 is needed, as 2^-4 or 0.0625".to_owned())
-}
-
-/// `m` of a momentum `1 - 2^-m`.
-fn momentum(text: &str) -> Result<u32, String> {
-    let bits = text.parse::<f64>().map_or(f64::NAN, |v| -(1.0 - v).log2());
-    if bits.fract() == 0.0 && (1.0..=8.0).contains(&bits) {
-        return Ok(bits as u32);
-    }
-    Err("1 minus a power of two is needed: 0.5, 0.75, 0.875, 0.9375, ...".to_owned())
-}
-
-/// The network of a file, or which of its nodes cannot be trained.
-pub(crate) fn load(path: &Path) -> Outcome<Trainable> {
-    let kind = files::kind(path)?;
-    if !kind.may_be_onnx() {
-        return Err(files::wrong_kind(path, files::Kind::Onnx, kind));
-    }
-    let (rules, network) = trainable(path).map_err(|e| Failure::from(e).in_file(path))?;
-    network.ok_or_else(|| {
-        let bad: Vec<_> = rules.iter().filter(|r| r.help.is_some()).collect();
-        let first = bad.first().map(|r| format!("node '{}' ({})", r.name, r.op)).unwrap_or_default();
-        let more = if bad.len() > 1 { format!(" (and {} more nodes)", bad.len() - 1) } else { String::new() };
-        Failure::new(format!("'{}' cannot be trained: {first}{more}", path.display()))
-            .help(bad.first().and_then(|r| r.help.clone()).unwrap_or_default())
-    })
-}
-
 fn seed(text: Option<&str>) -> Outcome<[u8; 32]> {
     match text {
         None => settlement::random(),
@@ -140,48 +85,34 @@ fn seed(text: Option<&str>) -> Outcome<[u8; 32]> {
 struct Given {
     spec: Spec,
     initial: Vec<Tensor>,
+    /// Weights that stay as they are.
+    base: Vec<Tensor>,
     data: training::Data,
-    /// Stacks that were there before: of weights, of data.
-    stacks: [Option<Stack>; 2],
+    /// Stacks that were there before: of weights, of data, of what stays.
+    stacks: [Option<Stack>; 3],
     /// What was taken off features, and what they were divided by.
     moments: (Vec<f32>, Vec<f32>),
     row_bits: u8,
 }
 
-/// The longest rows make the fewest, each of which costs a contract a multiplication.
-const SETTLED_ROW_BITS: u8 = 16;
-
-fn given(args: &TrainArgs, source: &Trainable) -> Outcome<Given> {
+fn given(args: &TrainArgs, source: &Trainable, seed: [u8; 32]) -> Outcome<Given> {
     let stack = |path: &Path| -> Outcome<Option<Stack>> {
         if files::kind(path)? == files::Kind::Stack { named::read(path).map(Some) } else { Ok(None) }
     };
     let held = stack(&args.data)?;
+    if args.lora.is_used() && args.standardize.is_some() {
+        return Err(Failure::new("--standardize moves weights that stay as they are with --lora")
+            .help("scale the data by yourself and leave out --standardize"));
+    }
     if held.is_some() && args.standardize.is_some() {
         return Err(Failure::new("--standardize with a stack, whose integers are what they are")
             .help("train on the .npz file, or leave out --standardize"));
     }
     let arrays = if held.is_none() { Some(training::arrays(&args.data, &source.network.input)?) } else { None };
-    let loss = match args.loss {
-        Some(LossName::CrossEntropy) => Loss::CrossEntropy,
-        None if arrays.as_ref().is_none_or(training::Arrays::classes) => Loss::CrossEntropy,
-        _ => Loss::SquaredError,
-    };
-    if source.tail.is_some() && loss != Loss::CrossEntropy {
-        return Err(Failure::new("a network that ends with Softmax is trained with cross-entropy")
-            .help("use --loss cross-entropy, or export the model without Softmax"));
-    }
     let of_stack = |s: &Stack| s.schema().tensors.first().and_then(|t| t.shape.first()).copied().unwrap_or(0);
-    let spec = Spec {
-        network: source.network.clone(),
-        loss,
-        steps: args.steps,
-        batch_bits: args.batch.trailing_zeros(),
-        rate_bits: args.lr,
-        momentum_bits: args.momentum,
-        rows: arrays.as_ref().map_or_else(|| held.as_ref().map_or(0, of_stack), |a| a.rows),
-        seed: seed(args.seed.as_deref())?,
-    };
-    spec.validate()?;
+    let rows = arrays.as_ref().map_or_else(|| held.as_ref().map_or(0, of_stack), |a| a.rows);
+    let classes = arrays.as_ref().is_none_or(training::Arrays::classes);
+    let spec = args.hyper.hyper().spec(source, rows, classes, seed)?;
     let features = source.network.input.iter().product();
     let moments = match (&arrays, args.standardize) {
         (Some(a), Some(_)) => training::moments(&a.x, features),
@@ -206,33 +137,35 @@ fn given(args: &TrainArgs, source: &Trainable) -> Outcome<Given> {
             if args.standardize == Some(Standardize::Fresh) {
                 weights.clone_from(&source.weights);
             }
-            training::fixed_weights(&spec, &weights)?
+            training::fixed_weights(&spec.network.weights(), &weights)?
         }
     };
-    let stacks = [head, held];
+    let path = args.base.as_deref().unwrap_or(&args.model);
+    let kept = training::base_of(&spec, args.base.as_deref().map(named::read).transpose()?, path)?;
+    let base = match &kept {
+        Some(stack) => stack.values().to_vec(),
+        None => training::fixed_weights(&spec.network.base(), &source.base)?,
+    };
+    let stacks = [head, held, kept];
     let of_stacks = stacks.iter().flatten().map(|s| s.schema().row_bits).next();
     let row_bits = match args.row_bits.or(of_stacks) {
         Some(bits) => bits,
-        None if args.settle => SETTLED_ROW_BITS,
-        None => {
-            let rows = data_schema(&spec, spec.rows, SETTLED_ROW_BITS)?;
-            named::choose_row_bits(1 << rows.bits().min(40).max(index_bits(rows.values())))
-        }
+        None => training::row_bits(&spec, args.settle)?,
     };
-    Ok(Given { spec, initial, data, stacks, moments, row_bits })
+    Ok(Given { spec, initial, base, data, stacks, moments, row_bits })
 }
 
 pub(crate) fn run(app: &App, args: &TrainArgs) -> Outcome<()> {
     let o = &app.output;
-    let source = load(&args.model)?;
-    if !args.batch.is_power_of_two() {
-        return Err(Failure::new(format!("a batch of {} rows", args.batch)).help("choose a power of two: --batch 32"));
-    }
+    let seed = seed(args.seed.as_deref())?;
+    let source = args.lora.adapted(training::load(&args.model)?, seed)?;
     let context = args.context.context()?;
-    let Given { spec, initial, data, stacks: [head, held], moments, row_bits } = given(args, &source)?;
+    let Given { spec, initial, base, data, stacks: [head, held, kept], moments, row_bits } =
+        given(args, &source, seed)?;
     let training = spec.training()?;
     let schemas = [weights_schema(&spec, row_bits)?, data_schema(&spec, spec.rows, row_bits)?];
-    for (stack, schema) in [&head, &held].into_iter().zip(&schemas) {
+    let of_base = base_schema(&spec, row_bits)?;
+    for (stack, schema) in [&head, &held, &kept].into_iter().zip(schemas.iter().chain(&of_base)) {
         if stack.as_ref().is_some_and(|s| s.schema() != schema) {
             return Err(Failure::new("the stacks of weights and data have rows of other lengths")
                 .help("commit to one of them anew: leave out --weights, or train on the .npz file"));
@@ -245,23 +178,27 @@ pub(crate) fn run(app: &App, args: &TrainArgs) -> Outcome<()> {
                 .help("name a folder that can be made, or one that is there")
         })?;
     }
-    let (state, seconds_trained) = crate::flow::timed(|| steps(app, &spec, initial.clone(), &data));
+    let (state, seconds_trained) = crate::flow::timed(|| steps(app, &spec, (initial.clone(), base.clone()), &data));
     let state = state?;
     let srs = args.srs.as_deref();
     let weights = head.map_or_else(|| training::commit(app, &schemas[0], initial.clone(), srs), Ok)?;
     let values = vec![data.rows.clone(), data.targets.clone()];
     let dataset = held.map_or_else(|| training::commit(app, &schemas[1], values, srs), Ok)?;
-    let runs = Runs::training(&training, row_bits)?;
+    let kept = match (kept, &of_base) {
+        (None, Some(schema)) => Some(training::commit(app, schema, base.clone(), srs)?),
+        (kept, _) => kept,
+    };
+    let runs = Runs::training(&training, row_bits)?.over(kept.clone());
     let (open, about) = (vec![spec.sampler().tensor()], vec![Some(weights), None, Some(dataset)]);
     let proof = if args.settle {
         Proof::settled(app, &runs, (open, about), (srs, &args.settlement), (&args.context, context))?
     } else {
         Proof::core(app, &runs, (open, about), srs)?
     };
-    let [weights, trained_stack, dataset] = &proof.stacks[..] else {
-        return Err(Failure::new("a proof of training with other stacks than three").bug());
+    let [weights, trained_stack, dataset, ..] = &proof.stacks[..] else {
+        return Err(Failure::new("a proof of training with fewer stacks than three").bug());
     };
-    let record = Record::new(spec, [weights, trained_stack, dataset], &state, moments)?;
+    let record = Record::new(spec, [weights, trained_stack, dataset], kept.as_ref(), &state, moments)?;
     // What is proven is what was trained.
     let (kind, line) = record.check(proof.statement(), &proof.shown).map_err(|f| Failure::new(f.message).bug())?;
     if kind != Kind::Training || trained_stack.values() != state.weights {
@@ -273,13 +210,17 @@ pub(crate) fn run(app: &App, args: &TrainArgs) -> Outcome<()> {
     }
     let path = |name: &str| args.output.join(name);
     files::write(&path("trained.onnx"), &source.write(&trained))?;
+    let all = [&state.weights[..], &base].concat();
+    let model = record.spec.inference_model(&all, &record.mean, &record.scale)?;
+    files::write(&path("trained.assay"), &model.to_bytes()?)?;
     record.write(&path("training.json"))?;
     for (name, stack) in [("weights.stack", weights), ("trained.stack", trained_stack), ("dataset.stack", dataset)] {
         named::write(&path(name), stack)?;
     }
+    kept.as_ref().map_or(Ok(()), |stack| named::write(&path("base.stack"), stack))?;
     proof.write(&path)?;
-    let before = training::accuracy(&record.spec, &initial, &data)?;
-    let after = training::accuracy(&record.spec, &state.weights, &data)?;
+    let before = training::accuracy(&record.spec, (&initial, &base), &data)?;
+    let after = training::accuracy(&record.spec, (&state.weights, &base), &data)?;
     let s = &record.spec;
     let losses: Vec<f64> = record.losses.iter().map(|l| training::mean_loss(s.loss, *l, s.batch())).collect();
     o.say(format!("trained {line}"));
@@ -290,9 +231,12 @@ pub(crate) fn run(app: &App, args: &TrainArgs) -> Outcome<()> {
     for (name, id) in [("weights", &record.weights), ("trained", &record.trained), ("dataset", &record.dataset)] {
         o.say(format!("stack   {name}: {id}"));
     }
+    if let Some(id) = &record.base {
+        o.say(format!("stack   base: {id}: it stays as it is"));
+    }
     proof.say(app, seconds_trained);
     o.say(format!(
-        "wrote   {}: trained.onnx, training.json, {}, and weights.stack, trained.stack and dataset.stack, which are secret",
+        "wrote   {}: trained.onnx, trained.assay, training.json, {}, and weights.stack, trained.stack and dataset.stack, which are secret",
         args.output.display(),
         proof.files()
     ));
@@ -310,15 +254,23 @@ pub(crate) fn run(app: &App, args: &TrainArgs) -> Outcome<()> {
         "row_bits": row_bits,
         "stacks": { "weights": record.weights, "trained": record.trained, "dataset": record.dataset },
     });
+    if let Some(id) = &record.base {
+        result["stacks"]["base"] = json!(id);
+    }
     chain::merge(&mut result, proof.json());
     o.result(result);
     Ok(())
 }
 
 /// All steps, with the loss as they go.
-fn steps(app: &App, spec: &Spec, initial: Vec<Tensor>, data: &training::Data) -> Outcome<reference::State> {
+fn steps(
+    app: &App,
+    spec: &Spec,
+    (initial, base): (Vec<Tensor>, Vec<Tensor>),
+    data: &training::Data,
+) -> Outcome<reference::State> {
     let progress = Progress::start(&app.output, "train", 0.0);
-    let mut state = reference::State::new(initial);
+    let mut state = reference::State::over(initial, base);
     for t in 0..spec.steps {
         reference::step(spec, &mut state, t, &data.rows, &data.targets)?;
         let loss = state.losses.last().map_or(0.0, |l| training::mean_loss(spec.loss, *l, spec.batch()));
@@ -326,17 +278,4 @@ fn steps(app: &App, spec: &Spec, initial: Vec<Tensor>, data: &training::Data) ->
         app.output.event("step", json!({ "step": t + 1, "loss": loss }));
     }
     Ok(state)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rates_are_powers_of_two() {
-        assert_eq!([rate("2^-4"), rate("0.0625"), rate("1"), rate("2^0")], [Ok(4), Ok(4), Ok(0), Ok(0)]);
-        assert!(["0.1", "2", "2^-13", "0", "-1", "nan", "inf", "2^x", ""].iter().all(|t| rate(t).is_err()));
-        assert_eq!([momentum("0.5"), momentum("0.875")], [Ok(1), Ok(3)]);
-        assert!(["0.9", "0", "1", "1.5", "nan", ""].iter().all(|t| momentum(t).is_err()));
-    }
 }

@@ -57,6 +57,26 @@ impl Proof {
         Ok(Self { of, shown, stacks })
     }
 
+    /// A settled proof that is bound to a contract elsewhere.
+    pub(crate) fn bound(
+        app: &App,
+        runs: &Runs,
+        (open, stacks): Witness,
+        options: (Option<&Path>, &SettleArgs),
+        context: Context,
+    ) -> Outcome<Self> {
+        let (prepared, settled, shown, stacks) = prove_settled(app, runs, open, stacks, options, context)?;
+        Ok(Self { of: Of::Settled(Box::new((prepared, settled)), None), shown, stacks })
+    }
+
+    /// What a contract is given beside the public values; none of a core proof.
+    pub(crate) fn argument(&self) -> Option<Vec<u8>> {
+        match &self.of {
+            Of::Core(_) => None,
+            Of::Settled(m, _) => Some(m.1.proof.argument.clone()),
+        }
+    }
+
     /// What its key says.
     pub(crate) fn statement(&self) -> Statement<'_> {
         match &self.of {

@@ -38,6 +38,9 @@ pub(crate) struct Record {
     pub(crate) trained: String,
     /// Of rows and targets.
     pub(crate) dataset: String,
+    /// Of weights that stay as they are; none where all are trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) base: Option<String>,
     /// Losses of the steps, in integers.
     pub(crate) losses: Vec<i64>,
     /// What was taken off each feature of the data before training; empty where nothing was.
@@ -90,6 +93,7 @@ impl Record {
     pub(crate) fn new(
         spec: Spec,
         [weights, trained, dataset]: [&Stack; 3],
+        base: Option<&Stack>,
         end: &reference::State,
         (mean, scale): (Vec<f32>, Vec<f32>),
     ) -> Outcome<Self> {
@@ -99,6 +103,7 @@ impl Record {
             weights: named::id(weights)?,
             trained: named::id(trained)?,
             dataset: named::id(dataset)?,
+            base: base.map(named::id).transpose()?,
             losses: end.losses.clone(),
             mean,
             scale,
@@ -126,19 +131,26 @@ impl Record {
         Ok(record)
     }
 
+    fn beside(&self, path: &Path, name: &str, id: &str) -> Outcome<Stack> {
+        let path = path.parent().unwrap_or(Path::new(".")).join(name);
+        let stack = named::read(&path)?;
+        if named::id(&stack)? != id {
+            return Err(Failure::new(format!("'{}' is another stack than the record's", path.display()))
+                .help("keep the files of a run in one folder, as `assay train` wrote them"));
+        }
+        Ok(stack)
+    }
+
     /// The stacks of weights of this run, which lie beside the record.
     pub(crate) fn weights_beside(&self, path: &Path) -> Outcome<[Stack; 2]> {
-        let folder = path.parent().unwrap_or(Path::new("."));
-        let one = |name: &str, id: &str| {
-            let path = folder.join(name);
-            let stack = named::read(&path)?;
-            if named::id(&stack)? != id {
-                return Err(Failure::new(format!("'{}' is another stack than the record's", path.display()))
-                    .help("keep the files of a run in one folder, as `assay train` wrote them"));
-            }
-            Ok(stack)
-        };
+        let one = |name: &str, id: &str| self.beside(path, name, id);
         Ok([one("weights.stack", &self.weights)?, one("trained.stack", &self.trained)?])
+    }
+
+    /// The stack of weights that stay as they are, beside the record.
+    pub(crate) fn base_beside(&self, path: &Path) -> Outcome<Option<Stack>> {
+        let Some(id) = &self.base else { return Ok(None) };
+        self.beside(path, "base.stack", id).map(Some)
     }
 
     /// Checks that a valid proof shows this run, or losses of its weights: the key's graph, stacks and units are those that
@@ -162,6 +174,9 @@ impl Record {
             }
             if ids.get(1) != Some(&self.trained) {
                 return Err(invalid("it ends with other weights"));
+            }
+            if ids.get(3) != self.base.as_ref() {
+                return Err(invalid("other weights stay as they are"));
             }
             Ok(())
         };
@@ -247,6 +262,7 @@ mod tests {
             weights: id(1),
             trained: id(2),
             dataset: id(3),
+            base: None,
             losses: vec![70, 60],
             mean: vec![],
             scale: vec![],

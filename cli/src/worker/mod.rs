@@ -12,6 +12,7 @@ mod purse;
 mod record;
 mod serve;
 mod steps;
+pub(crate) mod tasks;
 
 use crate::{
     App,
@@ -158,7 +159,8 @@ impl<'a> Worker<'a> {
         let payout = args.payout.unwrap_or(sender);
         let secrets = Secrets::read(&args.private_input)?;
         let inbox = Inbox::new(args.inbox.as_deref())?;
-        let place = place(&mut system, payout)?;
+        let market = system.at.contracts.market;
+        let place = place(&mut system, market, payout)?;
         // Before the keys are made: a second worker on the same journal is told at once.
         let mut journal = Journal::open(&args.journal, place)?;
         if args.reset_failures {
@@ -319,7 +321,7 @@ impl<'a> Worker<'a> {
 }
 
 /// Whose journal it is: a chain that is made anew has other blocks under the same addresses.
-fn place(system: &mut System, payout: Address) -> Outcome<Place> {
+fn place(system: &mut System, market: Address, payout: Address) -> Outcome<Place> {
     let at = &system.at;
     let mut hash = |number: u64| {
         let block = system.chain.block(number)?;
@@ -328,13 +330,7 @@ fn place(system: &mut System, payout: Address) -> Outcome<Place> {
                 .help("the deployment file is of another chain, or the node is not in step yet")
         })
     };
-    Ok(Place {
-        chain_id: at.chain_id,
-        genesis: hash(0)?,
-        deployed: hash(at.block.saturating_add(1))?,
-        market: at.contracts.market,
-        payout,
-    })
+    Ok(Place { chain_id: at.chain_id, genesis: hash(0)?, deployed: hash(at.block.saturating_add(1))?, market, payout })
 }
 
 /// Something that is done now and then.

@@ -20,7 +20,7 @@ const ESTIMATED: f64 = 3.0;
 /// Without the vector instructions that the estimate's constants stand for.
 const PLAIN: f64 = 4.0;
 /// Seconds per row of a settlement circuit, two cores.
-const SETTLE_ROW: f64 = 150e-6;
+pub(super) const SETTLE_ROW: f64 = 150e-6;
 /// Bytes a second that a proof travels with at least.
 const UPLOAD: u64 = 1 << 16;
 /// Gas of a lease of one job, and of a fulfilment of one job, before any was measured.

@@ -13,5 +13,6 @@ mod pytorch;
 mod srs;
 mod stacks;
 mod training;
+mod training_stacks;
 mod verbs;
 mod whole;

@@ -83,6 +83,7 @@ fn settled_runs() {
         (v["accepted"].as_bool(), v["hiding"].as_bool(), v["row_bits"].as_u64()),
         (Some(true), Some(true), Some(16))
     );
+    let settlement = v["settlement_id"].clone();
     let check = ["verify", "out/settled", "--key", "out/settlement.key", "--training"];
     let v = s.json(&[&check[..], &["out/training.json"]].concat());
     assert!(v["training"].as_str().is_some_and(|t| t.contains("2 steps of 8 of 360 rows")), "{v}");
@@ -98,6 +99,10 @@ fn settled_runs() {
     let v = s.json(&[&["evaluate", "out/training.json", &digits()], &files[..]].concat());
     assert_eq!(v["accepted"], true);
     s.ok(&["verify", "e.settled", "--key", "e.key", "--training", "out/training.json"]);
+    // Whoever trains so has the key of the same id: nothing in it is a secret of this machine.
+    let other = Sandbox::new("train-settled-elsewhere");
+    let e = other.json(&[&["train", &mlp(), &digits(), "-o", "out"], &run[..]].concat());
+    assert_eq!((&e["settlement_id"], e["settlement_setup_cached"].as_bool()), (&settlement, Some(false)));
     // The same rows again from their stack, for another chain: no contract here checks that.
     let bound = ["--settle", "--consumer", "0x0000000000000000000000000000000000000001", "--chain-id", "5"];
     let v = s.json(&[&["evaluate", "out/training.json", "holdout.stack"], &bound[..]].concat());
@@ -139,7 +144,7 @@ fn standardized_data_is_folded_in() {
 }
 
 /// An archive whose entries are stored.
-fn stored_zip(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
+pub(crate) fn stored_zip(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
     let crc = |data: &[u8]| {
         !data.iter().fold(!0u32, |c, b| {
             (0..8).fold(c ^ u32::from(*b), |c, _| if c & 1 == 1 { (c >> 1) ^ 0xedb8_8320 } else { c >> 1 })

@@ -10,3 +10,4 @@ mod proxy;
 #[path = "../../../contracts/tests/support/stand_in.rs"]
 mod stand_in;
 mod tasks;
+mod training_worker;

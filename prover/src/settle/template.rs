@@ -99,6 +99,11 @@ impl Template {
         let k = |program: &Program| settle::circuit(program, row_bits, None).map(|rows| rows.k() as usize);
         let mut points = Points::new();
         let (witness_bits, model_bits, public) = shape(&program, row_bits)?;
+        let mut described = Vec::with_capacity(stacks.len());
+        for (s, laid_out) in stacks.iter().zip(program.stacks.iter().skip(NAMED)) {
+            let bits = padded_bits(laid_out.bits, row_bits);
+            described.push(DescribedStack { bits, schema: s.schema.digest()?, pinned: None });
+        }
         let mut descriptor = Descriptor {
             insecure_dev: true,
             program: [0xa5; 32],
@@ -109,7 +114,7 @@ impl Template {
             blinder: points.one(),
             tau_g2: (G2Affine::generator() * scalar(7)).into_affine(),
             public,
-            stacks: Vec::new(),
+            stacks: described,
             model_rows: Vec::new(),
         };
         let rows = settle::descriptor::rows(model_bits, row_bits);
@@ -139,7 +144,8 @@ impl Template {
     pub fn proof(&self) -> (Vec<Vec<i64>>, SettledArgument) {
         let d = &self.key.descriptor;
         let public = d.public.iter().map(|p| vec![(-1).clamp(p.lo, p.hi); p.count]).collect();
-        (public, argument(d))
+        let argument = argument(d);
+        (public, argument)
     }
 }
 

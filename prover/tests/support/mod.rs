@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
 pub mod forge;
+pub mod transplant;
 
 use assay_circuits::{
     Graph, GraphBuilder, NodeId, Op, Program, Table, Tensor,

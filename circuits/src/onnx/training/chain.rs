@@ -1,6 +1,6 @@
 //! Layers in a row, node by node.
 
-use super::{Constant, ROW, attributes::Attributes, floats, integers};
+use super::{Constant, ROW, attributes::Attributes, floats, integers, title};
 use crate::train::{Activation, Layer};
 use std::collections::HashMap;
 use tract_onnx::pb::{NodeProto, TensorProto};
@@ -9,9 +9,11 @@ use tract_onnx::pb::{NodeProto, TensorProto};
 pub(super) struct Chain<'a> {
     constants: &'a HashMap<&'a str, &'a TensorProto>,
     /// Shape of what the last layer gives, without the batch; `None` behind a node that has no rule.
-    shape: Option<Vec<usize>>,
+    pub(super) shape: Option<Vec<usize>>,
     pub(super) layers: Vec<Layer>,
     pub(super) weights: Vec<Vec<f32>>,
+    /// Names of the nodes of dense layers, in their order.
+    pub(super) titles: Vec<String>,
     /// Outputs of a MatMul that still waits for its bias.
     open: Option<usize>,
     pub(super) tail: Option<String>,
@@ -19,7 +21,7 @@ pub(super) struct Chain<'a> {
 
 impl<'a> Chain<'a> {
     pub(super) fn new(constants: &'a HashMap<&'a str, &'a TensorProto>, shape: Option<Vec<usize>>) -> Self {
-        Self { constants, shape, layers: vec![], weights: vec![], open: None, tail: None }
+        Self { constants, shape, layers: vec![], weights: vec![], titles: vec![], open: None, tail: None }
     }
 
     /// A chain that goes on from here.
@@ -39,6 +41,8 @@ impl<'a> Chain<'a> {
         self.push(Layer::Residual { body: body.layers, shortcut: shortcut.layers })?;
         self.weights.extend(body.weights);
         self.weights.extend(shortcut.weights);
+        self.titles.extend(body.titles);
+        self.titles.extend(shortcut.titles);
         Ok(())
     }
 
@@ -84,6 +88,18 @@ impl<'a> Chain<'a> {
         Ok(())
     }
 
+    fn token_norm(&mut self, node: &NodeProto, epsilon: f32) -> Result<(), String> {
+        let (shape, gain) = self.constant(node, 1)?.ok_or("it has no scale")?;
+        let [width] = shape[..] else {
+            return Err(format!("a scale of shape {shape:?}; one value for each index of the last axis is needed"));
+        };
+        let epsilon = (f64::from(epsilon) * f64::from(1u32 << 20)).round() as u32;
+        self.push(Layer::TokenNorm { width, epsilon })?;
+        self.weights.push(gain);
+        let given = self.constant(node, 2)?;
+        self.bias(given, width)
+    }
+
     fn norm(&mut self, node: &NodeProto, groups: usize, epsilon: f32) -> Result<(), String> {
         let (shape, gain) = self.constant(node, 1)?.ok_or("it has no scale")?;
         let [channels] = shape[..] else {
@@ -127,12 +143,14 @@ impl<'a> Chain<'a> {
                 let transposed = a.int("transB", 0) != 0;
                 let w = self.constant(node, 1)?.ok_or("it has no weights")?;
                 let outputs = self.dense(w, transposed)?;
+                self.titles.push(title(node));
                 let given = self.constant(node, 2)?;
                 self.bias(given, outputs)?;
             }
             "MatMul" => {
                 let w = self.constant(node, 1)?.ok_or("it has no weights")?;
                 self.open = Some(self.dense(w, false)?);
+                self.titles.push(title(node));
             }
             "Conv" => {
                 a.explicit_pads()?;
@@ -177,14 +195,16 @@ impl<'a> Chain<'a> {
             "LayerNormalization" => {
                 a.int("stash_type", 1);
                 let axis = a.int("axis", -1);
-                let one_axis = self.shape.as_ref().is_none_or(|s| s.len() == 1);
-                if !one_axis || !matches!(axis, -1 | 1) {
+                let axes = self.shape.as_ref().map_or(1, Vec::len);
+                if axes > 2 || !(axis == -1 || usize::try_from(axis) == Ok(axes)) {
                     return Err(
-                        "layer normalization of one axis can be trained; of images, GroupNormalization".to_owned()
+                        "layer normalization of the last axis, of tokens or of all values, can be trained; of \
+                        images, GroupNormalization"
+                            .to_owned(),
                     );
                 }
                 let epsilon = a.float("epsilon", 1e-5);
-                self.norm(node, 1, epsilon)?;
+                if axes == 2 { self.token_norm(node, epsilon)? } else { self.norm(node, 1, epsilon)? }
             }
             "GroupNormalization" => {
                 a.int("stash_type", 1);

@@ -1,9 +1,11 @@
 //! Networks that can be trained, from ONNX files and back: layers in a row, each with a gradient rule, and residual branches.
 //!
-//! Read: Gemm, MatMul with Add, Conv, Relu, smooth activations however they are written, AveragePool, MaxPool,
+//! Read: Gemm, MatMul with Add, Conv, Relu, smooth activations and attention however they are written, AveragePool, MaxPool,
 //! GlobalAveragePool, layer, group and instance normalization, two branches that an Add joins, Flatten, Reshape to one axis,
 //! Identity and Dropout, and a Softmax or LogSoftmax at the end, which belongs to the loss. Everything else is refused by name.
 
+mod adapt;
+mod attention;
 mod attributes;
 mod chain;
 mod walk;
@@ -24,6 +26,8 @@ use tract_onnx::pb::{
 };
 use walk::Walk;
 
+pub use adapt::Adapters;
+
 /// A network of a file, with its weights.
 #[derive(Clone, Debug)]
 pub struct Trainable {
@@ -31,6 +35,10 @@ pub struct Trainable {
     pub network: Network,
     /// Weights and biases in the order and shapes of [`Network::weights`].
     pub weights: Vec<Vec<f32>>,
+    /// Those that stay as they are, as in [`Network::base`]: none until [`Self::adapt`].
+    pub base: Vec<Vec<f32>>,
+    /// Names of the nodes of dense layers, in their order.
+    pub titles: Vec<String>,
     /// Operator at the end that belongs to the loss: `Softmax` or `LogSoftmax`.
     pub tail: Option<String>,
     input: ValueInfoProto,
@@ -49,7 +57,7 @@ pub struct Rule {
 }
 
 const ROW: &str = "networks that can be trained are layers in a row and residual branches: Gemm, MatMul with Add, Conv, \
-    Relu, Gelu, Silu, Sigmoid, Tanh, AveragePool, MaxPool, LayerNormalization, GroupNormalization, Add, Flatten";
+    Relu, Gelu, Silu, Sigmoid, Tanh, AveragePool, MaxPool, LayerNormalization, GroupNormalization, attention, Add, Flatten";
 
 fn malformed(reason: impl Into<String>) -> ImportError {
     ImportError::Malformed { reason: reason.into() }
@@ -60,12 +68,15 @@ fn title(n: &NodeProto) -> String {
     if n.name.is_empty() { first.cloned().unwrap_or_default() } else { n.name.clone() }
 }
 
-fn read(path: &Path) -> Result<GraphProto, ImportError> {
+/// The graph of a file, and the version of the operators that it uses.
+fn read(path: &Path) -> Result<(GraphProto, i64), ImportError> {
     let failed = |e: std::io::Error| ImportError::Read { path: path.display().to_string(), reason: e.to_string() };
     let mut bytes = Vec::new();
     std::fs::File::open(path).map_err(failed)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
     let mut proto = decode(&bytes)?;
     external::read(&mut proto, path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")))?;
+    let own = |o: &&tract_onnx::pb::OperatorSetIdProto| matches!(o.domain.as_str(), "" | "ai.onnx");
+    let opset = proto.opset_import.iter().find(own).map_or(17, |o| o.version);
     let mut graph = proto.graph.take().ok_or_else(|| malformed("it holds no graph"))?;
     if !proto.functions.is_empty() {
         return Err(malformed("it defines functions of its own; inline them (onnx.inliner.inline_local_functions)"));
@@ -83,7 +94,7 @@ fn read(path: &Path) -> Result<GraphProto, ImportError> {
         }
     }
     graph.node.retain(|n| n.op_type != "Constant");
-    Ok(graph)
+    Ok((graph, opset))
 }
 
 /// A float constant: shape and values.
@@ -111,7 +122,7 @@ fn integers(t: &TensorProto) -> Vec<i64> {
 /// # Errors
 /// A file that cannot be read, or that does not have one input and one output.
 pub fn trainable(path: impl AsRef<Path>) -> Result<(Vec<Rule>, Option<Trainable>), ImportError> {
-    let graph = read(path.as_ref())?;
+    let (graph, opset) = read(path.as_ref())?;
     let constants: HashMap<&str, &TensorProto> = graph.initializer.iter().map(|t| (t.name.as_str(), t)).collect();
     let inputs: Vec<&ValueInfoProto> =
         graph.input.iter().filter(|i| !constants.contains_key(i.name.as_str())).collect();
@@ -123,14 +134,15 @@ pub fn trainable(path: impl AsRef<Path>) -> Result<(Vec<Rule>, Option<Trainable>
         )));
     };
     let shape = sample_shape(input)?;
-    let mut walk = Walk::new(&graph, &constants, &output.name);
+    let mut walk = Walk::new(&graph, &constants, &output.name, opset);
     let chain = walk.all(&input.name, &shape);
     let rules = walk.rules();
     let Some(chain) = chain.filter(|_| rules.iter().all(|r| r.help.is_none())) else { return Ok((rules, None)) };
     let network = Network { input: shape, layers: chain.layers };
     network.shapes().map_err(|e| malformed(e.to_string()))?;
     let (input, output) = ((*input).clone(), output.clone());
-    Ok((rules, Some(Trainable { network, weights: chain.weights, tail: chain.tail, input, output })))
+    let (weights, base, titles, tail) = (chain.weights, vec![], chain.titles, chain.tail);
+    Ok((rules, Some(Trainable { network, weights, base, titles, tail, input, output })))
 }
 
 /// Extents of one sample: all axes but the first, which is the batch.
@@ -159,7 +171,7 @@ impl Trainable {
     /// # Errors
     /// A first layer that is not dense: its weights do not belong to single features.
     pub fn standardize(&self, weights: &mut [Vec<f32>], mean: &[f32], scale: &[f32], into: bool) -> Result<(), String> {
-        let first = self.network.layers.iter().find(|l| l.has_weights());
+        let first = self.network.layers.iter().find(|l| l.trains());
         let (Some(Layer::Dense { inputs, outputs }), [w, b, ..]) = (first, weights) else {
             return Err("only networks that begin with a dense layer can take data that is standardized".to_owned());
         };

@@ -12,11 +12,13 @@ const MAX_DEPTH: usize = 8;
 
 /// Reads a graph from its input on.
 pub(super) struct Walk<'a> {
-    nodes: &'a [NodeProto],
-    constants: &'a HashMap<&'a str, &'a TensorProto>,
+    pub(super) nodes: &'a [NodeProto],
+    /// The version of the operators that the file uses.
+    pub(super) opset: i64,
+    pub(super) constants: &'a HashMap<&'a str, &'a TensorProto>,
     /// Which nodes read a value, once for each reader.
-    readers: HashMap<&'a str, Vec<usize>>,
-    output: &'a str,
+    pub(super) readers: HashMap<&'a str, Vec<usize>>,
+    pub(super) output: &'a str,
     /// Of every node that was read, what stands against it.
     seen: HashMap<usize, Option<String>>,
 }
@@ -37,6 +39,7 @@ impl<'a> Walk<'a> {
         graph: &'a GraphProto,
         constants: &'a HashMap<&'a str, &'a TensorProto>,
         output: &'a str,
+        opset: i64,
     ) -> Self {
         let mut readers: HashMap<&str, Vec<usize>> = HashMap::new();
         for (i, node) in graph.node.iter().enumerate() {
@@ -45,7 +48,7 @@ impl<'a> Walk<'a> {
             names.dedup();
             names.iter().filter(|n| !n.is_empty()).for_each(|n| readers.entry(n).or_default().push(i));
         }
-        Self { nodes: &graph.node, constants, readers, output, seen: HashMap::new() }
+        Self { nodes: &graph.node, opset, constants, readers, output, seen: HashMap::new() }
     }
 
     /// Everything behind the graph's input; nothing where a node has no rule.
@@ -78,7 +81,7 @@ impl<'a> Walk<'a> {
         self.nodes.iter().enumerate().map(rule).collect()
     }
 
-    fn data<'b>(&'b self, node: &'b NodeProto) -> impl Iterator<Item = &'b str> {
+    pub(super) fn data<'b>(&'b self, node: &'b NodeProto) -> impl Iterator<Item = &'b str> {
         node.input.iter().map(String::as_str).filter(|i| !i.is_empty() && !self.constants.contains_key(i))
     }
 
@@ -107,6 +110,19 @@ impl<'a> Walk<'a> {
                     return End::Lost;
                 }
                 current = exit;
+                continue;
+            }
+            if let Some(shape) = chain.shape.clone()
+                && let Some(region) = self.attention(current, &shape)
+            {
+                region.nodes.into_iter().for_each(|i| {
+                    self.seen.insert(i, None);
+                });
+                chain.close();
+                if chain.push(region.layer).is_err() {
+                    return End::Lost;
+                }
+                current = region.exit;
                 continue;
             }
             current = match readers[..] {

@@ -9,6 +9,10 @@ use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, Operator
 struct Writer<'a> {
     graph: GraphProto,
     weights: std::slice::Iter<'a, Vec<f32>>,
+    /// Weights that stay as they are.
+    base: std::slice::Iter<'a, Vec<f32>>,
+    /// Whether the next weights are of those.
+    frozen: bool,
     /// The least version of the operators that everything is part of.
     opset: i64,
     count: usize,
@@ -45,8 +49,74 @@ impl Writer<'_> {
 
     /// The next weights.
     fn weights(&mut self, shape: &[usize]) -> String {
-        let values = self.weights.next().cloned().unwrap_or_default();
+        let next = if self.frozen { self.base.next() } else { self.weights.next() };
+        let values = next.cloned().unwrap_or_default();
         self.constant(shape, &values)
+    }
+
+    fn integers(&mut self, values: &[i64]) -> String {
+        let name = format!("trained.constant.{}", self.graph.initializer.len());
+        self.graph.initializer.push(TensorProto {
+            name: name.clone(),
+            dims: vec![values.len() as i64],
+            data_type: 7,
+            raw_data: values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            ..TensorProto::default()
+        });
+        name
+    }
+
+    /// Products along the last axis, plus a bias.
+    fn dense(&mut self, x: &str, shape: &[usize], (w, b): (&str, &str)) -> String {
+        if shape.len() == 1 {
+            return self.node("Gemm", &[x, w, b], vec![]);
+        }
+        let product = self.node("MatMul", &[x, w], vec![]);
+        self.node("Add", &[&product, b], vec![])
+    }
+
+    /// The matrix of a dense layer and its adapter's made one.
+    fn merged(&mut self, inputs: usize, outputs: usize, rank: usize, factor: f32) -> [String; 2] {
+        let mut matrix = self.base.next().cloned().unwrap_or_default();
+        let bias = self.base.next().cloned().unwrap_or_default();
+        let (down, up) = (self.weights.next().cloned(), self.weights.next().cloned());
+        if let (Some(down), Some(up)) = (down, up) {
+            for (row, down) in matrix.chunks_mut(outputs).zip(down.chunks(rank)) {
+                for (o, w) in row.iter_mut().enumerate() {
+                    *w += factor * down.iter().enumerate().map(|(r, d)| d * up[r * outputs + o]).sum::<f32>();
+                }
+            }
+        }
+        [self.constant(&[inputs, outputs], &matrix), self.constant(&[outputs], &bias)]
+    }
+
+    /// Attention in the operators of exporters.
+    fn attention(&mut self, x: &str, tokens: usize, (heads, width, causal): (usize, usize, bool)) -> String {
+        let n = width / heads;
+        let apart = [0, tokens as i64, heads as i64, n as i64];
+        let mut parts = vec![];
+        for (k, perm) in [[0, 2, 1, 3], [0, 2, 3, 1], [0, 2, 1, 3]].into_iter().enumerate() {
+            let bounds = [k * width, (k + 1) * width].map(|v| self.integers(&[v as i64]));
+            let axis = self.integers(&[2]);
+            let part = self.node("Slice", &[x, &bounds[0], &bounds[1], &axis], vec![]);
+            let shape = self.integers(&apart);
+            let part = self.node("Reshape", &[&part, &shape], vec![]);
+            parts.push(self.node("Transpose", &[&part], vec![ints("perm", &perm)]));
+        }
+        let scores = self.node("MatMul", &[&parts[0], &parts[1]], vec![]);
+        let mut scores = self.scalar("Mul", &scores, 1.0 / (n as f32).sqrt());
+        if causal {
+            let hidden = |k: usize| if k % tokens > k / tokens { f32::NEG_INFINITY } else { 0.0 };
+            let mask: Vec<f32> = (0..tokens * tokens).map(hidden).collect();
+            let mask = self.constant(&[tokens, tokens], &mask);
+            scores = self.node("Add", &[&scores, &mask], vec![]);
+        }
+        let last = AttributeProto { i: -1, ..int("axis", 0) };
+        let shares = self.node("Softmax", &[&scores], vec![last]);
+        let mixed = self.node("MatMul", &[&shares, &parts[2]], vec![]);
+        let mixed = self.node("Transpose", &[&mixed], vec![ints("perm", &[0, 2, 1, 3])]);
+        let shape = self.integers(&[0, tokens as i64, width as i64]);
+        self.node("Reshape", &[&mixed, &shape], vec![])
     }
 
     fn scalar(&mut self, op: &str, x: &str, by: f32) -> String {
@@ -87,11 +157,31 @@ impl Writer<'_> {
         let mut x = input.to_owned();
         let mut shape = shape.to_vec();
         for layer in layers {
-            x = match layer {
+            let (inner, frozen) = match layer {
+                Layer::Fixed { layer } => (layer.as_ref(), true),
+                _ => (layer, false),
+            };
+            self.frozen = frozen;
+            x = match inner {
                 Layer::Dense { inputs, outputs } => {
                     let (w, b) = (self.weights(&[*inputs, *outputs]), self.weights(&[*outputs]));
-                    self.node("Gemm", &[&x, &w, &b], vec![])
+                    self.dense(&x, &shape, (&w, &b))
                 }
+                Layer::Adapted { inputs, outputs, rank, scale_bits } => {
+                    let [w, b] = self.merged(*inputs, *outputs, *rank, (1u32 << scale_bits) as f32);
+                    self.dense(&x, &shape, (&w, &b))
+                }
+                Layer::TokenNorm { width, epsilon } => {
+                    let (g, b) = (self.weights(&[*width]), self.weights(&[*width]));
+                    let epsilon = float("epsilon", *epsilon as f32 / (1u32 << 20) as f32);
+                    self.node("LayerNormalization", &[&x, &g, &b], vec![epsilon])
+                }
+                Layer::Attention { heads, width, causal } => {
+                    let tokens = shape.first().copied().unwrap_or(1);
+                    self.attention(&x, tokens, (*heads, *width, *causal))
+                }
+                // Taken apart above, and refused in itself.
+                Layer::Fixed { .. } => x,
                 Layer::Conv { inputs, outputs, kernel, pads, strides } => {
                     let w = self.weights(&[*outputs, *inputs, kernel[0], kernel[1]]);
                     let b = self.weights(&[*outputs]);
@@ -150,7 +240,8 @@ impl Trainable {
     /// An ONNX file of the same network with other weights.
     pub fn write(&self, weights: &[Vec<f32>]) -> Vec<u8> {
         let graph = GraphProto { name: "trained".to_owned(), ..GraphProto::default() };
-        let mut w = Writer { graph, weights: weights.iter(), opset: 17, count: 0 };
+        let mut w =
+            Writer { graph, weights: weights.iter(), base: self.base.iter(), frozen: false, opset: 17, count: 0 };
         let mut end = w.row(&self.network.layers, &self.input.name, &self.network.input);
         if let Some(tail) = &self.tail {
             end = w.node(tail, &[&end], vec![]);

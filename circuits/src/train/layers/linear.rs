@@ -29,23 +29,63 @@ fn conv(n: &Nodes, layer: &Layer, shape: &[usize]) -> Option<Contraction> {
     })
 }
 
-/// What a layer computes from its input, as a contraction of input and weights; none of a layer without.
-fn product(n: &Nodes, layer: &Layer, shape: &[usize]) -> Option<Contraction> {
-    match layer {
-        Layer::Dense { inputs, outputs } => Some(Contraction::matmul(&[n.steps], n.batch, *inputs, *outputs)),
-        _ => conv(n, layer, shape),
+/// A product with a matrix along the last of three axes: steps, rows, values. A matrix that stays as it is has no axis of steps.
+pub(super) fn matmul(n: &Nodes, rows: usize, (inputs, outputs): (usize, usize), frozen: bool) -> Contraction {
+    let mut c = Contraction::matmul(&[n.steps], rows, inputs, outputs);
+    if frozen {
+        c.rhs.remove(0);
     }
+    c
+}
+
+/// All axes between the first and the last made one: what a matrix does with rows, it does with tokens.
+pub(super) fn as_rows(n: &mut Nodes, name: &str, id: NodeId) -> Result<NodeId> {
+    let shape = n.shape(id);
+    let last = shape.len() - 1;
+    n.reshape(name, id, vec![shape[0], shape[1..last].iter().product(), shape[last]])
+}
+
+/// What a layer computes from its input, as a contraction of input and weights; none of a layer without.
+fn product(n: &Nodes, layer: &Layer, shape: &[usize], frozen: bool) -> Option<Contraction> {
+    if let Layer::Dense { inputs, outputs } = layer {
+        return Some(matmul(n, shape[1], (*inputs, *outputs), frozen));
+    }
+    let mut c = conv(n, layer, &shape[2..])?;
+    if frozen {
+        c.rhs.remove(0);
+    }
+    Some(c)
+}
+
+/// The input of a contraction: rows, for a matrix.
+fn operand(n: &mut Nodes, layer: &Layer, name: &str, x: NodeId) -> Result<NodeId> {
+    if matches!(layer, Layer::Dense { .. }) { as_rows(n, name, x) } else { Ok(x) }
 }
 
 /// Sums of products and bias, not rounded.
-pub(super) fn forward(n: &mut Nodes, layer: &Layer, name: &str, x: NodeId, weights: &[NodeId]) -> Result<NodeId> {
-    let Some(c) = product(n, layer, &n.shape(x)[2..]) else { return Ok(x) };
+pub(super) fn forward(
+    n: &mut Nodes,
+    (layer, frozen): (&Layer, bool),
+    name: &str,
+    x: NodeId,
+    weights: &[NodeId],
+) -> Result<NodeId> {
+    let mut out = n.shape(x);
+    let x = operand(n, layer, name, x)?;
+    let shape = n.shape(x);
+    let Some(c) = product(n, layer, &shape, frozen) else { return Ok(x) };
     let sum = n.contract(name, c, x, weights[0])?;
     // The bias, once for each row and place.
-    let bias = n.repeat(name, weights[1], 1, n.batch)?;
+    let bias = if frozen { n.repeat(name, weights[1], 0, n.steps)? } else { weights[1] };
+    let bias = n.repeat(name, bias, 1, shape[1])?;
     let shape = n.shape(sum);
     let bias = n.spread(name, bias, &shape)?;
-    Ok(n.g.linear(name, &[(sum, 1), (bias, 1 << ACTIVATION_BITS)], 0)?)
+    let sum = n.g.linear(name, &[(sum, 1), (bias, 1 << ACTIVATION_BITS)], 0)?;
+    let Layer::Dense { outputs, .. } = layer else { return Ok(sum) };
+    if let Some(last) = out.last_mut() {
+        *last = *outputs;
+    }
+    n.reshape(name, sum, out)
 }
 
 /// The contraction of input and error that is the gradient of the weights.
@@ -85,26 +125,32 @@ fn input_error(n: &Nodes, layer: &Layer, shape: &[usize], forward: &Contraction)
     }
 }
 
-/// Gradients of weights and bias, and the error of the input where it is needed.
+/// Gradients of weights and bias, where they are trained, and the error of the input where it is needed.
 pub(super) fn backward(
     n: &mut Nodes,
-    layer: &Layer,
+    (layer, frozen): (&Layer, bool),
     name: &str,
     (x, error): (NodeId, NodeId),
     weights: &[NodeId],
     needed: bool,
 ) -> Result<(Vec<NodeId>, Option<NodeId>)> {
+    let before = n.shape(x);
+    let (x, error) = (operand(n, layer, name, x)?, operand(n, layer, name, error)?);
     let shape = n.shape(x);
-    let Some(forward) = product(n, layer, &shape[2..]) else { return Ok((vec![], None)) };
-    let weight = n.contract(&format!("{name}.weight.gradient"), weight_gradient(&forward), x, error)?;
-    let bias = format!("{name}.bias.gradient");
-    let sum = n.sum(&bias, error, 1)?;
-    let gradients = vec![weight, n.sum_to(&bias, sum, 2)?];
+    let Some(forward) = product(n, layer, &shape, frozen) else { return Ok((vec![], None)) };
+    let mut gradients = vec![];
+    if !frozen {
+        gradients.push(n.contract(&format!("{name}.weight.gradient"), weight_gradient(&forward), x, error)?);
+        let bias = format!("{name}.bias.gradient");
+        let sum = n.sum(&bias, error, 1)?;
+        gradients.push(n.sum_to(&bias, sum, 2)?);
+    }
     if !needed {
         return Ok((gradients, None));
     }
     let name = format!("{name}.{}.back", layer.name());
     let error = dilated(n, &name, layer, error)?;
     let back = n.contract(&name, input_error(n, layer, &shape[2..], &forward), error, weights[0])?;
-    Ok((gradients, Some(n.keep(&name, back, WEIGHT_BITS)?)))
+    let back = n.keep(&name, back, WEIGHT_BITS)?;
+    Ok((gradients, Some(n.reshape(&name, back, before)?)))
 }

@@ -3,6 +3,8 @@
 //! All tensors are `[steps, batch, ..]`. Linear layers send the error through their transpose, layers with weights through two
 //! contractions, others through a product with what they kept. What one contraction computes is committed before another reads it.
 
+mod adapter;
+mod attention;
 mod linear;
 mod norm;
 mod pool;
@@ -13,6 +15,7 @@ use super::{
     nodes::{Nodes, Result},
 };
 use crate::{graph::NodeId, table::Table};
+use adapter::Adapter;
 
 /// What a layer computed, and what its gradient needs.
 struct Step {
@@ -25,6 +28,9 @@ enum Memory {
     /// The derivative of each value, or where the largest of each square is.
     Derivative(NodeId),
     Normal(norm::Normal),
+    Attended(attention::Attended),
+    /// What an adapter made of the input.
+    Low(NodeId),
     /// Body and shortcut.
     Branches(Box<[Trace; 2]>),
 }
@@ -68,8 +74,30 @@ pub(super) fn forward(
         let name = format!("{prefix}{i}.{}", layer.name());
         let x = trace.before(i);
         let shift = rounds_before(layers, i);
+        let (layer, frozen) = layer.thawed();
         let (value, memory) = match layer {
-            Layer::Dense { .. } | Layer::Conv { .. } => (linear::forward(n, layer, &name, x, own)?, Memory::Nothing),
+            Layer::Dense { .. } | Layer::Conv { .. } => {
+                (linear::forward(n, (layer, frozen), &name, x, own)?, Memory::Nothing)
+            }
+            Layer::Adapted { inputs, outputs, rank, scale_bits } => {
+                let a = Adapter { inputs: *inputs, outputs: *outputs, rank: *rank, scale_bits: *scale_bits };
+                let (value, low) = adapter::forward(n, a, &name, x, own)?;
+                (value, Memory::Low(low))
+            }
+            Layer::Attention { heads, width, causal } => {
+                let (value, attended) = attention::forward(n, &name, x, (*heads, *width, *causal))?;
+                (value, Memory::Attended(attended))
+            }
+            // An axis in front of it counts groups, as each token is one.
+            Layer::TokenNorm { epsilon, .. } => {
+                let shape = n.shape(x);
+                let last = shape.len() - 1;
+                let groups = shape[2..last].iter().product();
+                let (value, normal) = norm::forward(n, &name, x, (own, frozen), (groups, *epsilon, last))?;
+                (value, Memory::Normal(normal))
+            }
+            // Taken out above, and refused where it is in itself.
+            Layer::Fixed { .. } => (x, Memory::Nothing),
             Layer::Relu => {
                 let a = n.relu(&name, x, shift)?;
                 if learns {
@@ -97,7 +125,7 @@ pub(super) fn forward(
                 (largest, first.map_or(Memory::Nothing, Memory::Derivative))
             }
             Layer::Norm { groups, epsilon, .. } => {
-                let (value, normal) = norm::forward(n, &name, x, own, (*groups, *epsilon))?;
+                let (value, normal) = norm::forward(n, &name, x, (own, frozen), (*groups, *epsilon, 2))?;
                 (value, Memory::Normal(normal))
             }
             Layer::Residual { body, shortcut } => {
@@ -123,7 +151,7 @@ pub(super) fn forward(
     Ok(trace)
 }
 
-/// Gradients of the weights of layers in a row, in their order, and the error of their input. The latter only where it is
+/// Gradients of the weights that are trained of layers in a row, in their order, and the error of their input. The latter only where it is
 /// `needed`: below the first layer with weights there is nothing to learn.
 pub(super) fn backward(
     n: &mut Nodes,
@@ -140,17 +168,25 @@ pub(super) fn backward(
         let start = end - layer.parameters().len();
         let own = &weights[start..end];
         end = start;
-        let needed = needed || layers[..i].iter().any(Layer::has_weights);
-        if own.is_empty() && !needed {
+        let needed = needed || layers[..i].iter().any(Layer::trains);
+        if !layer.trains() && !needed {
             return Ok((gradients.into_iter().rev().flatten().collect(), None));
         }
         let (name, x) = (format!("{prefix}{i}"), trace.before(i));
         let back = format!("{name}.{}.back", layer.name());
+        let (layer, frozen) = layer.thawed();
         let (of_weights, before) = match (layer, &trace.steps[i].memory) {
             (Layer::Dense { .. } | Layer::Conv { .. }, _) => {
-                linear::backward(n, layer, &name, (x, error), own, needed)?
+                linear::backward(n, (layer, frozen), &name, (x, error), own, needed)?
             }
-            (Layer::Norm { .. }, Memory::Normal(normal)) => norm::backward(n, &name, normal, own[0], error, needed)?,
+            (Layer::Adapted { inputs, outputs, rank, scale_bits }, Memory::Low(low)) => {
+                let a = Adapter { inputs: *inputs, outputs: *outputs, rank: *rank, scale_bits: *scale_bits };
+                adapter::backward(n, a, &name, (x, *low, error), own, needed)?
+            }
+            (Layer::Attention { .. }, Memory::Attended(attended)) => {
+                (vec![], Some(attention::backward(n, &back, attended, error)?))
+            }
+            (_, Memory::Normal(normal)) => norm::backward(n, &name, normal, frozen, error, needed)?,
             (Layer::Smooth(_), Memory::Derivative(slope)) => {
                 let product = n.product(&back, error, *slope)?;
                 (vec![], Some(n.keep(&back, product, SLOPE_BITS)?))

@@ -17,6 +17,14 @@ pub(super) struct Normal {
     values: NodeId,
     /// The reciprocal of each group's deviation: `[steps, batch, groups]`.
     reciprocal: NodeId,
+    /// The gain, `[steps, channels]`, and the axis of the input that counts channels.
+    gain: NodeId,
+    channels: usize,
+}
+
+/// Gain or bias with an axis of steps, where they stay as they are.
+fn lifted(n: &mut Nodes, name: &str, id: NodeId, frozen: bool) -> Result<NodeId> {
+    if frozen { n.repeat(name, id, 0, n.steps) } else { Ok(id) }
 }
 
 /// Every value times what belongs to these of its indices.
@@ -53,8 +61,8 @@ pub(super) fn forward(
     n: &mut Nodes,
     name: &str,
     x: NodeId,
-    weights: &[NodeId],
-    (groups, epsilon): (usize, u32),
+    (weights, frozen): (&[NodeId], bool),
+    (groups, epsilon, channels): (usize, u32, usize),
 ) -> Result<(NodeId, Normal)> {
     let shape = n.shape(x);
     let len = shape[2..].iter().product::<usize>() / groups;
@@ -77,27 +85,40 @@ pub(super) fn forward(
     let normal = n.contract(name, times(&grouped, &[0, 1, 2]), centered, reciprocal)?;
     let normal = n.keep(&format!("{name}.normal"), normal, RECIPROCAL_BITS + CENTERED_BITS - NORMAL_BITS)?;
     let values = n.reshape(name, normal, shape.clone())?;
-    let scaled = n.contract(name, times(&shape, &[0, 2]), values, weights[0])?;
-    let bias = n.repeat(name, weights[1], 1, n.batch)?;
+    let gain = lifted(n, name, weights[0], frozen)?;
+    let scaled = n.contract(name, times(&shape, &[0, channels]), values, gain)?;
+    let mut bias = lifted(n, name, weights[1], frozen)?;
+    // All axes in front of the channels, then those behind them.
+    for (axis, extent) in shape.iter().enumerate().take(channels).skip(1) {
+        bias = n.repeat(name, bias, axis, *extent)?;
+    }
     let bias = n.spread(name, bias, &shape)?;
     let value = n.g.linear(name, &[(scaled, 1), (bias, 1 << NORMAL_BITS)], 0)?;
-    Ok((value, Normal { values, reciprocal }))
+    Ok((value, Normal { values, reciprocal, gain, channels }))
 }
 
-/// Gradients of gain and bias, and the error of the input where it is needed.
+/// Gradients of gain and bias, where they are trained, and the error of the input where it is needed.
 pub(super) fn backward(
     n: &mut Nodes,
     name: &str,
     normal: &Normal,
-    gain: NodeId,
+    frozen: bool,
     error: NodeId,
     needed: bool,
 ) -> Result<(Vec<NodeId>, Option<NodeId>)> {
     let shape = n.shape(error);
-    let to_gain = n.contract(&format!("{name}.weight.gradient"), along(&shape, &[0, 2]), normal.values, error)?;
-    let bias = format!("{name}.bias.gradient");
-    let to_bias = n.sum(&bias, error, 1)?;
-    let gradients = vec![to_gain, n.sum_to(&bias, to_bias, 2)?];
+    let gradients = if frozen {
+        vec![]
+    } else {
+        let to = along(&shape, &[0, normal.channels]);
+        let to_gain = n.contract(&format!("{name}.weight.gradient"), to, normal.values, error)?;
+        let bias = format!("{name}.bias.gradient");
+        let mut to_bias = error;
+        for _ in 1..normal.channels {
+            to_bias = n.sum(&bias, to_bias, 1)?;
+        }
+        vec![to_gain, n.sum_to(&bias, to_bias, 2)?]
+    };
     if !needed {
         return Ok((gradients, None));
     }
@@ -106,7 +127,7 @@ pub(super) fn backward(
     let len = shape[2..].iter().product::<usize>() / groups;
     let grouped = vec![shape[0], shape[1], groups, len];
     let (factor, shift) = share(len);
-    let scaled = n.contract(&name, times(&shape, &[0, 2]), error, gain)?;
+    let scaled = n.contract(&name, times(&shape, &[0, normal.channels]), error, normal.gain)?;
     let scaled = n.keep(&name, scaled, WEIGHT_BITS)?;
     let scaled = n.reshape(&name, scaled, grouped.clone())?;
     let values = n.reshape(&name, normal.values, grouped.clone())?;

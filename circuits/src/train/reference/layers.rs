@@ -1,6 +1,9 @@
 //! Layers for one row: values, and errors from the output to the input.
 
-use super::{kept, rs};
+use super::{
+    kept, rs,
+    tokens::{self, Adapter, Heads},
+};
 use crate::{
     tensor::Tensor,
     train::{
@@ -25,6 +28,8 @@ enum Memory {
     First(Vec<usize>),
     /// Normalized values, and the reciprocal of the deviation of each group.
     Normal(Vec<i64>, Vec<i64>),
+    /// Probabilities of an attention, or what an adapter made of the input.
+    Inner(Vec<i64>),
     /// Body and shortcut.
     Branches(Box<[Trace; 2]>),
 }
@@ -112,6 +117,35 @@ fn square(shape: &[usize], size: usize, i: usize) -> Option<usize> {
     (y < h / size && x < w / size).then(|| (c * (h / size) + y) * (w / size) + x)
 }
 
+/// Number of tokens of a shape, its last axis aside, and that axis.
+fn tokens_of(shape: &[usize]) -> (usize, usize) {
+    let last = shape.last().copied().unwrap_or(1);
+    (shape.iter().product::<usize>() / last.max(1), last)
+}
+
+/// The channel of an entry, of layers that have one gain a channel or one for each index of the last axis.
+fn gain_of(layer: &Layer, shape: &[usize], i: usize) -> usize {
+    if let Layer::TokenNorm { width, .. } = layer { i % width } else { channel(shape, i) }
+}
+
+/// Groups of a normalization.
+fn groups_of(layer: &Layer, shape: &[usize]) -> usize {
+    match layer {
+        Layer::Norm { groups, .. } => *groups,
+        _ => tokens_of(shape).0,
+    }
+}
+
+fn adapter(layer: &Layer) -> Option<Adapter> {
+    let Layer::Adapted { inputs, outputs, rank, scale_bits } = layer else { return None };
+    Some(Adapter { inputs: *inputs, outputs: *outputs, rank: *rank, scale_bits: *scale_bits })
+}
+
+fn heads(layer: &Layer) -> Option<Heads> {
+    let Layer::Attention { heads, width, causal } = layer else { return None };
+    Some(Heads { heads: *heads, width: *width, causal: *causal })
+}
+
 /// Channel of an entry.
 fn channel(shape: &[usize], i: usize) -> usize {
     i / shape[1..].iter().product::<usize>()
@@ -145,10 +179,26 @@ fn values(
     let shift = i64::from(bits);
     let count = out.iter().product::<usize>();
     match layer {
+        Layer::Fixed { layer } => values(layer, (x, shape), out, weights, bits),
+        Layer::Adapted { .. } => match adapter(layer) {
+            Some(a) => {
+                let (value, low) = tokens::adapted(a, x, weights);
+                (value, Memory::Inner(low))
+            }
+            None => (vec![], Memory::Nothing),
+        },
+        Layer::Attention { .. } => match heads(layer) {
+            Some(a) => {
+                let (value, probabilities) = tokens::attend(a, x, tokens_of(shape).0);
+                (value, Memory::Inner(probabilities))
+            }
+            None => (vec![], Memory::Nothing),
+        },
         Layer::Dense { inputs, outputs } => {
             let (w, b) = (&weights[0].data, &weights[1].data);
-            let sum = |o: usize| (0..*inputs).map(|i| x[i] * w[i * outputs + o]).sum::<i64>();
-            ((0..*outputs).map(|o| sum(o) + (b[o] << ACTIVATION_BITS)).collect(), Memory::Nothing)
+            let sum = |x: &[i64], o: usize| (0..*inputs).map(|i| x[i] * w[i * outputs + o]).sum::<i64>();
+            let token = |x| (0..*outputs).map(move |o| sum(x, o) + (b[o] << ACTIVATION_BITS));
+            (x.chunks(*inputs).flat_map(token).collect(), Memory::Nothing)
         }
         Layer::Conv { .. } => {
             let (w, b) = (&weights[0].data, &weights[1].data);
@@ -186,8 +236,8 @@ fn values(
             let first: Vec<usize> = first.into_iter().flatten().collect();
             (first.iter().map(|i| x[*i]).collect(), Memory::First(first))
         }
-        Layer::Norm { groups, epsilon, .. } => {
-            let n = x.len() / groups;
+        Layer::Norm { epsilon, .. } | Layer::TokenNorm { epsilon, .. } => {
+            let n = x.len() / groups_of(layer, shape);
             let (factor, shift) = share(n);
             let (mut normal, mut reciprocals) = (vec![], vec![]);
             for group in x.chunks(n) {
@@ -203,7 +253,7 @@ fn values(
             }
             let (gain, bias) = (&weights[0].data, &weights[1].data);
             let value = |(i, v): (usize, &i64)| {
-                let c = channel(shape, i);
+                let c = gain_of(layer, shape, i);
                 v * gain[c] + (bias[c] << NORMAL_BITS)
             };
             (normal.iter().enumerate().map(value).collect(), Memory::Normal(normal, reciprocals))
@@ -247,13 +297,25 @@ fn error_before(
     let (x, shape) = trace.before(i);
     let Step { value, shape: out, memory } = &trace.steps[i];
     let mut back = vec![0i64; x.len()];
+    let (layer, _) = layer.thawed();
     match (layer, memory) {
+        (Layer::Adapted { .. }, Memory::Inner(low)) => match adapter(layer) {
+            Some(a) => tokens::adapted_back(a, (x, low), weights, gradients, &error),
+            None => back,
+        },
+        (Layer::Attention { .. }, Memory::Inner(p)) => match heads(layer) {
+            Some(a) => tokens::attend_back(a, x, p, &error, tokens_of(shape).0),
+            None => back,
+        },
         (Layer::Dense { inputs, outputs }, _) => {
-            for o in 0..*outputs {
-                gradients[1][o] += error[o];
-                for i in 0..*inputs {
-                    gradients[0][i * outputs + o] += x[i] * error[o];
-                    back[i] += error[o] * weights[0].data[i * outputs + o];
+            let each = x.chunks(*inputs).zip(error.chunks(*outputs)).zip(back.chunks_mut(*inputs));
+            for ((x, error), back) in each {
+                for o in 0..*outputs {
+                    gradients[1][o] += error[o];
+                    for i in 0..*inputs {
+                        gradients[0][i * outputs + o] += x[i] * error[o];
+                        back[i] += error[o] * weights[0].data[i * outputs + o];
+                    }
                 }
             }
             back.iter().map(|v| kept(rs(*v, WEIGHT_BITS.into()))).collect()
@@ -283,12 +345,12 @@ fn error_before(
             first.iter().zip(&error).for_each(|(i, e)| back[*i] = kept(*e));
             back
         }
-        (Layer::Norm { groups, .. }, Memory::Normal(normal, reciprocals)) => {
-            let n = x.len() / groups;
+        (Layer::Norm { .. } | Layer::TokenNorm { .. }, Memory::Normal(normal, reciprocals)) => {
+            let n = x.len() / groups_of(layer, shape);
             let (factor, shift) = share(n);
             let mut scaled = vec![];
             for (i, (e, v)) in error.iter().zip(normal).enumerate() {
-                let c = channel(shape, i);
+                let c = gain_of(layer, shape, i);
                 gradients[0][c] += e * v;
                 gradients[1][c] += e;
                 scaled.push(kept(rs(e * weights[0].data[c], WEIGHT_BITS.into())));
@@ -314,6 +376,16 @@ fn error_before(
         }
         (Layer::Flatten, _) => error,
         // A trace is made by the same layers.
-        (Layer::Smooth(_) | Layer::MaxPool { .. } | Layer::Norm { .. } | Layer::Residual { .. }, _) => back,
+        (
+            Layer::Smooth(_)
+            | Layer::MaxPool { .. }
+            | Layer::Norm { .. }
+            | Layer::TokenNorm { .. }
+            | Layer::Attention { .. }
+            | Layer::Adapted { .. }
+            | Layer::Fixed { .. }
+            | Layer::Residual { .. },
+            _,
+        ) => back,
     }
 }

@@ -5,6 +5,7 @@
 //! `WIDTH` bits. All weights of a step change after all its gradients have been computed.
 
 mod layers;
+mod tokens;
 
 use super::{
     ACTIVATION_BITS, ERROR_BITS, EXPONENTIAL_BITS, EXPONENTIAL_KEYS, LOGIT_WIDTH, Loss, PROBABILITY_BITS, Sampler,
@@ -12,6 +13,7 @@ use super::{
 };
 use crate::tensor::Tensor;
 pub(super) use layers::{dividend, share};
+pub(super) use tokens::{SCALE_BITS, scale};
 
 /// How much finer a velocity is than the weight that it moves, as a shift.
 pub(super) const VELOCITY_SHIFT: u32 = 4;
@@ -19,8 +21,10 @@ pub(super) const VELOCITY_SHIFT: u32 = 4;
 /// Weights, velocities and losses while training goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
-    /// Weights and biases, in the order of [`super::Network::weights`].
+    /// Weights and biases that are trained, in the order of [`super::Network::weights`].
     pub weights: Vec<Tensor>,
+    /// Those that stay as they are, in the order of [`super::Network::base`].
+    pub base: Vec<Tensor>,
     /// Their velocities; zero without momentum.
     pub velocities: Vec<Tensor>,
     /// For each step done, the sum over its rows and outputs of the squared difference between output (probability, for
@@ -31,8 +35,13 @@ pub struct State {
 impl State {
     /// Nothing done yet.
     pub fn new(weights: Vec<Tensor>) -> Self {
+        Self::over(weights, vec![])
+    }
+
+    /// Nothing done yet, over weights that stay as they are.
+    pub fn over(weights: Vec<Tensor>, base: Vec<Tensor>) -> Self {
         let velocities = weights.iter().map(|w| Tensor::zeros(&w.shape)).collect();
-        Self { weights, velocities, losses: vec![] }
+        Self { weights, base, velocities, losses: vec![] }
     }
 }
 
@@ -53,15 +62,26 @@ pub(super) fn kept(v: i64) -> i64 {
 /// The lowest key of the table of exponentials; the highest is zero.
 pub(super) const FARTHEST: i64 = 1 - (1 << EXPONENTIAL_KEYS);
 
-/// `e^x` of a difference of logits in units of `2^-ACTIVATION_BITS`, as a whole number of `2^-EXPONENTIAL_BITS`, at least one.
-pub(super) fn exponential(difference: i64) -> i64 {
+/// `e^x` of a difference of logits in units of `2^-ACTIVATION_BITS`, as a whole number of `2^-EXPONENTIAL_BITS`: zero from some
+/// distance on.
+pub(super) fn power(difference: i64) -> i64 {
     let x = difference.clamp(FARTHEST, 0) as f64 / f64::from(1u32 << ACTIVATION_BITS);
-    ((x.exp() * f64::from(1u32 << EXPONENTIAL_BITS)).round() as i64).max(1)
+    (x.exp() * f64::from(1u32 << EXPONENTIAL_BITS)).round() as i64
+}
+
+/// As [`power`], at least one.
+pub(super) fn exponential(difference: i64) -> i64 {
+    power(difference).max(1)
 }
 
 /// Softmax of logits, in units of `2^-PROBABILITY_BITS`, rounded. The largest logit is taken off first: without that, two logits
 /// beyond the table would count as equal, and training past that point diverges.
 fn softmax(logits: &[i64]) -> Vec<i64> {
+    softmax_of(logits, exponential)
+}
+
+/// As [`softmax`], of other exponentials.
+fn softmax_of(logits: &[i64], exponential: impl Fn(i64) -> i64) -> Vec<i64> {
     let half = 1i64 << (LOGIT_WIDTH - 1);
     let logits: Vec<i64> = logits.iter().map(|o| (*o).clamp(-half, half - 1)).collect();
     let largest = logits.iter().copied().max().unwrap_or(0);
@@ -75,8 +95,17 @@ fn softmax(logits: &[i64]) -> Vec<i64> {
 /// # Errors
 /// A specification that is impossible.
 pub fn infer(spec: &Spec, weights: &[Tensor], row: &[i64]) -> Result<Vec<i64>, TrainError> {
+    infer_over(spec, weights, &[], row)
+}
+
+/// As [`infer`], over weights that stay as they are.
+///
+/// # Errors
+/// A specification that is impossible, another number of weights.
+pub fn infer_over(spec: &Spec, weights: &[Tensor], base: &[Tensor], row: &[i64]) -> Result<Vec<i64>, TrainError> {
     spec.network.shapes()?;
-    Ok(layers::forward(&spec.network.layers, &spec.network.input, weights, row).output().to_vec())
+    let weights = spec.network.side_by_side(weights, base)?;
+    Ok(layers::forward(&spec.network.layers, &spec.network.input, &weights, row).output().to_vec())
 }
 
 /// The error at the network's output, and the sum of its squares in the unit of [`State::losses`].
@@ -104,18 +133,20 @@ pub fn step(spec: &Spec, state: &mut State, step: usize, data: &Tensor, targets:
     let network = &spec.network;
     let sampler = Sampler::new(&spec.seed, spec.rows as u64);
     let (width, classes) = (data.data.len() / spec.rows, targets.data.len() / spec.rows);
-    let mut gradients: Vec<Vec<i64>> = state.weights.iter().map(|w| vec![0; w.data.len()]).collect();
+    let weights = network.side_by_side(&state.weights, &state.base)?;
+    let mut gradients: Vec<Vec<i64>> = weights.iter().map(|w| vec![0; w.data.len()]).collect();
     let mut loss = 0i64;
     for b in 0..spec.batch() {
         let row = sampler.index((step * spec.batch() + b) as u64) as usize;
         let row_data = &data.data[row * width..(row + 1) * width];
-        let trace = layers::forward(&network.layers, &network.input, &state.weights, row_data);
+        let trace = layers::forward(&network.layers, &network.input, &weights, row_data);
         let target = &targets.data[row * classes..(row + 1) * classes];
         let (error, squares) = output_error(spec.loss, trace.output(), target);
         loss += squares;
-        layers::backward(&network.layers, &trace, &state.weights, &mut gradients, error);
+        layers::backward(&network.layers, &trace, &weights, &mut gradients, error);
     }
-    for (k, (gradient, parameter)) in gradients.iter().zip(network.parameters()).enumerate() {
+    let trained = gradients.iter().zip(network.parameters()).filter(|(_, p)| !p.frozen);
+    for (k, (gradient, parameter)) in trained.enumerate() {
         let shift = spec.shift(parameter.gradient_bits);
         for (i, g) in gradient.iter().enumerate() {
             let w = state.weights[k].data[i];
@@ -149,11 +180,25 @@ fn update(spec: &Spec, shift: i64, w: i64, v: i64, g: i64) -> (i64, i64) {
 /// # Errors
 /// A specification that is impossible.
 pub fn evaluate(spec: &Spec, weights: &[Tensor], data: &Tensor, targets: &Tensor) -> Result<i64, TrainError> {
+    evaluate_over(spec, weights, &[], data, targets)
+}
+
+/// As [`evaluate`], over weights that stay as they are.
+///
+/// # Errors
+/// A specification that is impossible, another number of weights.
+pub fn evaluate_over(
+    spec: &Spec,
+    weights: &[Tensor],
+    base: &[Tensor],
+    data: &Tensor,
+    targets: &Tensor,
+) -> Result<i64, TrainError> {
     let classes = spec.outputs()?;
     let width = spec.network.input.iter().product();
     let mut loss = 0;
     for (row, target) in data.data.chunks(width).zip(targets.data.chunks(classes)) {
-        loss += output_error(spec.loss, &infer(spec, weights, row)?, target).1;
+        loss += output_error(spec.loss, &infer_over(spec, weights, base, row)?, target).1;
     }
     Ok(loss)
 }
@@ -163,8 +208,22 @@ pub fn evaluate(spec: &Spec, weights: &[Tensor], data: &Tensor, targets: &Tensor
 /// # Errors
 /// Those of [`step()`].
 pub fn train(spec: &Spec, weights: Vec<Tensor>, data: &Tensor, targets: &Tensor) -> Result<State, TrainError> {
+    train_over(spec, weights, vec![], data, targets)
+}
+
+/// All steps, over weights that stay as they are.
+///
+/// # Errors
+/// Those of [`step()`].
+pub fn train_over(
+    spec: &Spec,
+    weights: Vec<Tensor>,
+    base: Vec<Tensor>,
+    data: &Tensor,
+    targets: &Tensor,
+) -> Result<State, TrainError> {
     spec.validate()?;
-    let mut state = State::new(weights);
+    let mut state = State::over(weights, base);
     for t in 0..spec.steps {
         step(spec, &mut state, t, data, targets)?;
     }

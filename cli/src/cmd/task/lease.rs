@@ -80,7 +80,7 @@ pub(crate) fn run(app: &App, args: &Lease) -> Outcome<()> {
 }
 
 /// Lets the market for training take an amount of the sender's.
-pub(super) fn approve(system: &mut System, amount: U256, what: &str) -> Outcome<()> {
+pub(crate) fn approve(system: &mut System, amount: U256, what: &str) -> Outcome<()> {
     let (token, market) = (system.at.token(), system.at.training().address());
     let sender = system.sender()?;
     let balance = token.balance(system.chain.as_mut(), sender)?;

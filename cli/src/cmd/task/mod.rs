@@ -1,12 +1,13 @@
 //! `assay task`: have a network trained, and train for others, paid for proven gains.
 
 mod end;
-mod lease;
+pub(crate) mod lease;
 mod post;
 mod prove;
 mod reveal;
 mod seed;
 mod show;
+pub(crate) mod work;
 
 use crate::{App, error::Outcome};
 use clap::{Args, Subcommand};
@@ -35,6 +36,8 @@ enum Action {
     Reveal(reveal::Reveal),
     /// Hand in the proof of evaluation; anybody may, it pays for the gain and moves the head
     Settle(prove::Settle),
+    /// Train for tokens: lease rounds of tasks of a network, train, prove, hand in; and settle what was revealed
+    Work(Box<work::Work>),
     /// End a round whose time is over
     Finish(end::Finish),
     /// Give the sponsor back what is left of a task, and close it
@@ -53,6 +56,7 @@ pub(crate) fn run(app: &App, args: &TaskCommand) -> Outcome<()> {
         Action::Submit(a) => prove::submit(app, a),
         Action::Reveal(a) => reveal::run(app, a),
         Action::Settle(a) => prove::settle(app, a),
+        Action::Work(a) => work::run(app, a),
         Action::Finish(a) => end::finish(app, a),
         Action::Refund(a) => end::refund(app, a),
         Action::Withdraw(a) => end::withdraw(app, a),
