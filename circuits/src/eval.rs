@@ -4,6 +4,7 @@ use crate::{
     error::GraphError,
     graph::{Graph, NodeId, check_tensor, check_weights},
     ops::Op,
+    parallel::on_all_threads,
     schedule::{Step, eval_cycle},
     tensor::Tensor,
 };
@@ -113,8 +114,8 @@ pub fn eval(graph: &Graph, weights: &[Tensor], inputs: &[Tensor]) -> Result<Valu
 /// What [`eval_each`] calls for each value: the node, the sample, the value.
 pub type Visit<'v> = &'v mut dyn FnMut(NodeId, usize, &Tensor);
 
-/// Runs the graph on several samples, node by node, so that what depends on weights alone is done once; `visit` sees every
-/// value. Equal to [`eval`] of each sample; a value is dropped after its last use.
+/// Runs the graph on several samples, node by node and all samples at a time: what depends on weights alone is done once.
+/// `visit` sees every value. Equal to [`eval`] of each sample; a value is dropped after its last use.
 pub fn eval_each(
     graph: &Graph,
     weights: &[Tensor],
@@ -139,6 +140,7 @@ pub fn eval_each(
     nodes.iter().flat_map(|n| &n.inputs).for_each(|id| uses[id.0] += 1);
     let mut weight_of = vec![None; nodes.len()];
     graph.weights().zip(weights).for_each(|(id, w)| weight_of[id.0] = Some(w));
+    let each: Vec<usize> = (0..samples.len()).collect();
     let mut values: Vec<Vec<Tensor>> = vec![vec![]; nodes.len()];
     for (i, node) in nodes.iter().enumerate() {
         let at = |e: GraphError| e.at(&node.name, node.op.name());
@@ -160,17 +162,18 @@ pub fn eval_each(
                 let right = c.prepare(w);
                 match weight_of[l.0] {
                     Some(l) => vec![c.apply(l, &right, &node.shape); samples.len()],
-                    None => values[l.0].iter().map(|l| c.apply(l, &right, &node.shape)).collect(),
+                    None => on_all_threads(&values[l.0], |l| c.apply(l, &right, &node.shape)),
                 }
             }
             op => {
                 let arg = |id: &NodeId, k: usize| weight_of[id.0].or_else(|| values[id.0].get(k));
-                let one = |k: usize| {
+                let one = |k: &usize| {
+                    let k = *k;
                     let args: Option<Vec<&Tensor>> = node.inputs.iter().map(|id| arg(id, k)).collect();
                     let args = args.ok_or(GraphError::Arity { expected: node.inputs.len(), got: 0 })?;
                     op.eval(&args, &node.shape, graph.tables())
                 };
-                (0..samples.len()).map(one).collect::<Result<_, _>>().map_err(at)?
+                on_all_threads(&each, one).into_iter().collect::<Result<_, _>>().map_err(at)?
             }
         };
         made.iter().enumerate().for_each(|(k, t)| visit(NodeId(i), k, t));

@@ -530,7 +530,15 @@ pub fn check_tensor(node: &Node, t: &Tensor) -> Result<(), GraphError> {
     if n != t.data.len() {
         return Err(GraphError::Length { expected: n, got: t.data.len() });
     }
-    match t.data.iter().find(|v| i128::from(**v) < node.range.lo || i128::from(**v) > node.range.hi) {
+    // In 64 bits, and without a way out of the loop: both can be done by vectors.
+    let narrow = |v: i128| v.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64;
+    let (lo, hi) = (narrow(node.range.lo), narrow(node.range.hi));
+    let outside = |v: &i64| *v < lo || *v > hi;
+    let possible = node.range.lo <= i128::from(i64::MAX) && node.range.hi >= i128::from(i64::MIN);
+    if possible && !t.data.iter().fold(false, |any, v| any | outside(v)) {
+        return Ok(());
+    }
+    match t.data.iter().find(|v| !possible || outside(v)) {
         Some(value) => Err(GraphError::OutOfRange { value: *value, lo: node.range.lo, hi: node.range.hi }),
         None => Ok(()),
     }

@@ -20,6 +20,7 @@ pub mod model;
 #[cfg(feature = "onnx")]
 pub mod onnx;
 pub mod ops;
+mod parallel;
 pub mod program;
 pub mod pullback;
 pub mod ramp;

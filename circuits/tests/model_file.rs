@@ -36,6 +36,7 @@ fn resealed(mut bytes: Vec<u8>) -> Vec<u8> {
 fn files_round_trip() {
     let m = model();
     let bytes = m.to_bytes().expect("it encodes");
+    assert_eq!(m.to_bytes_with_id().expect("it encodes"), (bytes.clone(), m.model_id().expect("it encodes")));
     let back = Model::from_bytes(&bytes).expect("it decodes");
     assert_eq!(back, m);
     assert_eq!(back.model_id().expect("an id"), m.model_id().expect("an id"));

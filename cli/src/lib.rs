@@ -123,6 +123,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     };
     let (json, quiet) = (cli.global.json, cli.global.quiet);
     let output = Output::new(json, quiet);
+    // This process does nothing else afterwards.
+    if matches!(cli.command, Command::Compile(_)) {
+        assay_prover::pages::keep();
+    }
     let work = move || {
         let result = setup_threads(cli.global.threads).map(|()| {
             let app = App {

@@ -11,6 +11,7 @@ pub mod linked;
 pub mod lookup;
 pub mod msm;
 pub mod opening;
+pub mod pages;
 pub mod prove;
 #[cfg(target_arch = "x86_64")]
 mod radix51;

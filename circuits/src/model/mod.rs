@@ -112,8 +112,30 @@ pub fn model_id(graph: &[u8], weights_digest: &[u8; 32]) -> [u8; 32] {
 /// # Errors
 /// Values beyond 32 bits.
 pub fn weights_digest<'a>(weights: impl IntoIterator<Item = &'a Tensor>) -> Result<[u8; 32], ModelError> {
-    let weights = canonical::to_bytes(&narrow(weights)?)?;
-    Ok(canonical::digest("assay.weights.v1", &[&weights]))
+    let weights: Vec<&[i64]> = weights.into_iter().map(|t| t.data.as_slice()).collect();
+    Ok(digest_of_weights(&canonical::integers(weights.into_iter())?))
+}
+
+fn digest_of_weights(encoded: &[u8]) -> [u8; 32] {
+    canonical::digest("assay.weights.v1", &[encoded])
+}
+
+/// The file but for its checksum.
+struct Unsigned {
+    bytes: Vec<u8>,
+    graph: Vec<u8>,
+    /// Where the weights are in the bytes.
+    weights: std::ops::Range<usize>,
+}
+
+impl Unsigned {
+    fn checksum(&self) -> [u8; 32] {
+        canonical::digest("assay.model-file", &[&self.bytes])
+    }
+
+    fn model_id(&self) -> [u8; 32] {
+        model_id(&self.graph, &digest_of_weights(&self.bytes[self.weights.clone()]))
+    }
 }
 
 impl Model {
@@ -182,22 +204,41 @@ impl Model {
 
     /// The bytes of the model file.
     pub fn to_bytes(&self) -> Result<Vec<u8>, ModelError> {
+        let mut file = self.encode()?;
+        let sum = file.checksum();
+        file.bytes.extend_from_slice(&sum);
+        Ok(file.bytes)
+    }
+
+    /// [`Self::to_bytes`] and [`Self::model_id`]: the weights are encoded once for both, and hashed on two threads.
+    pub fn to_bytes_with_id(&self) -> Result<(Vec<u8>, [u8; 32]), ModelError> {
+        let mut file = self.encode()?;
+        #[cfg(feature = "parallel")]
+        let (sum, id) = rayon::join(|| file.checksum(), || file.model_id());
+        #[cfg(not(feature = "parallel"))]
+        let (sum, id) = (file.checksum(), file.model_id());
+        file.bytes.extend_from_slice(&sum);
+        Ok((file.bytes, id))
+    }
+
+    /// Header and payload; the payload is a [`Payload`], field by field.
+    fn encode(&self) -> Result<Unsigned, ModelError> {
         self.validate()?;
-        let payload = canonical::to_bytes(&Payload {
-            graph: self.graph.to_bytes()?,
-            weights: narrow(&self.weights)?,
-            inputs: self.inputs.clone(),
-            outputs: self.outputs.clone(),
-            report: self.report.clone(),
-        })?;
-        let mut out = Vec::with_capacity(HEADER + payload.len() + CHECKSUM);
-        out.extend_from_slice(MAGIC);
-        out.extend_from_slice(&VERSION.to_be_bytes());
-        out.extend_from_slice(&(payload.len() as u64).to_be_bytes());
-        out.extend_from_slice(&payload);
-        let sum = canonical::digest("assay.model-file", &[&out]);
-        out.extend_from_slice(&sum);
-        Ok(out)
+        let graph = self.graph.to_bytes()?;
+        let weights = canonical::integers(self.weights.iter().map(|t| t.data.as_slice()))?;
+        let before = canonical::to_bytes(&graph)?;
+        let behind = canonical::to_bytes(&(&self.inputs, &self.outputs, &self.report))?;
+        let length = before.len() + weights.len() + behind.len();
+        let mut bytes = Vec::with_capacity(HEADER + length + CHECKSUM);
+        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(&VERSION.to_be_bytes());
+        bytes.extend_from_slice(&(length as u64).to_be_bytes());
+        bytes.extend_from_slice(&before);
+        let first = bytes.len();
+        bytes.extend_from_slice(&weights);
+        let weights = first..bytes.len();
+        bytes.extend_from_slice(&behind);
+        Ok(Unsigned { bytes, graph, weights })
     }
 
     /// Decodes and validates a model file; hostile bytes give an error.
@@ -240,15 +281,4 @@ impl Model {
         model.validate()?;
         Ok(model)
     }
-}
-
-fn narrow<'a>(weights: impl IntoIterator<Item = &'a Tensor>) -> Result<Vec<Vec<i32>>, GraphError> {
-    let one = |v: &i64| {
-        i32::try_from(*v).map_err(|_| GraphError::OutOfRange {
-            value: *v,
-            lo: i128::from(i32::MIN),
-            hi: i128::from(i32::MAX),
-        })
-    };
-    weights.into_iter().map(|t| t.data.iter().map(one).collect()).collect()
 }

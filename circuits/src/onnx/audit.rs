@@ -165,6 +165,22 @@ const HONOURED: &[(&str, &[&str])] = &[
     ("ReverseSequence", &["batch_axis", "time_axis"]),
     ("RotaryEmbedding", &["interleaved", "num_heads", "rotary_embedding_dim"]),
     (
+        "SVMClassifier",
+        &[
+            "classlabels_ints",
+            "classlabels_strings",
+            "coefficients",
+            "kernel_params",
+            "kernel_type",
+            "post_transform",
+            "prob_a",
+            "prob_b",
+            "rho",
+            "support_vectors",
+            "vectors_per_class",
+        ],
+    ),
+    (
         "SVMRegressor",
         &[
             "coefficients",

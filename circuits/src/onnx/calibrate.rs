@@ -1,6 +1,7 @@
 //! Running the float model: ranges of all tensors over the calibration samples.
 
 use super::{equalize::Entries, error::ImportError, fineness::Fineness, load::FloatModel};
+use rayon::prelude::*;
 use std::{
     cell::OnceCell,
     collections::{BTreeSet, HashMap},
@@ -178,11 +179,16 @@ pub(crate) fn run_float(
                 let t = t.cast_to_dt(node.outputs[0].fact.datum_type).map_err(fail)?.into_owned();
                 vec![t.into_tvalue()]
             } else {
-                let args = node.inputs.iter().map(|i| values.get(i).cloned()).collect::<Option<_>>();
+                let args = node.inputs.iter().map(|i| values.get(i).cloned()).collect::<Option<TVec<_>>>();
                 let args =
                     args.ok_or_else(|| ImportError::engine(stage, &format!("'{}' lacks an input", node.name)))?;
-                let out = node.op.eval_out_of_plan(args).map_err(fail)?;
-                out.ok_or_else(|| ImportError::engine(stage, &format!("'{}' keeps state", node.name)))?.to_vec()
+                match super::arithmetic::eval(node, &args) {
+                    Some(t) => vec![t.into_tvalue()],
+                    None => {
+                        let out = node.op.eval_out_of_plan(args).map_err(fail)?;
+                        out.ok_or_else(|| ImportError::engine(stage, &format!("'{}' keeps state", node.name)))?.to_vec()
+                    }
+                }
             };
             for i in &node.inputs {
                 if let Some(n) = uses.get_mut(i) {
@@ -209,6 +215,22 @@ pub(crate) fn run_float(
     })
 }
 
+/// All tensors of a run, in the order in which they were made.
+type Made = Vec<(OutletId, Vec<f32>)>;
+
+/// Values of all tensors of the runs that are made at a time.
+const HELD_VALUES: usize = 1 << 26;
+
+/// Runs the float model on samples, each on a thread of its own.
+fn run_each(source: &FloatModel, model: &TypedModel, samples: &[Vec<Vec<f32>>]) -> Vec<Result<Made, ImportError>> {
+    let one = |s: &Vec<Vec<f32>>| {
+        let mut made = Made::new();
+        run_float(source, model, s, &mut |outlet, values| made.push((outlet, values.to_vec())))?;
+        Ok(made)
+    };
+    samples.par_iter().map(one).collect()
+}
+
 /// Runs the float model on all samples.
 pub(crate) fn measure(
     source: &FloatModel,
@@ -219,50 +241,65 @@ pub(crate) fn measure(
 ) -> Result<Measured, ImportError> {
     let mut out = Measured::default();
     let mut room = RECORDED_VALUES;
-    for (k, s) in samples.iter().enumerate() {
-        progress("calibrate", k as u64, samples.len() as u64);
-        let mut bad = None;
-        let mut outputs = vec![vec![]; model.outputs.len()];
-        let mut record = (k < RECORDED_SAMPLES && room > 0).then(HashMap::new);
-        let run = run_float(source, model, s, &mut |outlet, values| {
-            out.add(outlet, values);
-            if model.nodes()[outlet.node].op_is::<Reduce>() {
-                let above = values.iter().filter(|v| **v > 0.0 && v.is_finite());
-                out.octaves.entry(outlet).or_default().extend(above.map(|v| v.log2().floor() as i32));
+    let facts = model.nodes().iter().flat_map(|n| &n.outputs);
+    let elements: usize = facts.map(|o| o.fact.shape.as_concrete().map_or(1, |s| s.iter().product())).sum();
+    let together = (HELD_VALUES / elements.max(1)).clamp(1, rayon::current_num_threads());
+    for (part, some) in samples.chunks(together).enumerate() {
+        progress("calibrate", (part * together) as u64, samples.len() as u64);
+        for (k, run) in run_each(source, model, some).into_iter().enumerate() {
+            let made = match run {
+                Err(e) if generated => {
+                    return Err(ImportError::MadeUp { node: "the model".to_owned(), reason: e.to_string() });
+                }
+                made => made?,
+            };
+            let k = part * together + k;
+            if let Some((outlet, _)) = made.iter().find(|(_, v)| v.iter().any(|v| !v.is_finite())) {
+                return Err(not_finite(source, model, *outlet, k, generated));
             }
-            for (o, slot) in model.outputs.iter().zip(&mut outputs) {
-                if *o == outlet {
-                    *slot = values.to_vec();
+            let mut outputs = vec![vec![]; model.outputs.len()];
+            let mut record = (k < RECORDED_SAMPLES && room > 0).then(HashMap::new);
+            for (outlet, values) in made {
+                out.add(outlet, &values);
+                if model.nodes()[outlet.node].op_is::<Reduce>() {
+                    let above = values.iter().filter(|v| **v > 0.0);
+                    out.octaves.entry(outlet).or_default().extend(above.map(|v| v.log2().floor() as i32));
+                }
+                for (o, slot) in model.outputs.iter().zip(&mut outputs) {
+                    if *o == outlet {
+                        *slot = values.clone();
+                    }
+                }
+                room = room.saturating_sub(values.len());
+                if room == 0 {
+                    record = None;
+                }
+                if let Some(r) = &mut record {
+                    r.insert(outlet, values);
                 }
             }
-            room = room.saturating_sub(values.len());
-            if room == 0 {
-                record = None;
-            }
-            if let Some(r) = &mut record {
-                r.insert(outlet, values.to_vec());
-            }
-            if bad.is_none() && values.iter().any(|v| !v.is_finite()) {
-                bad = Some(outlet);
-            }
-        });
-        if generated && let Err(e) = run {
-            return Err(ImportError::MadeUp { node: "the model".to_owned(), reason: e.to_string() });
+            out.outputs.push(outputs);
+            out.recorded.extend(record);
         }
-        run?;
-        if let Some(outlet) = bad {
-            let name = &model.nodes()[outlet.node].name;
-            let (node, op) = source.origin(name, "");
-            let reason = format!("the float model itself computes a NaN or an infinity here ({op})");
-            return Err(if generated {
-                ImportError::MadeUp { node: node.to_owned(), reason }
-            } else {
-                ImportError::Calibration { sample: k, tensor: node.to_owned(), reason }
-            });
-        }
-        out.outputs.push(outputs);
-        out.recorded.extend(record);
     }
     progress("calibrate", samples.len() as u64, samples.len() as u64);
     Ok(out)
+}
+
+/// A sample for which the float model has no result.
+fn not_finite(
+    source: &FloatModel,
+    model: &TypedModel,
+    outlet: OutletId,
+    sample: usize,
+    generated: bool,
+) -> ImportError {
+    let name = &model.nodes()[outlet.node].name;
+    let (node, op) = source.origin(name, "");
+    let reason = format!("the float model itself computes a NaN or an infinity here ({op})");
+    if generated {
+        ImportError::MadeUp { node: node.to_owned(), reason }
+    } else {
+        ImportError::Calibration { sample, tensor: node.to_owned(), reason }
+    }
 }

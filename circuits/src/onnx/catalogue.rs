@@ -361,7 +361,16 @@ pub const OPERATORS: &[Row] = {
                 "every kernel; no post_transform",
             ),
         ),
-        ("ai.onnx.ml", "SVMClassifier", Refused("not there yet; SVMRegressor and LinearClassifier are")),
+        (
+            "ai.onnx.ml",
+            "SVMClassifier",
+            Proven(
+                "contraction with the support vectors, a table, a weighted sum for each pair of classes; signs, votes, label",
+                "1 a support vector, 2 and limbs a pair of classes, 2 and limbs a pair for the label",
+                "the same",
+                "every kernel; no probabilities, no post_transform; labels that are texts count from 0",
+            ),
+        ),
     ]
 };
 

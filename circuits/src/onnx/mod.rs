@@ -4,6 +4,7 @@
 //! [`compile()`] runs it on calibration samples, chooses power-of-two scales, and lowers every operator to the integer graph
 //! (one file per operator family, `ops`). [`inspect()`] lists what a file needs without quantizing it.
 
+mod arithmetic;
 mod audit;
 mod calibrate;
 pub mod catalogue;

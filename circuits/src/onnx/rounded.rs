@@ -5,6 +5,7 @@ use super::{
     lower::{Lowering, Result, Root, fit_exponent},
 };
 use crate::tensor::Tensor;
+use rayon::prelude::*;
 use std::{borrow::Cow, cell::RefCell, collections::HashMap, rc::Rc};
 use tract_onnx::prelude::{Arc, Tensor as Constant, TractError};
 
@@ -83,28 +84,54 @@ fn round(constant: &Constant, shape: &[usize], factors: &Factors, bits: u32) -> 
     let floats = constant.cast_to::<f32>().map_err(fail)?;
     let plain = floats.try_as_plain_ram().map_err(fail)?;
     let values = plain.as_slice::<f32>().map_err(fail)?;
-    if !values.iter().all(|v| v.is_finite()) {
+    if !values.par_chunks(PART).all(|v| v.iter().all(|v| v.is_finite())) {
         return Err(ImportError::unsupported("a constant holds a NaN or an infinity"));
     }
     // Runs of entries with one factor.
     let first = factors.mul.first().copied().unwrap_or(1.0);
     let uniform = factors.mul.iter().all(|m| *m == first);
     let run = if uniform { values.len() } else { factors.inner }.max(1);
-    let runs = || {
-        let factor = move |j: usize| {
-            if uniform { first } else { factors.mul[j % factors.len.max(1) % factors.mul.len()] }
-        };
-        values.chunks(run).enumerate().map(move |(j, v)| (factor(j), v))
+    let factor = |entry: usize| {
+        if uniform { first } else { factors.mul[entry / run % factors.len.max(1) % factors.mul.len()] }
     };
+    let parts = || values.par_chunks(PART).enumerate().map(|(k, v)| (k * PART, v));
     let largest = |v: &[f32]| v.iter().fold(0.0f32, |m, v| if v.abs() > m { v.abs() } else { m });
-    let max = runs().fold(0.0f64, |m, (f, v)| m.max((f64::from(largest(v)) * f).abs()));
-    let whole = || runs().all(|(f, v)| v.iter().all(|v| (f64::from(*v) * f).fract() == 0.0));
+    let most = |(at, v): (usize, &[f32])| {
+        runs(at, v.len(), run)
+            .fold(0.0f64, |m, r| m.max((f64::from(largest(&v[r.clone()])) * factor(at + r.start)).abs()))
+    };
+    let max = parts().map(most).reduce(|| 0.0, f64::max);
+    let whole = || {
+        parts().all(|(at, v)| {
+            runs(at, v.len(), run).all(|r| {
+                let f = factor(at + r.start);
+                v[r].iter().all(|v| (f64::from(*v) * f).fract() == 0.0)
+            })
+        })
+    };
     let (bits, limit, scale) = fit(max, bits, whole);
-    let mut data = Vec::with_capacity(values.len());
-    for (f, v) in runs() {
-        data.extend(v.iter().map(|v| nearest((f64::from(*v) * f * scale).max(-limit).min(limit))));
-    }
+    let mut data = vec![0i64; values.len()];
+    data.par_chunks_mut(PART).zip(parts()).for_each(|(out, (at, v))| {
+        for r in runs(at, v.len(), run) {
+            let f = factor(at + r.start);
+            let one = |v: &f32| nearest((f64::from(*v) * f * scale).max(-limit).min(limit));
+            out[r.clone()].iter_mut().zip(&v[r]).for_each(|(o, v)| *o = one(v));
+        }
+    });
     Ok(Weight { data: Rc::new(Tensor::new(shape.to_vec(), data)?), bits, scale, max })
+}
+
+/// Entries that are rounded together; in tests so few that parts end inside of runs.
+const PART: usize = if cfg!(test) { 7 } else { 1 << 15 };
+
+/// The runs, each of `run` entries, that `len` entries from `at` on are of; counted from `at`.
+fn runs(at: usize, len: usize, run: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+    let mut next = 0;
+    std::iter::from_fn(move || {
+        let first = next;
+        next = (first + run - (at + first) % run).min(len);
+        (first < len).then_some(first..next)
+    })
 }
 
 /// `v.round() as i64` of a number below 2^51 in magnitude, half away from zero, in operations that compilers put into

@@ -24,7 +24,8 @@ def f(*shape):
 def case(name, nodes, inputs, outputs, constants=None, opset=18, kind=T.FLOAT):
     value = helper.make_tensor_value_info
     ins = [value(n, helper.np_dtype_to_tensor_dtype(v.dtype), v.shape) for n, v in inputs.items()]
-    outs = [value(o, kind, None) for o in outputs]
+    kinds = kind if isinstance(kind, list) else [kind] * len(outputs)
+    outs = [value(o, k, None) for o, k in zip(outputs, kinds)]
     held = [numpy_helper.from_array(np.asarray(v), k) for k, v in (constants or {}).items()]
     graph = helper.make_graph(nodes, name, ins, outs, held)
     opsets = opset if isinstance(opset, list) else [helper.make_opsetid("", opset)]
@@ -366,4 +367,22 @@ for k, axis in enumerate((-1, 0, 1)):
     held = {"d": np.array(5), "v": np.array([[0, 1], [2.5, -1], [0, 3]][k], np.float32)}
     case(f"one_hot_{k}", [N("OneHot", ["x", "d", "v"], ["y"], axis=axis)], {"x": rng.integers(-6, 7, (2, 4))}, ["y"], held)
 one("tile", "Tile", f(2, 3, 1), {"r": np.array([2, 1, 4])})
+svm = {"LINEAR": [0, 0, 0], "RBF": [0.3, 0, 0], "POLY": [0.4, 0.5, 3], "SIGMOID": [0.3, 0.1, 0]}
+for kernel, classes in (("LINEAR", 2), ("RBF", 2), ("LINEAR", 3), ("RBF", 3), ("POLY", 4), ("SIGMOID", 3)):
+    counts = [3, 2, 4, 1][:classes]
+    n, pairs = sum(counts), classes * (classes - 1) // 2
+    model = {"coefficients": f((classes - 1) * n).tolist(), "support_vectors": f(n * 3).tolist(), "rho": f(pairs).tolist()}
+    model |= {"kernel_type": kernel, "kernel_params": [float(v) for v in svm[kernel]], "vectors_per_class": counts}
+    if kernel == "POLY":
+        model["classlabels_strings"] = ["a", "b", "c", "d"]
+    else:
+        model["classlabels_ints"] = [7, -2, 9][:classes]
+    # Labels that are texts are not compared: here they are places in the list.
+    seen = ["scores"] if kernel == "POLY" else ["label", "scores"]
+    node = N("SVMClassifier", ["x"], ["label", "scores"], **D, **model)
+    case(f"svm_classifier_{kernel.lower()}_{classes}", [node], {"x": f(8, 3)}, seen, opset=ML, kind=[T.INT64, T.FLOAT][-len(seen) :])
+planes = {"coefficients": f(12).tolist(), "rho": [0.25], "classlabels_ints": [4, 2, 8], "kernel_type": "LINEAR"}
+planes["kernel_params"] = [0.0, 0.0, 0.0]
+node = N("SVMClassifier", ["x"], ["label", "scores"], **D, **planes)
+case("svm_classifier_planes", [node], {"x": f(8, 4)}, ["label", "scores"], opset=ML, kind=[T.INT64, T.FLOAT])
 blocks.write(case, 11)

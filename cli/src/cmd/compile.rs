@@ -36,17 +36,9 @@ pub(crate) fn run(app: &App, args: &CompileArgs) -> Outcome<()> {
     let model = model.map_err(|f| f.in_file(&args.model))?;
     accuracy::lines(&model).iter().for_each(|l| o.say(l));
     accuracy::gate(app, &model, args.quant.accept_accuracy).map_err(|f| f.in_file(&args.model))?;
-    // Both hash all weights.
-    let (file, id) = std::thread::scope(|s| {
-        let id = s.spawn(|| model.model_id());
-        (model.to_bytes(), id.join())
-    });
-    let file = file?;
+    let (file, id) = model.to_bytes_with_id()?;
     files::write(&args.output, &file)?;
-    let id = match id {
-        Ok(id) => hex(&id?),
-        Err(panic) => std::panic::resume_unwind(panic),
-    };
+    let id = hex(&id);
     let parameters = model.graph.parameters();
     o.say(format!("model   {id}"));
     o.say(format!(

@@ -209,6 +209,10 @@ fn strict_refuses_inputs_that_would_be_clamped() {
         &["prove", "model", "far.npy", "-o", "p2", "--strict"],
         &["sample 0", "outside of the calibrated range"],
     );
+    let said = &["sample 0", "outside of the calibrated range"];
+    s.fails(2, &["run", "model", "far.npy", "--strict"], said);
+    s.fails(2, &["settle", "model", "far.npy", "-o", "p2", "--strict"], said);
+    assert!(!s.path("p2").exists());
     s.write("near.npy", npy("(1, 64)", &image(1)));
     s.ok(&["prove", "model", "near.npy", "-o", "p3", "--strict"]);
 }

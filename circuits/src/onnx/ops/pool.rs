@@ -13,14 +13,19 @@ use crate::{
     graph::NodeId,
     onnx::{
         error::ImportError,
-        lower::{Lowering, Result, Value},
+        expr::Expr,
+        lower::{Lazy, Lowering, Result, Value},
         requantize::relu_exact,
     },
     ops::{AxisScale, Op, Window},
 };
 use tract_onnx::{
-    prelude::{OutletId, TypedNode},
-    tract_hir::tract_core::ops::cnn::{MaxPool, PaddingSpec, PoolSpec, SumPool},
+    prelude::{OutletId, TypedNode, tensor0},
+    tract_hir::tract_core::ops::{
+        binary::TypedBinOp,
+        cnn::{MaxPool, PaddingSpec, PoolSpec, SumPool},
+        math,
+    },
 };
 
 /// A sliding window along one axis.
@@ -84,11 +89,12 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
         if op.with_index_outputs.is_some() {
             return Err(ImportError::unsupported("the indices of the maxima; export without them"));
         }
-        let l = c.lazy(node, 0)?;
-        let mut root = c.operand(&l)?;
+        let l = from_smallest_maximum(c, c.lazy(node, 0)?, outlet)?;
+        let bits = bits_for_maxima(c, &l, outlet);
+        let mut root = c.operand_within(&l, bits)?;
         let range = c.g.node(root.node).range;
-        if (range.hi - range.lo) >> c.widths.activation != 0 {
-            root = c.commit(&l)?;
+        if (range.hi - range.lo) >> bits != 0 {
+            root = c.commit_within(&l, bits)?;
         }
         let spans = spans(&op.pool_spec, &c.shape(root.node), &out_shape)?;
         let id = max_windows(c, root.node, &spans)?;
@@ -133,6 +139,31 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
         }
     }
     Ok(Some(vec![c.result(outlet, id, scale)]))
+}
+
+/// Entries far below the smallest of all maxima never win (the masked ones of an attention, say): they are raised to it,
+/// so that they do not set the scale.
+pub(crate) fn from_smallest_maximum(c: &Lowering<'_>, l: Lazy, outlet: OutletId) -> Result<Lazy> {
+    let (lo, hi) = c.range_of(outlet);
+    let floor = lo - 0.25 * (hi - lo).max(hi.abs()).max(1e-3);
+    if c.is_integer(&l) || l.range.0 >= floor - 4.0 * (hi - floor) {
+        return Ok(l);
+    }
+    let bound = Expr::constant(&tensor0(floor as f32))?;
+    let expr = Expr::apply(Box::new(TypedBinOp(Box::new(math::Max), None)), vec![l.expr.clone(), bound]);
+    Ok(Lazy { root: l.root, expr, form: l.form.at_least(floor), range: (floor, l.range.1), outlet: None })
+}
+
+/// Most bits that a tensor has beyond the others because its maxima are much smaller.
+const MAXIMA_BITS: f64 = 3.0;
+
+/// The width of a tensor of which maxima are taken. Those may be much smaller than the largest entries of the tensor, which
+/// are then negative ones: the step has to suit what is left, and all entries still have to fit.
+pub(crate) fn bits_for_maxima(c: &Lowering<'_>, l: &Lazy, outlet: OutletId) -> u32 {
+    let size = |(lo, hi): (f64, f64)| hi.max(-lo);
+    let (before, behind) = (size(l.range), size(c.range_of(outlet)));
+    let more = if before > 0.0 && behind > 0.0 { (before / behind).log2().ceil().clamp(0.0, MAXIMA_BITS) } else { 0.0 };
+    c.widths.activation + more as u32
 }
 
 /// The largest entries along a whole axis: the front half against the back half, again and again. Both halves hold the entry in

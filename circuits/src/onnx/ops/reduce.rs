@@ -13,24 +13,22 @@
 
 use super::{
     pointwise::scalar,
-    pool::{Span, max_windows},
+    pool::{Span, bits_for_maxima, from_smallest_maximum, max_windows},
 };
 use crate::{
     graph::NodeId,
     onnx::{
         error::ImportError,
-        expr::Expr,
         lower::{Lazy, Lowering, Result, Root, Value},
         requantize::relu_exact,
     },
     ops::{AxisExpr, AxisScale, Contraction, Indices, Op, Window},
 };
 use tract_onnx::{
-    prelude::{OutletId, TypedNode, tensor0},
+    prelude::{OutletId, TypedNode},
     tract_hir::tract_core::ops::{
         binary::TypedBinOp,
         element_wise::ElementWiseOp,
-        math,
         nn::{Reduce, Reducer},
     },
 };
@@ -58,7 +56,8 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
         Reducer::Max | Reducer::Min => {
             let negate = matches!(op.reducer, Reducer::Min);
             let l = if negate { l } else { from_smallest_maximum(c, l, outlet)? };
-            let mut root = c.operand(&l)?;
+            let bits = if negate { c.widths.activation } else { bits_for_maxima(c, &l, outlet) };
+            let mut root = c.operand_within(&l, bits)?;
             if negate {
                 root = Root { node: c.linear(&[(root.node, -1)], 0)?, ..root };
             }
@@ -119,19 +118,6 @@ fn sum_of_squares(c: &mut Lowering<'_>, node: NodeId, axes: &[usize]) -> Result<
     let contraction = Contraction { extents: indices.0, lhs: all.clone(), rhs: all, out: rest };
     let count = axes.iter().map(|a| shape[*a]).product();
     Ok((c.push(Op::Contraction(contraction), &[node, node])?, count))
-}
-
-/// Entries far below the smallest of all maxima never win (the masked ones of an attention, say): they are raised to it,
-/// so that they do not set the scale.
-fn from_smallest_maximum(c: &Lowering<'_>, l: Lazy, outlet: OutletId) -> Result<Lazy> {
-    let (lo, hi) = c.range_of(outlet);
-    let floor = lo - 0.25 * (hi - lo).max(hi.abs()).max(1e-3);
-    if c.is_integer(&l) || l.range.0 >= floor - 4.0 * (hi - floor) {
-        return Ok(l);
-    }
-    let bound = Expr::constant(&tensor0(floor as f32))?;
-    let expr = Expr::apply(Box::new(TypedBinOp(Box::new(math::Max), None)), vec![l.expr.clone(), bound]);
-    Ok(Lazy { root: l.root, expr, form: l.form.at_least(floor), range: (floor, l.range.1), outlet: None })
 }
 
 /// The first (or last) position of the largest entry: one where an entry equals the maximum, times a weight that falls (or

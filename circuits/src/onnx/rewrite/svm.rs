@@ -1,31 +1,152 @@
-//! SVMRegressor: kernels of the row with every support vector, then their weighted sum.
+//! SVMRegressor and SVMClassifier: kernels of the row with every support vector, then their weighted sums.
 
 use super::{
     Rule,
     builder::{Builder, Result},
     table,
+    trees::{beside, labels},
 };
-use crate::onnx::error::ImportError;
+use crate::onnx::{
+    error::ImportError,
+    own::{Kind, Label, Type},
+};
 use tract_onnx::pb::NodeProto;
 
+/// Most weights of the sums for all pairs of classes.
+const MAX_WEIGHTS: usize = 1 << 24;
+
 pub(super) fn rule(node: &NodeProto) -> Option<(Rule, bool)> {
-    table(node, &[("SVMRegressor", regressor, true)])
+    table(node, &[("SVMRegressor", regressor, true), ("SVMClassifier", classifier, true)])
 }
 
-fn regressor(b: &mut Builder<'_>) -> Result<Vec<String>> {
+/// The features as floats, and how many rows and columns they have.
+fn features(b: &mut Builder<'_>) -> Result<(String, usize, usize)> {
     let x = b.need(0)?;
     let shape = b.shape(&x)?;
-    let [_, width] = shape[..] else {
+    let [rows, width] = shape[..] else {
         return Err(ImportError::unsupported(format!("features of shape {shape:?}; rows and columns are needed")));
     };
     let x = if b.kind(&x)?.is_float() { x } else { b.cast(&x, 1) };
-    let list = |name: &str| b.floats(name).unwrap_or_default().iter().map(|v| *v as f32).collect::<Vec<f32>>();
-    let (coefficients, vectors, rho) = (list("coefficients"), list("support_vectors"), list("rho"));
-    let parameters = list("kernel_params");
-    let supports = usize::try_from(b.int_or("n_supports", 0)).unwrap_or(0);
     if b.text_or("post_transform", "NONE") != "NONE" {
         return Err(ImportError::unsupported("a post_transform; the plain value is supported"));
     }
+    Ok((x, rows, width))
+}
+
+fn list(b: &Builder<'_>, name: &str) -> Vec<f32> {
+    b.floats(name).unwrap_or_default().iter().map(|v| *v as f32).collect()
+}
+
+/// One value for each pair of classes, from the kernels of the vectors of both; each pair votes for one of them.
+fn classifier(b: &mut Builder<'_>) -> Result<Vec<String>> {
+    let (x, n, width) = features(b)?;
+    let labels = labels(b, "classlabels_ints");
+    let classes = labels.len();
+    let (coefficients, vectors, rho) = (list(b, "coefficients"), list(b, "support_vectors"), list(b, "rho"));
+    if !list(b, "prob_a").is_empty() || !list(b, "prob_b").is_empty() {
+        return Err(ImportError::unsupported(
+            "probabilities that come from an iteration over pairs of classes; train with probability=False",
+        ));
+    }
+    let counts = b.ints("vectors_per_class").unwrap_or_default();
+    let counts: Vec<usize> = counts.iter().map(|c| usize::try_from(*c).unwrap_or(usize::MAX)).collect();
+    let Some(supports) = counts.iter().try_fold(0usize, |a, c| a.checked_add(*c)) else {
+        return Err(ImportError::unsupported("a negative number of support vectors"));
+    };
+    if supports == 0 {
+        return linear_classifier(b, &x, (n, width), labels, (&coefficients, &rho));
+    }
+    let pairs = classes * classes.saturating_sub(1) / 2;
+    let fits = classes > 1
+        && counts.len() == classes
+        && vectors.len().checked_div(width) == Some(supports)
+        && vectors.len() % width == 0
+        && coefficients.len() == (classes - 1) * supports
+        && rho.len() == pairs;
+    // Most of a row of weights is zero: there are more of them than numbers in the file.
+    if fits && supports.checked_mul(pairs).is_none_or(|n| n > MAX_WEIGHTS) {
+        return Err(ImportError::unsupported(format!("{supports} support vectors for {pairs} pairs of classes")));
+    }
+    if !fits {
+        return Err(ImportError::unsupported(format!(
+            "{} coefficients, {} entries of {supports} support vectors and {} offsets for {classes} classes",
+            coefficients.len(),
+            vectors.len(),
+            rho.len()
+        )));
+    }
+    let parameters = list(b, "kernel_params");
+    let kernels = kernel(b, &x, width, supports, &vectors, &parameters)?;
+    // Column (i, j) has the coefficients of the vectors of class i in row j - 1 and those of class j in row i.
+    let first: Vec<usize> = (0..classes).map(|i| counts[..i].iter().sum()).collect();
+    let each = || (0..classes).flat_map(|i| (i + 1..classes).map(move |j| (i, j))).enumerate();
+    let mut columns = vec![0.0f32; supports * pairs];
+    let (mut votes, mut without) = (vec![0.0f32; pairs * classes], vec![0.0f32; classes]);
+    for (k, (i, j)) in each() {
+        for (class, row) in [(i, j - 1), (j, i)] {
+            for v in first[class]..first[class] + counts[class] {
+                columns[v * pairs + k] = coefficients[row * supports + v];
+            }
+        }
+        // A value above zero is a vote for the first class, any other one for the second.
+        votes[k * classes + i] = 1.0;
+        votes[k * classes + j] = -1.0;
+        without[j] += 1.0;
+    }
+    let columns = b.tensor(&[supports, pairs], &columns);
+    let rho = b.tensor(&[1, pairs], &rho);
+    let sums = b.op("MatMul", &[&kernels, &columns], vec![]);
+    let values = b.op("Add", &[&sums, &rho], vec![]);
+    if classes == 2 {
+        let kind = Kind::Label(Label::Above { column: 0, threshold: 0.0, labels: [labels[1], labels[0]] });
+        let label = b.own(kind, &[&values], &[n], Type::Integer)?;
+        let other = b.op("Neg", &[&values], vec![]);
+        return Ok(vec![label, beside(b, &[&other, &values])]);
+    }
+    let zero = b.float(0.0);
+    let above = b.op("Greater", &[&values, &zero], vec![]);
+    let above = b.cast(&above, 1);
+    let (votes, without) = (b.tensor(&[pairs, classes], &votes), b.tensor(&[1, classes], &without));
+    let votes = b.op("MatMul", &[&above, &votes], vec![]);
+    let votes = b.op("Add", &[&votes, &without], vec![]);
+    let label = b.own(Kind::Label(Label::Largest(labels)), &[&votes], &[n], Type::Integer)?;
+    Ok(vec![label, values])
+}
+
+/// A plane for each class, all with the same offset.
+fn linear_classifier(
+    b: &mut Builder<'_>,
+    x: &str,
+    (n, width): (usize, usize),
+    labels: Vec<i64>,
+    (coefficients, rho): (&[f32], &[f32]),
+) -> Result<Vec<String>> {
+    let classes = labels.len();
+    if classes < 3 {
+        // The runtime's label is then not that of the larger value.
+        return Err(ImportError::unsupported("planes for two classes; LinearClassifier has them"));
+    }
+    let Some(offset) = rho.first().filter(|_| coefficients.len() == classes * width) else {
+        return Err(ImportError::unsupported(format!(
+            "{} coefficients and {} offsets for {classes} classes and {width} features",
+            coefficients.len(),
+            rho.len()
+        )));
+    };
+    let turned: Vec<f32> = (0..width * classes).map(|i| coefficients[i % classes * width + i / classes]).collect();
+    let planes = b.tensor(&[width, classes], &turned);
+    let sums = b.op("MatMul", &[x, &planes], vec![]);
+    let offset = b.float(*offset);
+    let values = b.op("Add", &[&sums, &offset], vec![]);
+    let label = b.own(Kind::Label(Label::Largest(labels)), &[&values], &[n], Type::Integer)?;
+    Ok(vec![label, values])
+}
+
+fn regressor(b: &mut Builder<'_>) -> Result<Vec<String>> {
+    let (x, _, width) = features(b)?;
+    let (coefficients, vectors, rho) = (list(b, "coefficients"), list(b, "support_vectors"), list(b, "rho"));
+    let parameters = list(b, "kernel_params");
+    let supports = usize::try_from(b.int_or("n_supports", 0)).unwrap_or(0);
     let fits = if supports == 0 {
         coefficients.len() == width
     } else {

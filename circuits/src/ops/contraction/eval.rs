@@ -1,7 +1,11 @@
 //! The value of a contraction: both operands are gathered into matrices, and those multiplied.
 
 use super::{AxisExpr, Contraction, Side};
-use crate::{ops::dot, tensor::Tensor};
+use crate::{
+    ops::dot,
+    parallel::{on_all_threads, threads},
+    tensor::Tensor,
+};
 
 /// Products fewer than these are not worth other threads.
 const SMALL: usize = 1 << 18;
@@ -286,29 +290,6 @@ fn copy_runs<T: Copy + Default>(data: &[T], first: i64, jumps: &[i64], step: i64
 pub(crate) enum Rows {
     Narrow(Vec<i16>, u64),
     Wide(Vec<i64>),
-}
-
-#[cfg(feature = "parallel")]
-fn threads() -> usize {
-    rayon::current_num_threads()
-}
-
-#[cfg(not(feature = "parallel"))]
-fn threads() -> usize {
-    1
-}
-
-/// `f` of every task, in order.
-#[cfg(feature = "parallel")]
-fn on_all_threads<T: Sync, R: Send>(tasks: &[T], f: impl Fn(&T) -> R + Sync + Send) -> Vec<R> {
-    use rayon::prelude::*;
-    tasks.par_iter().map(f).collect()
-}
-
-/// `f` of every task, in order.
-#[cfg(not(feature = "parallel"))]
-fn on_all_threads<T, R>(tasks: &[T], f: impl Fn(&T) -> R) -> Vec<R> {
-    tasks.iter().map(f).collect()
 }
 
 /// The same values as 16-bit integers and their largest magnitude, if that is below `2^15`.
