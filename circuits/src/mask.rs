@@ -69,12 +69,7 @@ pub fn masked(graph: &Graph) -> Result<(Graph, Vec<MaskedOutput>), GraphError> {
 
 impl MaskedOutput {
     /// Parts are cut as the remainder of the carry is, so that both are looked up in the same range tables.
-    fn new(
-        (lo, hi): (i128, i128),
-        shape: &[usize],
-        first_input: usize,
-        limb_bits: u32,
-    ) -> Result<Self, GraphError> {
+    fn new((lo, hi): (i128, i128), shape: &[usize], first_input: usize, limb_bits: u32) -> Result<Self, GraphError> {
         let bits = (128 - (hi - lo).leading_zeros()).max(1);
         if bits > MAX_SHIFT {
             return Err(GraphError::Parameter(format!(

@@ -42,9 +42,8 @@ pub(crate) fn run(app: &App, model: &Model, input: &[Tensor]) -> Outcome<Value> 
     if outputs != model.eval(input)?.outputs(&model.graph) {
         return Err(damaged("has another answer than the plain run"));
     }
-    let largest = |t: &[Tensor]| -> usize {
-        argmax(&t.iter().flat_map(|t| &t.data).map(|v| *v as f32).collect::<Vec<_>>())
-    };
+    let largest =
+        |t: &[Tensor]| -> usize { argmax(&t.iter().flat_map(|t| &t.data).map(|v| *v as f32).collect::<Vec<_>>()) };
     let (masked, answer) = (largest(&shown), largest(&outputs));
     o.say("confidential: the first image once more, this time in a stack that the chain never opens");
     o.say(format!("posted   the id of a stack, {}, that holds image and pad", B256::from(id)));

@@ -6,9 +6,7 @@ mod settle_support;
 mod stack_set;
 mod support;
 
-use assay_circuits::{
-    GraphBuilder, Op, Tensor, canonical, confidential::Confidential, model::Model, ops::Contraction,
-};
+use assay_circuits::{GraphBuilder, Op, Tensor, canonical, confidential::Confidential, model::Model, ops::Contraction};
 use assay_prover::{
     Blinding, Recorder, Stack, StackError,
     device::Cpu,
@@ -184,8 +182,7 @@ fn a_large_input_costs_a_few_rows() {
     let mut rng = Lcg(11);
     let input = rng.tensor(&[1, VALUES], 8);
     let values = of.values(std::slice::from_ref(&input), |_| rng.next() as u32);
-    let stack =
-        Stack::commit(&Cpu::default(), &stacks[0].named.schema, values, &srs, Blinding::Random).unwrap();
+    let stack = Stack::commit(&Cpu::default(), &stacks[0].named.schema, values, &srs, Blinding::Random).unwrap();
     let settled = run_for(&prover, &[vec![]], vec![Some(stack.clone())], context()).unwrap();
     let (key, proof) = (&prover.key, &settled.proof);
     let shown = key.verify(proof).unwrap().tensors.remove(0);

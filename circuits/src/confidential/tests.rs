@@ -18,7 +18,13 @@ fn plain(name: &str, seed: i64) -> Model {
     let weights = vec![Tensor::new(vec![3, 4], (0..12).map(|i| (i * 5 + seed) % 15 - 7).collect()).unwrap()];
     let graph = g.finish(vec![x], vec![z]).unwrap();
     let inputs = vec![TensorSpec::uniform(name, &[1, 3], 4)];
-    Model { graph, weights, inputs, outputs: vec![TensorSpec::uniform("y", &[1, 4], 3)], report: QuantReport::default() }
+    Model {
+        graph,
+        weights,
+        inputs,
+        outputs: vec![TensorSpec::uniform("y", &[1, 4], 3)],
+        report: QuantReport::default(),
+    }
 }
 
 fn bits_from(mut state: u64) -> impl FnMut(u32) -> u32 {

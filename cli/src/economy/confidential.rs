@@ -32,8 +32,9 @@ impl<'a> Sealer<'a> {
     ) -> Outcome<Self> {
         let bytes = system.at.verifier().key(system.chain.as_mut(), entry.settlementId).map_err(explained)?;
         let other = |what: String| {
-            Failure::new(format!("the key of verifier {id} {what}"))
-                .help("its entry is not for confidential jobs of this model: do not use it, or name another with --verifier")
+            Failure::new(format!("the key of verifier {id} {what}")).help(
+                "its entry is not for confidential jobs of this model: do not use it, or name another with --verifier",
+            )
         };
         let key = Descriptor::from_bytes(&bytes).map_err(|e| other(format!("cannot be read: {e}")))?;
         let jobs = usize::try_from(entry.batch).unwrap_or(usize::MAX);

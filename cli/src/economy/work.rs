@@ -262,7 +262,9 @@ impl Served {
         match &self.batch_model {
             None => settlement::prove_named(app, self.model(), prover, &inputs, stacks, context).map(|(s, _)| s),
             // Nobody is warned of what was clamped: that would tell of the input.
-            Some(model) => settlement::prove_integers(app, model, prover, &[vec![]], stacks, context).map(|(s, _, _)| s),
+            Some(model) => {
+                settlement::prove_integers(app, model, prover, &[vec![]], stacks, context).map(|(s, _, _)| s)
+            }
         }
     }
 }

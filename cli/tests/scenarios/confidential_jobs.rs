@@ -180,7 +180,8 @@ fn neither_input_nor_output_is_on_the_chain() {
     assert_eq!((found(&all, &input), found(&all, &output)), (input.len(), output.len()));
     assert_eq!(worker.ends().0, 0);
     // Nor does the worker say it, or have it in its journal.
-    let said = worker.seen.iter().map(Value::to_string).collect::<String>() + &String::from_utf8_lossy(&w.s.read("journal-1"));
+    let said =
+        worker.seen.iter().map(Value::to_string).collect::<String>() + &String::from_utf8_lossy(&w.s.read("journal-1"));
     let shown = |values: &[f32]| values.windows(2).filter(|v| said.contains(&format!("{},{}", v[0], v[1]))).count();
     assert_eq!(shown(&expected.floats), 0);
 }

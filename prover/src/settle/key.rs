@@ -413,7 +413,8 @@ impl SettlementProver {
     /// # Errors
     /// What is different, by name.
     pub fn check_given(&self, device: &impl Device, place: usize, stack: &Stack) -> Result<(), StackError> {
-        let named = self.key.stacks.get(place).ok_or(StackError::Count { expected: self.key.stacks.len(), got: place })?;
+        let named =
+            self.key.stacks.get(place).ok_or(StackError::Count { expected: self.key.stacks.len(), got: place })?;
         if *stack.schema() != named.schema {
             return Err(StackError::OtherSchema { name: named.name.clone() });
         }

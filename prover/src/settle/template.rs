@@ -7,12 +7,7 @@ use super::{
     key::{Optimize, choose_row_bits, least_row_bits},
 };
 use ark_ec::{AffineRepr, CurveGroup};
-use assay_circuits::{
-    Graph, Program, Visibility,
-    model::TensorSpec,
-    program::NAMED,
-    stack::NamedStack,
-};
+use assay_circuits::{Graph, Program, Visibility, model::TensorSpec, program::NAMED, stack::NamedStack};
 use assay_verifier::{
     Fr, G1Affine, G2Affine,
     opening::{OpeningProof, evaluation_count},
@@ -90,8 +85,7 @@ impl Template {
         let program = Program::linked(graph, usize::try_from(batch).unwrap_or(usize::MAX), visibility, &named)?;
         let registration = Program::registration_beside(graph, &named)?;
         let of_stacks = named.first().map(|n| usize::from(n.schema.row_bits));
-        let row_bits =
-            of_stacks.or(row_bits).unwrap_or_else(|| choose_row_bits(&program, &registration, optimize));
+        let row_bits = of_stacks.or(row_bits).unwrap_or_else(|| choose_row_bits(&program, &registration, optimize));
         let least = least_row_bits(&program, &registration);
         if row_bits < least {
             return Err(SettleFailure::TooManyRows { row_bits, least });
@@ -99,11 +93,6 @@ impl Template {
         let k = |program: &Program| settle::circuit(program, row_bits, None).map(|rows| rows.k() as usize);
         let mut points = Points::new();
         let (witness_bits, model_bits, public) = shape(&program, row_bits)?;
-        let mut described = Vec::with_capacity(stacks.len());
-        for (s, laid_out) in stacks.iter().zip(program.stacks.iter().skip(NAMED)) {
-            let bits = padded_bits(laid_out.bits, row_bits);
-            described.push(DescribedStack { bits, schema: s.schema.digest()?, pinned: None });
-        }
         let mut descriptor = Descriptor {
             insecure_dev: true,
             program: [0xa5; 32],
@@ -114,7 +103,7 @@ impl Template {
             blinder: points.one(),
             tau_g2: (G2Affine::generator() * scalar(7)).into_affine(),
             public,
-            stacks: described,
+            stacks: Vec::with_capacity(stacks.len()),
             model_rows: Vec::new(),
         };
         let rows = settle::descriptor::rows(model_bits, row_bits);

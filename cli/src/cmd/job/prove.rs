@@ -69,9 +69,14 @@ pub(crate) fn run(app: &App, args: &Prove) -> Outcome<()> {
     })?;
     let mut inbox = Inbox::new(args.inbox.as_deref())?;
     let offered = if args.inbox.is_some() { Offered::confidential(&model)? } else { Offered::plain(&model)? };
-    let (verifier_id, entry) = system.verifier_of(offered.model().model_id()?, Some(first.verifierId)).map_err(|f| {
-        if args.inbox.is_some() { f } else { f.help("pass the model that it was posted for; a confidential job is proven with --inbox FOLDER") }
-    })?;
+    let (verifier_id, entry) =
+        system.verifier_of(offered.model().model_id()?, Some(first.verifierId)).map_err(|f| {
+            if args.inbox.is_some() {
+                f
+            } else {
+                f.help("pass the model that it was posted for; a confidential job is proven with --inbox FOLDER")
+            }
+        })?;
     let served = Served::new(app, offered, verifier_id, entry, &args.key)?;
     let slots = slots(&args.ids, served.batch())?;
     let ids: Vec<u64> = slots.iter().copied().filter(|id| *id != 0).collect();
@@ -92,7 +97,8 @@ pub(crate) fn run(app: &App, args: &Prove) -> Outcome<()> {
     let settled = served.prove(app, &inputs, &slots, market, payout)?;
     files::write(&args.output, &settled.bytes)?;
     // Of confidential jobs nothing but the masked output is known to anybody else.
-    let outputs: &[Vec<Vec<f32>>] = if served.is_confidential() { &[] } else { settled.outputs.get(..ids.len()).unwrap_or_default() };
+    let outputs: &[Vec<Vec<f32>>] =
+        if served.is_confidential() { &[] } else { settled.outputs.get(..ids.len()).unwrap_or_default() };
     flow::say_outputs(app, &model.outputs, outputs, "output");
     settlement::say(app, &served.prepared, &settled);
     o.say(format!("for      {} of the market {}, paid to {payout}", list(&ids), market.1));
