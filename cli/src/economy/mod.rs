@@ -186,6 +186,7 @@ fn help_for(e: &assay_contracts::Error) -> Option<&'static str> {
             "adding verifiers takes a vote, or an account with the curator's role"
         }
         E::TooLarge(_) => "settle fewer inferences at once, show fewer values, or cut longer rows",
+        E::OtherWeights(_) => "pass the stack of weights that this model was first registered with: --weights STACK",
         E::GovernorUnexpectedProposalState(_) | E::TimelockUnexpectedOperationState(_) => {
             "`assay vote show ID` tells where it is and what comes next"
         }

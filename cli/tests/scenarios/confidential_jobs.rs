@@ -125,7 +125,6 @@ fn neither_input_nor_output_is_on_the_chain() {
         use std::os::unix::fs::PermissionsExt;
         assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600, "{}", file.display());
     }
-    // The same input twice would be seen if pads or blinding factors were drawn once.
     w.json(&["job", "refund", &other.to_string()]);
     let good = std::fs::read(&files[0]).unwrap();
     let target = theirs.join(files[0].file_name().unwrap());
@@ -229,5 +228,24 @@ fn a_confidential_job_by_hand() {
     assert_eq!((&proven["confidential"], &proven["outputs"]), (&json!(true), &json!([])));
     w.json(&["job", "fulfil", "proof"]);
     let result = w.json(&["job", "result", &job, "model", "--inbox", "mine"]);
+    assert_eq!(floats(&result), plain(&w, 0).floats);
+}
+
+/// Weights in a stack that the key pins: whoever proves has the stack, and the registry takes no other for the same model.
+#[test]
+fn weights_that_the_key_pins() {
+    let w = World::new("confidential-pinned");
+    mkdir(&w, "mine");
+    let stack = |name: &str| w.s.ok(&["stack", "commit", "model", "--row-bits", "10", "-o", name]);
+    stack("weights.stack");
+    stack("others.stack");
+    w.json(&["model", "register", "model", "--confidential", "--weights", "weights.stack"]);
+    let register = ["model", "register", "model", "--confidential", "--weights", "others.stack"];
+    w.s.fails(2, &[&register[..], &["--rpc", &w.node_url()]].concat(), &["OtherWeights", "--weights"]);
+    let (ids, _) = post(&w, &[]);
+    let mut worker = w.worker(1, &["--inbox", "mine", "--weights", "weights.stack", "--once"]);
+    assert_eq!(worker.wait_for("paid")["job_ids"], json!(ids));
+    assert_eq!(worker.ends().0, 0);
+    let result = w.json(&["job", "result", &ids[0].to_string(), "model", "--inbox", "mine"]);
     assert_eq!(floats(&result), plain(&w, 0).floats);
 }
