@@ -233,6 +233,11 @@ impl<'a> Trainer<'a> {
                 continue;
             }
             let round = market.round(self.system.chain.as_mut(), id).map_err(explained)?;
+            if self.system.moment()?.now >= round.until.to::<u64>() {
+                // Whoever leases the next round ends this one.
+                busy |= self.lease(id, &task)?;
+                continue;
+            }
             if round.payout != self.payout || round.dataset != self.stacks.dataset.0 {
                 continue;
             }

@@ -100,7 +100,7 @@ fn settled_runs() {
     assert_eq!(v["accepted"], true);
     s.ok(&["verify", "e.settled", "--key", "e.key", "--training", "out/training.json"]);
     // Whoever trains so has the key of the same id: nothing in it is a secret of this machine.
-    let other = Sandbox::new("train-settled-elsewhere");
+    let other = Sandbox::with_own_cache("train-settled-elsewhere");
     let e = other.json(&[&["train", &mlp(), &digits(), "-o", "out"], &run[..]].concat());
     assert_eq!((&e["settlement_id"], e["settlement_setup_cached"].as_bool()), (&settlement, Some(false)));
     // The same rows again from their stack, for another chain: no contract here checks that.

@@ -121,9 +121,10 @@ fn from_the_lease_to_the_gain() {
     let (code, events) = w.work(&["--once", "--min-price", "11"]);
     assert_eq!(code, Some(0), "{events:#?}");
     let gained = find(&events, "gained");
-    assert!(gained["before"].as_u64() > gained["after"].as_u64(), "{gained}");
-    assert_eq!(gained["head"], trained.as_str());
-    assert_eq!(w.m.json(&["task", "show", &w.task])["head"], trained.as_str());
+    // Which rows it trained on follows from a block's hash, so what it is worth on others is not known here.
+    let better = gained["before"].as_u64() > gained["after"].as_u64();
+    assert_eq!((gained["gain"] != "0", gained["head"] == trained.as_str()), (better, better), "{gained}");
+    assert_eq!(w.m.json(&["task", "show", &w.task])["head"], gained["head"]);
 }
 
 #[test]
