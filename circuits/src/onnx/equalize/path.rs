@@ -108,7 +108,7 @@ pub(super) struct Consumer {
     pub(super) direct: bool,
 }
 
-/// A tensor on the way, where the channels are in it, and whether nothing but linear operators comes before.
+/// A tensor on the way, where the channels are in it, and whether all that comes before becomes part of the weights.
 type Place = (OutletId, Along, bool);
 
 /// Whether an operator that commutes with positive factors is not linear.
@@ -125,13 +125,14 @@ pub(super) struct Path {
     pub(super) consumers: Vec<Consumer>,
     /// Constants that are added on the way.
     pub(super) added: Vec<(InletId, Along)>,
-    /// Factors that constants apply on the way, per channel, as far as nothing but linear operators comes before.
+    /// Factors that constants apply on the way, per channel, as far as they become part of the weights.
     pub(super) factors: Vec<f64>,
     /// Outputs of the model.
     pub(super) outputs: Vec<(OutletId, Along)>,
     /// Tensors that consumers read, and outputs.
     pub(super) ends: Vec<(OutletId, Along)>,
-    /// Results of operators that are not linear: they have a step of their own, and what follows is no part of the weights.
+    /// Results of operators that are not linear, and what is multiplied by constants that are no part of the weights: these
+    /// tensors have a step of their own.
     pub(super) bends: Vec<(OutletId, Along)>,
 }
 
@@ -215,12 +216,18 @@ impl Path {
             self.consumers.push(Consumer { node: node.id, slot: 1, along: along_w, from: axis, direct: false });
             return Some(());
         }
+        // A chain of sums and products with constants right behind the weights becomes part of them.
+        let binary = node.op_as::<TypedBinOp>().map(|op| op.0.name());
+        let known = matches!(binary, Some("Add" | "Sub" | "Mul" | "Div"));
+        let linear = linear && known && model.outlet_successors(outlet).len() == 1;
+        if !linear && matches!(binary, Some("Mul" | "Div")) {
+            self.bends.push((outlet, along));
+        }
         let along = self.pass(model, node, (along, linear), inlet, channels)?;
-        let bend = bends(node);
-        if bend {
+        if bends(node) {
             self.bends.push((next, along));
         }
-        open.push((next, along, linear && !bend));
+        open.push((next, along, linear));
         Some(())
     }
 
