@@ -187,7 +187,7 @@ impl Path {
             let index = op.axes.iter_all_axes().find(|a| a.inputs[inlet.slot].contains(&along.axis))?;
             let (w, o) = (index.inputs[other].clone(), index.outputs[0].clone());
             if let (true, [o]) = (w.is_empty(), &o[..]) {
-                open.push((next, Along { axis: *o, ..along }, linear));
+                open.push((next, Along { axis: *o, ..along }, false));
                 return Some(());
             }
             let [w] = w[..] else { return None };
