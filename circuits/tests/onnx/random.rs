@@ -209,3 +209,23 @@ fn a_small_map_of_few_values_follows_the_float_model() {
     let layers = [Layer::Shift, conv(3, 1), Layer::Relu, conv(1, 2), Layer::MaxPool { kernel: 3, stride: 1, pad: 1 }];
     follows(&layers, 9_795_565_390_737_824_740, false).expect("within the bound");
 }
+
+/// Found by chance: a factor that is tiny for one channel, and no part of the weights, had the channel take all steps of what it
+/// multiplies.
+#[test]
+fn a_tiny_factor_of_its_own_follows_the_float_model() {
+    let turned = [
+        Layer::Conv { channels: 1, kernel: 3, stride: 1, pad: 0, depthwise: true },
+        Layer::Transpose,
+        Layer::Scale,
+        Layer::MaxPool { kernel: 2, stride: 1, pad: 0 },
+    ];
+    follows(&turned, 6_301_019_791_861_033_602, false).expect("within the bound");
+    let layers = [
+        Layer::Conv { channels: 4, kernel: 2, stride: 1, pad: 0, depthwise: false },
+        Layer::Relu,
+        Layer::Scale,
+        Layer::Transpose,
+    ];
+    follows(&layers, 4_150_332_641_848_710_772, false).expect("within the bound");
+}

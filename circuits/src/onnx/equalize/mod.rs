@@ -269,8 +269,19 @@ impl Equalized {
         let rows = producer.row_sizes(&self.model, n)?;
         let rows: Vec<f64> = rows.iter().zip(&path.factors).map(|(r, f)| r * f.abs()).collect();
         let top = rows.iter().fold(0.0f64, |m, v| m.max(*v));
-        let room = |j: usize| if rows[j] > 0.0 { top / rows[j] } else { f64::INFINITY };
-        let Some(factors) = powers(&size, SPREAD, room, false) else { return Ok(()) };
+        let mut rooms: Vec<f64> = rows.iter().map(|r| if *r > 0.0 { top / r } else { f64::INFINITY }).collect();
+        // Nor does a channel of a tensor on the way become larger than its largest one: a factor behind it, tiny for one
+        // channel, would have that channel take all of its steps.
+        for (outlet, along) in path.bends.iter() {
+            let shape = shape_of(&self.model, *outlet);
+            let Some((lo, hi)) = channel_bounds(entries, &shape, *outlet, *along, n) else { return Ok(()) };
+            let sizes: Vec<f64> = lo.iter().zip(&hi).map(|(lo, hi)| lo.abs().max(hi.abs())).collect();
+            let top = sizes.iter().fold(0.0f64, |m, v| m.max(*v));
+            for (room, size) in rooms.iter_mut().zip(&sizes).filter(|(_, size)| **size > 0.0) {
+                *room = room.min(top / size);
+            }
+        }
+        let Some(factors) = powers(&size, SPREAD, |j| rooms[j], false) else { return Ok(()) };
         let inverse: Vec<f64> = factors.iter().map(|f| 1.0 / f).collect();
         producer.scale_rows(&mut self.model, &inverse)?;
         for (inlet, along) in &path.added {

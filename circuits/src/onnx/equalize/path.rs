@@ -108,18 +108,32 @@ pub(super) struct Consumer {
     pub(super) direct: bool,
 }
 
+/// A tensor on the way, where the channels are in it, and whether all that comes before becomes part of the weights.
+type Place = (OutletId, Along, bool);
+
+/// Whether an operator that commutes with positive factors is not linear.
+fn bends(node: &TypedNode) -> bool {
+    node.op_as::<TypedBinOp>().is_some_and(|op| matches!(op.0.name(), "Max" | "Min"))
+        || node.op_as::<ElementWiseOp>().is_some_and(|op| &*op.0.name() != "Neg")
+        || node.op_is::<MaxPool>()
+        || node.op_as::<Reduce>().is_some_and(|op| matches!(op.reducer, Reducer::Max | Reducer::Min))
+}
+
 /// All that happens to a tensor until weights have been applied to it.
 #[derive(Default)]
 pub(super) struct Path {
     pub(super) consumers: Vec<Consumer>,
     /// Constants that are added on the way.
     pub(super) added: Vec<(InletId, Along)>,
-    /// Factors that constants apply on the way, per channel, as far as nothing but linear operators comes before.
+    /// Factors that constants apply on the way, per channel, as far as they become part of the weights.
     pub(super) factors: Vec<f64>,
     /// Outputs of the model.
     pub(super) outputs: Vec<(OutletId, Along)>,
     /// Tensors that consumers read, and outputs.
     pub(super) ends: Vec<(OutletId, Along)>,
+    /// Results of operators that are not linear, and what is multiplied by constants that are no part of the weights: these
+    /// tensors have a step of their own.
+    pub(super) bends: Vec<(OutletId, Along)>,
 }
 
 impl Path {
@@ -127,9 +141,9 @@ impl Path {
     pub(super) fn explore(model: &TypedModel, start: OutletId, axis: usize) -> Option<Self> {
         let channels = *shape_of(model, start).get(axis)?;
         let mut out = Self { factors: vec![1.0; channels], ..Self::default() };
-        let mut open = vec![(start, Along { axis, inner: 1 })];
+        let mut open = vec![(start, Along { axis, inner: 1 }, true)];
         let mut steps = 0;
-        while let Some((outlet, along)) = open.pop() {
+        while let Some((outlet, along, linear)) = open.pop() {
             steps += 1;
             if steps > 256 {
                 return None;
@@ -143,22 +157,20 @@ impl Path {
             }
             let successors = model.outlet_successors(outlet);
             for inlet in successors {
-                out.step(model, outlet, along, *inlet, channels, outlet == start, &mut open)?;
+                out.step(model, (outlet, along, linear), *inlet, channels, outlet == start, &mut open)?;
             }
         }
         Some(out)
     }
 
-    #[allow(clippy::too_many_arguments)]
     fn step(
         &mut self,
         model: &TypedModel,
-        outlet: OutletId,
-        along: Along,
+        (outlet, along, linear): Place,
         inlet: InletId,
         channels: usize,
         direct: bool,
-        open: &mut Vec<(OutletId, Along)>,
+        open: &mut Vec<Place>,
     ) -> Option<()> {
         let node = &model.nodes()[inlet.node];
         let next = OutletId::new(node.id, 0);
@@ -175,7 +187,7 @@ impl Path {
             let index = op.axes.iter_all_axes().find(|a| a.inputs[inlet.slot].contains(&along.axis))?;
             let (w, o) = (index.inputs[other].clone(), index.outputs[0].clone());
             if let (true, [o]) = (w.is_empty(), &o[..]) {
-                open.push((next, Along { axis: *o, ..along }));
+                open.push((next, Along { axis: *o, ..along }, false));
                 return Some(());
             }
             let [w] = w[..] else { return None };
@@ -204,8 +216,18 @@ impl Path {
             self.consumers.push(Consumer { node: node.id, slot: 1, along: along_w, from: axis, direct: false });
             return Some(());
         }
-        let along = self.pass(model, node, along, inlet, channels)?;
-        open.push((next, along));
+        // A chain of sums and products with constants right behind the weights becomes part of them.
+        let binary = node.op_as::<TypedBinOp>().map(|op| op.0.name());
+        let known = matches!(binary, Some("Add" | "Sub" | "Mul" | "Div"));
+        let linear = linear && known && model.outlet_successors(outlet).len() == 1;
+        if !linear && matches!(binary, Some("Mul" | "Div")) {
+            self.bends.push((outlet, along));
+        }
+        let along = self.pass(model, node, (along, linear), inlet, channels)?;
+        if bends(node) {
+            self.bends.push((next, along));
+        }
+        open.push((next, along, linear));
         Some(())
     }
 
@@ -214,7 +236,7 @@ impl Path {
         &mut self,
         model: &TypedModel,
         node: &TypedNode,
-        along: Along,
+        (along, linear): (Along, bool),
         inlet: InletId,
         channels: usize,
     ) -> Option<Along> {
@@ -248,7 +270,9 @@ impl Path {
                             most[c] = most[c].max(v.abs());
                         }
                     }
-                    self.factors.iter_mut().zip(&most).for_each(|(f, m)| *f *= m);
+                    if linear {
+                        self.factors.iter_mut().zip(&most).for_each(|(f, m)| *f *= m);
+                    }
                     Some(along)
                 }
                 ("Max" | "Min", _) if values.iter().all(|v| *v == 0.0) => Some(along),
