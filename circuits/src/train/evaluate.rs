@@ -10,9 +10,9 @@ use super::{
     step::{base_nodes, data_model, weight_names},
 };
 use crate::{
-    graph::{Graph, GraphBuilder},
+    graph::{Graph, GraphBuilder, NodeId},
     model::{Model, TensorSpec},
-    ops::{Concat, Op, Reshape},
+    ops::{Concat, Op, Reshape, Window},
     tensor::Tensor,
 };
 
@@ -55,6 +55,11 @@ impl Spec {
                 set.push(n.g.input(&format!("{name}.{when}"), &shape, WIDTH)?);
             }
         }
+        // Layers that stay as they are would be constants in front of the first one that is trained.
+        let x = match sets[0].first() {
+            Some(some) if !base.is_empty() => beside(&mut n, x, *some)?,
+            _ => x,
+        };
         let mut weights = vec![];
         for ((name, shape), ids) in
             weight_names(self).iter().zip(self.network.weights()).zip(sets[0].iter().zip(&sets[1]))
@@ -71,6 +76,17 @@ impl Spec {
         let graph = n.g.finish(sets.concat(), vec![loss])?;
         Ok(Evaluation { spec: self.clone(), rows, graph })
     }
+}
+
+/// The same values, which the graph does not take for constants: plus zero times an input.
+fn beside(n: &mut Nodes, x: NodeId, input: NodeId) -> Result<NodeId, TrainError> {
+    let (shape, len) = (n.shape(x), n.shape(input).iter().product());
+    let flat = n.reshape("rows", input, vec![len])?;
+    let one = n.g.push("rows", Op::Window(Window::slice(0, 0, 1, 1)), &[flat])?;
+    let some = n.repeat("rows", one, 0, shape[0])?;
+    let some = n.join("rows", some, 0)?;
+    let some = n.spread("rows", some, &shape)?;
+    Ok(n.g.linear("rows", &[(x, 1), (some, 0)], 0)?)
 }
 
 impl Evaluation {

@@ -10,7 +10,7 @@ use super::super::{
 };
 use crate::{
     graph::NodeId,
-    ops::{AxisExpr, Concat, Contraction, Op, Window},
+    ops::{AxisExpr, Concat, Contraction, Op, Remap, Window},
     table::Table,
 };
 
@@ -48,27 +48,16 @@ impl Extents {
     }
 }
 
-/// A constant one for each token, as an operand.
-fn ones(n: &mut Nodes, name: &str, like: NodeId, tokens: usize) -> Result<NodeId> {
-    let shape = n.shape(like);
-    let flat = n.reshape(name, like, vec![shape.iter().product()])?;
-    let some = n.g.push(name, Op::Window(Window::slice(0, 0, 1, tokens)), &[flat])?;
-    Ok(n.g.linear(name, &[(some, 0)], 1)?)
-}
-
-/// Scores of tokens that come after the one that looks made `least`: what scores are above it times ones at the
-/// distance, which is negative for those.
+/// Scores of tokens that come after the one that looks made `least`: what scores are above it, kept where the distance is not
+/// negative. That is a matrix of zeros and ones, so nothing has to be committed to in front of it.
 fn masked(n: &mut Nodes, name: &str, scores: NodeId, extents: Extents, least: i64) -> Result<NodeId> {
-    let one = ones(n, name, scores, extents.0[3])?;
-    let distance = AxisExpr { terms: vec![(3, 1), (4, -1)], offset: 0 };
-    let c = Contraction {
-        extents: extents.scores(),
-        lhs: AxisExpr::indices(&SCORES),
-        rhs: vec![distance],
-        out: AxisExpr::indices(&SCORES),
-    };
+    let shape = extents.scores();
+    let tokens = shape[3];
+    let pairs = (0..tokens).flat_map(|i| (0..tokens).map(move |j| (j <= i).then_some((i * tokens + j) as u32)));
     let above = n.g.linear(name, &[(scores, 1)], -least)?;
-    let above = n.contract(name, c, above, one)?;
+    let above = n.join(name, above, 3)?;
+    let above = n.g.push(name, Op::Remap(Remap::select(3, pairs)), &[above])?;
+    let above = n.reshape(name, above, shape)?;
     Ok(n.g.linear(name, &[(above, 1)], least)?)
 }
 
