@@ -7,7 +7,6 @@ use assay_circuits::{
     Op, Tensor,
     graph::Node,
     model::Model,
-    ops::AxisExpr,
     train::{Activation, Layer, Loss, Network, Spec, reference},
 };
 use support::{
@@ -56,7 +55,7 @@ fn spec(rank: usize) -> Spec {
         loss: Loss::CrossEntropy,
         steps: 2,
         batch_bits: 1,
-        rate_bits: 1,
+        rate_bits: 4,
         momentum_bits: None,
         rows: 5,
         seed: [7; 32],
@@ -132,7 +131,8 @@ fn another_rank_is_refused() {
     let training = good.training().unwrap();
     let others = vec![training.inputs(&less)];
     refused("an adapter of a lower rank", &honest, &transplant((&honest, &inputs), (&model, &others)));
-    assert_eq!(base.len(), 12);
+    // Two norms, three matrices with adapters and two without, of two tensors each.
+    assert_eq!(base.len(), 14);
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn skipped_updates_are_refused() {
         refused(&format!("{name}: an update skipped"), &honest, &g);
         tried += 1;
     }
-    assert!(tried >= 4, "{tried}");
+    assert!(tried >= 4, "{tried} of {names:?}");
 }
 
 #[test]
@@ -169,8 +169,8 @@ fn other_gradients_are_refused() {
     cheat("tokens that see what comes after them", &|nodes| {
         let mut found = 0;
         for n in nodes.iter_mut().filter(|n| n.name.ends_with("Attention.seen")) {
-            if let Op::Contraction(c) = &mut n.op {
-                c.rhs = vec![AxisExpr { terms: vec![], offset: 0 }];
+            if let Op::Remap(r) = &mut n.op {
+                r.rows = (0..r.rows.len() as u32).map(|i| vec![(i, 1)]).collect();
                 found += 1;
             }
         }

@@ -127,7 +127,7 @@ fn adapters_over_weights_that_stay() {
     s.write("data.npz", super::training::stored_zip(&files));
     let v = s.json(&["inspect", block, "--train"]);
     assert_eq!(v["trainable"], true, "{v}");
-    let run = ["--lora", "2", "--steps", "4", "--batch", "8", "--lr", "2^-3", "--seed", SEED];
+    let run = ["--lora", "2", "--steps", "4", "--batch", "8", "--lr", "2^-3", "--seed", SEED, "--row-bits", "8"];
     let v = s.json(&[&["train", block, "data.npz", "-o", "out"], &run[..]].concat());
     let base = v["stacks"]["base"].as_str().unwrap_or_else(|| panic!("{v}")).to_owned();
     let check = ["verify", "out/proof", "--key", "out/key", "--training"];
@@ -166,7 +166,7 @@ fn adapters_over_weights_that_stay() {
     s.ok(&["inspect", "out/trained.onnx"]);
     s.ok(&["run", "out/trained.assay", "x.npy", "--batch", "1"]);
     // Settled, the base is part of the key.
-    let settled = ["--base", "out/base.stack", "--settle", "-o", "settled", "--row-bits", "8"];
+    let settled = ["--base", "out/base.stack", "--settle", "-o", "settled"];
     let v = s.json(&[&["train", block, "out/dataset.stack"], &settled[..2], &run[..], &settled[2..]].concat());
     assert_eq!((&v["accepted"], &v["stacks"]["base"]), (&true.into(), &base.into()));
     let check = ["verify", "settled/settled", "--key", "settled/settlement.key", "--training"];
