@@ -93,7 +93,8 @@ fn other_runs_are_not_paid() {
     let run = w.run(&key, &other, &w.head, &w.data[0], &context);
     refused(&mut w, "rows of another seed", &run);
     // Bound to something else.
-    let edits: [(&str, fn(&mut assay_verifier::settle::key::Context)); 4] = [
+    type Edit = fn(&mut assay_verifier::settle::key::Context);
+    let edits: [(&str, Edit); 4] = [
         ("another payout", |c| c.recipient = BEN.into_array()),
         ("another chain", |c| c.chain_id += 1),
         ("another task", |c| c.job[31] ^= 1),
