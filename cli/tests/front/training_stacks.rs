@@ -127,7 +127,7 @@ fn adapters_over_weights_that_stay() {
     s.write("data.npz", super::training::stored_zip(&files));
     let v = s.json(&["inspect", block, "--train"]);
     assert_eq!(v["trainable"], true, "{v}");
-    let run = ["--lora", "2", "--steps", "4", "--batch", "8", "--lr", "2^-3", "--seed", SEED, "--row-bits", "8"];
+    let run = ["--lora", "2", "--steps", "4", "--batch", "8", "--lr", "2^-3", "--seed", SEED, "--row-bits", "12"];
     let v = s.json(&[&["train", block, "data.npz", "-o", "out"], &run[..]].concat());
     let base = v["stacks"]["base"].as_str().unwrap_or_else(|| panic!("{v}")).to_owned();
     let check = ["verify", "out/proof", "--key", "out/key", "--training"];
