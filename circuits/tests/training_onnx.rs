@@ -6,7 +6,7 @@ use assay_circuits::{
         self,
         training::{Adapters, trainable},
     },
-    train::{Layer, Loss, Spec, reference},
+    train::{Layer, Loss, Network, Spec, reference},
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::path::{Path, PathBuf};
@@ -114,14 +114,10 @@ fn operators_without_a_rule_are_named() {
     assert!(trainable(models().join("no such file")).is_err());
 }
 
-/// The integer network is near the file's network: weights lie where the trainer expects them.
-#[test]
-fn integers_are_near_the_file() {
-    let path = digits("digits_mlp.onnx");
-    let network = trainable(&path).unwrap().1.unwrap();
-    let float = onnx::load(&path).unwrap();
-    let spec = Spec {
-        network: network.network.clone(),
+/// One step on one row: only the network matters.
+fn one_row(network: Network) -> Spec {
+    Spec {
+        network,
         loss: Loss::CrossEntropy,
         steps: 1,
         batch_bits: 0,
@@ -129,10 +125,25 @@ fn integers_are_near_the_file() {
         momentum_bits: None,
         rows: 1,
         seed: [0; 32],
+    }
+}
+
+/// Weights as the integers of training.
+fn fixed(all: &[Vec<f32>], shapes: Vec<Vec<usize>>) -> Vec<Tensor> {
+    let one = |(t, s): (&Vec<f32>, Vec<usize>)| {
+        Tensor::new(s, t.iter().map(|v| (v * 4096.0).round() as i64).collect()).unwrap()
     };
-    let fixed =
-        |t: &Vec<f32>, s: Vec<usize>| Tensor::new(s, t.iter().map(|v| (v * 4096.0).round() as i64).collect()).unwrap();
-    let weights: Vec<Tensor> = network.weights.iter().zip(spec.network.weights()).map(|(t, s)| fixed(t, s)).collect();
+    all.iter().zip(shapes).map(one).collect()
+}
+
+/// The integer network is near the file's network: weights lie where the trainer expects them.
+#[test]
+fn integers_are_near_the_file() {
+    let path = digits("digits_mlp.onnx");
+    let network = trainable(&path).unwrap().1.unwrap();
+    let float = onnx::load(&path).unwrap();
+    let spec = one_row(network.network.clone());
+    let weights = fixed(&network.weights, spec.network.weights());
     let mut rng = StdRng::seed_from_u64(2);
     for _ in 0..20 {
         let x: Vec<f32> = (0..64).map(|_| f32::from(rng.gen_range(0u8..=16)) / 16.0).collect();
@@ -189,23 +200,8 @@ fn adapters_are_written_into_the_matrices() {
         let merged = onnx::load_bytes(&adapted.write(&adapted.weights)).unwrap();
         assert!(difference(&original, &merged, &mut rng) > 1e-2, "{name}");
         let network = adapted.network.clone();
-        let fixed = |all: &[Vec<f32>], shapes: Vec<Vec<usize>>| -> Vec<Tensor> {
-            let one = |(t, s): (&Vec<f32>, Vec<usize>)| {
-                Tensor::new(s, t.iter().map(|v| (v * 4096.0).round() as i64).collect()).unwrap()
-            };
-            all.iter().zip(shapes).map(one).collect()
-        };
         let (weights, base) = (fixed(&adapted.weights, network.weights()), fixed(&adapted.base, network.base()));
-        let spec = Spec {
-            network,
-            loss: Loss::CrossEntropy,
-            steps: 1,
-            batch_bits: 0,
-            rate_bits: 0,
-            momentum_bits: None,
-            rows: 1,
-            seed: [0; 32],
-        };
+        let spec = one_row(network);
         for _ in 0..5 {
             let x: Vec<f32> = samples(&spec.network.input, &mut rng);
             let row: Vec<i64> = x.iter().map(|v| (v * 256.0).round() as i64).collect();

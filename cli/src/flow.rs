@@ -374,11 +374,7 @@ pub(crate) fn prove_integers(
     stacks: Vec<Option<Stack>>,
 ) -> Outcome<(Proven, Vec<Saturation>, Vec<Stack>)> {
     let (machine, k, batch) = (app.machine(), &key.verifying, tensors.len());
-    let predicted = if k.stacks.is_empty() {
-        cost::estimate(&machine, &model.graph, batch, k.visibility, Some(k.row_bits))?
-    } else {
-        cost::estimate_linked(&machine, &model.graph, batch, k.visibility, None, &k.stacks)?
-    };
+    let predicted = cost::estimate_linked(&machine, &model.graph, batch, k.visibility, Some(k.row_bits), &k.stacks)?;
     let progress = Progress::start(&app.output, "prove", predicted.prove_seconds());
     let watch = |stage: Stage| progress.stage(stage.name(), predicted.of(stage));
     let recorder = Recorder::new(Some(&watch));

@@ -318,8 +318,6 @@ def settle(
         return SettledProof(out.read_bytes(), key, _arrays(info["outputs"], loaded.outputs, key.batch), info)
 
 
-
-
 def verify(
     proof: Proof | SettledProof | bytes | PathLike,
     key: Key | SettlementKey | bytes | PathLike,
