@@ -13,6 +13,25 @@ fn invalid(what: &str, e: &Error) {
     assert!(e.to_string().contains("InvalidProof"), "{what}: {e}");
 }
 
+/// The rows behind the last tensor of the witness are at infinity, and no others are: which they are follows from the graph.
+#[test]
+fn rows_at_infinity_say_what_the_graph_says() {
+    let mut w = World::new();
+    let id = w.open();
+    w.lease(id, ANNE, 0).unwrap();
+    let run = w.train(id);
+    w.submit(id, &run).unwrap();
+    let shard = w.reveal(id);
+    let evaluation = w.evaluate(id, &run.trained, shard);
+    let mut empty = 0;
+    for (key, proof) in [(&w.train, &run.proof), (&w.evaluate, &evaluation.proof)] {
+        let rows = key.empty_rows(proof);
+        assert!(rows.iter().all(|(at_infinity, by_graph)| at_infinity == by_graph), "{rows:?}");
+        empty += rows.iter().filter(|(_, by_graph)| *by_graph).count();
+    }
+    assert!(empty > 0, "a test of nothing");
+}
+
 #[test]
 fn two_contributors_are_paid_for_proven_gains() {
     let mut w = World::new();

@@ -1,9 +1,11 @@
 //! A chain with the whole system, keys of training and evaluation, data sets, held-out shards and weights, for tests.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
+use ark_ec::AffineRepr;
 use assay_circuits::{
     Tensor, Visibility, canonical,
     model::Model,
+    program::WITNESS,
     stack::{NamedStack, Schema},
     train::{Layer, Loss, Network, Spec, data_schema, weights_schema},
 };
@@ -24,7 +26,10 @@ use assay_prover::{
 };
 use assay_verifier::{
     curve::{g1_to_bytes, g2_to_bytes},
-    settle::key::{Context, SettledProof},
+    settle::{
+        argument::SettledArgument,
+        key::{Context, SettledProof},
+    },
 };
 use std::sync::{Arc, OnceLock};
 
@@ -86,6 +91,14 @@ impl Key {
 
     pub fn id(&self) -> [u8; 32] {
         self.0.key.id()
+    }
+
+    /// For each row of a proof's witness whether it is at infinity, and whether by the graph nothing is laid out in it.
+    pub fn empty_rows(&self, proof: &SettledProof) -> Vec<(bool, bool)> {
+        let d = &self.0.key.descriptor;
+        let filled = self.0.key.program().unwrap().stack_filled(WITNESS).div_ceil(1 << d.row_bits);
+        let rows = SettledArgument::from_bytes(d, &proof.argument).unwrap().rows;
+        rows.iter().enumerate().map(|(i, row)| (row.is_zero(), i >= filled)).collect()
     }
 
     fn entry(&self, chain: &mut Embedded, at: &Deployment, salt: &str) -> B256 {
