@@ -93,8 +93,11 @@ impl World {
     /// Ends the node; what it has is kept.
     pub(crate) fn stop_node(&mut self) {
         self.restarts += 1;
-        self.s.write(&format!("state-{}.json", self.restarts), dump(&self.node_url()));
+        // Nobody reaches it while it writes its state: what it took after that would vanish with it, like under a reorganisation that is
+        // deeper than any number of confirmations.
         self.proxy.upstream("");
+        std::thread::sleep(Duration::from_millis(500));
+        self.s.write(&format!("state-{}.json", self.restarts), dump(&self.node_url()));
         self.node = None;
     }
 
