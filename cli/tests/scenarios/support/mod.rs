@@ -1,6 +1,7 @@
 //! A market on a real node behind a node that lies about it, and real workers.
 
 pub(crate) mod proxy;
+pub(crate) mod shelf;
 
 pub(crate) use crate::common::running::{PATIENCE, Running};
 use crate::common::{KEYS, Sandbox, digits, mlp};
