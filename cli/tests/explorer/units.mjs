@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { bytesOf, decodeLog, decodeResult, encodeCall, parseTypes, signedValues } from "../../assets/explorer/abi.js";
-import { epochsOf, page, proofs } from "../../assets/explorer/chain.js";
+import { epochsOf, proofs } from "../../assets/explorer/chain.js";
+import { page } from "../../assets/explorer/lists.js";
 import {
     argmax, basisPoints, count, exact, fraction, inequality, percent, ratio, short, span, time,
 } from "../../assets/explorer/numbers.js";
