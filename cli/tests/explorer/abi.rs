@@ -1,8 +1,8 @@
 //! What the page's scripts take for granted about the contracts.
 
 use super::stub::sol::{
-    IEmissionController as Emission, IJobMarket as Market, ILedger as Ledger, IModelRegistry as Models,
-    IToken as Token, IVerifier, IVerifierRegistry as Verifiers,
+    IDatasetRegistry as Datasets, IEmissionController as Emission, IJobMarket as Market, ILedger as Ledger,
+    IModelRegistry as Models, IToken as Token, ITrainingMarket as Training, IVerifier, IVerifierRegistry as Verifiers,
 };
 use alloy_primitives::keccak256;
 use alloy_sol_types::{SolCall, SolInterface, SolStruct, SolType};
@@ -29,7 +29,8 @@ fn constants_are_the_hashes_of_signatures_of_the_contracts() {
             Models::IModelRegistryCalls::selectors().collect(),
             Verifiers::IVerifierRegistryCalls::selectors().collect(),
             Token::ITokenCalls::selectors().collect(),
-            Ledger::ILedgerCalls::selectors().collect(),
+            Training::ITrainingMarketCalls::selectors().collect(),
+            Datasets::IDatasetRegistryCalls::selectors().collect(),
             IVerifier::IVerifierCalls::selectors().collect(),
         ]
         .concat()
@@ -61,7 +62,22 @@ fn constants_are_the_hashes_of_signatures_of_the_contracts() {
         results::<Emission::budgetCall>(),
         results::<Emission::publicBudgetCall>(),
         fields::<Emission::statsCall, Emission::Stats>(),
+        results::<IVerifier::keyOfCall>(),
+        results::<Datasets::countCall>(),
+        fields::<Datasets::getCall, Datasets::Dataset>(),
+        results::<Training::tasksCall>(),
+        fields::<Training::taskCall, Training::Task>(),
+        fields::<Training::roundCall, Training::Round>(),
     ]);
+    let (functions, sent) = functions.split_once("export const SENT").expect("a list of what is sent");
+    // Of what was sent the selector says all, and there are as many names as arguments.
+    for (signature, selector, names) in entries(sent) {
+        let hash = keccak256(&signature);
+        assert_eq!(selector, alloy_primitives::hex::encode_prefixed(&hash[..4]), "{signature}");
+        assert!(known([hash[0], hash[1], hash[2], hash[3]]), "no contract has {signature}");
+        assert_eq!(names.split(' ').count(), signature.split(',').count(), "{signature}");
+    }
+    assert_eq!(entries(sent).len(), 3);
     let functions = entries(functions);
     assert_eq!(functions.len(), results.len());
     for (signature, selector, result) in functions {
@@ -78,13 +94,41 @@ fn constants_are_the_hashes_of_signatures_of_the_contracts() {
         Models::IModelRegistryEvents::SELECTORS,
         Verifiers::IVerifierRegistryEvents::SELECTORS,
         Token::ITokenEvents::SELECTORS,
+        Training::ITrainingMarketEvents::SELECTORS,
+        Datasets::IDatasetRegistryEvents::SELECTORS,
     ]
     .concat();
-    assert_eq!(events.len(), 13);
+    assert_eq!(events.len(), 27);
     for (signature, topic, _) in events {
         let hash = keccak256(&signature);
         assert_eq!(topic, hash.to_string(), "{signature}");
         assert!(selectors.contains(&hash.0), "no contract has {signature}");
+    }
+}
+
+#[test]
+fn names_are_those_of_the_contracts_structures() {
+    // "Name(type name,...)", and behind it the structures that it holds.
+    let fields = |text: std::borrow::Cow<'static, str>| -> Vec<String> {
+        let (_, rest) = text.split_once('(').unwrap();
+        let (fields, _) = rest.split_once(')').unwrap();
+        fields.split(',').map(|f| f.split(' ').nth(1).unwrap().to_owned()).collect()
+    };
+    let (chain, training) =
+        (include_str!("../../assets/explorer/chain.js"), include_str!("../../assets/explorer/training.js"));
+    for (text, name, expected) in [
+        (chain, "ENTRY", Verifiers::Entry::eip712_encode_type()),
+        (chain, "JOB", Market::Job::eip712_encode_type()),
+        (chain, "STATS", Emission::Stats::eip712_encode_type()),
+        (training, "DATASET", Datasets::Dataset::eip712_encode_type()),
+        (training, "TASK", Training::Task::eip712_encode_type()),
+        (training, "ROUND", Training::Round::eip712_encode_type()),
+        (training, "SPEC", Training::Spec::eip712_encode_type()),
+    ] {
+        let (_, list) = text.split_once(&format!("const {name} = ")).expect(name);
+        let (list, _) = list.split_once(".split").expect(name);
+        let found: Vec<&str> = list.split('"').skip(1).step_by(2).flat_map(str::split_whitespace).collect();
+        assert_eq!(found, fields(expected), "{name}");
     }
 }
 

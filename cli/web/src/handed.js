@@ -30,7 +30,7 @@ class Fields {
     }
 
     integer(name, bits, value = this.record[name]) {
-        const text = String(value ?? "");
+        const text = typeof value === "string" || Number.isSafeInteger(value) ? String(value) : "";
         if (!/^\d{1,78}$/.test(text) || BigInt(text) >> BigInt(bits)) this.fail(name);
         return BigInt(text);
     }

@@ -6,7 +6,7 @@ import { Contract } from "./contract.js";
 import { Inconsistent, contextDigest, givenStacks, publicTensors, readKey, readProof } from "./files.js";
 
 export { kind } from "./files.js";
-export { verifyHanded } from "./handed.js";
+export { readHanded, verifyHanded } from "./handed.js";
 
 /** Nothing was shown either way: as the command line's exit code 2. */
 const unchecked = (reason) => ({ verdict: "unchecked", reason });
