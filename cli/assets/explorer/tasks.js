@@ -210,7 +210,7 @@ function roundDetail(snapshot, n, task, round, number) {
             ["Head", whole(round.head), note("The stack of weights that training began with.")],
             ["Dataset", h("a", { href: `#dataset-${round.datasetId}` }, whole(round.datasetId))],
             ["Seed's block", count(round.pinned)],
-            ["Seed", seeded ? [whole(seeded.seed), note("Which rows the steps read follows from it; nobody chose it."), where(seeded)] : "not fixed"],
+            ["Seed", seeded ? [whole(seeded.seed), note("Which rows the steps read follows from it, and it from the hash of that block."), where(seeded)] : "not fixed"],
             ["Trained weights", trained ? [whole(trained.stack), note("The stack that the proof of training ends with.")] : "none proven"],
             trained && ["Proof of training", where(trained), "; the worker was credited ", a(trained.toWorker), " (price less royalty and the treasury's part, with what lost leases left)"],
             trained && ["Fee burned", a(task.trainFee)],
