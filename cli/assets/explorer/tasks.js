@@ -201,6 +201,7 @@ function roundDetail(snapshot, n, task, round, number) {
         return detail(back, title, empty(number > 0n && number <= task.rounds ? "Its lease was not found among the events." : `There is no such round. ${so}`));
     }
     const { trained, revealed, evaluated, seeded, lost, unrevealed } = round;
+    const registered = snapshot.events.find((e) => e.name === "Registered" && e.datasetId === round.datasetId);
     const unit = ` ${symbol(snapshot)}`;
     const a = (x) => [amount(snapshot, x), unit];
     return detail(back, [...title, " ", outcome(round, task, snapshot.now)],
@@ -208,7 +209,8 @@ function roundDetail(snapshot, n, task, round, number) {
             ["Worker", whole(round.payout)],
             ["Leased", where(round.leased), "; until ", time(round.until), ", at ", a(round.price)],
             ["Head", whole(round.head), note("The stack of weights that training began with.")],
-            ["Dataset", h("a", { href: `#dataset-${round.datasetId}` }, whole(round.datasetId))],
+            ["Dataset", h("a", { href: `#dataset-${round.datasetId}` }, whole(round.datasetId)),
+                registered && [h("br"), "stack ", whole(registered.stackId)]],
             ["Seed's block", count(round.pinned)],
             ["Seed", seeded ? [whole(seeded.seed), note("Which rows the steps read follows from it, and it from the hash of that block."), where(seeded)] : "not fixed"],
             ["Trained weights", trained ? [whole(trained.stack), note("The stack that the proof of training ends with.")] : "none proven"],

@@ -310,7 +310,19 @@ fn the_page_shows_datasets_tasks_and_rounds() {
 
     let text = visit(&mut b, "#task-1-round-1", "task", "Task 1, round 1");
     let (seed, trained, shard) = (hash("seed").to_string(), hash("head 1").to_string(), hash("shard 0").to_string());
-    holds(&text, &[&seed, &trained, &shard, "Seed's block\n142", "8.8 ASSAY", "0.5 ASSAY", "ipfs://weights"]);
+    holds(
+        &text,
+        &[
+            &seed,
+            &trained,
+            &shard,
+            "Seed's block\n142",
+            "8.8 ASSAY",
+            "0.5 ASSAY",
+            "ipfs://weights",
+            &hash("stack of digits").to_string(),
+        ],
+    );
     holds(
         &text,
         &[
