@@ -2,11 +2,24 @@
 
 use super::stub::sol::{
     IDatasetRegistry as Datasets, IEmissionController as Emission, IJobMarket as Market, ILedger as Ledger,
-    IModelRegistry as Models, IToken as Token, ITrainingMarket as Training, IVerifier, IVerifierRegistry as Verifiers,
+    IModelRegistry as Models, IToken as Token, IVerifier, IVerifierRegistry as Verifiers,
 };
 use alloy_primitives::keccak256;
 use alloy_sol_types::{SolCall, SolInterface, SolStruct, SolType};
+use assay_contracts::economy::abi::TrainingMarket as Training;
 use std::{collections::BTreeMap, io::Write, process::Command};
+
+/// Types and names of a structure's fields; those of structures inside of it in their place, where they are encoded.
+fn members<S: SolStruct>() -> Vec<(String, String)> {
+    // "Name(type name,...)", and behind it the structures that it holds, as "Inner(type name,...)".
+    let text = S::eip712_encode_type();
+    let parts: Vec<(&str, &str)> = text.split_terminator(')').map(|part| part.split_once('(').unwrap()).collect();
+    let pairs = |fields: &str| -> Vec<(String, String)> {
+        fields.split(',').map(|f| f.split_once(' ').unwrap()).map(|(t, n)| (t.to_owned(), n.to_owned())).collect()
+    };
+    let inner = |name: &str| parts.iter().skip(1).find(|(n, _)| *n == name).map(|(_, fields)| pairs(fields));
+    pairs(parts[0].1).into_iter().flat_map(|(t, n)| inner(&t).unwrap_or_else(|| vec![(t, n)])).collect()
+}
 
 #[test]
 fn constants_are_the_hashes_of_signatures_of_the_contracts() {
@@ -29,7 +42,7 @@ fn constants_are_the_hashes_of_signatures_of_the_contracts() {
             Models::IModelRegistryCalls::selectors().collect(),
             Verifiers::IVerifierRegistryCalls::selectors().collect(),
             Token::ITokenCalls::selectors().collect(),
-            Training::ITrainingMarketCalls::selectors().collect(),
+            Training::TrainingMarketCalls::selectors().collect(),
             Datasets::IDatasetRegistryCalls::selectors().collect(),
             IVerifier::IVerifierCalls::selectors().collect(),
         ]
@@ -39,11 +52,8 @@ fn constants_are_the_hashes_of_signatures_of_the_contracts() {
     fn results<C: SolCall>() -> (&'static str, String) {
         (C::SIGNATURE, <C::ReturnTuple<'static> as SolType>::SOL_NAME.to_owned())
     }
-    // A structure's type lists its fields as "Name(type name,...)".
     fn fields<C: SolCall, S: SolStruct>() -> (&'static str, String) {
-        let text = S::eip712_encode_type();
-        let (_, fields) = text.trim_end_matches(')').split_once('(').unwrap();
-        let types: Vec<&str> = fields.split(',').map(|f| f.split(' ').next().unwrap()).collect();
+        let types: Vec<String> = members::<S>().into_iter().map(|(t, _)| t).collect();
         (C::SIGNATURE, format!("(({}))", types.join(",")))
     }
     let results = BTreeMap::from([
@@ -94,7 +104,7 @@ fn constants_are_the_hashes_of_signatures_of_the_contracts() {
         Models::IModelRegistryEvents::SELECTORS,
         Verifiers::IVerifierRegistryEvents::SELECTORS,
         Token::ITokenEvents::SELECTORS,
-        Training::ITrainingMarketEvents::SELECTORS,
+        Training::TrainingMarketEvents::SELECTORS,
         Datasets::IDatasetRegistryEvents::SELECTORS,
     ]
     .concat();
@@ -108,27 +118,21 @@ fn constants_are_the_hashes_of_signatures_of_the_contracts() {
 
 #[test]
 fn names_are_those_of_the_contracts_structures() {
-    // "Name(type name,...)", and behind it the structures that it holds.
-    let fields = |text: std::borrow::Cow<'static, str>| -> Vec<String> {
-        let (_, rest) = text.split_once('(').unwrap();
-        let (fields, _) = rest.split_once(')').unwrap();
-        fields.split(',').map(|f| f.split(' ').nth(1).unwrap().to_owned()).collect()
-    };
     let (chain, training) =
         (include_str!("../../assets/explorer/chain.js"), include_str!("../../assets/explorer/training.js"));
     for (text, name, expected) in [
-        (chain, "ENTRY", Verifiers::Entry::eip712_encode_type()),
-        (chain, "JOB", Market::Job::eip712_encode_type()),
-        (chain, "STATS", Emission::Stats::eip712_encode_type()),
-        (training, "DATASET", Datasets::Dataset::eip712_encode_type()),
-        (training, "TASK", Training::Task::eip712_encode_type()),
-        (training, "ROUND", Training::Round::eip712_encode_type()),
-        (training, "SPEC", Training::Spec::eip712_encode_type()),
+        (chain, "ENTRY", members::<Verifiers::Entry>()),
+        (chain, "JOB", members::<Market::Job>()),
+        (chain, "STATS", members::<Emission::Stats>()),
+        (training, "DATASET", members::<Datasets::Dataset>()),
+        (training, "TASK", members::<Training::Task>()),
+        (training, "ROUND", members::<Training::Round>()),
+        (training, "SPEC", members::<Training::Spec>()),
     ] {
         let (_, list) = text.split_once(&format!("const {name} = ")).expect(name);
         let (list, _) = list.split_once(".split").expect(name);
         let found: Vec<&str> = list.split('"').skip(1).step_by(2).flat_map(str::split_whitespace).collect();
-        assert_eq!(found, fields(expected), "{name}");
+        assert_eq!(found, expected.iter().map(|(_, n)| n).collect::<Vec<_>>(), "{name}");
     }
 }
 

@@ -25,7 +25,6 @@ pub(crate) mod sol {
     sol!("../contracts/sol/economy/IJobMarket.sol");
     sol!("../contracts/sol/economy/ILedger.sol");
     sol!("../contracts/sol/economy/IModelRegistry.sol");
-    sol!("../contracts/sol/economy/ITrainingMarket.sol");
     sol!("../contracts/sol/economy/IVerifierRegistry.sol");
     sol! {
         interface IToken {

@@ -5,13 +5,14 @@ use super::{
     program::Explorer,
     stub::{
         Stub, World, milli,
-        sol::{IDatasetRegistry as Datasets, ILedger as Ledger, ITrainingMarket as Training, IVerifier},
+        sol::{IDatasetRegistry as Datasets, ILedger as Ledger, IVerifier},
         wide,
     },
     training_world::{self, SPONSOR, WORKER, find},
     world::{FIRST_BLOCK, TOKEN, VERIFIER, add_verifier, base, hash, lively, values, who},
 };
 use alloy_primitives::{Address, B256, Bytes, U256, aliases::U40, keccak256};
+use assay_contracts::economy::abi::TrainingMarket as Training;
 use serde_json::{Value, json};
 
 /// The market for training and the registry of datasets of the made-up deployment.
@@ -84,22 +85,24 @@ fn task(w: &World, train: B256, evaluate: B256) -> Training::Task {
         trainFee: fee(milli(500)),
         evaluateFee: fee(milli(250)),
         rampTime: u40(0),
-        head: hash("head 0"),
-        trainId: train,
-        evaluateId: evaluate,
-        holdout: hash("holdout"),
-        datasets: B256::ZERO,
+        ids: Training::Ids {
+            head: hash("head 0"),
+            trainId: train,
+            evaluateId: evaluate,
+            holdout: hash("holdout"),
+            datasets: B256::ZERO,
+        },
     }
 }
 
 fn add_task(w: &mut World, id: u64, task: &Training::Task, uri: &str) {
     let spec = Training::Spec {
-        trainId: task.trainId,
-        evaluateId: task.evaluateId,
+        trainId: task.ids.trainId,
+        evaluateId: task.ids.evaluateId,
         head: hash("head 0"),
-        holdout: task.holdout,
+        holdout: task.ids.holdout,
         shards: task.shards,
-        datasets: task.datasets,
+        datasets: task.ids.datasets,
         eta: task.eta,
         maxSteps: task.maxSteps,
         ratePerStep: milli(2_000),
@@ -206,7 +209,7 @@ fn training() -> World {
     lease(&mut w, 5, 24, "head 1", good);
     train(&mut w, 5, 24, 3, values(&[650, 640]), "");
     (first.phase, first.heads, first.rounds, first.used) = (Training::Phase::Trained, 1, 5, 4);
-    (first.head, first.escrow) = (hash("head 1"), small(milli(421_000)));
+    (first.ids.head, first.escrow) = (hash("head 1"), small(milli(421_000)));
     set_task(&mut w, one, &first);
     let round = Training::Round {
         payout: who(24),
@@ -303,7 +306,7 @@ fn the_page_shows_datasets_tasks_and_rounds() {
         (3, ["lease lost", "not paid"]),
         (4, ["paid, and gained", "2 steps"]),
     ] {
-        holds(&rows[row], &words);
+        holds(&rounds[row], &words);
     }
     let heads = b.text("[data-view=task] ol.story li").join("\n");
     holds(&heads, &[&hash("head 0").to_string(), "of the sponsor", &hash("head 1").to_string(), "of round 1"]);
