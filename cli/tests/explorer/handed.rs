@@ -135,26 +135,31 @@ fn fulfil(proof: &SettledProof) -> Market::fulfilCall {
     }
 }
 
-/// A chain that says that job 1 was proven and paid.
-fn world(key: &SettlementKey, proof: &SettledProof) -> (World, B256) {
-    let mut w = World::new(FIRST_BLOCK + 100);
-    base(&mut w, "ASSAY");
-    w.result(VERIFIER, &IVerifier::acceptsDevelopmentSrsCall {}, &true);
-    let verifier = add_verifier(&mut w, "digits", "digits", 1, true);
-    let entry = Verifiers::Entry {
+/// What the registry says of the verifier.
+fn entry(w: &World, settlement: B256) -> Verifiers::Entry {
+    Verifiers::Entry {
         verifier: VERIFIER,
         batch: 1,
         inputValues: 64,
         outputValues: 10,
-        settlementId: proof.id.into(),
+        settlementId: settlement,
         modelId: hash("digits"),
         srsHash: hash("tau"),
         codeHash: hash("code"),
         weightCommitment: hash("weights"),
         workUnits: 109_184,
         addedAt: w.time,
-    };
-    w.result(REGISTRY, &Verifiers::entryCall { verifierId: verifier }, &entry);
+    }
+}
+
+/// A chain that says that job 1 was proven and paid.
+fn world(key: &SettlementKey, proof: &SettledProof) -> (World, B256) {
+    let mut w = World::new(FIRST_BLOCK + 100);
+    base(&mut w, "ASSAY");
+    w.result(VERIFIER, &IVerifier::acceptsDevelopmentSrsCall {}, &true);
+    let verifier = add_verifier(&mut w, "digits", "digits", 1, true);
+    let named = entry(&w, proof.id.into());
+    w.result(REGISTRY, &Verifiers::entryCall { verifierId: verifier }, &named);
     w.result(VERIFIER, &IVerifier::keyOfCall { modelId: proof.id.into() }, &KEY_AT);
     w.code(KEY_AT, [&[0], &key.descriptor.to_bytes()[..]].concat());
     let offer = add_offer(&mut w, "digits", 2, 500, 0, "");
@@ -245,14 +250,28 @@ fn the_verdict_on_a_paid_job_is_the_pages_and_not_the_chains() {
     }
     altered(&|_| ());
 
-    // Another key than the registry names.
+    // Another key than the registry names, and a registry that names another one.
     let mut words = key.descriptor.to_bytes();
-    words[100] ^= 1;
+    words[70] ^= 1;
     stub.world.lock().unwrap().code(KEY_AT, [&[0], &words[..]].concat());
     checked(&mut b);
     b.wait("#result h2", "Could not be checked");
     b.wait("#result", "not the one that the market's registry names");
-    stub.world.lock().unwrap().code(KEY_AT, [&[0], &key.descriptor.to_bytes()[..]].concat());
+    let other = keccak256(&words);
+    {
+        let mut w = stub.world.lock().unwrap();
+        let named = entry(&w, other);
+        w.result(REGISTRY, &Verifiers::entryCall { verifierId: hash("digits") }, &named);
+        w.result(VERIFIER, &IVerifier::keyOfCall { modelId: other }, &KEY_AT);
+    }
+    checked(&mut b);
+    b.wait("#result h2", "NOT valid");
+    {
+        let mut w = stub.world.lock().unwrap();
+        let named = entry(&w, proof.id.into());
+        w.result(REGISTRY, &Verifiers::entryCall { verifierId: hash("digits") }, &named);
+        w.code(KEY_AT, [&[0], &key.descriptor.to_bytes()[..]].concat());
+    }
 
     // What cannot be handed over is said where the button is.
     altered(&|c| c.jobIds = vec![U256::from(2)]);

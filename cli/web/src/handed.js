@@ -159,15 +159,16 @@ export async function verifyHanded(text) {
     const unchecked = (reason) => ({ verdict: "unchecked", reason });
     let claim;
     let descriptor;
+    let id;
     try {
         claim = readHanded(text);
+        id = keccak(claim.words);
+        if (!same(id, claim.settlementId)) return unchecked("the key that the node gave is not the one that the market's registry names");
         descriptor = readDescriptor(claim.words);
     } catch (e) {
         if (e instanceof Malformed) return unchecked(e.message);
         throw e;
     }
-    const id = keccak(claim.words);
-    if (!same(id, claim.settlementId)) return unchecked("the key that the node gave is not the one that the market's registry names");
     const given = descriptor.stacks.filter((s) => !s.pinned);
     // The market puts three ids first. Under a key of another form the same bytes would be something else.
     if (claim.kind !== "job" && given.length !== 3) {
