@@ -12,6 +12,7 @@ mod program;
 mod proxy;
 mod server;
 mod stub;
+mod tasks_world;
 mod training;
 #[path = "../market/training_world.rs"]
 #[allow(dead_code, reason = "the market's tests use the rest")]
