@@ -15,15 +15,15 @@ use assay_contracts::economy::abi::TrainingMarket as Training;
 pub(super) const AT: Address = super::world::TRAINING;
 pub(super) const REGISTRY: Address = super::world::DATASETS;
 
-pub(super) fn u40(seconds: u64) -> U40 {
+fn u40(seconds: u64) -> U40 {
     U40::from(seconds)
 }
 
-pub(super) fn small(amount: u128) -> alloy_primitives::aliases::U96 {
+fn small(amount: u128) -> alloy_primitives::aliases::U96 {
     alloy_primitives::aliases::U96::from(amount)
 }
 
-pub(super) fn fee(amount: u128) -> alloy_primitives::aliases::U88 {
+fn fee(amount: u128) -> alloy_primitives::aliases::U88 {
     alloy_primitives::aliases::U88::from(amount)
 }
 
@@ -120,7 +120,7 @@ pub(super) fn add_task(w: &mut World, id: u64, task: &Training::Task, uri: &str)
     w.result(AT, &Training::tasksCall {}, &id);
 }
 
-pub(super) fn set_task(w: &mut World, id: U256, task: &Training::Task) {
+fn set_task(w: &mut World, id: U256, task: &Training::Task) {
     w.result(AT, &Training::taskCall { taskId: id }, task);
     w.result(AT, &Training::currentPriceCall { taskId: id }, &milli(10_500));
 }
