@@ -30,7 +30,7 @@ export const FUNCTIONS = {
     "tasks()": ["0xc305a6d9", "(uint256)"],
     "task(uint256)": [
         "0x17751a21",
-        "((address,uint8,uint8,uint16,uint32,uint96,uint96,uint40,uint96,uint96,uint32,uint32,uint64,uint32,uint32,uint32,uint32,uint32,uint88,uint88,uint40,bytes32,bytes32,bytes32,bytes32,bytes32))",
+        "((uint8,uint8,uint16,uint32,uint32,uint32,uint88,uint40,uint96,uint96,uint40,uint24,uint96,uint32,uint64,uint32,uint32,address,uint88,uint96,uint32,bytes32,bytes32,bytes32,bytes32,bytes32))",
     ],
     "round(uint256)": [
         "0x34d5f37b",

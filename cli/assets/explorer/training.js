@@ -4,8 +4,8 @@ import { ids, named, page } from "./lists.js";
 import { calls } from "./node.js";
 
 const DATASET = "owner royaltyBps since retired recipient examples values stackId licenceHash".split(" ");
-const TASK = ("sponsor status phase protocolBps leaseSeconds escrow rescue deadline ratePerStep bond maxSteps shards eta " +
-    "revealSeconds evaluateSeconds heads rounds used trainFee evaluateFee rampTime head trainId evaluateId holdout datasets").split(" ");
+const TASK = ("status phase protocolBps heads rounds used trainFee restart escrow rescue deadline revealSeconds ratePerStep maxSteps eta " +
+    "shards evaluateSeconds sponsor evaluateFee bond leaseSeconds head trainId evaluateId holdout datasets").split(" ");
 const ROUND = "payout until royaltyBps shard recipient price reserved bond pinned examples dataset seed trained revealed".split(" ");
 const SPEC = ("trainId evaluateId head holdout shards datasets eta maxSteps ratePerStep minPrice maxPrice rampStart rampEnd deadline " +
     "leaseSeconds bond revealSeconds evaluateSeconds escrow").split(" ");

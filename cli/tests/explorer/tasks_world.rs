@@ -8,7 +8,10 @@ use super::{
     },
     world::{FIRST_BLOCK, VERIFIER, add_verifier, base, hash, values, who},
 };
-use alloy_primitives::{Address, B256, Bytes, U256, aliases::U40};
+use alloy_primitives::{
+    Address, B256, Bytes, U256,
+    aliases::{U24, U40},
+};
 use assay_contracts::economy::abi::TrainingMarket as Training;
 
 /// The market for training and the registry of datasets of the made-up deployment.
@@ -60,27 +63,27 @@ pub(super) fn add_dataset(w: &mut World, name: &str, royalty: u16, uri: &str) ->
 /// What a sponsor asks for in these tests, as it is stored: 10 tokens a round, 2 for each step of 100, at most 30 steps.
 pub(super) fn task(w: &World, train: B256, evaluate: B256) -> Training::Task {
     Training::Task {
-        sponsor: who(72),
         status: Training::Status::Open,
         phase: Training::Phase::None,
         protocolBps: 200,
-        leaseSeconds: 86_400,
-        escrow: small(milli(84_000)),
-        rescue: small(0),
-        deadline: u40(w.time + 86_400 * 20),
-        ratePerStep: small(milli(2_000)),
-        bond: small(milli(1_000)),
-        maxSteps: 30,
-        shards: 8,
-        eta: 100,
-        revealSeconds: 7_200,
-        evaluateSeconds: 3_600,
         heads: 0,
         rounds: 0,
         used: 0,
         trainFee: fee(milli(500)),
+        restart: U40::ZERO,
+        escrow: small(milli(84_000)),
+        rescue: small(0),
+        deadline: u40(w.time + 86_400 * 20),
+        revealSeconds: U24::from(7_200),
+        ratePerStep: small(milli(2_000)),
+        maxSteps: 30,
+        eta: 100,
+        shards: 8,
+        evaluateSeconds: 3_600,
+        sponsor: who(72),
         evaluateFee: fee(milli(250)),
-        rampTime: u40(0),
+        bond: small(milli(1_000)),
+        leaseSeconds: 86_400,
         ids: Training::Ids {
             head: hash("head 0"),
             trainId: train,
@@ -109,7 +112,7 @@ pub(super) fn add_task(w: &mut World, id: u64, task: &Training::Task, uri: &str)
         deadline: task.deadline,
         leaseSeconds: task.leaseSeconds,
         bond: milli(1_000),
-        revealSeconds: task.revealSeconds,
+        revealSeconds: task.revealSeconds.to::<u32>(),
         evaluateSeconds: task.evaluateSeconds,
         escrow: milli(600_000),
     };
