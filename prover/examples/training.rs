@@ -57,8 +57,7 @@ fn peak() -> u64 {
 /// How much of the witness stack is laid out, beside its padded length, in rows.
 fn fill(case: &Case, row_bits: u8) -> Result<(usize, usize)> {
     let p = Program::linked(&case.model.graph, 1, visibility(), &case.named)?;
-    let used: usize = p.tensors.iter().filter(|t| t.stack == WITNESS).map(|t| 1 << t.bits()).sum();
-    Ok((used.div_ceil(1 << row_bits), 1 << p.stack_bits(WITNESS).saturating_sub(row_bits.into())))
+    Ok((p.stack_filled(WITNESS).div_ceil(1 << row_bits), 1 << p.stack_bits(WITNESS).saturating_sub(row_bits.into())))
 }
 
 /// Seconds that all threads of this process have run, where the system tells: what counts where others use the machine too.
