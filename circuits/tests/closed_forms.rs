@@ -8,7 +8,7 @@ mod support;
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field};
 use assay_circuits::{
-    Functional, GraphError, Op, Tensor,
+    Factor, Functional, GraphError, Op, Tensor,
     ops::{AxisExpr, AxisScale, Concat, Contraction, Linear, Remap, Reshape, Transpose, Window, contraction::Side},
     ring::{eq_table, index_bits},
     tensor::strides,
@@ -16,11 +16,19 @@ use assay_circuits::{
 use proptest::prelude::*;
 use support::{Rng, draw_contraction};
 
-/// Panics unless every closed form of a functional is its weights, the way the verifier uses it: one axis, a point of the
-/// axis' index bits, the table cut to the extent.
+/// Panics unless every closed form of a functional is its weights, the way the verifier uses it: one axis, a point (or the squares of
+/// powers) of the axis' index bits, the table cut to the extent.
 fn assert_closed_forms(f: &Functional<Fr>, shape: &[usize], what: &str) {
     f.validate(shape).unwrap();
     for factor in &f.factors {
+        if let Some(squares) = &factor.powers {
+            let [axis] = factor.axes.as_slice() else { panic!("{what}: powers over axes {:?}", factor.axes) };
+            assert_eq!(squares.len(), index_bits(shape[*axis]), "{what}: squares of axis {axis} of {shape:?}");
+            assert!(factor.eq.is_none(), "{what}: two closed forms of axis {axis}");
+            let table =
+                squares.iter().fold(vec![Fr::ONE], |t: Vec<Fr>, s| t.iter().flat_map(|v| [*v, *v * s]).collect());
+            assert_eq!(table[..factor.weights.len()], factor.weights, "{what}: powers along axis {axis} of {shape:?}");
+        }
         let Some(point) = &factor.eq else { continue };
         if let [axis] = factor.axes.as_slice() {
             assert_eq!(point.len(), index_bits(shape[*axis]), "{what}: coordinates of axis {axis} of {shape:?}");
@@ -210,6 +218,118 @@ proptest! {
         let sum = Op::Linear(Linear { coefficients: vec![3, 0, -5], offset: 7 });
         let f = rng.functional(&d, joint);
         linear(&sum, &[&d, &d, &d], &f).unwrap();
+    }
+}
+
+/// A random operator on a tensor of this shape, one of whose axes is long.
+fn draw_operator(rng: &mut Rng, d: &[usize]) -> Op {
+    let axis = rng.below(d.len());
+    let total: usize = d.iter().product();
+    match rng.below(9) {
+        0 => Op::Transpose(Transpose { permutation: rng.permutation(d.len()) }),
+        1 | 2 => Op::Reshape(Reshape { shape: rng.factorization(total) }),
+        3 => Op::Reshape(Reshape { shape: [&[1], d, &[1]].concat() }),
+        4 => Op::Reshape(Reshape { shape: vec![total] }),
+        5 => Op::AxisScale(AxisScale { axis, factors: (0..d[axis]).map(|_| rng.within(-3, 3)).collect() }),
+        6 => Op::Window(Window::slice(axis, d[axis] as i64 - 1, -1, d[axis])),
+        7 => {
+            let (len, stride) = (1 + rng.below(300), rng.within(-1, 2));
+            Op::Window(Window { axis, len, stride, kernel: 1 + rng.below(2), dilation: 1, offset: rng.within(-2, 2) })
+        }
+        _ => Op::Remap(Remap::select(axis, (0..d[axis] as u32).rev().map(|p| (p % 3 != 0).then_some(p)))),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..Default::default() })]
+
+    /// Powers of a challenge weigh public values, links and gathered rows; along a long axis the verifier takes their closed form.
+    #[test]
+    fn of_powers_through_operators(
+        long in prop_oneof![Just(256usize), Just(512), 250usize..600],
+        beside in prop::collection::vec(1usize..3, 0..3),
+        at: usize,
+        count in 1usize..4,
+        seed: u64,
+    ) {
+        let mut rng = Rng(seed);
+        let mut shapes = vec![beside];
+        let at = at % (shapes[0].len() + 1);
+        shapes[0].insert(at, long);
+        let x = rng.tensor(&shapes[0]);
+        let (mut ops, mut y) = (vec![], x.clone());
+        for k in 0..count {
+            let op = draw_operator(&mut rng, &shapes[k]);
+            let shape = op.infer(&[&shapes[k]], &[]).unwrap();
+            y = op.eval(&[&y], &shape, &[]).unwrap();
+            shapes.push(shape);
+            ops.push(op);
+        }
+        let last = &shapes[count];
+        let mut known = 0;
+        let factors = (0..last.len()).map(|axis| {
+            if rng.below(4) == 0 {
+                return rng.factor(axis, last[axis]);
+            }
+            let powers = Factor::powers(axis, &rng.field(), last[axis]).0;
+            known += usize::from(powers.powers.is_some());
+            powers
+        });
+        let f = Functional { factors: factors.collect() };
+        prop_assert!(known <= last.iter().filter(|d| **d >= assay_circuits::functional::LONG_POWERS).count());
+        assert_closed_forms(&f, last, "drawn");
+        let expected = f.pair_integers(last, &y.data).unwrap();
+        let (mut terms, mut constant) = (vec![(1i64, f)], Fr::ZERO);
+        for k in (0..count).rev() {
+            let mut before = vec![];
+            for (c, f) in terms {
+                let pulled = match ops[k].pullback(&[&shapes[k]], &shapes[k + 1], &f) {
+                    Err(e) if refused(&e) => return Ok(()),
+                    other => other.unwrap(),
+                };
+                constant += pulled.constant.unwrap_or(Fr::ZERO);
+                for p in pulled.pieces {
+                    assert_closed_forms(&p.functional, &shapes[k], &format!("{:?} of {:?}", ops[k], shapes[k]));
+                    before.push((c * p.coefficient, p.functional));
+                }
+            }
+            terms = before;
+        }
+        let got = terms.iter().fold(constant, |sum, (c, f)| {
+            let c: Fr = assay_circuits::Ring::from_i128(i128::from(*c));
+            sum + c * f.pair_integers(&shapes[0], &x.data).unwrap()
+        });
+        prop_assert_eq!(got, expected, "{:?} on {:?}", ops, shapes);
+    }
+
+    /// The same of a long axis of an operand: what a contraction makes of powers is no closed form, or that of its weights.
+    #[test]
+    fn of_powers_through_contractions(long in 250usize..600, stride in -1i64..3, offset in -2i64..3, reach in 0usize..3, seed: u64) {
+        let mut rng = Rng(seed);
+        let extent = long + reach;
+        let c = Contraction {
+            extents: vec![long, 2],
+            lhs: vec![AxisExpr { terms: vec![(0, stride)], offset }, AxisExpr::index(1)],
+            rhs: vec![AxisExpr::index(1)],
+            out: vec![AxisExpr::index(0)],
+        };
+        let operands = [rng.tensor(&[extent, 2]), rng.tensor(&[2])];
+        let op = Op::Contraction(c.clone());
+        let out = op.eval(&[&operands[0], &operands[1]], &[long], &[]).unwrap();
+        let f = Functional { factors: vec![Factor::powers(0, &rng.field(), long).0] };
+        let expected = f.pair_integers(&[long], &out.data).unwrap();
+        let mut sum = Fr::ZERO;
+        for x in 0..2u64 {
+            let product = [(Side::Lhs, 0), (Side::Rhs, 1)].map(|(side, k)| {
+                let shape = &operands[k].shape;
+                let rows = c.rows(side, shape, &f).unwrap();
+                let functional = c.operand_functional(&rows, &[Fr::from(x)]);
+                assert_closed_forms(&functional, shape, &format!("{c:?}, operand {k}"));
+                functional.pair_integers(shape, &operands[k].data).unwrap()
+            });
+            sum += product[0] * product[1];
+        }
+        prop_assert_eq!(sum, expected, "{:?}", c);
     }
 }
 

@@ -3,8 +3,9 @@
 
 mod support;
 
-use assay_circuits::{Graph, GraphBuilder, eval::eval, mask::masked};
+use assay_circuits::{Graph, GraphBuilder, Table, eval::eval, mask::masked};
 use assay_prover::{ProvingKey, SetupOptions};
+use proptest::prelude::*;
 use support::{
     forge::{Forge, Lie},
     inputs, key, model,
@@ -115,5 +116,71 @@ fn what_is_shown_gives_the_output() {
         let shown = eval(&m.graph, &[], &all).unwrap().outputs(&m.graph).remove(0);
         let expected = eval(&graph, &[], &all[..1]).unwrap().outputs(&graph).remove(0);
         assert_eq!(how[0].unmask(&shown, &all[how[0].first_input..]).unwrap(), expected);
+    }
+}
+
+/// An output of any range, a lookup's or a sum's, in rows of any shape.
+fn drawn(limb_bits: u32, bits: u32, shape: &[usize], (factor, offset): (i64, i64), table: bool) -> Graph {
+    let mut g = GraphBuilder::new(limb_bits);
+    let x = g.input("x", shape, bits).unwrap();
+    let y = g.linear("y", &[(x, factor)], offset).unwrap();
+    let y = if table {
+        g.lookup("mod", y, 2, Table::tabulate("mod", -8, 4, |t| (t * 5 % 11) as i32 * 40)).unwrap()
+    } else {
+        y
+    };
+    g.finish(vec![x], vec![y]).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 10, failure_persistence: None, ..Default::default() })]
+
+    /// Whatever an output's range, limbs and modulus are: one masked value, one carry and one width of each part.
+    #[test]
+    fn masked_values_have_one_form(
+        limb_bits in 4u32..=9,
+        bits in 2u32..=9,
+        shape in prop::collection::vec(1usize..4, 1..3),
+        factor in prop_oneof![-300i64..-1, 1i64..300],
+        offset in -5_000i64..5_000,
+        table: bool,
+        pick: usize,
+    ) {
+        let graph = drawn(limb_bits, bits, &shape, (factor, offset), table);
+        let (key, honest) = case(&graph);
+        let how = masked(&graph).unwrap().1.remove(0);
+        let (half, modulus) = (1i64 << (how.bits - 1), 1i64 << how.bits);
+        prop_assert!(honest.public[0].iter().all(|z| (-half..half).contains(z)));
+        let at = pick % honest.public[0].len();
+        let carry = honest.named("carry 0");
+        for by in [-1, 1] {
+            let mut forge = honest.clone();
+            forge.contents[carry][at] += by;
+            forge.rederive(&[carry]);
+            prop_assert_eq!(forge.public[0][at], honest.public[0][at] - by * modulus);
+            refused_lookup(&key, &forge, "a carry, and the value moved by the modulus");
+            let mut forge = honest.clone();
+            forge.public[0][at] += by * modulus;
+            refused(&key, &forge, "another representative");
+            let mut forge = honest.clone();
+            forge.public[0][at] += by;
+            refused(&key, &forge, "another value");
+        }
+        // A part beyond its width, which the next one makes up for: the pad is the same, and so is what is shown.
+        for (j, width) in how.widths.iter().enumerate() {
+            let tensor = honest.named(&format!("pad 0, part {j}"));
+            for by in [-1, 1] {
+                let mut forge = honest.clone();
+                forge.contents[tensor][at] += by << width;
+                let mut kept = vec![tensor];
+                if j + 1 < how.widths.len() {
+                    let next = honest.named(&format!("pad 0, part {}", j + 1));
+                    forge.contents[next][at] -= by;
+                    kept.push(next);
+                }
+                forge.rederive(&kept);
+                refused_lookup(&key, &forge, "a part of the pad beyond its width");
+            }
+        }
     }
 }

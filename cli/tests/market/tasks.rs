@@ -233,6 +233,15 @@ fn a_round_from_the_lease_to_the_gain() {
     assert!(refund["credited"].as_str().is_some_and(|a| a != "0"));
     assert_eq!(w.m.json(&["task", "show", &id])["status"], "closed");
     w.m.json(&["task", "withdraw"]);
+    // Held-out data that was shown, or is there to be trained on, measures nothing in another task.
+    let c = hash("c");
+    let (t, e) = (w.train.verifier_id.to_string(), w.evaluate.verifier_id.to_string());
+    for (shard, words) in [(&shard, "was shown already, by task 1"), (&data, "is registered to be trained on")] {
+        let post =
+            ["task", "post", "--train", &t, "--evaluate", &e, "--head", &head, "--sealed", "other.json", "--shard"];
+        let terms = ["--shard", &c, "--eta", "1", "--rate", "1", "--max-price", "1"];
+        w.refused(&[&post[..], &[shard.as_str()], &terms].concat(), &[words, "nobody has seen"]);
+    }
 }
 
 const KEYS_ADDRESS: &str = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";

@@ -112,6 +112,10 @@ interface IVerifierRegistry {
     /// @notice Most bytes and gas of a transaction that settles a full batch; reverts with `UnknownVerifier` if there is no entry.
     function settlement(bytes32 verifierId) external view returns (uint256 bytes_, uint256 gas);
 
+    /// @notice How many named stacks come with each proof, whose ids are the first public values; reverts with `UnknownVerifier` if
+    /// there is no entry. The same number of public values can be ids, integers or some of each.
+    function givenStacks(bytes32 verifierId) external view returns (uint256);
+
     /// @notice All ids in the order of their addition.
     function count() external view returns (uint256);
     function idAt(uint256 index) external view returns (bytes32);

@@ -143,6 +143,11 @@ library SettlementKey {
         ok = inputs % batch == 0 && outputs % batch == 0;
     }
 
+    /// @notice Number of named stacks that are given with each proof.
+    function givenStacks(bytes memory key) internal pure returns (uint256 given) {
+        (given,,) = _stacks(key);
+    }
+
     /// @notice Number of public tensors.
     function tensors(bytes memory key) internal pure returns (uint256) {
         return _word(key, WORD_TENSORS);

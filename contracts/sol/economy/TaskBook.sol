@@ -10,8 +10,9 @@ import { SettlementSize } from "./SettlementSize.sol";
 abstract contract TaskBook is ITrainingMarket, Market {
     using SafeCast for uint256;
 
-    /// @dev The ids of a proof's three stacks, in values of 8 bytes: the registry counts them with the input.
-    uint256 private constant ID_VALUES = 12;
+    /// @dev A proof is about three stacks, whose ids the registry counts with the input, in values of 8 bytes.
+    uint256 private constant STACKS = 3;
+    uint256 private constant ID_VALUES = 4 * STACKS;
     /// @dev Factor and start of the walk; the losses of head and trained weights.
     uint256 private constant WALK_VALUES = 2;
     uint256 internal constant LOSSES = 2;
@@ -136,6 +137,8 @@ abstract contract TaskBook is ITrainingMarket, Market {
         if (batch != 1 || inputValues != inputs || outputValues < least || outputValues > most) {
             revert BadSpec(field);
         }
+        // Integers where a round writes an id are another statement, which no proof could show.
+        if (verifiers.givenStacks(verifierId) != STACKS) revert BadSpec(field);
         (uint256 size, uint256 gas) = verifiers.settlement(verifierId);
         SettlementSize.check(size, gas);
     }

@@ -33,6 +33,7 @@ contract VerifierRegistry is IVerifierRegistry, AccessManaged {
         uint64 workUnits;
         uint40 addedAt;
         bool tombstoned;
+        uint8 givenStacks;
         bytes32 settlementId;
         bytes32 modelId;
         bytes32 weightCommitment;
@@ -82,6 +83,8 @@ contract VerifierRegistry is IVerifierRegistry, AccessManaged {
             workUnits: workUnits,
             addedAt: uint40(block.timestamp),
             tombstoned: false,
+            // At most 16.
+            givenStacks: uint8(key.givenStacks()),
             settlementId: settlementId,
             modelId: modelId,
             weightCommitment: key.weightCommitment(),
@@ -190,6 +193,11 @@ contract VerifierRegistry is IVerifierRegistry, AccessManaged {
     function settlement(bytes32 verifierId) external view returns (uint256 bytes_, uint256 gas) {
         Record storage record = _known(verifierId);
         return (record.settlementBytes, record.settlementGas);
+    }
+
+    /// @inheritdoc IVerifierRegistry
+    function givenStacks(bytes32 verifierId) external view returns (uint256) {
+        return _known(verifierId).givenStacks;
     }
 
     /// @inheritdoc IVerifierRegistry

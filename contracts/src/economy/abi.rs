@@ -132,6 +132,7 @@ mod generated {
             function canaryOf(address verifier, bytes32 srsHash) view returns (bytes32 settlementId, bool stopped);
             function isActive(bytes32 verifierId) view returns (bool);
             function settlement(bytes32 verifierId) view returns (uint256 bytes_, uint256 gas);
+            function givenStacks(bytes32 verifierId) view returns (uint256);
             function entry(bytes32 verifierId) view returns (Entry);
             function count() view returns (uint256);
             function idAt(uint256 index) view returns (bytes32);

@@ -374,6 +374,16 @@ impl Training {
         events.into_iter().map(decode).collect()
     }
 
+    /// The shards that any task showed in a range of blocks, both ends included, in order.
+    ///
+    /// # Errors
+    ///
+    /// What the chain says.
+    pub fn revealed(&self, chain: &mut dyn Chain, from: u64, to: u64) -> Result<Vec<Revealed>, Error> {
+        let events = self.0.events::<Revealed>(chain, (from, to), &[])?;
+        Ok(events.into_iter().map(|(_, e)| e).collect())
+    }
+
     fn send(&self, chain: &mut dyn Chain, call: &impl SolCall) -> Result<crate::chain::Receipt, Error> {
         self.0.send(chain, call).map_err(Error::of_training)
     }

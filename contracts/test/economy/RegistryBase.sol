@@ -13,6 +13,12 @@ abstract contract RegistryBase is Deployed {
         int256 high;
     }
 
+    struct Stack {
+        bool pinned;
+        uint256 rows; // a power of two
+        uint256 schema;
+    }
+
     System internal system;
     VerifierRegistry internal registry;
     address internal curator;
@@ -52,6 +58,41 @@ abstract contract RegistryBase is Deployed {
         tensors[0] = Tensor(inputs, -128, 127);
         tensors[1] = Tensor(outputs, -1000, 1000);
         return keyWith(tensors, tau, seed);
+    }
+
+    function outputOf(uint256 count) internal pure returns (Tensor[] memory one) {
+        one = new Tensor[](1);
+        one[0] = Tensor(count, -1000, 1000);
+    }
+
+    function some(bool pinned, uint256 count) internal pure returns (Stack[] memory wanted) {
+        wanted = new Stack[](count);
+        for (uint256 i = 0; i < count; i++) {
+            wanted[i] = Stack(pinned, 2, 70 + i);
+        }
+    }
+
+    /// @dev A key of version 2: that of `keyWith`, with the list between ranges and commitments and rows of pinned stacks behind.
+    function keyWithStacks(Tensor[] memory tensors, Stack[] memory wanted, uint256 weights)
+        internal
+        pure
+        returns (bytes memory key)
+    {
+        bytes memory plain = keyWith(tensors, 1, 1);
+        uint256 at_ = 32 * (16 + 3 * tensors.length);
+        bytes memory entries = abi.encode(wanted.length);
+        bytes memory rows;
+        for (uint256 i = 0; i < wanted.length; i++) {
+            uint256 bits = 10;
+            while (1 << (bits - 10) < wanted[i].rows) bits++;
+            entries = bytes.concat(entries, abi.encode(wanted[i].pinned, bits, wanted[i].schema));
+            if (!wanted[i].pinned) continue;
+            for (uint256 word_ = 0; word_ < 2 * wanted[i].rows; word_++) {
+                rows = bytes.concat(rows, keccak256(abi.encode(weights, i, word_)));
+            }
+        }
+        key = bytes.concat(slice(plain, 0, at_), entries, slice(plain, at_, plain.length), rows);
+        setWord(key, 0, 2);
     }
 
     function canaryKey(uint256 tau) internal pure returns (bytes memory) {

@@ -9,12 +9,6 @@ import { RegistryBase } from "./RegistryBase.sol";
 
 /// The registry with keys that list named stacks.
 contract RegistryOfStacksTest is RegistryBase {
-    struct Stack {
-        bool pinned;
-        uint256 rows; // a power of two
-        uint256 schema;
-    }
-
     bytes4 private constant NONE = IVerifierRegistry.NoKey.selector;
     bytes4 private constant TENSORS = IVerifierRegistry.PublicTensors.selector;
 
@@ -23,41 +17,6 @@ contract RegistryOfStacksTest is RegistryBase {
     function setUp() external {
         start();
         verifier = new MockVerifier();
-    }
-
-    function outputOf(uint256 count) private pure returns (Tensor[] memory one) {
-        one = new Tensor[](1);
-        one[0] = Tensor(count, -1000, 1000);
-    }
-
-    function some(bool pinned, uint256 count) private pure returns (Stack[] memory wanted) {
-        wanted = new Stack[](count);
-        for (uint256 i = 0; i < count; i++) {
-            wanted[i] = Stack(pinned, 2, 70 + i);
-        }
-    }
-
-    /// @dev A key of version 2: that of `keyWith`, with the list between ranges and commitments and rows of pinned stacks behind.
-    function keyWithStacks(Tensor[] memory tensors, Stack[] memory wanted, uint256 weights)
-        private
-        pure
-        returns (bytes memory key)
-    {
-        bytes memory plain = keyWith(tensors, 1, 1);
-        uint256 at_ = 32 * (16 + 3 * tensors.length);
-        bytes memory entries = abi.encode(wanted.length);
-        bytes memory rows;
-        for (uint256 i = 0; i < wanted.length; i++) {
-            uint256 bits = 10;
-            while (1 << (bits - 10) < wanted[i].rows) bits++;
-            entries = bytes.concat(entries, abi.encode(wanted[i].pinned, bits, wanted[i].schema));
-            if (!wanted[i].pinned) continue;
-            for (uint256 word_ = 0; word_ < 2 * wanted[i].rows; word_++) {
-                rows = bytes.concat(rows, keccak256(abi.encode(weights, i, word_)));
-            }
-        }
-        key = bytes.concat(slice(plain, 0, at_), entries, slice(plain, at_, plain.length), rows);
-        setWord(key, 0, 2);
     }
 
     function refused(bytes memory key, uint32 batch, bytes4 selector, string memory what) private {
@@ -101,6 +60,30 @@ contract RegistryOfStacksTest is RegistryBase {
         refused(keyWithStacks(three, some(false, 3), 1), 3, TENSORS, "three tensors of a batch");
     }
 
+    /// @dev Equal numbers of values, of which some, all or none are ids.
+    function testGivenStacksAreCounted(uint8 given, uint8 pinned, uint8 shown) external {
+        given = uint8(bound(given, 0, 12));
+        pinned = uint8(bound(pinned, 0, 16 - given > 4 ? 4 : 16 - given));
+        Tensor[] memory two = new Tensor[](2);
+        two[0] = Tensor(bound(shown, 1, 200), 0, 1);
+        two[1] = Tensor(3, 0, 1);
+        Stack[] memory wanted = some(false, uint256(given) + pinned);
+        for (uint256 i = 0; i < pinned; i++) {
+            // Pinned ones between given ones.
+            wanted[(i * 7) % wanted.length].pinned = true;
+        }
+        uint256 expected;
+        for (uint256 i = 0; i < wanted.length; i++) {
+            if (!wanted[i].pinned) expected++;
+        }
+        bytes memory key = wanted.length == 0 ? keyWith(two, 1, 1) : keyWithStacks(two, wanted, 1);
+        bytes32 id = add(address(verifier), verifier.register(key), "model", 1);
+        equal(registry.givenStacks(id), expected, "given");
+        equal(registry.entry(id).inputValues, 4 * expected + two[0].count, "values");
+        bytes memory call_ = abi.encodeCall(registry.givenStacks, ("unknown"));
+        fails(curator, address(registry), call_, IVerifierRegistry.UnknownVerifier.selector, "unknown");
+    }
+
     /// @dev Two entries of one model id pin the same: the registry compares them.
     function testOtherWeights() external {
         Tensor[] memory two = new Tensor[](2);
@@ -130,6 +113,59 @@ contract RegistryOfStacksTest is RegistryBase {
         refused(third, 2, other, "after the end of the first");
         added(third, "third", 2);
         check(added(keyWithStacks(two, wanted, 1), "model", 2).batch == 2, "the same weights after it");
+    }
+
+    /// @dev Whatever list a key has: only what it pins, and in which order, says which weights a model has.
+    function testOtherPinsAreOtherWeights(uint256 seed) external {
+        Stack[] memory wanted = some(false, 2 + seed % 3);
+        for (uint256 i = 0; i < wanted.length; i++) {
+            // At least one is pinned.
+            wanted[i] = Stack(i == 0 || (seed >> (8 + i)) % 2 == 0, 1 << ((seed >> (16 + 2 * i)) % 3), 70 + i);
+        }
+        Tensor[] memory two = new Tensor[](2);
+        two[0] = two[1] = Tensor(6, 0, 1);
+        added(keyWithStacks(two, wanted, 1), "model", 1);
+        // Another key of the model: it shows other ranges.
+        two[1] = Tensor(6, 0, 2);
+        bytes4 other = IVerifierRegistry.OtherWeights.selector;
+        bytes memory key = keyWithStacks(two, wanted, 1);
+        uint256 pinned;
+        for (uint256 i = 0; i < wanted.length; i++) {
+            if (wanted[i].pinned) pinned += 64 * wanted[i].rows;
+        }
+        bytes memory lie = bytes.concat(key);
+        lie[lie.length - 1 - (seed >> 32) % pinned] ^= bytes1(uint8(1 << ((seed >> 24) % 8)));
+        refused(lie, 1, other, "a byte of a pinned row");
+        uint256 place = (seed >> 40) % wanted.length;
+        bool counts = wanted[place].pinned;
+        wanted[place].schema += 100;
+        if (counts) refused(keyWithStacks(two, wanted, 1), 1, other, "another schema");
+        else added(keyWithStacks(two, wanted, 1), "model", 1);
+        wanted[place].schema -= 100;
+        wanted[place].rows = wanted[place].rows == 1 ? 2 : wanted[place].rows / 2;
+        two[1] = Tensor(6, 0, 3);
+        if (counts) refused(keyWithStacks(two, wanted, 1), 1, other, "another length");
+        else added(keyWithStacks(two, wanted, 1), "model", 1);
+        wanted = some(true, 2);
+        // Rows of one and two stacks that are the same bytes, cut elsewhere; and two stacks in the other order.
+        (wanted[0].rows, wanted[1].rows) = (1, 2);
+        bytes memory first = keyWithStacks(two, wanted, 1);
+        added(first, "cut", 1);
+        bytes memory second = bytes.concat(first);
+        // Words of the list: pinned, length, schema of each.
+        setWord(second, 24, 11);
+        setWord(second, 27, 10);
+        refusedAs(second, "cut", other, "cut elsewhere");
+        second = bytes.concat(first);
+        setWord(second, 25, 71);
+        setWord(second, 28, 70);
+        refusedAs(second, "cut", other, "schemas exchanged");
+    }
+
+    function refusedAs(bytes memory key, bytes32 model, bytes4 selector, string memory what) private {
+        bytes memory call_ =
+            abi.encodeCall(registry.add, (address(verifier), verifier.register(key), model, 1, 1_000_000));
+        fails(curator, address(registry), call_, selector, what);
     }
 
     /// @dev Keys that a verifier might have without checking them: reading must stay within.

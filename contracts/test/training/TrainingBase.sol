@@ -58,8 +58,8 @@ abstract contract TrainingBase is RegistryBase {
         datasets = TrainingDeployment(deployer).datasets();
         (token, emission) = (system.token, system.emission);
         verifier = new MockVerifier();
-        trainKey = verifier.register(modelKey(14, STEPS, 1, 1));
-        evaluateKey = verifier.register(modelKey(12, 2, 1, 2));
+        trainKey = verifier.register(trainsOver(3, 2, STEPS));
+        evaluateKey = verifier.register(keyWithStacks(outputOf(2), some(false, 3), 1));
         trainId = registry.add(address(verifier), trainKey, "train", 1, TRAIN_UNITS);
         evaluateId = registry.add(address(verifier), evaluateKey, "evaluate", 1, EVALUATE_UNITS);
         address[3] memory rich = [SPONSOR, ANNE, BEN];
@@ -69,6 +69,16 @@ abstract contract TrainingBase is RegistryBase {
             token.approve(address(market), type(uint256).max);
         }
         blocks.roll(1_000);
+    }
+
+    // Keys.
+
+    /// @dev A key that is about so many given stacks, and shows so many values and then losses.
+    function trainsOver(uint256 stacks, uint256 values, uint256 losses_) internal pure returns (bytes memory) {
+        Tensor[] memory two = new Tensor[](2);
+        two[0] = Tensor(values, 0, 1 << 20);
+        two[1] = Tensor(losses_, 0, 1 << 40);
+        return stacks == 0 ? keyWith(two, 1, 1) : keyWithStacks(two, some(false, stacks), 1);
     }
 
     // Data.

@@ -342,7 +342,7 @@ contract TrainingCheatsTest is TrainingBase {
         s.evaluateId = trainId;
         refused(s, 1);
         for (uint256 losses_ = 1; losses_ <= 3; losses_ += 2) {
-            bytes32 key = verifier.register(modelKey(12, losses_, 1, 2 + losses_));
+            bytes32 key = verifier.register(keyWithStacks(outputOf(losses_), some(false, 3), 1));
             s = spec();
             s.evaluateId = registry.add(address(verifier), key, "evaluate", 1, EVALUATE_UNITS);
             refused(s, 1);

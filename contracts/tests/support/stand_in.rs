@@ -26,18 +26,26 @@ fn create(chain: &mut dyn Chain, code: &[u8]) -> Address {
     receipt.created.expect("an address")
 }
 
-/// A settlement key that has the right form and no meaning: first and second public tensor of so many values.
+/// Values of 8 bytes that the ids of three given stacks take.
+const IDS: u64 = 12;
+
+/// A settlement key about three given stacks that has the right form and no meaning: ids and first public tensor have so many values
+/// together, the last public tensor so many.
 fn key(inputs: u64, outputs: u64, salt: u64) -> Vec<u8> {
-    let mut words = vec![0u64; 42];
-    for (at, word) in [(0, 1), (2, salt), (3, 15), (5, 8), (6, 8), (7, 8), (8, 8), (9, 2), (16, inputs), (19, outputs)]
-    {
-        words[at] = word;
-    }
+    let shown = inputs.checked_sub(IDS).expect("three ids");
+    let tensors: &[u64] = if shown == 0 { &[outputs] } else { &[shown, outputs] };
+    let mut words = [2, 0, salt, 15, 0, 8, 8, 8, 8, tensors.len() as u64, 0, 0, 0, 0, 0, 0].to_vec();
+    tensors.iter().for_each(|count| words.extend([*count, 0, 0]));
+    words.push(3);
+    (1..=3).for_each(|schema| words.extend([0, 8, schema]));
+    // Nine columns and one row.
+    words.extend([0; 20]);
     words.iter().flat_map(|w| B256::left_padding_from(&w.to_be_bytes()).0).collect()
 }
 
 impl StandIn {
-    /// Deploys and registers one; the sender must be a curator. `salt` tells keys apart.
+    /// Deploys and registers one; the sender must be a curator. `values` are those of ids and first tensor, and of the last one; `salt`
+    /// tells keys apart.
     pub(crate) fn new(chain: &mut dyn Chain, at: &Deployment, values: (u64, u64), units: u64, salt: u64) -> Self {
         let key = key(values.0, values.1, salt);
         let data = create(chain, &[&[0], &key[..]].concat());

@@ -100,6 +100,7 @@ pub(crate) fn run(app: &App, args: &Post) -> Outcome<()> {
             o.warn(format!("dataset {id} was retired: nobody can lease with it"));
         }
     }
+    sealed(&mut system, &stacks)?;
     let (datasets, tree) = allowed(&args.datasets);
     let each = most(&mut system, args)?;
     let rounds = args.rounds.unwrap_or_else(|| u32::try_from(shards.len()).unwrap_or(u32::MAX));
@@ -179,6 +180,24 @@ pub(crate) fn run(app: &App, args: &Post) -> Outcome<()> {
         "gas": done.gas_used,
         "transaction": done.hash.to_string(),
     }));
+    Ok(())
+}
+
+/// Refuses held-out data that is known: a contributor could train on what he is measured by. The market cannot, since it learns of a shard
+/// when it is shown.
+fn sealed(system: &mut System, stacks: &[B256]) -> Outcome<()> {
+    let (from, to) = (system.at.block, system.moment()?.head.number);
+    let market = system.at.training();
+    let shown = market.revealed(system.chain.as_mut(), from, to).map_err(explained)?;
+    if let Some(e) = shown.iter().find(|e| stacks.contains(&e.stackId)) {
+        return Err(Failure::new(format!("shard {} was shown already, by task {}", e.stackId, e.taskId))
+            .help("name stacks of rows that nobody has seen with --shard"));
+    }
+    let registered = system.at.datasets().all(system.chain.as_mut()).map_err(explained)?;
+    if let Some((id, d)) = registered.iter().find(|(_, d)| stacks.contains(&d.stackId)) {
+        return Err(Failure::new(format!("shard {} is registered to be trained on, as dataset {id}", d.stackId))
+            .help("name stacks of rows that nobody has seen with --shard"));
+    }
     Ok(())
 }
 
