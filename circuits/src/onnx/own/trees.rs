@@ -53,6 +53,21 @@ pub(crate) struct Split {
     pub(crate) no: Next,
 }
 
+/// Units in the last place between a threshold and a point of a grid that is meant to be the same number.
+const SAME: f32 = 4.0;
+
+impl Split {
+    /// Whether the point of the grid that is nearest to the threshold goes to the `yes` side. Values lie on a grid as the float32 that
+    /// is nearest to it; a threshold that was computed may be a bit below or above.
+    fn takes(&self, point: f32) -> bool {
+        let ulp = f32::EPSILON * self.threshold.abs().max(f32::MIN_POSITIVE);
+        if (point - self.threshold).abs() > SAME * ulp {
+            return !self.strict;
+        }
+        if self.strict { point < self.threshold } else { point <= self.threshold }
+    }
+}
+
 /// The ensemble: a root for each tree, splits, weights of leaves for all targets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Trees {
@@ -178,7 +193,8 @@ impl Trees {
             match &spec {
                 Some(spec) => {
                     let at = spec.at(s.feature as usize, s.threshold, -(1 << 40), 1 << 40);
-                    i128::from(at) - i128::from(s.strict)
+                    let (step, offset) = spec.step(s.feature as usize);
+                    i128::from(at) - i128::from(!s.takes((at as f64).mul_add(step, offset) as f32))
                 }
                 None => {
                     let at = f64::from(s.threshold) / scale;
