@@ -31,6 +31,8 @@ const MAX_ELEMENTS: usize = 64;
 const MIN_SAMPLES: usize = 16;
 /// Values whose ranges are at most so many times smaller than that of the whole output are of one kind.
 const LIKE: f64 = 8.0;
+/// Values that are this many times smaller than the whole output are what float32 sums leave of a zero.
+const NOISE: f64 = 1e-7;
 /// Decisions that the float model leaves within this share of the output's range of one another: either is right.
 const TIE: f64 = MAX_ERROR / 2.0;
 /// Samples that are run together.
@@ -179,7 +181,9 @@ impl Pair<'_> {
             // have in common.
             let size = lo.abs().max(hi.abs());
             let own = if hi - lo > 1e-6 * size { hi - lo } else { size };
-            let unit = if LIKE * own > all.1 - all.0 { own.max(all.1 - all.0) } else { own };
+            // What is no more than the float model's own rounding of the whole is no target of another kind.
+            let noise = own < NOISE * (all.1 - all.0);
+            let unit = if noise || LIKE * own > all.1 - all.0 { own.max(all.1 - all.0) } else { own };
             let unit = if unit > 0.0 { unit } else { 1.0 };
             let (mut sum, mut max, mut square, mut total, mut count) = (0.0f64, 0.0f64, 0.0f64, 0.0f64, 0u64);
             for (_, (f, q)) in self.float.iter().zip(self.integer).enumerate().filter(|(k, _)| self.counts(*k)) {
@@ -424,6 +428,22 @@ mod tests {
         // That of the third is decided.
         let r = report(&[vec![0.0], vec![1.0], vec![0.0]], &open);
         assert!(r.top1 < 0.7 && r.max_error == 1.0, "{r:?}");
+    }
+
+    #[test]
+    fn what_float32_leaves_of_a_zero_is_no_target() {
+        let outputs = |small: f32| -> Vec<Vec<f32>> {
+            (0..MIN_SAMPLES).map(|k| vec![k as f32, if k % 2 == 0 { small } else { -small }]).collect()
+        };
+        let error = |small: f32| {
+            let float = outputs(small);
+            let integer: Vec<Vec<f32>> = float.iter().map(|v| vec![v[0], 0.0]).collect();
+            let pair = Pair { float: float.iter().map(Vec::as_slice).collect(), integer: &integer, open: &[] };
+            pair.report("y").max_error
+        };
+        assert!(error(1e-7) < 1e-6);
+        // A small target of its own kind is lost.
+        assert!(error(1e-2) > 0.4, "{}", error(1e-2));
     }
 
     #[test]

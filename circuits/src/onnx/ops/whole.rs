@@ -21,6 +21,9 @@ use tract_onnx::{
     },
 };
 
+/// Most nodes that are looked at; beyond, nothing is said to be whole.
+const MAX_NODES: usize = 1 << 10;
+
 /// Whether every entry of an outlet is a whole number.
 pub(crate) fn is_whole(model: &TypedModel, outlet: OutletId) -> bool {
     // Nodes are told apart once, their inputs first: depth is no matter.
@@ -29,6 +32,9 @@ pub(crate) fn is_whole(model: &TypedModel, outlet: OutletId) -> bool {
     while let Some((id, ready)) = open.pop() {
         if known.contains_key(&id) {
             continue;
+        }
+        if known.len() + open.len() > MAX_NODES {
+            return false;
         }
         let node = &model.nodes()[id];
         if let Some(answer) = at_once(node) {

@@ -16,7 +16,7 @@ pub(super) fn rule(node: &NodeProto) -> Option<(Rule, bool)> {
 }
 
 /// Most entries of a matrix.
-const MAX_ENTRIES: usize = 1 << 24;
+const MAX_ENTRIES: usize = 1 << 23;
 
 /// What becomes of `times` entries of `parts` parts: `frequencies` of a transform of `length` entries.
 struct Transform {

@@ -21,6 +21,8 @@ pub(super) fn rule(node: &NodeProto) -> Option<(Rule, bool)> {
     table(node, &[("GridSample", sample, true)])
 }
 
+/// Most pictures; each gets nodes of its own.
+const MAX_PICTURES: usize = 64;
 /// Most places of a result.
 const MAX_PLACES: usize = 1 << 20;
 
@@ -115,7 +117,7 @@ fn sample(b: &mut Builder<'_>) -> Result<Vec<String>> {
     let (x, grid) = (b.need(0)?, b.need(1)?);
     let (shape, at) = (b.shape(&x)?, b.shape(&grid)?);
     let d = shape.len().saturating_sub(2);
-    if d == 0 || at.len() != d + 2 || at[0] != shape[0] || at[d + 1] != d {
+    if d == 0 || d > 3 || at.len() != d + 2 || at[0] != shape[0] || at[d + 1] != d || shape[0] > MAX_PICTURES {
         return Err(ImportError::unsupported(format!("a grid of shape {at:?} on shape {shape:?}")));
     }
     let corners = b.int_or("align_corners", 0) != 0;
