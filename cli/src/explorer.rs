@@ -57,16 +57,26 @@ const OFFLINE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; st
 const VERIFY: &str = "/verify.html";
 
 /// Path, type and content of the page's files.
-const FILES: [(&str, &str, &[u8]); 10] = [
+const FILES: [(&str, &str, &[u8]); 20] = [
     ("/", "text/html; charset=utf-8", include_bytes!("../assets/explorer/index.html")),
     ("/explorer.css", "text/css; charset=utf-8", include_bytes!("../assets/explorer/explorer.css")),
     ("/icon.svg", "image/svg+xml", include_bytes!("../assets/explorer/icon.svg")),
     ("/explorer.js", SCRIPT, include_bytes!("../assets/explorer/explorer.js")),
     ("/abi.js", SCRIPT, include_bytes!("../assets/explorer/abi.js")),
+    ("/node.js", SCRIPT, include_bytes!("../assets/explorer/node.js")),
     ("/chain.js", SCRIPT, include_bytes!("../assets/explorer/chain.js")),
+    ("/training.js", SCRIPT, include_bytes!("../assets/explorer/training.js")),
+    ("/keys.js", SCRIPT, include_bytes!("../assets/explorer/keys.js")),
+    ("/evidence.js", SCRIPT, include_bytes!("../assets/explorer/evidence.js")),
+    ("/lists.js", SCRIPT, include_bytes!("../assets/explorer/lists.js")),
     ("/numbers.js", SCRIPT, include_bytes!("../assets/explorer/numbers.js")),
     ("/dom.js", SCRIPT, include_bytes!("../assets/explorer/dom.js")),
+    ("/parts.js", SCRIPT, include_bytes!("../assets/explorer/parts.js")),
     ("/views.js", SCRIPT, include_bytes!("../assets/explorer/views.js")),
+    ("/jobs.js", SCRIPT, include_bytes!("../assets/explorer/jobs.js")),
+    ("/datasets.js", SCRIPT, include_bytes!("../assets/explorer/datasets.js")),
+    ("/tasks.js", SCRIPT, include_bytes!("../assets/explorer/tasks.js")),
+    ("/payouts.js", SCRIPT, include_bytes!("../assets/explorer/payouts.js")),
     (VERIFY, "text/html; charset=utf-8", include_bytes!("../assets/verify/verify.html")),
 ];
 const SCRIPT: &str = "text/javascript; charset=utf-8";
@@ -111,6 +121,8 @@ impl Server {
             "token": at.token,
             "emission": at.emission,
             "market": at.market,
+            "datasets": at.datasets,
+            "training": at.training,
         });
         let site = Site {
             relay,

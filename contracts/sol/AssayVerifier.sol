@@ -179,7 +179,7 @@ contract AssayVerifier is IAssayVerifier {
         }
         unchecked {
             return Frame.addProducts(advice + 0x40, SC_ADVICE + 0x20, 11)
-                && Frame.addProducts(rows, rowScalars, (keyScalars - rowScalars) / 32)
+                && Frame.addRows(rows, rowScalars, (keyScalars - rowScalars) / 32)
                 && Frame.addProducts(fixedPoints, keyScalars, (rows - 0x80 - fixedPoints) / 64)
                 && Frame.addProducts(w, SC_W, 2) && Frame.addProducts(folds, SC_FOLDS, (foldValues - folds) / 64)
                 && Frame.addProducts(wo, SC_WO, 2) && Frame.addProducts(KEY_T, SC_T, 1)

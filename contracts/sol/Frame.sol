@@ -353,6 +353,24 @@ library Frame {
         }
     }
 
+    /// @dev As `addProducts`, for points that may be at infinity: the rows of a witness that nothing is laid out in. An addition checks
+    /// MSM_SUM even so.
+    function addRows(uint256 points, uint256 scalars, uint256 count) internal view returns (bool ok) {
+        assembly ("memory-safe") {
+            ok := 1
+            for { let end := add(scalars, shl(5, count)) } and(ok, lt(scalars, end)) { } {
+                mcopy(MSM_POINT, points, 0x40)
+                if or(mload(MSM_POINT), mload(add(MSM_POINT, 0x20))) {
+                    mstore(MSM_SCALAR, mload(scalars))
+                    ok := staticcall(EC_MUL_GAS, 7, MSM_POINT, 0x60, MSM_POINT, 0x40)
+                }
+                ok := and(ok, staticcall(EC_ADD_GAS, 6, MSM_SUM, 0x80, MSM_SUM, 0x40))
+                scalars := add(scalars, 0x20)
+                points := add(points, 0x40)
+            }
+        }
+    }
+
     /// @dev Whether e(MSM_SUM, [1]_2) = e(PAIR_POINT negated, [tau]_2); PAIR_TAU is filled here.
     function pairing() internal view returns (bool ok) {
         assembly ("memory-safe") {

@@ -34,6 +34,6 @@ pub use client::{Measured, Registered, Sent, Submitted, Verifier, is_development
 pub use embedded::Embedded;
 pub use error::Error;
 #[cfg(feature = "rpc")]
-pub use rpc::{BlockTag, LogFilter, Never, Question, Relay, Rpc, RpcOptions, ViewCall};
+pub use rpc::{BlockTag, LogFilter, Never, Question, Relay, Rpc, RpcOptions, ViewCall, WebError, WebFolder};
 #[cfg(feature = "rpc")]
 pub use signer::{KEYSTORE_PASSWORD_VARIABLE, PRIVATE_KEY_VARIABLE, Signer};

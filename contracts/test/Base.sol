@@ -29,6 +29,8 @@ interface Vm {
     function chainId(uint256 newChainId) external;
     function clearMockedCalls() external;
     function cool(address target) external;
+    function deployCode(string calldata artefact, bytes calldata arguments) external returns (address);
+    function envOr(string calldata name, string calldata otherwise) external view returns (string memory);
     function etch(address target, bytes calldata code) external;
     function expectRevert(bytes calldata revertData) external;
     function getRecordedLogs() external returns (Log[] memory logs);
@@ -72,6 +74,25 @@ abstract contract Base {
     }
 
     error Failed(string what);
+
+    /// @dev Creates a contract with the code that is put on chains: `artifacts/NAME.json`, which ./build makes.
+    function deployed(string memory name, bytes memory arguments) internal returns (address) {
+        return create(string.concat("artifacts/", name, ".json"), name, name, arguments);
+    }
+
+    /// @dev Creates a double, which is in FILE.sol. Gas figures contain some of its code: it is compiled as what it stands for.
+    function double(string memory file, string memory name, bytes memory arguments) internal returns (address) {
+        return create(string.concat("out/doubles/", file, ".sol/", name, ".json"), file, name, arguments);
+    }
+
+    /// @dev From `path`, or for FOUNDRY_PROFILE=quick as the tests are compiled.
+    function create(string memory path, string memory file, string memory name, bytes memory arguments)
+        private
+        returns (address)
+    {
+        bool quick = keccak256(bytes(vm.envOr("FOUNDRY_PROFILE", "default"))) == keccak256("quick");
+        return vm.deployCode(quick ? string.concat(file, ".sol:", name) : path, arguments);
+    }
 
     function check(bool condition, string memory what) internal pure {
         if (!condition) revert Failed(what);

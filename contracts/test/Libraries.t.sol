@@ -10,7 +10,7 @@ import { F, Halo2Reference, OpeningReference } from "./Reference.sol";
 contract LibrariesTest is Base {
     using F for uint256;
 
-    Probe private immutable probe = new Probe();
+    Probe private immutable probe = Probe(double("Probe", "Probe", ""));
 
     /// @dev Pairs of address and word for the probe.
     uint256[] private pokes;
@@ -130,6 +130,48 @@ contract LibrariesTest is Base {
         check(!ok, "wrong sum");
     }
 
+    /// @dev Rows at infinity are left out, wherever they are, and nothing else is.
+    function testRowsAtInfinity(uint8 empty, uint256 scale) external {
+        uint256 count = 6;
+        uint256 expected = 5;
+        (uint256 x, uint256 y) = multiple(5);
+        put(MSM_SUM, x);
+        put(MSM_SUM + 32, y);
+        for (uint256 i = 0; i < count; i++) {
+            uint256 k = (empty >> i) & 1 == 1 ? 0 : i + 1;
+            (x, y) = multiple(k);
+            put(0x3000 + 64 * i, x);
+            put(0x3020 + 64 * i, y);
+            put(0x4000 + 32 * i, scale);
+            expected = expected.add(k.mul(scale % R));
+        }
+        (bool ok, uint256[] memory out) = probe.addRows(pokes, 0x3000, 0x4000, count, slots(MSM_SUM, 2));
+        (x, y) = multiple(expected);
+        check(ok && out[0] == x && out[1] == y, "sum");
+        (ok, out) = probe.addProducts(pokes, 0x3000, 0x4000, count, slots(MSM_SUM, 2));
+        check(ok && out[0] == x && out[1] == y, "as products");
+    }
+
+    /// @dev No encoding but zero is infinity, and a wrong sum is seen even if all rows are at infinity.
+    function testRowsOffTheCurve() external {
+        uint256[2][5] memory bad = [[uint256(0), Q], [Q, 0], [Q, Q], [uint256(0), 1], [uint256(1), 0]];
+        for (uint256 i = 0; i < 5; i++) {
+            put(0x3000, bad[i][0]);
+            put(0x3020, bad[i][1]);
+            put(0x4000, 0);
+            (bool valid,) = probe.addRows(pokes, 0x3000, 0x4000, 1, slots(MSM_SUM, 2));
+            check(!valid, "off the curve");
+        }
+        put(0x3000, 0);
+        put(0x3020, 0);
+        (bool ok,) = probe.addRows(pokes, 0x3000, 0x4000, 1, slots(MSM_SUM, 2));
+        check(ok, "nothing");
+        put(MSM_SUM, 1);
+        put(MSM_SUM + 32, 2 + Q);
+        (ok,) = probe.addRows(pokes, 0x3000, 0x4000, 1, slots(MSM_SUM, 2));
+        check(!ok, "wrong sum");
+    }
+
     function testPairing() external {
         // tau = 1: e(7 G, [1]_2) e(-7 G, [1]_2) = 1.
         put(KEY_TAU, 0x198e9393920d483a7260bfb731fb5d25f1aa493335a9e71297e485b7aef312c2);
@@ -189,24 +231,28 @@ contract LibrariesTest is Base {
 
         // One value out of range, in the first or the last tensor.
         uint256 at_ = outside % 2 == 0 ? outside % counts[0] : counts[0] + counts[1] + outside % counts[2];
-        int64 bad =
-            outside % 2 == 0 ? (outside % 4 == 0 ? int64(128) : int64(-129)) : (outside % 4 == 1 ? int64(4) : int64(6));
         bytes memory changed = bytes.concat(data);
-        for (uint256 i = 0; i < 8; i++) {
-            changed[8 * at_ + i] = bytes8(uint64(bad))[i];
-        }
-        (ok,) = probe.publicValues(pokes, changed, 3, zeta);
-        check(!ok, "out of range");
+        int64[4] memory bad = [int64(128), 4, -129, 6];
+        setValue(changed, at_, bad[outside % 4]);
+        publicValuesRefused(changed, zeta, "out of range");
 
-        (ok,) = probe.publicValues(pokes, abi.encodePacked(data, bytes8(0)), 3, zeta);
-        check(!ok, "one value more");
-        (ok,) = probe.publicValues(pokes, abi.encodePacked(data, bytes1(0)), 3, zeta);
-        check(!ok, "one byte more");
+        publicValuesRefused(abi.encodePacked(data, bytes8(0)), zeta, "one value more");
+        publicValuesRefused(abi.encodePacked(data, bytes1(0)), zeta, "one byte more");
         assembly ("memory-safe") {
             mstore(data, sub(mload(data), 1))
         }
-        (ok,) = probe.publicValues(pokes, data, 3, zeta);
-        check(!ok, "one byte less");
+        publicValuesRefused(data, zeta, "one byte less");
+    }
+
+    function setValue(bytes memory data, uint256 index, int64 value) private pure {
+        for (uint256 i = 0; i < 8; i++) {
+            data[8 * index + i] = bytes8(uint64(value))[i];
+        }
+    }
+
+    function publicValuesRefused(bytes memory data, uint256 zeta, string memory what) private view {
+        (bool ok,) = probe.publicValues(pokes, data, 3, zeta);
+        check(!ok, what);
     }
 
     function testNoPublicValues() external view {
@@ -403,19 +449,26 @@ contract LibrariesTest is Base {
         equal(out[2], p.rho.mul(p.zeta), "Wo'");
         equal(out[3] % R, uint256(0).sub(first.mul(p.beta)), "T");
 
+        rowScalars(p, first);
+        modelScalars(p, first.mul(p.gamma));
+    }
+
+    function rowScalars(OpeningReference.Proof memory p, uint256 first) private view {
         uint256 count = 1 << (p.witnessBits - p.m);
-        (, out) = probe.opening(pokes, slots(ROW_SCALARS, count + 1));
+        uint256 start = p.x.length - p.witnessBits;
+        (, uint256[] memory out) = probe.opening(pokes, slots(ROW_SCALARS, count + 1));
         for (uint256 b = 0; b < count; b++) {
-            uint256 start = p.x.length - p.witnessBits;
             equal(out[b], first.mul(OpeningReference.eq(p, start, p.witnessBits - p.m, b)), "witness row");
         }
         equal(out[count], first.mul(p.gamma.sqr()), "mask");
-        count = 1 << (p.modelBits - p.m);
-        (, out) = probe.opening(pokes, slots(KEY_SCALARS + 9 * 32, count));
+    }
+
+    function modelScalars(OpeningReference.Proof memory p, uint256 scale) private view {
+        uint256 count = 1 << (p.modelBits - p.m);
+        uint256 start = p.x.length - p.modelBits;
+        (, uint256[] memory out) = probe.opening(pokes, slots(KEY_SCALARS + 9 * 32, count));
         for (uint256 b = 0; b < count; b++) {
-            uint256 start = p.x.length - p.modelBits;
-            uint256 expected = first.mul(p.gamma).mul(OpeningReference.eq(p, start, p.modelBits - p.m, b));
-            equal(out[b], expected, "model row");
+            equal(out[b], scale.mul(OpeningReference.eq(p, start, p.modelBits - p.m, b)), "model row");
         }
     }
 

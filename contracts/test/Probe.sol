@@ -6,6 +6,7 @@ import "../sol/Frame.sol";
 import { Halo2Verifier } from "../sol/Halo2Verifier.sol";
 import { PublicValues } from "../sol/PublicValues.sol";
 import { VerifyingKey } from "../sol/VerifyingKey.sol";
+import { Decay } from "../sol/economy/Decay.sol";
 
 /// @dev The libraries' functions, each on a frame of its own: `pokes` are pairs (address, word) to write before, `peeks`
 /// addresses to read afterwards.
@@ -61,6 +62,16 @@ contract Probe {
         out = peek(peeks);
     }
 
+    function addRows(uint256[] calldata pokes, uint256 points, uint256 scalars, uint256 count, uint256[] calldata peeks)
+        external
+        view
+        returns (bool ok, uint256[] memory out)
+    {
+        poke(pokes);
+        ok = Frame.addRows(points, scalars, count);
+        out = peek(peeks);
+    }
+
     function pairing(uint256[] calldata pokes) external view returns (bool) {
         poke(pokes);
         return Frame.pairing();
@@ -73,6 +84,10 @@ contract Probe {
     {
         poke(pokes);
         return PublicValues.evaluate(values, KEY_RANGES, tensors, zeta);
+    }
+
+    function budget(uint256 start, uint256 factor, uint256 epoch) external pure returns (uint256) {
+        return Decay.budget(start, factor, epoch);
     }
 
     function validate(bytes calldata key) external view returns (bool) {

@@ -153,14 +153,16 @@ library Halo2Reference {
         for (uint256 i = n - 5; i < n; i++) {
             blind = blind.add(lagrange(p, i));
         }
+        product = ratio(p, z, zNext).mul(uint256(1).sub(lastRow).sub(blind));
+    }
+
+    function ratio(Proof memory p, uint256 right, uint256 left) private pure returns (uint256) {
         uint256 delta = uint256(7).pow(1 << 28);
-        uint256 left = zNext;
-        uint256 right = z;
         for (uint256 i = 0; i < 3; i++) {
             left = left.mul(p.e[3 + i].add(p.beta.mul(p.e[16 + i])).add(p.gamma));
             right = right.mul(p.e[3 + i].add(delta.pow(i).mul(p.beta).mul(p.x)).add(p.gamma));
         }
-        product = left.sub(right).mul(uint256(1).sub(lastRow).sub(blind));
+        return left.sub(right);
     }
 
     function quotient(Proof memory p) internal pure returns (uint256 value) {
@@ -175,8 +177,25 @@ library Halo2Reference {
     function shplonk(Proof memory p, uint256 h) internal pure returns (uint256[24] memory out) {
         uint256 next = p.omega.mul(p.x);
         uint256 f = p.sets.mul(p.u.sub(next));
-        uint256 constants = 0;
-        uint256 slope = p.u.sub(p.x).mul(next.sub(p.x).inv());
+        uint256 constants = pairs(p, out, p.u.sub(p.x).mul(next.sub(p.x).inv()));
+        uint256[14] memory values = singles(p, h);
+        uint256[14] memory place1 = [uint256(3), 4, 5, 12, 13, 14, 15, 16, 17, 18, 19, 20, 8, 7];
+        for (uint256 j = 0; j < 14; j++) {
+            uint256 power = f.mul(p.batch.pow(j));
+            out[place1[j]] = power;
+            constants = constants.add(power.mul(values[j]));
+        }
+        uint256 xn = p.x.pow(1 << p.k);
+        for (uint256 i = 1; i < 4; i++) {
+            out[8 + i] = out[8].mul(xn.pow(i));
+        }
+        out[21] = uint256(0).sub(p.u.sub(p.x).mul(p.u.sub(next)));
+        out[22] = p.u;
+        out[23] = uint256(0).sub(constants);
+    }
+
+    /// @dev What is opened at X and omega X: writes the scalars, returns their part of the generator's.
+    function pairs(Proof memory p, uint256[24] memory out, uint256 slope) private pure returns (uint256 constants) {
         uint256[4] memory at0 = [p.e[0], p.e[1], p.e[2], p.e[19]];
         uint256[4] memory at1 = [p.e[6], p.e[7], p.e[8], p.e[20]];
         uint256[4] memory place0 = [uint256(0), 1, 2, 6];
@@ -185,7 +204,11 @@ library Halo2Reference {
             out[place0[j]] = power;
             constants = constants.add(power.mul(at0[j].add(at1[j].sub(at0[j]).mul(slope))));
         }
-        uint256[14] memory values = [
+    }
+
+    /// @dev Values of what is opened at X alone.
+    function singles(Proof memory p, uint256 h) private pure returns (uint256[14] memory) {
+        return [
             p.e[3],
             p.e[4],
             p.e[5],
@@ -201,19 +224,6 @@ library Halo2Reference {
             h,
             p.e[15]
         ];
-        uint256[14] memory place1 = [uint256(3), 4, 5, 12, 13, 14, 15, 16, 17, 18, 19, 20, 8, 7];
-        for (uint256 j = 0; j < 14; j++) {
-            uint256 power = f.mul(p.batch.pow(j));
-            out[place1[j]] = power;
-            constants = constants.add(power.mul(values[j]));
-        }
-        uint256 xn = p.x.pow(1 << p.k);
-        for (uint256 i = 1; i < 4; i++) {
-            out[8 + i] = out[8].mul(xn.pow(i));
-        }
-        out[21] = uint256(0).sub(p.u.sub(p.x).mul(p.u.sub(next)));
-        out[22] = p.u;
-        out[23] = uint256(0).sub(constants);
     }
 }
 

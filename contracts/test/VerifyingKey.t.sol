@@ -7,7 +7,7 @@ import { Base, Vm } from "./Base.sol";
 
 /// @dev Registration: what is stored, and which keys are refused.
 contract VerifyingKeyTest is Base {
-    AssayVerifier private immutable verifier = new AssayVerifier(true);
+    AssayVerifier private immutable verifier = AssayVerifier(deployed("AssayVerifier", abi.encode(true)));
 
     function testRegisters() external {
         Vector[] memory all = vectors();
@@ -36,11 +36,13 @@ contract VerifyingKeyTest is Base {
         verifier.register(key);
         check(vm.getRecordedLogs().length == 0, "a known key is left as it is");
         // Each contract has its own keys.
-        check(new AssayVerifier(true).keyOf(id) == address(0), "not stored elsewhere");
+        check(
+            AssayVerifier(deployed("AssayVerifier", abi.encode(true))).keyOf(id) == address(0), "not stored elsewhere"
+        );
     }
 
     function testDevelopmentSrs() external {
-        AssayVerifier strict = new AssayVerifier(false);
+        AssayVerifier strict = AssayVerifier(deployed("AssayVerifier", abi.encode(false)));
         check(!strict.acceptsDevelopmentSrs() && verifier.acceptsDevelopmentSrs(), "what the constructor was told");
         bytes memory key = vectors()[0].key;
         setWord(key, 1, 1);

@@ -138,6 +138,12 @@ impl Program {
         scalars + self.vectors.iter().map(|v| v.rows_shape.iter().product::<usize>()).sum::<usize>()
     }
 
+    /// Number of a stack's values that tensors take, the padding of their axes included. What is behind them is zero.
+    pub fn stack_filled(&self, stack: usize) -> usize {
+        let ends = self.tensors.iter().filter(|t| t.stack == stack).map(|t| t.offset.saturating_add(1 << t.bits()));
+        ends.max().unwrap_or(0)
+    }
+
     /// Index bits of a stack.
     pub fn stack_bits(&self, stack: usize) -> usize {
         self.stacks.get(stack).map_or(0, |s| s.bits)

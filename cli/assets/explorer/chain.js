@@ -1,14 +1,13 @@
 // What is read: events once, from the deployment on, and the state of what is shown at each refresh.
 
-import { TRANSFER, ZERO_WORD, decodeLog, decodeResult, encodeCall } from "./abi.js";
+import { TRANSFER, ZERO_WORD, decodeLog } from "./abi.js";
+import { shapeOf, wordsOf } from "./keys.js";
+import { ids, named, page } from "./lists.js";
+import { Refused, ask, calls, one } from "./node.js";
+import { readTraining } from "./training.js";
 
-/** There was no answer from the node (or from the server of this page). */
-export class Unreachable extends Error {}
-/** The node answered, with an error. */
-export class Refused extends Error {}
-
-const NO_ANSWER = -32098;
-const BATCH = 64;
+/** Bytes of an input that are kept: ids of stacks. Of a longer one it is only shown how much there is. */
+const KEPT_INPUT = 512;
 /** Blocks of one question for events, at first and at most. */
 const RANGE = 5_000;
 const MOST_RANGE = 50_000;
@@ -16,55 +15,6 @@ const MOST_RANGE = 50_000;
 const UNSETTLED = 12;
 
 const quantity = (n) => "0x" + n.toString(16);
-
-async function post(questions) {
-    let response;
-    try {
-        response = await fetch("rpc", {
-            method: "POST",
-            headers: { "content-type": "application/json" },
-            body: JSON.stringify(questions.map((q, id) => ({ jsonrpc: "2.0", id, ...q }))),
-            signal: AbortSignal.timeout(60_000),
-        });
-    } catch (e) {
-        throw new Unreachable(`the server of this page does not answer; is \`assay explorer\` still running? (${e.message})`);
-    }
-    if (!response.ok) throw new Unreachable(`the server of this page answers: ${await response.text()}`);
-    return response.json();
-}
-
-/** Answers in the order of the questions: values, or `Refused`. */
-async function ask(questions) {
-    const out = [];
-    for (let i = 0; i < questions.length; i += BATCH) {
-        for (const { error, result } of await post(questions.slice(i, i + BATCH))) {
-            if (error?.code === NO_ANSWER) throw new Unreachable(error.message);
-            out.push(error ? new Refused(error.message) : result);
-        }
-    }
-    return out;
-}
-
-async function one(method, ...params) {
-    const [answer] = await ask([{ method, params }]);
-    if (answer instanceof Refused) throw answer;
-    return answer;
-}
-
-/** Calls `[address, signature, ...arguments]`; null for each that reverts or answers what it should not. */
-async function calls(wanted) {
-    const answers = await ask(wanted.map(([to, signature, ...parameters]) => ({
-        method: "eth_call",
-        params: [{ to, data: encodeCall(signature, ...parameters) }, "latest"],
-    })));
-    return answers.map((answer, i) => {
-        try {
-            return answer instanceof Refused ? null : decodeResult(wanted[i][1], answer);
-        } catch {
-            return null;
-        }
-    });
-}
 
 const block = async (number) => {
     const b = await one("eth_getBlockByNumber", number === undefined ? "latest" : quantity(number), false);
@@ -75,18 +25,6 @@ const ENTRY = "verifier batch inputValues outputValues settlementId modelId srsH
 const JOB = ("requester status rampStart rampEnd payout leaseEnd deadline leaseSeconds minPrice maxPrice price bond held rescue " +
     "workFee protocolBps kind verifierId offerId inputCommitment").split(" ");
 const STATS = "fees units workers minted released".split(" ");
-const named = (names, values) => values && Object.fromEntries(names.map((n, i) => [n, values[i]]));
-
-/** How many items a table shows at once. */
-export const PAGE = 20;
-
-/** A slice of a list, the newest first. */
-export function page(items, index) {
-    const pages = Math.max(1, Math.ceil(items.length / PAGE));
-    const at = Math.min(Math.max(index, 0), pages - 1);
-    const end = items.length - at * PAGE;
-    return { at, pages, items: items.slice(Math.max(0, end - PAGE), end).reverse() };
-}
 
 /** Settled jobs by the transaction that proved them, in the order of the chain. */
 export function proofs(events) {
@@ -116,14 +54,15 @@ export class Reader {
         this.range = RANGE;
         this.entries = new Map();
         this.receipts = new Map();
+        this.keys = new Map();
         this.constants = null;
     }
 
     async logs(from, to) {
-        const { market, emission, models, registry, token } = this.config;
+        const { market, emission, models, registry, token, datasets, training } = this.config;
         const range = { fromBlock: quantity(from), toBlock: quantity(to) };
         const filters = [
-            { address: [market, emission, models, registry], ...range, topics: [] },
+            { address: [market, emission, models, registry, datasets, training].filter(Boolean), ...range, topics: [] },
             { address: [token], ...range, topics: [TRANSFER, ZERO_WORD] },
             { address: [token], ...range, topics: [TRANSFER, null, ZERO_WORD] },
         ];
@@ -159,10 +98,11 @@ export class Reader {
                     const event = log.removed ? null : decodeLog(log);
                     if (!event) continue;
                     if (event.name === "Posted") {
-                        // The input itself is not shown: only how much of it there is.
                         event.inputValues = event.input.length / 8;
-                        delete event.input;
+                        if (event.input.length > KEPT_INPUT) delete event.input;
                     }
+                    // Nothing of a dataset's schema is shown but what the registry derives from it.
+                    delete event.schema;
                     kept.push({ ...event, ...place });
                 } catch {
                     kept.push({ name: "unreadable", ...place });
@@ -192,6 +132,38 @@ export class Reader {
                 (e.name === "Stopped" && e.verifier === entry?.verifier && e.srsHash === entry?.srsHash));
             return { id, entry, active: active[i], ended: ended?.name ?? null };
         });
+    }
+
+    /** The words of a verifier's key, which the chain keeps as code; null if they cannot be had. Asked for once. */
+    async key(entry) {
+        const { verifier, settlementId } = entry;
+        const place = `${verifier} ${settlementId}`;
+        if (!this.keys.has(place)) {
+            const [at] = await calls([[verifier, "keyOf(bytes32)", settlementId]]);
+            const [code] = at === null ? [null] : await ask([{ method: "eth_getCode", params: [at, "latest"] }]);
+            const words = code === null || code instanceof Refused ? null : wordsOf(code);
+            if (!words) return null;
+            this.keys.set(place, words);
+        }
+        return this.keys.get(place);
+    }
+
+    /** What somebody sent to the chain: receiver and calldata. Throws `Refused` if the node does not have it. */
+    async sent(transaction) {
+        const found = await one("eth_getTransactionByHash", transaction);
+        if (typeof found?.input !== "string") throw new Refused("the node does not have the transaction any more");
+        return { to: String(found.to ?? "").toLowerCase(), input: found.input };
+    }
+
+    /** The forms of the keys of these verifiers. */
+    async shapes(verifierIds) {
+        const out = new Map();
+        for (const id of verifierIds) {
+            const entry = this.entries.get(id);
+            const words = entry ? await this.key(entry) : null;
+            out.set(id, words && shapeOf(words));
+        }
+        return out;
     }
 
     /** The state of these jobs, with the price of the moment of open ones. */
@@ -260,6 +232,10 @@ export class Reader {
         if (view.job !== null) wanted.add(view.job);
         const jobs = await this.jobs([...wanted]);
 
+        const asked = [...jobs.values()].filter(Boolean).map((j) => j.verifierId);
+        const shapes = await this.shapes([...new Set(asked)]);
+        const training = await readTraining(this, view);
+
         const shownProofs = page(proofs(this.events), view.proofs);
         const gas = await this.gas(shownProofs.items.map((p) => p.transaction), latest);
 
@@ -276,18 +252,15 @@ export class Reader {
         return {
             latest, now, events: this.events,
             verifiers, development: contracts.map((address, i) => ({ address, accepts: accepts[i] })),
-            jobCount, shownJobs, jobs, shownProofs, gas,
+            jobCount, shownJobs, jobs, shapes, shownProofs, gas, training,
             epochs: new Map(recent.map((e) => [e, epochs.get(e)])), epoch, budget, publicBudget,
-            token: { ...this.constants, supply, unburned },
+            token: { ...this.constants, supply, unburned: unburned === null ? null : unburned + training.unburned },
         };
     }
 }
 
 /** Epochs that are shown. */
 export const EPOCHS = 24;
-
-/** Job ids count from 1. */
-const ids = (from, to) => Array.from({ length: Math.max(0, to - from) }, (_, i) => BigInt(from + i + 1));
 
 /** Sums of each epoch from events, in rising order: fees and work of each worker, rewards, grants. */
 export function epochsOf(events) {

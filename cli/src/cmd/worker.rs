@@ -4,7 +4,7 @@ use crate::{
     App,
     args::QuantArgs,
     chain::address,
-    economy::{EconomyArgs, units, work::RegisteredKeyArgs},
+    economy::{EconomyArgs, inbox::Location, units, work::RegisteredKeyArgs},
     error::Outcome,
     worker,
 };
@@ -80,9 +80,9 @@ pub(crate) struct WorkerArgs {
     /// Files with salt and input from requesters, for jobs with private input
     #[arg(long, value_name = "FILE")]
     pub(crate) private_input: Vec<PathBuf>,
-    /// Folder where requesters put the openings of confidential jobs; without it those are left to others
-    #[arg(long, value_name = "FOLDER")]
-    pub(crate) inbox: Option<PathBuf>,
+    /// Where requesters put the openings of confidential jobs, a folder or an address; without it those jobs are left to others
+    #[arg(long, value_name = "FOLDER|URL")]
+    pub(crate) inbox: Option<Location>,
     /// Stop after one proof
     #[arg(long, conflicts_with = "jobs")]
     pub(crate) once: bool,

@@ -18,8 +18,10 @@ pub(crate) struct Machine {
     pub(crate) measured: bool,
 }
 
-/// Without vector instructions field arithmetic takes this many times as long (kernels of `benches`).
-const PORTABLE: f64 = 5.0;
+/// How many times as long as with AVX-512 IFMA a proof takes with AVX2, and with neither: at most, over the networks of `benches`
+/// (`benches/README.md`).
+const AVX2: f64 = 2.0;
+const PORTABLE: f64 = 2.7;
 /// A factor is believed within these bounds; beyond them something else was measured.
 const BOUNDS: (f64, f64) = (0.02, 50.0);
 
@@ -45,9 +47,16 @@ fn entry(threads: usize) -> String {
 impl Machine {
     /// What is known without a measurement.
     pub(crate) fn unmeasured() -> Self {
-        // The figures are of AVX-512 IFMA; what AVX2 saves of the portable kernels' time has not been measured.
-        let default = if Cpu::default().kernels() == "AVX-512 IFMA" { 1.0 } else { PORTABLE };
-        Self { factors: BTreeMap::new(), default, measured: false }
+        Self { factors: BTreeMap::new(), default: Self::slowdown(), measured: false }
+    }
+
+    /// How many times as long as with AVX-512 IFMA, from which the figures are, the kernels of this machine take.
+    pub(crate) fn slowdown() -> f64 {
+        match Cpu::default().kernels() {
+            "AVX-512 IFMA" => 1.0,
+            "AVX2" => AVX2,
+            _ => PORTABLE,
+        }
     }
 
     /// What was measured here before with that many threads, or [`Self::unmeasured`].

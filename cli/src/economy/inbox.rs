@@ -1,18 +1,23 @@
-//! Openings of confidential jobs: stack files in a folder, by their ids (docs/protocol.md#confidential-jobs).
+//! Openings of confidential jobs: stack files in a folder or behind an address, by their ids
+//! (docs/protocol.md#confidential-jobs).
 //!
-//! A requester writes them, a worker reads them. Nothing that is in one of them is ever printed.
+//! A requester writes them, a worker reads them, and keeps those of the jobs that it leases. Nothing that is in one of them is ever
+//! printed.
 
-use crate::{
-    error::{Failure, Outcome},
-    files, stacks,
-};
+mod kept;
+mod source;
+
+pub(crate) use source::Location;
+
+use crate::{error::Outcome, stacks};
 use assay_circuits::{Tensor, canonical, stack::Schema};
 use assay_contracts::B256;
 use assay_prover::{Stack, StackError};
+use kept::Kept;
+use source::{Mark, Source};
 use std::{
     collections::{BTreeMap, VecDeque},
     path::{Path, PathBuf},
-    time::SystemTime,
 };
 
 /// Openings that are kept in memory, the last ones: what was checked before a lease is what is proven.
@@ -24,14 +29,16 @@ const OVERHEAD: usize = 1 << 20;
 /// Bytes of a row: its blinding factor and its commitment, with room.
 const ROW_BYTES: usize = 256;
 
-/// A folder of openings.
+/// Openings, from where requesters put them.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
-    folder: Option<PathBuf>,
+    source: Option<Source>,
+    /// What outlives the process.
+    kept: Option<Kept>,
     /// What was read and found good.
     held: VecDeque<(B256, Stack)>,
-    /// What was found bad, by the state of the file: it is not read again before it changes.
-    bad: BTreeMap<B256, (Option<(SystemTime, u64)>, String)>,
+    /// What was found bad, and what it was: it is not looked at again before it changes.
+    bad: BTreeMap<B256, (Mark, String)>,
     /// Digests of pads, and whose they are.
     pads: BTreeMap<[u8; 32], B256>,
 }
@@ -43,11 +50,18 @@ pub(crate) enum Missing {
     Absent,
     /// There is something under its name that is none.
     Bad(String),
+    /// Nobody knows whether it came.
+    Unreachable(String),
 }
 
-/// Where the opening of a stack lies.
+/// The name under which the opening of a stack lies.
+fn name(id: B256) -> String {
+    format!("{}.stack", id.to_string().trim_start_matches("0x"))
+}
+
+/// Where the opening of a stack lies in a folder.
 pub(crate) fn path(folder: &Path, id: B256) -> PathBuf {
-    folder.join(format!("{}.stack", id.to_string().trim_start_matches("0x")))
+    folder.join(name(id))
 }
 
 /// Writes a new opening that nobody else may read, in one step.
@@ -61,20 +75,43 @@ impl std::fmt::Display for Missing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Absent => f.write_str("its opening is not in the inbox"),
-            Self::Bad(why) => f.write_str(why),
+            Self::Bad(why) | Self::Unreachable(why) => f.write_str(why),
         }
     }
 }
 
 impl Inbox {
-    pub(crate) fn new(folder: Option<&Path>) -> Outcome<Self> {
-        if let Some(path) = folder
-            && !path.is_dir()
-        {
-            return Err(Failure::new(format!("there is no folder '{}' for openings", path.display()))
-                .help("make it first, for your eyes only: mkdir -m 700 FOLDER"));
+    /// Openings of a place; without one there are none.
+    pub(crate) fn new(location: Option<&Location>) -> Outcome<Self> {
+        Ok(Self { source: location.map(Location::open).transpose()?, ..Self::default() })
+    }
+
+    /// The same, with a folder of its own for openings that are needed until their jobs are over, and for digests of the pads that were
+    /// used. `idle` says that no job is begun, so nothing in it is needed.
+    pub(crate) fn keeping(location: Option<&Location>, folder: PathBuf, idle: bool) -> Outcome<Self> {
+        let mut inbox = Self::new(location)?;
+        if inbox.source.is_some() {
+            let kept = Kept::new(folder, idle)?;
+            inbox.pads = kept.pads()?;
+            inbox.kept = Some(kept);
         }
-        Ok(Self { folder: folder.map(Path::to_owned), ..Self::default() })
+        Ok(inbox)
+    }
+
+    /// Makes sure that an opening stays until its job is over, whatever becomes of where it came from.
+    pub(crate) fn keep(&mut self, job: u64, id: B256) -> Outcome<()> {
+        let (Some(kept), Some((_, stack))) = (&mut self.kept, self.held.iter().find(|(held, _)| *held == id)) else {
+            return Ok(());
+        };
+        let pad = self.pads.iter().find(|(_, of)| **of == id).map(|(digest, _)| *digest);
+        kept.keep(job, id, stack, pad)
+    }
+
+    /// Forgets openings of jobs that are over.
+    pub(crate) fn forget(&mut self, jobs: &[u64]) {
+        if let Some(kept) = &mut self.kept {
+            kept.forget(jobs);
+        }
     }
 
     /// The opening of a stack. `schema` is what it must hold, `pads` says which of its tensors mask an output, `check` whether its
@@ -84,7 +121,7 @@ impl Inbox {
         id: B256,
         schema: &Schema,
         pads: std::ops::Range<usize>,
-        check: impl FnOnce(&Stack) -> Result<(), String>,
+        check: impl Fn(&Stack) -> Result<(), String>,
     ) -> Result<Stack, Missing> {
         if let Some((_, stack)) = self.held.iter().find(|(held, _)| *held == id) {
             return if stack.schema() == schema {
@@ -93,35 +130,51 @@ impl Inbox {
                 Err(Missing::Bad("its opening is for another model".to_owned()))
             };
         }
-        let Some(folder) = &self.folder else { return Err(Missing::Absent) };
-        let path = path(folder, id);
-        let Ok(meta) = std::fs::metadata(&path) else { return Err(Missing::Absent) };
-        let state = meta.modified().ok().map(|t| (t, meta.len()));
-        if let Some((then, why)) = self.bad.get(&id)
-            && *then == state
+        let limit = OVERHEAD + 4 * schema.values() + ROW_BYTES * schema.rows();
+        if let Some(bytes) = self.kept.as_ref().and_then(|k| k.read(id, limit))
+            && let Ok(stack) = self.accept(&bytes, id, schema, pads.clone(), &check)
         {
-            return Err(Missing::Bad(why.clone()));
+            return Ok(self.hold(id, stack));
         }
-        let found = if meta.is_file() {
-            load(&path, id, schema).and_then(|s| check(&s).map(|()| s)).and_then(|s| self.alone(id, s, pads))
-        } else {
-            Err("it is no regular file".to_owned())
+        let Some(source) = &mut self.source else { return Err(Missing::Absent) };
+        let known = self.bad.get(&id);
+        let (shown, found) = match source.fetch(id, limit, known.map(|(mark, _)| mark))? {
+            source::Found::Known => return Err(Missing::Bad(known.map(|(_, why)| why.clone()).unwrap_or_default())),
+            source::Found::Bad { mark, shown, why } => (shown, Err((mark, why))),
+            source::Found::File { mark, shown, bytes } => {
+                (shown, self.accept(&bytes, id, schema, pads, &check).map_err(|why| (mark, why)))
+            }
         };
         match found {
-            Ok(stack) => {
-                self.bad.remove(&id);
-                if self.held.len() >= HELD {
-                    self.held.pop_front();
-                }
-                self.held.push_back((id, stack.clone()));
-                Ok(stack)
-            }
-            Err(why) => {
-                let why = format!("'{}' is no opening of it: {why}", path.display());
-                self.bad.insert(id, (state, why.clone()));
+            Ok(stack) => Ok(self.hold(id, stack)),
+            Err((mark, why)) => {
+                let why = format!("'{shown}' is no opening of it: {why}");
+                self.bad.insert(id, (mark, why.clone()));
                 Err(Missing::Bad(why))
             }
         }
+    }
+
+    fn hold(&mut self, id: B256, stack: Stack) -> Stack {
+        self.bad.remove(&id);
+        if self.held.len() >= HELD {
+            self.held.pop_front();
+        }
+        self.held.push_back((id, stack.clone()));
+        stack
+    }
+
+    fn accept(
+        &mut self,
+        bytes: &[u8],
+        id: B256,
+        schema: &Schema,
+        pads: std::ops::Range<usize>,
+        check: &impl Fn(&Stack) -> Result<(), String>,
+    ) -> Result<Stack, String> {
+        let stack = parse(bytes, id, schema)?;
+        check(&stack)?;
+        self.alone(id, stack, pads)
     }
 
     /// Refuses a pad that another stack has: two masked values under one pad show the difference of the outputs.
@@ -147,12 +200,10 @@ fn bytes_of(t: &Tensor) -> Vec<u8> {
     t.data.iter().flat_map(|v| v.to_be_bytes()).collect()
 }
 
-/// Reads a stack of a schema and an id. Bounded by what such a stack can take.
-fn load(path: &Path, id: B256, schema: &Schema) -> Result<Stack, String> {
-    let limit = OVERHEAD + 4 * schema.values() + ROW_BYTES * schema.rows();
-    let bytes = files::read(path, limit as u64).map_err(|f| f.message)?;
+/// A stack of a schema and an id.
+fn parse(bytes: &[u8], id: B256, schema: &Schema) -> Result<Stack, String> {
     // What is in a file is not printed, also where it is wrong.
-    let stack = Stack::from_bytes(&bytes).map_err(|e| match e {
+    let stack = Stack::from_bytes(bytes).map_err(|e| match e {
         StackError::Graph(_) => "it holds a value outside of its width".to_owned(),
         e => e.to_string(),
     })?;

@@ -273,7 +273,7 @@ impl Worker<'_> {
         let why = match station.served.task(input, &mut self.inbox) {
             Ok(task) => return Some(task),
             Err(Missing::Absent) => "its opening is not in the inbox yet".to_owned(),
-            Err(Missing::Bad(why)) => why,
+            Err(Missing::Bad(why) | Missing::Unreachable(why)) => why,
         };
         if self.told.get(&id) != Some(&why) {
             self.log("no_opening", &format!("job {id}: {why}"), json!({ "job_id": id, "reason": why }));

@@ -30,6 +30,7 @@ impl Worker<'_> {
             return Ok(false);
         }
         self.note(Step::Final { jobs: ids.clone() });
+        self.inbox.forget(&ids);
         self.earned.remove(&ids);
         if self.confirmations > 0 {
             let text = format!("the payment of {} has {over} blocks on top of it", names(&ids));

@@ -150,11 +150,16 @@ fn unwritable(path: &Path, e: &std::io::Error) -> Failure {
     )
 }
 
+/// What lies beside the journal under its name and an ending.
+pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(ending);
+    path.with_file_name(name)
+}
+
 /// A file beside the journal that one process can lock.
 fn lock(path: &Path) -> Outcome<File> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".lock");
-    let beside = path.with_file_name(name);
+    let beside = beside(path, ".lock");
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)

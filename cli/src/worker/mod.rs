@@ -28,7 +28,7 @@ use crate::{
 };
 use assay_contracts::{Address, B256, Error, U256, is_local};
 use board::Board;
-use journal::{Journal, Place};
+use journal::{Journal, Place, beside};
 use policy::Gas;
 use record::Step;
 use serde_json::{Value, json};
@@ -158,7 +158,6 @@ impl<'a> Worker<'a> {
         let sender = system.sender()?;
         let payout = args.payout.unwrap_or(sender);
         let secrets = Secrets::read(&args.private_input)?;
-        let inbox = Inbox::new(args.inbox.as_deref())?;
         let market = system.at.contracts.market;
         let place = place(&mut system, market, payout)?;
         // Before the keys are made: a second worker on the same journal is told at once.
@@ -166,6 +165,8 @@ impl<'a> Worker<'a> {
         if args.reset_failures {
             journal.write(Step::Failures { count: 0 })?;
         }
+        let idle = journal.state().begun.is_empty();
+        let inbox = Inbox::keeping(args.inbox.as_ref(), beside(&args.journal, ".openings"), idle)?;
         let mut clock = Clock::default();
         let moment = clock.read(system.chain.as_mut())?;
         let first = board::first_block(&mut system, args, journal.state().from, moment)?;

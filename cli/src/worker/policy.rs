@@ -1,7 +1,8 @@
 //! What is worth taking: time, price and luck, as functions of numbers alone.
 
 use crate::{
-    App, cost,
+    App,
+    cost::{self, Machine},
     economy::work::Served,
     error::{Failure, Outcome},
 };
@@ -17,8 +18,6 @@ const REMEMBERED: usize = 8;
 const MEASURED: f64 = 1.5;
 /// How much longer than the estimate the first proof may take.
 const ESTIMATED: f64 = 3.0;
-/// Without the vector instructions that the estimate's constants stand for.
-const PLAIN: f64 = 4.0;
 /// Seconds per row of a settlement circuit, two cores.
 pub(super) const SETTLE_ROW: f64 = 150e-6;
 /// Bytes a second that a proof travels with at least.
@@ -51,8 +50,7 @@ impl Pace {
             Some(descriptor.row_bits),
         )?;
         let settle = (descriptor.circuit.k as f64).exp2() * SETTLE_ROW;
-        let plain = if has_vectors() { 1.0 } else { PLAIN };
-        Ok(Self::estimated((core.prove_seconds() + settle) * plain))
+        Ok(Self::estimated(core.prove_seconds() + settle * Machine::slowdown()))
     }
 
     /// A proof took so many seconds.
@@ -72,16 +70,6 @@ impl Pace {
 
 fn visibility() -> Visibility {
     Visibility { inputs: true, outputs: true, weights: false }
-}
-
-#[cfg(target_arch = "x86_64")]
-fn has_vectors() -> bool {
-    std::arch::is_x86_feature_detected!("avx512ifma")
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn has_vectors() -> bool {
-    false
 }
 
 /// Seconds that must be left when a lease begins: the proof, its way to the chain, and the blocks until it is included.

@@ -12,11 +12,11 @@ use crate::{
         units,
         work::{Task, slots},
     },
-    error::Failure,
+    error::{Failure, Outcome},
     output::seconds,
 };
 use assay_contracts::{
-    Bytes, Call, Error,
+    B256, Bytes, Call, Error,
     economy::{Job, Status},
 };
 use serde_json::json;
@@ -53,6 +53,11 @@ impl Worker<'_> {
             self.later(&ids);
             return Ok(());
         }
+        if let Err(f) = self.keep_openings(&batch)? {
+            self.log("no_opening", &format!("{}: {f}", names(&ids)), json!({ "job_ids": ids, "reason": f.message }));
+            self.later(&ids);
+            return Ok(());
+        }
         self.known.extend(&ids);
         if !batch.leased {
             self.journal.write(Step::Begin { jobs: batch.jobs, verifier: batch.verifier, nonce: None })?;
@@ -64,6 +69,25 @@ impl Worker<'_> {
         let nonce = Some(self.system.chain.nonce(self.sender)?);
         self.journal.write(Step::Begin { jobs: batch.jobs.clone(), verifier: batch.verifier, nonce })?;
         self.lease(&ids, &batch)
+    }
+
+    /// Before a bond is at stake: what the proof needs is here, and not only where others can delete it.
+    fn keep_openings(&mut self, batch: &Batch) -> Result<Outcome<()>, Trouble> {
+        if !self.bench.of(batch.verifier).is_some_and(|s| s.served.is_confidential()) {
+            return Ok(Ok(()));
+        }
+        for job in &batch.jobs {
+            if let Some(secret) = self.secret(job.id, job.block, job.commitment)?
+                && let Err(f) = self.keep_opening(job.id, &secret.input)
+            {
+                return Ok(Err(f));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    fn keep_opening(&mut self, job: u64, input: &[u8]) -> Outcome<()> {
+        B256::try_from(input).map_or(Ok(()), |id| self.inbox.keep(job, id))
     }
 
     /// Asks for leases that the journal has as begun.
@@ -115,6 +139,7 @@ impl Worker<'_> {
 
     fn not_leased(&mut self, ids: &[u64], why: &str) -> Result<(), Trouble> {
         self.journal.write(Step::NotLeased { jobs: ids.to_vec() })?;
+        self.inbox.forget(ids);
         self.doubted.extend(ids);
         self.later(ids);
         self.log("not_leased", &format!("{}: {why}", names(ids)), json!({ "job_ids": ids, "reason": why }));
@@ -318,9 +343,17 @@ impl Worker<'_> {
                 return Ok(Err(Failure::new(NOT_SERVED).help(NOT_SERVED_HELP)));
             };
             match station.served.task(&secret.input, &mut self.inbox) {
-                Ok(task) => inputs.push(task),
+                Ok(task) => {
+                    inputs.push(task);
+                    if station.served.is_confidential() {
+                        // After a restart, or for a lease that was found: a failure here costs nothing yet.
+                        if let Err(f) = self.keep_opening(job.id, &secret.input) {
+                            self.app.output.warn(f.to_string());
+                        }
+                    }
+                }
                 Err(e) if station.served.is_confidential() => {
-                    return Ok(Err(Failure::new(e).help("put the requester's file into the folder of --inbox again")));
+                    return Ok(Err(Failure::new(e).help("put the requester's file into the inbox again")));
                 }
                 Err(e) => {
                     return Ok(Err(Failure::new(e).help("the job asks for something that this model does not take")));
@@ -354,6 +387,7 @@ impl Worker<'_> {
 
     pub(super) fn give_up(&mut self, ids: &[u64], reason: &str, failure: bool) -> Result<(), Trouble> {
         self.note(Step::GaveUp { jobs: ids.to_vec(), reason: reason.to_owned(), failure });
+        self.inbox.forget(ids);
         self.counts.given_up += ids.len() as u64;
         self.counts.batches += 1;
         let fields = json!({ "job_ids": ids, "reason": reason, "failure": failure });

@@ -1,12 +1,25 @@
 //! What the page's scripts take for granted about the contracts.
 
 use super::stub::sol::{
-    IEmissionController as Emission, IJobMarket as Market, ILedger as Ledger, IModelRegistry as Models,
-    IToken as Token, IVerifier, IVerifierRegistry as Verifiers,
+    IDatasetRegistry as Datasets, IEmissionController as Emission, IJobMarket as Market, ILedger as Ledger,
+    IModelRegistry as Models, IToken as Token, IVerifier, IVerifierRegistry as Verifiers,
 };
 use alloy_primitives::keccak256;
 use alloy_sol_types::{SolCall, SolInterface, SolStruct, SolType};
+use assay_contracts::economy::abi::TrainingMarket as Training;
 use std::{collections::BTreeMap, io::Write, process::Command};
+
+/// Types and names of a structure's fields; those of structures inside of it in their place, where they are encoded.
+fn members<S: SolStruct>() -> Vec<(String, String)> {
+    // "Name(type name,...)", and behind it the structures that it holds, as "Inner(type name,...)".
+    let text = S::eip712_encode_type();
+    let parts: Vec<(&str, &str)> = text.split_terminator(')').map(|part| part.split_once('(').unwrap()).collect();
+    let pairs = |fields: &str| -> Vec<(String, String)> {
+        fields.split(',').map(|f| f.split_once(' ').unwrap()).map(|(t, n)| (t.to_owned(), n.to_owned())).collect()
+    };
+    let inner = |name: &str| parts.iter().skip(1).find(|(n, _)| *n == name).map(|(_, fields)| pairs(fields));
+    pairs(parts[0].1).into_iter().flat_map(|(t, n)| inner(&t).unwrap_or_else(|| vec![(t, n)])).collect()
+}
 
 #[test]
 fn constants_are_the_hashes_of_signatures_of_the_contracts() {
@@ -29,7 +42,8 @@ fn constants_are_the_hashes_of_signatures_of_the_contracts() {
             Models::IModelRegistryCalls::selectors().collect(),
             Verifiers::IVerifierRegistryCalls::selectors().collect(),
             Token::ITokenCalls::selectors().collect(),
-            Ledger::ILedgerCalls::selectors().collect(),
+            Training::TrainingMarketCalls::selectors().collect(),
+            Datasets::IDatasetRegistryCalls::selectors().collect(),
             IVerifier::IVerifierCalls::selectors().collect(),
         ]
         .concat()
@@ -38,11 +52,8 @@ fn constants_are_the_hashes_of_signatures_of_the_contracts() {
     fn results<C: SolCall>() -> (&'static str, String) {
         (C::SIGNATURE, <C::ReturnTuple<'static> as SolType>::SOL_NAME.to_owned())
     }
-    // A structure's type lists its fields as "Name(type name,...)".
     fn fields<C: SolCall, S: SolStruct>() -> (&'static str, String) {
-        let text = S::eip712_encode_type();
-        let (_, fields) = text.trim_end_matches(')').split_once('(').unwrap();
-        let types: Vec<&str> = fields.split(',').map(|f| f.split(' ').next().unwrap()).collect();
+        let types: Vec<String> = members::<S>().into_iter().map(|(t, _)| t).collect();
         (C::SIGNATURE, format!("(({}))", types.join(",")))
     }
     let results = BTreeMap::from([
@@ -61,7 +72,22 @@ fn constants_are_the_hashes_of_signatures_of_the_contracts() {
         results::<Emission::budgetCall>(),
         results::<Emission::publicBudgetCall>(),
         fields::<Emission::statsCall, Emission::Stats>(),
+        results::<IVerifier::keyOfCall>(),
+        results::<Datasets::countCall>(),
+        fields::<Datasets::getCall, Datasets::Dataset>(),
+        results::<Training::tasksCall>(),
+        fields::<Training::taskCall, Training::Task>(),
+        fields::<Training::roundCall, Training::Round>(),
     ]);
+    let (functions, sent) = functions.split_once("export const SENT").expect("a list of what is sent");
+    // Of what was sent the selector says all, and there are as many names as arguments.
+    for (signature, selector, names) in entries(sent) {
+        let hash = keccak256(&signature);
+        assert_eq!(selector, alloy_primitives::hex::encode_prefixed(&hash[..4]), "{signature}");
+        assert!(known([hash[0], hash[1], hash[2], hash[3]]), "no contract has {signature}");
+        assert_eq!(names.split(' ').count(), signature.split(',').count(), "{signature}");
+    }
+    assert_eq!(entries(sent).len(), 3);
     let functions = entries(functions);
     assert_eq!(functions.len(), results.len());
     for (signature, selector, result) in functions {
@@ -78,13 +104,35 @@ fn constants_are_the_hashes_of_signatures_of_the_contracts() {
         Models::IModelRegistryEvents::SELECTORS,
         Verifiers::IVerifierRegistryEvents::SELECTORS,
         Token::ITokenEvents::SELECTORS,
+        Training::TrainingMarketEvents::SELECTORS,
+        Datasets::IDatasetRegistryEvents::SELECTORS,
     ]
     .concat();
-    assert_eq!(events.len(), 13);
+    assert_eq!(events.len(), 27);
     for (signature, topic, _) in events {
         let hash = keccak256(&signature);
         assert_eq!(topic, hash.to_string(), "{signature}");
         assert!(selectors.contains(&hash.0), "no contract has {signature}");
+    }
+}
+
+#[test]
+fn names_are_those_of_the_contracts_structures() {
+    let (chain, training) =
+        (include_str!("../../assets/explorer/chain.js"), include_str!("../../assets/explorer/training.js"));
+    for (text, name, expected) in [
+        (chain, "ENTRY", members::<Verifiers::Entry>()),
+        (chain, "JOB", members::<Market::Job>()),
+        (chain, "STATS", members::<Emission::Stats>()),
+        (training, "DATASET", members::<Datasets::Dataset>()),
+        (training, "TASK", members::<Training::Task>()),
+        (training, "ROUND", members::<Training::Round>()),
+        (training, "SPEC", members::<Training::Spec>()),
+    ] {
+        let (_, list) = text.split_once(&format!("const {name} = ")).expect(name);
+        let (list, _) = list.split_once(".split").expect(name);
+        let found: Vec<&str> = list.split('"').skip(1).step_by(2).flat_map(str::split_whitespace).collect();
+        assert_eq!(found, expected.iter().map(|(_, n)| n).collect::<Vec<_>>(), "{name}");
     }
 }
 

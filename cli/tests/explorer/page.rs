@@ -288,6 +288,16 @@ fn a_real_chain_where_a_proof_was_paid() {
     run(&["job", "prove", "1", "model", "-o", "proof"]);
     let paid = run(&["job", "fulfil", "proof"]);
     let status = run(&["job", "status", "1"]);
+    // A confidential job, by whoever has its opening.
+    run(&["model", "register", "model", "--confidential"]);
+    std::fs::create_dir(s.path("mine")).unwrap();
+    s.write("one.json", json!({ "input_data": [image(7)] }).to_string());
+    run(&["job", "post", "model", "one.json", "--max-price", "2", "--confidential", "--inbox", "mine"]);
+    run(&["job", "lease", "3"]);
+    run(&["job", "prove", "3", "model", "--inbox", "mine", "-o", "masked"]);
+    run(&["job", "fulfil", "masked"]);
+    let opening = std::fs::read_dir(s.path("mine")).unwrap().next().unwrap().unwrap().path();
+    let stack = opening.file_stem().unwrap().to_str().unwrap().to_owned();
     let output = alloy_primitives::hex::decode(status["output"].as_str().unwrap()).unwrap();
     let answer: Vec<i64> = output.chunks(8).map(|c| i64::from_be_bytes(<[u8; 8]>::try_from(c).unwrap())).collect();
     let largest = answer.iter().max().unwrap();
@@ -310,13 +320,14 @@ fn a_real_chain_where_a_proof_was_paid() {
         assert!(detail.contains(words), "no '{words}' in {detail}");
     }
     let jobs = b.text("[data-view=jobs] tbody tr");
-    assert!(jobs[0].contains("open") && jobs[1].contains(&format!("largest at {place}")), "{jobs:#?}");
+    assert!(jobs[0].contains("masked output") && !jobs[0].contains("largest"), "{jobs:#?}");
+    assert!(jobs[1].contains("open") && jobs[2].contains(&format!("largest at {place}")), "{jobs:#?}");
     let models = b.text("[data-view=models]").join("\n");
     assert!(models.contains("javascript:alert(1)") && models.contains("active") && models.contains("5 %"), "{models}");
     assert!(b.attribute("[data-view=models] a", "href").is_empty());
     let proofs = b.text("[data-view=proofs] tbody tr");
     let gas = paid["gas"].as_u64().unwrap().to_string();
-    assert!(proofs.len() == 1 && plain(proofs[0].clone()).contains(&gas), "no {gas} in {proofs:#?}");
+    assert!(proofs.len() == 2 && plain(proofs[1].clone()).contains(&gas), "no {gas} in {proofs:#?}");
     let wei = format!("{:0>19}", paid["to_worker"].as_str().unwrap());
     let (whole, part) = wei.split_at(wei.len() - 18);
     let exact = format!("{whole}.{part}").trim_end_matches('0').trim_end_matches('.').to_owned() + " ASSAY";
@@ -330,5 +341,32 @@ fn a_real_chain_where_a_proof_was_paid() {
     let token = b.text("[data-view=token]").join("\n");
     assert!(!token.contains("not the supply"), "{token}");
     b.shots("real");
+    b.resize(1280, 900);
+
+    // Of the confidential job there is an id and what hides the output, and no place in it means anything.
+    b.goto(&format!("{}/#job-3", e.url));
+    b.wait("[data-view=job] h3", "Job 3");
+    b.wait("[data-view=job] dl", "Masked output");
+    let detail = b.text("[data-view=job]").join("\n");
+    for words in [
+        stack.trim_start_matches("0x"),
+        "Stack of the input",
+        "the id of a stack",
+        "Only whoever has the job's opening",
+    ] {
+        assert!(detail.contains(words), "no '{words}' in {detail}");
+    }
+    assert!(!detail.contains("Answer") && !detail.contains("Largest"), "{detail}");
+    assert!(b.text("[data-view=job] .best").is_empty());
+    // Both payments are checked by the page with the contract's code, each of its kind.
+    for (job, words) in [(1, "output of job 1"), (3, "masked, if the key is of confidential jobs")] {
+        b.goto(&format!("{}/?{job}#job-{job}", e.url));
+        b.wait("[data-view=job] h3", &format!("Job {job}"));
+        b.click(&format!("[data-verify='job {job}']"));
+        b.wait("#result h2", "Valid, but anybody could have made it");
+        b.wait("#result", words);
+        b.wait("#result", paid["payout"].as_str().unwrap().trim_start_matches("0x").to_lowercase().as_str());
+    }
+    b.wait("#result dl", stack.trim_start_matches("0x"));
     b.clean(&e.url);
 }

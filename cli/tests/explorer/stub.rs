@@ -1,6 +1,6 @@
 //! A node that answers from a list: events and results of calls, encoded by alloy from the contracts' own interfaces.
 
-use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy_primitives::{Address, B256, Bytes, U256, hex::encode_prefixed as hex, keccak256};
 use alloy_sol_types::{SolCall, SolEvent};
 use serde_json::{Value, json};
 use std::{
@@ -20,6 +20,7 @@ pub(crate) mod sol {
 
     use alloy_sol_types::sol;
 
+    sol!("../contracts/sol/economy/IDatasetRegistry.sol");
     sol!("../contracts/sol/economy/IEmissionController.sol");
     sol!("../contracts/sol/economy/IJobMarket.sol");
     sol!("../contracts/sol/economy/ILedger.sol");
@@ -35,6 +36,7 @@ pub(crate) mod sol {
         }
         interface IVerifier {
             function acceptsDevelopmentSrs() external view returns (bool);
+            function keyOf(bytes32 modelId) external view returns (address);
         }
     }
 }
@@ -49,6 +51,8 @@ pub(crate) struct World {
     logs: Vec<Value>,
     results: HashMap<(Address, Vec<u8>), Vec<u8>>,
     receipts: HashMap<B256, Value>,
+    sent: HashMap<B256, (Address, Vec<u8>)>,
+    codes: HashMap<Address, Vec<u8>>,
     /// More blocks than this in one question for events are refused.
     pub(crate) most_blocks: Option<u64>,
     /// Everything that was asked.
@@ -96,6 +100,15 @@ impl World {
         self.results.insert((at, call.abi_encode()), result.to_vec());
     }
 
+    /// What a transaction was: a call of a contract.
+    pub(crate) fn send(&mut self, transaction: B256, to: Address, call: &impl SolCall) {
+        self.sent.insert(transaction, (to, call.abi_encode()));
+    }
+
+    pub(crate) fn code(&mut self, at: Address, code: Vec<u8>) {
+        self.codes.insert(at, code);
+    }
+
     fn answer(&mut self, method: &str, params: &Value) -> Result<Value, (i64, String)> {
         self.asked.push(method.to_owned());
         let number = |v: &Value| -> u64 {
@@ -135,6 +148,15 @@ impl World {
             "eth_getTransactionReceipt" => {
                 let hash: B256 = serde_json::from_value(params[0].clone()).unwrap();
                 Ok(self.receipts.get(&hash).cloned().unwrap_or_default())
+            }
+            "eth_getTransactionByHash" => {
+                let hash: B256 = serde_json::from_value(params[0].clone()).unwrap();
+                let sent = self.sent.get(&hash);
+                Ok(sent.map_or(Value::Null, |(to, input)| json!({ "hash": hash, "to": to, "input": hex(input) })))
+            }
+            "eth_getCode" => {
+                let at: Address = serde_json::from_value(params[0].clone()).unwrap();
+                Ok(json!(hex(self.codes.get(&at).map_or(&[][..], Vec::as_slice))))
             }
             _ => Err((-32601, format!("unknown method {method}"))),
         }

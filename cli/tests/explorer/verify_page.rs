@@ -29,7 +29,7 @@ const VECTORS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../contracts/test/ve
 /// Turns hexadecimal digits into bytes, in the page.
 const UNHEX: &str = "const bytes = (h) => Uint8Array.from(h.match(/../g) ?? [], (d) => Number.parseInt(d, 16));";
 
-fn from_hex(text: &str) -> Vec<u8> {
+pub(super) fn from_hex(text: &str) -> Vec<u8> {
     let digits = text.trim_start_matches("0x").as_bytes();
     digits.chunks(2).map(|d| u8::from_str_radix(std::str::from_utf8(d).unwrap(), 16).unwrap()).collect()
 }
@@ -124,7 +124,7 @@ fn native(key: &SettlementKey, proof: &[u8]) -> &'static str {
 }
 
 /// The next number of a fixed sequence (Knuth's multiplier).
-fn next(state: &mut u64) -> usize {
+pub(super) fn next(state: &mut u64) -> usize {
     *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
     (*state >> 33) as usize
 }

@@ -18,6 +18,8 @@ pub(super) const MODELS: Address = Address::repeat_byte(0x30);
 pub(super) const MARKET: Address = Address::repeat_byte(0x40);
 pub(super) const EMISSION: Address = Address::repeat_byte(0x50);
 pub(super) const VERIFIER: Address = Address::repeat_byte(0x60);
+pub(super) const DATASETS: Address = Address::repeat_byte(0xa0);
+pub(super) const TRAINING: Address = Address::repeat_byte(0xb0);
 pub(super) const FIRST_BLOCK: u64 = 100;
 
 pub(super) fn deployment() -> Deployment {
@@ -36,8 +38,8 @@ pub(super) fn deployment() -> Deployment {
             market: MARKET,
             timelock: Address::repeat_byte(0x80),
             governor: Address::repeat_byte(0x90),
-            datasets: Address::repeat_byte(0xa0),
-            training: Address::repeat_byte(0xb0),
+            datasets: DATASETS,
+            training: TRAINING,
         },
         canary: None,
         parameters: Parameters::development(Address::ZERO),

@@ -11,3 +11,4 @@ mod proxy;
 mod stand_in;
 mod tasks;
 mod training_worker;
+mod training_world;

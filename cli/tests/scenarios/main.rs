@@ -19,6 +19,7 @@ mod lease_lost_on_the_way;
 mod lease_reorged;
 mod many_old_jobs;
 mod node_restarts;
+mod opening_vanishes;
 mod out_of_ether;
 mod payment_closed;
 mod payment_reorged;

@@ -58,7 +58,7 @@ export function contextDigest({ chainId, consumer, job, recipient }) {
 }
 
 /** The descriptor's head, the ranges of public tensors and the named stacks. The contract checks all words when the key is registered. */
-function readDescriptor(words) {
+export function readDescriptor(words) {
     const reader = new Reader(words, "the key's descriptor");
     const version = reader.word();
     if (version !== 1 && version !== 2) reader.fail("it is of another version", true);

@@ -1,10 +1,12 @@
 // The module: is this settled proof valid under this key? Files in, a verdict out, nothing fetched.
 
 import { Malformed, hex, same } from "./bytes.js";
-import { Contract, Reverted } from "./contract.js";
+import { check } from "./check.js";
+import { Contract } from "./contract.js";
 import { Inconsistent, contextDigest, givenStacks, publicTensors, readKey, readProof } from "./files.js";
 
 export { kind } from "./files.js";
+export { readHanded, verifyHanded } from "./handed.js";
 
 /** Nothing was shown either way: as the command line's exit code 2. */
 const unchecked = (reason) => ({ verdict: "unchecked", reason });
@@ -48,31 +50,13 @@ export async function verify(proofBytes, keyBytes) {
     if (!same(proof.id, key.id)) {
         return invalid(`the proof was made for another key: ${hex(proof.id)}, and this one is ${hex(key.id)}`);
     }
-    // The contract would say no as well, but only after it has read what can be far too long.
-    const expected = key.descriptor.tensors.reduce((n, t) => n + 8 * t.values, 32 * key.given.length);
-    if (proof.publicValues.length !== expected) {
-        return invalid(`public values: expected ${expected} bytes, got ${proof.publicValues.length}`);
-    }
-    const start = performance.now();
-    const contract = await Contract.shared();
-    try {
-        const registered = await contract.register(key.words);
-        if (!same(registered, key.id)) return unchecked("the contract calls the key by another id");
-    } catch (e) {
-        if (e instanceof Reverted) return unchecked(e.message);
-        throw e;
-    }
-    let said;
-    try {
-        said = await contract.verify(key.id, proof.publicValues, contextDigest(proof.context), proof.argument);
-    } catch (e) {
-        if (e instanceof Reverted) return unchecked(e.message);
-        throw e;
-    }
-    if (!said.accepted) return invalid("the contract does not accept the proof");
+    const said = await check({ id: key.id, words: key.words, given: key.given.length, tensors: key.descriptor.tensors }, {
+        publicValues: proof.publicValues, context: contextDigest(proof.context), argument: proof.argument,
+    });
+    if (said.verdict !== "valid") return said;
     const { chainId, consumer, job, recipient } = proof.context;
     return {
-        verdict: "valid",
+        ...said,
         id: hex(key.id),
         batch: key.batch,
         context: { chainId: String(chainId), consumer: hex(consumer), job: hex(job), recipient: hex(recipient) },
@@ -83,7 +67,5 @@ export async function verify(proofBytes, keyBytes) {
         visible: key.visible,
         development: key.descriptor.development,
         circuitRows: 2 ** key.descriptor.k,
-        gas: said.gas,
-        seconds: (performance.now() - start) / 1000,
     };
 }

@@ -76,29 +76,29 @@ interface ITrainingMarket is IMarket {
         uint128 escrow;
     }
 
-    /// @notice A task as it is stored.
+    /// @notice A task as it is stored: what a proof of training reads and writes is in the first two slots.
     struct Task {
-        address sponsor;
         Status status;
         Phase phase;
         uint16 protocolBps;
-        uint32 leaseSeconds;
-        uint96 escrow; // not set aside for the present round
-        uint96 rescue; // for the next proof of training, or the sponsor
-        uint40 deadline;
-        uint96 ratePerStep;
-        uint96 bond;
-        uint32 maxSteps;
-        uint32 shards;
-        uint64 eta;
-        uint32 revealSeconds;
-        uint32 evaluateSeconds;
         uint32 heads; // how often the head advanced
         uint32 rounds; // leases until now
         uint32 used; // shards until now: the next is number `used`
         uint88 trainFee; // burned for a proof of training
+        uint40 restart; // when the ramp begins anew, after a paid proof of training and until the next lease; otherwise 0
+        uint96 escrow; // not set aside for the present round
+        uint96 rescue; // for the next proof of training, or the sponsor
+        uint40 deadline;
+        uint24 revealSeconds;
+        uint96 ratePerStep;
+        uint32 maxSteps;
+        uint64 eta;
+        uint32 shards;
+        uint32 evaluateSeconds;
+        address sponsor;
         uint88 evaluateFee; // burned for an evaluation
-        uint40 rampTime; // length of the ramp
+        uint96 bond;
+        uint32 leaseSeconds;
         bytes32 head;
         bytes32 trainId;
         bytes32 evaluateId;
@@ -106,7 +106,7 @@ interface ITrainingMarket is IMarket {
         bytes32 datasets;
     }
 
-    /// @notice The present round of a task.
+    /// @notice The present round of a task; all zero if there is none.
     struct Round {
         address payout;
         uint40 until; // end of the phase
@@ -119,9 +119,9 @@ interface ITrainingMarket is IMarket {
         uint40 pinned; // block whose hash makes the seed
         uint32 examples; // of the dataset
         bytes32 dataset; // stack
-        bytes32 seed;
-        bytes32 trained; // stack
-        bytes32 revealed; // stack of the shard
+        bytes32 seed; // once it is fixed, until training was proven
+        bytes32 trained; // stack, once training was proven
+        bytes32 revealed; // stack of the shard, once it was revealed
     }
 
     event Opened(uint256 indexed taskId, address indexed sponsor, bytes32 indexed head, Spec spec, string uri);
@@ -240,7 +240,8 @@ interface ITrainingMarket is IMarket {
     /// @notice What the next proof of the present round must be bound to. Raises `NotLive`, `WrongPhase` where no proof is due.
     function contextOf(uint256 taskId) external view returns (bytes32);
 
-    /// @notice The walk through the dataset's examples that the round's seed gives. Raises `WrongPhase` before there is one.
+    /// @notice The walk through the dataset's examples that the round's seed gives. Raises `WrongPhase` but between `pinSeed` and
+    /// `submitTrain`.
     function walkOf(uint256 taskId) external view returns (uint64 factor, uint64 start);
 
     /// @notice What a lease now would lock.

@@ -16,9 +16,26 @@ abstract contract TaskBook is ITrainingMarket, Market {
     uint256 private constant WALK_VALUES = 2;
     uint256 internal constant LOSSES = 2;
 
+    /// @dev A round as it is stored. What a round leaves behind is nobody's: the next one writes over it, which costs less than
+    /// making it anew, and the task's phase says what of it counts.
+    struct Live {
+        address payout;
+        uint40 until;
+        uint16 royaltyBps;
+        uint32 examples;
+        address recipient;
+        uint96 price;
+        uint96 reserved;
+        uint96 bond;
+        uint40 pinned;
+        bytes32 dataset;
+        bytes32 work; // the seed, and from `Phase.Trained` on the trained stack
+        bytes32 revealed; // in `Phase.Revealed`
+    }
+
     mapping(uint256 taskId => Task) internal _tasks;
     mapping(uint256 taskId => Ramp) internal _ramps;
-    mapping(uint256 taskId => Round) internal _rounds;
+    mapping(uint256 taskId => Live) internal _rounds;
     mapping(uint256 taskId => mapping(bytes32 stackId => bool)) internal _shardUsed;
 
     /// @inheritdoc ITrainingMarket
@@ -27,9 +44,27 @@ abstract contract TaskBook is ITrainingMarket, Market {
     }
 
     /// @inheritdoc ITrainingMarket
-    function round(uint256 taskId) external view returns (Round memory) {
-        _known(taskId);
-        return _rounds[taskId];
+    function round(uint256 taskId) external view returns (Round memory shown) {
+        Task storage of_ = _known(taskId);
+        Phase phase = of_.phase;
+        if (phase == Phase.None) return shown;
+        Live storage now_ = _rounds[taskId];
+        shown.payout = now_.payout;
+        shown.until = now_.until;
+        shown.royaltyBps = now_.royaltyBps;
+        shown.recipient = now_.recipient;
+        shown.price = now_.price;
+        shown.reserved = now_.reserved;
+        shown.bond = now_.bond;
+        shown.pinned = now_.pinned;
+        shown.examples = now_.examples;
+        shown.dataset = now_.dataset;
+        if (phase == Phase.Seeded) shown.seed = now_.work;
+        if (phase >= Phase.Trained) {
+            shown.shard = _shard(of_);
+            shown.trained = now_.work;
+        }
+        if (phase == Phase.Revealed) shown.revealed = now_.revealed;
     }
 
     /// @inheritdoc ITrainingMarket
@@ -39,8 +74,9 @@ abstract contract TaskBook is ITrainingMarket, Market {
 
     /// @inheritdoc ITrainingMarket
     function currentPrice(uint256 taskId) external view returns (uint128) {
-        if (_known(taskId).phase == Phase.Leased || _known(taskId).phase == Phase.Seeded) return _rounds[taskId].price;
-        return _rampPrice(_ramps[taskId]);
+        Task storage of_ = _known(taskId);
+        if (of_.phase == Phase.Leased || of_.phase == Phase.Seeded) return _rounds[taskId].price;
+        return _rampPrice(_rampOf(taskId, of_));
     }
 
     /// @dev Checks what a sponsor asks for, and stores it. Raises `BadSpec` with the index of the field, `VerifierEnded`, `TooLarge`.
@@ -68,7 +104,8 @@ abstract contract TaskBook is ITrainingMarket, Market {
         made.maxSteps = spec.maxSteps;
         made.shards = spec.shards;
         made.eta = spec.eta;
-        made.revealSeconds = spec.revealSeconds;
+        // At most seven days.
+        made.revealSeconds = uint24(spec.revealSeconds);
         made.evaluateSeconds = spec.evaluateSeconds;
         made.trainFee = _workFee(trainUnits);
         made.evaluateFee = _workFee(evaluateUnits);
@@ -109,22 +146,24 @@ abstract contract TaskBook is ITrainingMarket, Market {
     }
 
     /// @dev Spends a payment and a fee of what was set aside; returns the worker's part of the payment, for the caller to credit.
-    function _spend(Task storage of_, Round storage now_, uint256 amount, uint256 fee)
+    function _spend(Task storage of_, Live storage now_, uint256 amount, uint256 fee)
         internal
         returns (uint256 toWorker)
     {
         now_.reserved -= (amount + fee).toUint96();
         uint256 toProtocol = amount * of_.protocolBps / BPS;
         uint256 toData = amount * now_.royaltyBps / BPS;
-        _pot.treasury = (_pot.treasury + toProtocol).toUint96();
-        _burnLater(fee);
+        Pot memory pot = _pot;
+        pot.treasury = (pot.treasury + toProtocol).toUint96();
+        pot.unburned = (pot.unburned + fee).toUint96();
+        _pot = pot;
         _credit(now_.recipient, toData);
         return amount - toProtocol - toData;
     }
 
     /// @dev Ends the round as its phase says. Raises `RoundLive` while it has time.
     function _finish(uint256 taskId, Task storage of_) internal {
-        Round storage now_ = _rounds[taskId];
+        Live storage now_ = _rounds[taskId];
         Phase phase = of_.phase;
         address payout = now_.payout;
         if (_ended(of_)) {
@@ -153,7 +192,17 @@ abstract contract TaskBook is ITrainingMarket, Market {
     function _over(uint256 taskId, Task storage of_) internal {
         of_.escrow += _rounds[taskId].reserved;
         of_.phase = Phase.None;
-        delete _rounds[taskId];
+    }
+
+    /// @dev The number of the shard of a round whose training was proven: the last one taken.
+    function _shard(Task storage of_) internal view returns (uint32) {
+        return of_.used - 1;
+    }
+
+    /// @dev The ramp as it stands.
+    function _rampOf(uint256 taskId, Task storage of_) internal view returns (Ramp memory ramp) {
+        ramp = _ramps[taskId];
+        if (of_.restart != 0) ramp.start = of_.restart;
     }
 
     function _ended(Task storage of_) internal view returns (bool) {
@@ -161,11 +210,6 @@ abstract contract TaskBook is ITrainingMarket, Market {
     }
 
     /// @dev The end of either verifier ends the task's payouts: a round is paid by both of them or by neither.
-    function _requireActive(Task storage of_) internal view {
-        _requireActive(of_.trainId);
-        _requireActive(of_.evaluateId);
-    }
-
     function _requireActive(bytes32 verifierId) internal view {
         if (!verifiers.isActive(verifierId)) revert VerifierEnded(verifierId);
     }

@@ -18,10 +18,11 @@ import { TaskBook } from "./TaskBook.sol";
 contract TrainingMarket is TaskBook {
     using SafeCast for uint256;
 
-    /// @dev What a proof must show, and what it pays.
+    /// @dev What a proof must show, to whom, and what it pays.
     struct Claim {
-        bytes32 verifierId;
-        uint256 lossBytes;
+        address verifier;
+        bytes32 settlementId;
+        uint64 units;
         bytes32 context;
         bytes values;
         address payout;
@@ -83,11 +84,12 @@ contract TrainingMarket is TaskBook {
         if (block.timestamp >= task.deadline) revert DeadlineOver(taskId);
         if (task.head != head) revert StaleHead(taskId, task.head);
         if (task.used == task.shards) revert NoShardLeft(taskId);
-        _requireActive(task);
+        _requireActive(task.trainId);
+        _requireActive(task.evaluateId);
         if (task.bond > maxBond) revert BondTooHigh(taskId, task.bond);
         IDatasetRegistry.Dataset memory dataset = _dataset(task.datasets, datasetId, allowed);
         _begin(taskId, task, payout, dataset, minUntil);
-        Round storage now_ = _rounds[taskId];
+        Live storage now_ = _rounds[taskId];
         emit RoundLeased(taskId, task.rounds, payout, head, datasetId, now_.price, now_.until, now_.pinned);
         _take(now_.bond);
     }
@@ -95,15 +97,16 @@ contract TrainingMarket is TaskBook {
     /// @inheritdoc ITrainingMarket
     function pinSeed(uint256 taskId) external {
         Task storage task = _inPhase(taskId, Phase.Leased);
-        Round storage now_ = _rounds[taskId];
+        Live storage now_ = _rounds[taskId];
         if (block.number <= now_.pinned) revert SeedNotReady(taskId, now_.pinned);
         bytes32 hash = blockhash(now_.pinned);
         if (hash == 0) revert SeedLost(taskId, now_.pinned);
-        now_.seed = keccak256(
+        bytes32 seed = keccak256(
             abi.encode("assay.seed.v1", hash, _roundContext("assay.train.v1", taskId, task), task.head, now_.dataset)
         );
+        now_.work = seed;
         task.phase = Phase.Seeded;
-        emit Seeded(taskId, task.rounds, now_.seed);
+        emit Seeded(taskId, task.rounds, seed);
     }
 
     /// @inheritdoc ITrainingMarket
@@ -117,24 +120,24 @@ contract TrainingMarket is TaskBook {
         string calldata uri
     ) external nonReentrant {
         Task storage task = _inTime(taskId, Phase.Seeded);
-        _requireActive(task);
-        Round storage now_ = _rounds[taskId];
-        Claim memory claim;
-        claim.verifierId = task.trainId;
-        claim.lossBytes = losses.length;
+        Live storage now_ = _rounds[taskId];
+        Claim memory claim = _claim(task.trainId, task.evaluateId, losses.length);
         claim.context = _roundContext("assay.train.v1", taskId, task);
         claim.values = _trainValues(task.head, trained, now_, losses);
         claim.payout = now_.payout;
         claim.fee = task.trainFee;
-        claim.toWorker = _spend(task, now_, now_.price, claim.fee) + task.rescue;
-        task.rescue = 0;
-        now_.trained = trained;
-        now_.shard = task.used++;
+        claim.toWorker = _spend(task, now_, now_.price, claim.fee);
+        if (task.rescue != 0) {
+            claim.toWorker += task.rescue;
+            task.rescue = 0;
+        }
+        now_.work = trained;
         now_.until = uint40(block.timestamp + task.revealSeconds);
+        ++task.used;
         task.phase = Phase.Trained;
         // The price begins anew.
-        _ramps[taskId].start = uint40(block.timestamp);
-        emit Trained(taskId, task.rounds, claim.payout, trained, now_.shard, claim.toWorker.toUint128(), losses, uri);
+        task.restart = uint40(block.timestamp);
+        emit Trained(taskId, task.rounds, claim.payout, trained, _shard(task), claim.toWorker.toUint128(), losses, uri);
         _settle(claim, proof);
     }
 
@@ -145,36 +148,34 @@ contract TrainingMarket is TaskBook {
         nonReentrant
     {
         Task storage task = _inTime(taskId, Phase.Trained);
-        Round storage now_ = _rounds[taskId];
-        bytes32 leaf = keccak256(bytes.concat(keccak256(abi.encode(uint256(now_.shard), stackId, salt))));
-        if (!MerkleProof.verifyCalldata(path, task.holdout, leaf)) revert WrongShard(taskId, now_.shard);
+        Live storage now_ = _rounds[taskId];
+        uint32 shard = _shard(task);
+        bytes32 leaf = keccak256(bytes.concat(keccak256(abi.encode(uint256(shard), stackId, salt))));
+        if (!MerkleProof.verifyCalldata(path, task.holdout, leaf)) revert WrongShard(taskId, shard);
         if (_shardUsed[taskId][stackId]) revert ShardUsed(taskId, stackId);
         _shardUsed[taskId][stackId] = true;
         now_.revealed = stackId;
         now_.until = uint40(block.timestamp + task.evaluateSeconds);
         task.phase = Phase.Revealed;
-        emit Revealed(taskId, task.rounds, now_.shard, stackId, uri);
+        emit Revealed(taskId, task.rounds, shard, stackId, uri);
     }
 
     /// @inheritdoc ITrainingMarket
     /// @dev Never pausable. Raises `WrongPhase`, `PhaseOver`, `VerifierEnded`, `BadLoss`, `InvalidProof`, and what the verifier raises.
     function settleEval(uint256 taskId, uint64 before, uint64 later, bytes calldata proof) external nonReentrant {
         Task storage task = _inTime(taskId, Phase.Revealed);
-        _requireActive(task);
-        Round storage now_ = _rounds[taskId];
+        Live storage now_ = _rounds[taskId];
         // Public values are signed.
         if (before >= 1 << 63 || later >= 1 << 63) revert BadLoss();
-        Claim memory claim;
-        claim.verifierId = task.evaluateId;
-        claim.lossBytes = 8 * LOSSES;
+        Claim memory claim = _claim(task.evaluateId, task.trainId, 8 * LOSSES);
         claim.context = _roundContext("assay.evaluate.v1", taskId, task);
-        claim.values = abi.encodePacked(task.head, now_.trained, now_.revealed, before, later);
+        claim.values = abi.encodePacked(task.head, now_.work, now_.revealed, before, later);
         claim.payout = now_.payout;
         claim.fee = task.evaluateFee;
         uint256 steps = before > later ? (before - later) / task.eta : 0;
         if (steps > task.maxSteps) steps = task.maxSteps;
         if (steps != 0) {
-            task.head = now_.trained;
+            task.head = now_.work;
             ++task.heads;
         }
         uint256 gain = steps * task.ratePerStep;
@@ -214,8 +215,8 @@ contract TrainingMarket is TaskBook {
 
     /// @inheritdoc ITrainingMarket
     function walkOf(uint256 taskId) external view returns (uint64 factor, uint64 start) {
-        if (_tasks[taskId].phase < Phase.Seeded) revert WrongPhase(taskId, Phase.Seeded, _tasks[taskId].phase);
-        return Sampler.walk(_rounds[taskId].seed, _rounds[taskId].examples);
+        _inPhase(taskId, Phase.Seeded);
+        return Sampler.walk(_rounds[taskId].work, _rounds[taskId].examples);
     }
 
     /// @dev A dataset that may be leased. Raises the registry's error for unknown ones.
@@ -244,14 +245,16 @@ contract TrainingMarket is TaskBook {
         uint256 until = block.timestamp + task.leaseSeconds;
         if (until > task.deadline) until = task.deadline;
         if (until < _least(minUntil)) revert LeaseTooShort(taskId, uint40(until));
-        uint96 price = _rampPrice(_ramps[taskId]);
+        Ramp memory ramp = _rampOf(taskId, task);
+        uint96 price = _rampPrice(ramp);
         uint256 reserved = _mostOf(task, price);
         if (task.escrow < reserved) revert Exhausted(taskId, reserved - task.escrow);
         task.escrow -= uint96(reserved);
-        _ramps[taskId].start += uint40(until - block.timestamp);
+        _ramps[taskId].start = ramp.start + uint40(until - block.timestamp);
+        task.restart = 0;
         ++task.rounds;
         task.phase = Phase.Leased;
-        Round storage now_ = _rounds[taskId];
+        Live storage now_ = _rounds[taskId];
         now_.payout = payout;
         now_.until = uint40(until);
         now_.royaltyBps = dataset.royaltyBps;
@@ -264,21 +267,31 @@ contract TrainingMarket is TaskBook {
         now_.dataset = dataset.stackId;
     }
 
-    function _trainValues(bytes32 head, bytes32 trained, Round storage now_, bytes calldata losses)
+    function _trainValues(bytes32 head, bytes32 trained, Live storage now_, bytes calldata losses)
         private
         view
         returns (bytes memory)
     {
-        (uint64 factor, uint64 start) = Sampler.walk(now_.seed, now_.examples);
+        (uint64 factor, uint64 start) = Sampler.walk(now_.work, now_.examples);
         return abi.encodePacked(head, trained, now_.dataset, factor, start, losses);
     }
 
-    /// @dev The proof decides about all that was written before, and is paid. How many losses it shows is the verifier's.
+    /// @dev A claim to the verifier of a proof with so many bytes of losses, for a task that needs another one as well. How many losses
+    /// a proof shows is the verifier's.
+    function _claim(bytes32 verifierId, bytes32 other, uint256 lossBytes) private view returns (Claim memory claim) {
+        bool active;
+        uint32 outputs;
+        (active, claim.verifier, claim.settlementId,,, outputs, claim.units) = verifiers.terms(verifierId);
+        if (!active) revert VerifierEnded(verifierId);
+        _requireActive(other);
+        if (lossBytes != uint256(outputs) * 8) revert WrongLosses(uint256(outputs) * 8, lossBytes);
+    }
+
+    /// @dev The proof decides about all that was written before, and is paid.
     function _settle(Claim memory claim, bytes calldata proof) private {
-        (, address verifier, bytes32 settlementId,,, uint32 outputs, uint64 units) = verifiers.terms(claim.verifierId);
-        uint256 expected = uint256(outputs) * 8;
-        if (claim.lossBytes != expected) revert WrongLosses(expected, claim.lossBytes);
-        if (!IAssayVerifier(verifier).verify(settlementId, claim.values, claim.context, proof)) revert InvalidProof();
-        _reward(claim.payout, claim.toWorker, claim.fee, units);
+        if (!IAssayVerifier(claim.verifier).verify(claim.settlementId, claim.values, claim.context, proof)) {
+            revert InvalidProof();
+        }
+        _reward(claim.payout, claim.toWorker, claim.fee, claim.units);
     }
 }

@@ -34,6 +34,16 @@ impl Endpoint {
         &self.url
     }
 
+    /// What lies under a name there. A query stays, as it may be a credential.
+    pub(super) fn file(&self, name: &str) -> Url {
+        let mut url = self.url.clone();
+        url.set_fragment(None);
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().push(name);
+        }
+        url
+    }
+
     /// Without anything secret.
     pub(super) fn shown(&self) -> &str {
         &self.shown
@@ -78,6 +88,19 @@ mod tests {
             let e = Endpoint::parse(text).expect_err(text).to_string();
             assert!(e.starts_with("not the address of a node") && !e.contains("0123456789abcdef"), "{e}");
         }
+    }
+
+    #[test]
+    fn files_lie_below_the_path() {
+        for (folder, file) in [
+            ("http://host.example", "http://host.example/a.stack"),
+            ("http://host.example/in/", "http://host.example/in/a.stack"),
+            ("http://user:word@host.example/in?key=1#x", "http://user:word@host.example/in/a.stack?key=1"),
+        ] {
+            assert_eq!(Endpoint::parse(folder).expect(folder).file("a.stack").as_str(), file);
+        }
+        let inside = Endpoint::parse("http://host.example/in").expect("a url").file("../a/b");
+        assert_eq!(inside.as_str(), "http://host.example/in/..%2Fa%2Fb", "no name leaves the folder");
     }
 
     #[test]

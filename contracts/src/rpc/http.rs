@@ -23,26 +23,7 @@ pub(super) struct Http {
 
 impl Http {
     pub(super) fn new(endpoint: Endpoint, timeout: Duration) -> Result<Self, Error> {
-        let setup = |e: &dyn StdError| Error::Setup(crate::abi::printable(&chain_of(e)));
-        let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|e| setup(&e))?;
-        let tls = if endpoint.is_encrypted() {
-            tls.with_platform_verifier().map_err(|e| setup(&e))?.with_no_client_auth()
-        } else {
-            tls.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
-        };
-        let mut builder = Client::builder()
-            .tls_backend_preconfigured(tls)
-            .redirect(redirect::Policy::none())
-            .timeout(timeout)
-            // A connection that was closed while nobody looked would fail the next request.
-            .pool_max_idle_per_host(0)
-            .user_agent(concat!("assay/", env!("CARGO_PKG_VERSION")));
-        if endpoint.is_loopback() {
-            builder = builder.no_proxy();
-        }
-        let client = builder.build().map_err(|e| setup(&e.without_url()))?;
+        let client = client(&endpoint, timeout)?;
         Ok(Self { client, endpoint, timeout })
     }
 
@@ -98,8 +79,32 @@ impl Http {
     }
 }
 
+/// A client for one address: one connection each request, without redirects. Proxies are passed by on this machine.
+pub(super) fn client(endpoint: &Endpoint, timeout: Duration) -> Result<Client, Error> {
+    let setup = |e: &dyn StdError| Error::Setup(crate::abi::printable(&chain_of(e)));
+    let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|e| setup(&e))?;
+    let tls = if endpoint.is_encrypted() {
+        tls.with_platform_verifier().map_err(|e| setup(&e))?.with_no_client_auth()
+    } else {
+        tls.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
+    };
+    let mut builder = Client::builder()
+        .tls_backend_preconfigured(tls)
+        .redirect(redirect::Policy::none())
+        .timeout(timeout)
+        // A connection that was closed while nobody looked would fail the next request.
+        .pool_max_idle_per_host(0)
+        .user_agent(concat!("assay/", env!("CARGO_PKG_VERSION")));
+    if endpoint.is_loopback() {
+        builder = builder.no_proxy();
+    }
+    builder.build().map_err(|e| setup(&e.without_url()))
+}
+
 /// An error and what is behind it, outermost first.
-fn chain_of(e: &dyn StdError) -> String {
+pub(super) fn chain_of(e: &dyn StdError) -> String {
     let mut text = e.to_string();
     let mut next = e.source();
     while let Some(e) = next {

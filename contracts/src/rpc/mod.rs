@@ -6,9 +6,11 @@ mod fee;
 mod http;
 mod relay;
 mod sender;
+mod web;
 mod wire;
 
 pub use relay::{BlockTag, LogFilter, Never, Question, Relay, ViewCall};
+pub use web::{WebError, WebFolder};
 
 use crate::{
     Error, Signer,

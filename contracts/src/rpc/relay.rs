@@ -1,4 +1,4 @@
-//! Reading questions from elsewhere, passed on to a node: six methods, each with the one form of parameters that is
+//! Reading questions from elsewhere, passed on to a node: eight methods, each with the one form of parameters that is
 //! needed, so that nothing can be sent, simulated with another state, or traced through it.
 
 use super::{RpcOptions, endpoint::Endpoint, http::Http};
@@ -31,6 +31,12 @@ pub enum Question {
     /// What became of a transaction.
     #[serde(rename = "eth_getTransactionReceipt")]
     Receipt((B256,)),
+    /// What was sent: receiver and calldata, among the rest.
+    #[serde(rename = "eth_getTransactionByHash")]
+    Transaction((B256,)),
+    /// The code of a contract.
+    #[serde(rename = "eth_getCode")]
+    Code(Address, BlockTag),
 }
 
 impl Question {
@@ -43,6 +49,8 @@ impl Question {
             Self::Call(..) => "eth_call",
             Self::Logs(_) => "eth_getLogs",
             Self::Receipt(_) => "eth_getTransactionReceipt",
+            Self::Transaction(_) => "eth_getTransactionByHash",
+            Self::Code(..) => "eth_getCode",
         }
     }
 }
@@ -179,6 +187,8 @@ mod tests {
                 json!([{ "address": [to], "fromBlock": "0x0", "toBlock": "latest", "topics": [null, hash] }]),
             ),
             ("eth_getTransactionReceipt", json!([hash])),
+            ("eth_getTransactionByHash", json!([hash])),
+            ("eth_getCode", json!([to, "latest"])),
         ] {
             let q = question(method, params.clone()).expect(method);
             assert_eq!(q.method(), method);
@@ -204,6 +214,10 @@ mod tests {
             ("eth_call", json!([{ "data": "0x" }, "latest"])),
             ("eth_getLogs", json!([{ "address": [], "blockHash": "0x0" }])),
             ("eth_getTransactionReceipt", json!(["0x1234"])),
+            ("eth_getTransactionByHash", json!(["0x1234"])),
+            ("eth_getCode", json!([to])),
+            ("eth_getCode", json!([to, "pending"])),
+            ("eth_getStorageAt", json!([to, "0x0", "latest"])),
         ] {
             assert_eq!(question(method, params.clone()), None, "{method} {params}");
         }

@@ -12,7 +12,7 @@ contract AssayTokenTest is EconomyBase {
     address private constant HOLDER = address(0x401D);
     address private constant OTHER = address(0x0744);
 
-    AssayToken private immutable token = new AssayToken(HOLDER, GENESIS, CAP, address(this));
+    AssayToken private immutable token = AssayToken(deployed("AssayToken", abi.encode(HOLDER, GENESIS, CAP, this)));
 
     function testGenesis() external view {
         check(token.balanceOf(HOLDER) == GENESIS && token.totalSupply() == GENESIS, "genesis");
@@ -23,11 +23,11 @@ contract AssayTokenTest is EconomyBase {
 
     function testConstructorRefuses() external {
         cheats.expectRevert(abi.encodeWithSelector(ERC20Capped.ERC20ExceededCap.selector, CAP + 1, CAP));
-        new AssayToken(HOLDER, CAP + 1, CAP, address(this));
+        deployed("AssayToken", abi.encode(HOLDER, CAP + 1, CAP, this));
         cheats.expectRevert(abi.encodeWithSelector(ERC20Capped.ERC20InvalidCap.selector, 0));
-        new AssayToken(HOLDER, 0, 0, address(this));
+        deployed("AssayToken", abi.encode(HOLDER, 0, 0, this));
         cheats.expectRevert(AssayToken.ZeroMinter.selector);
-        new AssayToken(HOLDER, GENESIS, CAP, address(0));
+        deployed("AssayToken", abi.encode(HOLDER, GENESIS, CAP, address(0)));
     }
 
     /// @dev Nobody but the minter can mint; not the genesis holder, not to himself, not nothing.

@@ -6,7 +6,6 @@ import { TimelockController } from "@openzeppelin/contracts/governance/TimelockC
 import { AssayGovernor } from "../../sol/economy/AssayGovernor.sol";
 import { AssayToken } from "../../sol/economy/AssayToken.sol";
 import { EmissionController } from "../../sol/economy/EmissionController.sol";
-import { ILedger } from "../../sol/economy/ILedger.sol";
 import { ModelRegistry } from "../../sol/economy/ModelRegistry.sol";
 import { VerifierRegistry } from "../../sol/economy/VerifierRegistry.sol";
 import { DeploymentTypes } from "./DeploymentTypes.sol";
@@ -37,27 +36,36 @@ contract Deployment is DeploymentTypes {
     /// @dev Afterwards this contract, the deployer, has no rights.
     function deploy(Config memory config) external returns (System memory s) {
         uint256 nonce = cheats.getNonce(address(this));
-        s.manager = new AccessManager(address(this));
-        s.verifiers = new VerifierRegistry(address(s.manager));
-        s.models = new ModelRegistry(s.verifiers);
-        s.token = new AssayToken(config.genesisHolder, config.genesisAmount, config.cap, predicted(nonce + 4));
+        s.manager = AccessManager(deployed("AccessManager", abi.encode(this)));
+        s.verifiers = VerifierRegistry(deployed("VerifierRegistry", abi.encode(s.manager)));
+        s.models = ModelRegistry(deployed("ModelRegistry", abi.encode(s.verifiers)));
+        s.token = AssayToken(
+            deployed(
+                "AssayToken", abi.encode(config.genesisHolder, config.genesisAmount, config.cap, predicted(nonce + 4))
+            )
+        );
         address market = predicted(nonce + 5);
-        s.emission = new EmissionController(
-            address(s.manager), s.token, ILedger(market), ILedger(address(0)), config.kappaBps, config.schedule
+        s.emission = EmissionController(
+            deployed(
+                "EmissionController",
+                abi.encode(s.manager, s.token, market, address(0), config.kappaBps, config.schedule)
+            )
         );
         s.market = deployMarket(s, config);
         check(s.market == market, "the market's address");
         address[] memory proposers = new address[](1);
         proposers[0] = predicted(nonce + 7);
-        s.timelock = new TimelockController(config.timelockDelay, proposers, new address[](1), address(0));
-        s.governor = new AssayGovernor(s.token, s.timelock, config.governor);
+        bytes memory arguments = abi.encode(config.timelockDelay, proposers, new address[](1), address(0));
+        s.timelock = TimelockController(payable(deployed("TimelockController", arguments)));
+        arguments = abi.encode(s.token, s.timelock, config.governor);
+        s.governor = AssayGovernor(payable(deployed("AssayGovernor", arguments)));
         check(address(s.governor) == proposers[0], "the governor's address");
         wire(s, config);
     }
 
     /// @dev Exactly one contract creation.
     function deployMarket(System memory s, Config memory) internal virtual returns (address) {
-        return address(new MockMarket(address(s.manager), s.token, s.emission));
+        return double("MockMarket", "MockMarket", abi.encode(s.manager, s.token, s.emission));
     }
 
     /// @dev Functions, delays, members, and in the end the admin role.

@@ -36,10 +36,10 @@ contract EmissionControllerTest is EmissionBase {
         private
     {
         address own = cheats.computeCreateAddress(address(this), cheats.getNonce(address(this)) + 1);
-        AssayToken other = new AssayToken(address(this), 1, cap, index == 0 ? ALICE : own);
-        ILedger to = ILedger(index == 2 ? address(0) : BOB);
+        address other = deployed("AssayToken", abi.encode(this, 1, cap, index == 0 ? ALICE : own));
+        address to = index == 2 ? address(0) : BOB;
         cheats.expectRevert(abi.encodeWithSelector(IEmissionController.BadParameter.selector, index));
-        new EmissionController(address(system.manager), other, to, ILedger(address(0)), kappa, schedule);
+        deployed("EmissionController", abi.encode(system.manager, other, to, address(0), kappa, schedule));
     }
 
     function testConstructorRefuses() external {

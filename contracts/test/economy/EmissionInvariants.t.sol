@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity =0.8.37;
 
-import { AccessManager } from "@openzeppelin/contracts/access/manager/AccessManager.sol";
 import { AssayToken } from "../../sol/economy/AssayToken.sol";
 import { EmissionController } from "../../sol/economy/EmissionController.sol";
 import { IEmissionController } from "../../sol/economy/IEmissionController.sol";
@@ -144,16 +143,15 @@ contract EmissionInvariantsTest is EmissionBase {
         // Tight, so that budgets and the cap bind.
         config.cap = config.genesisAmount;
         config.schedule.decay = 0.7e18;
-        AccessManager manager = new AccessManager(address(this));
+        address manager = deployed("AccessManager", abi.encode(this));
         uint256 nonce = cheats.getNonce(address(this));
         address[3] memory next;
         for (uint256 i = 0; i < 3; i++) {
             next[i] = cheats.computeCreateAddress(address(this), nonce + 1 + i);
         }
-        token = new AssayToken(address(this), config.genesisAmount, config.cap, next[0]);
-        emission = new EmissionController(
-            address(manager), token, ILedger(next[1]), ILedger(next[2]), config.kappaBps, config.schedule
-        );
+        token = AssayToken(deployed("AssayToken", abi.encode(this, config.genesisAmount, config.cap, next[0])));
+        bytes memory arguments = abi.encode(manager, token, next[1], next[2], config.kappaBps, config.schedule);
+        emission = EmissionController(deployed("EmissionController", arguments));
         market = new MockMarket(address(this), token, emission);
         other = new MockMarket(address(this), token, emission);
         check(address(emission) == next[0] && address(other) == next[2], "addresses");

@@ -75,7 +75,7 @@ contract EmissionGasTest is EmissionBase {
 contract RegistryGasTest is RegistryBase {
     function testRegistry() external {
         start();
-        MockVerifier verifier = new MockVerifier();
+        MockVerifier verifier = MockVerifier(double("MockVerifier", "MockVerifier", ""));
         bytes32 settlementId = verifier.register(modelKey(12, 6, 1, 1));
         bytes32 canary = verifier.register(canaryKey(1));
         cool(verifier);

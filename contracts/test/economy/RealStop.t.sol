@@ -24,7 +24,7 @@ contract RealStopTest is EconomyBase {
     bytes32 private id;
 
     function setUp() external {
-        verifier = new AssayVerifier(true);
+        verifier = AssayVerifier(deployed("AssayVerifier", abi.encode(true)));
         v = parse("test/vectors/impossible.json");
         registry = place(REGISTRY);
         bytes32 canary = verifier.register(v.key);
@@ -38,8 +38,8 @@ contract RealStopTest is EconomyBase {
 
     /// @dev A registry whose admin is this contract.
     function place(address where) private returns (VerifierRegistry out) {
-        AccessManager manager = new AccessManager(address(this));
-        cheats.etch(where, address(new VerifierRegistry(address(manager))).code);
+        AccessManager manager = AccessManager(deployed("AccessManager", abi.encode(this)));
+        cheats.etch(where, deployed("VerifierRegistry", abi.encode(manager)).code);
         // The authority is the first variable.
         Storage(address(vm)).store(where, 0, bytes32(uint256(uint160(address(manager)))));
         out = VerifierRegistry(where);

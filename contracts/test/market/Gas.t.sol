@@ -2,7 +2,7 @@
 pragma solidity =0.8.37;
 
 import { IJobMarket } from "../../sol/economy/IJobMarket.sol";
-import { NoEmission, Verifiers, YesVerifier } from "./Doubles.sol";
+import { Verifiers, YesVerifier } from "./Doubles.sol";
 import { MarketTest } from "./Market.sol";
 
 /// What the market adds to the verification of a proof: the verifier accepts everything, and the emission, which has its own
@@ -24,13 +24,13 @@ contract MarketGasTest is MarketTest {
 
     function setUp() public override {
         super.setUp();
-        market = deploy(address(token), address(new NoEmission()));
+        market = deploy(address(token), double("Doubles", "NoEmission", ""));
         address[2] memory rich = [REQUESTER, WORKER];
         for (uint256 i = 0; i < 2; i++) {
             cheats.prank(rich[i]);
             token.approve(address(market), type(uint256).max);
         }
-        yes = new YesVerifier();
+        yes = YesVerifier(double("Doubles", "YesVerifier", ""));
         verifiers.add(ONE, Verifiers.Kept(true, address(yes), KEY, MODEL, 1, INPUTS, OUTPUTS, UNITS));
         verifiers.add(MANY, Verifiers.Kept(true, address(yes), KEY, MODEL, uint32(SIZE), INPUTS, OUTPUTS, UNITS));
         input = new bytes(INPUTS * 8);

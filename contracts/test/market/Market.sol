@@ -12,8 +12,6 @@ import { Emission, ExactVerifier, Models, Token, Verifiers } from "./Doubles.sol
 
 /// @dev More of forge's cheat codes.
 interface Cheats is Vm {
-    function deployCode(string calldata artifact) external returns (address);
-    function deployCode(string calldata artifact, bytes calldata arguments) external returns (address);
     function expectEmit(address emitter) external;
     function getBlockTimestamp() external view returns (uint256);
     function expectRevert(bytes4 selector) external;
@@ -60,12 +58,12 @@ abstract contract MarketTest is Base {
 
     function setUp() public virtual {
         cheats.warp(1_800_000_000);
-        token = new Token();
-        verifiers = new Verifiers();
-        models = new Models();
-        emission = new Emission();
+        token = Token(double("Doubles", "Token", ""));
+        verifiers = Verifiers(double("Doubles", "Verifiers", ""));
+        models = Models(double("Doubles", "Models", ""));
+        emission = Emission(double("Doubles", "Emission", ""));
         verifier = new ExactVerifier();
-        manager = new AccessManager(address(this));
+        manager = AccessManager(deployed("AccessManager", abi.encode(this)));
         market = deploy(address(token), address(emission));
         addVerifier(SINGLE, MODEL, 1);
         addVerifier(BATCH, MODEL, 4);
@@ -79,14 +77,9 @@ abstract contract MarketTest is Base {
         }
     }
 
-    /// @dev By its artefact: with `new`, each test contract would contain the market, to be compiled once more.
     function deploy(address token_, address emission_) internal returns (JobMarket made) {
-        made = JobMarket(
-            cheats.deployCode(
-                "sol/economy/JobMarket.sol:JobMarket",
-                abi.encode(manager, token_, verifiers, models, emission_, TREASURY, PROTOCOL, RATE)
-            )
-        );
+        bytes memory arguments = abi.encode(manager, token_, verifiers, models, emission_, TREASURY, PROTOCOL, RATE);
+        made = JobMarket(deployed("JobMarket", arguments));
         bytes4[] memory selectors = new bytes4[](1);
         selectors[0] = Market.pause.selector;
         manager.setTargetFunctionRole(address(made), selectors, 1);
@@ -100,7 +93,7 @@ abstract contract MarketTest is Base {
     }
 
     function realVerifier() internal returns (AssayVerifier) {
-        return AssayVerifier(cheats.deployCode("sol/AssayVerifier.sol:AssayVerifier", abi.encode(true)));
+        return AssayVerifier(deployed("AssayVerifier", abi.encode(true)));
     }
 
     function addVerifier(bytes32 id, bytes32 model, uint32 batch) internal {

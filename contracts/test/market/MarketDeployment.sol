@@ -10,23 +10,18 @@ import { ModelRegistry } from "../../sol/economy/ModelRegistry.sol";
 import { VerifierRegistry } from "../../sol/economy/VerifierRegistry.sol";
 import { DeploymentTypes } from "../economy/DeploymentTypes.sol";
 
-interface Artefacts {
-    function deployCode(string calldata artifact, bytes calldata arguments) external returns (address);
-}
-
-/// @dev `Deployment` with the market in its place, but without a governor: whoever asks for it has the timelock's role. Each
-/// contract comes from its artefact.
+/// @dev `Deployment` with the market in its place, but without a governor: whoever asks for it has the timelock's role.
 contract MarketDeployment is DeploymentTypes {
     function deploy(Config memory c) external returns (System memory s) {
-        s.manager = AccessManager(make("AccessManager", abi.encode(this)));
-        s.verifiers = VerifierRegistry(make("VerifierRegistry", abi.encode(s.manager)));
-        s.models = ModelRegistry(make("ModelRegistry", abi.encode(s.verifiers)));
+        s.manager = AccessManager(deployed("AccessManager", abi.encode(this)));
+        s.verifiers = VerifierRegistry(deployed("VerifierRegistry", abi.encode(s.manager)));
+        s.models = ModelRegistry(deployed("ModelRegistry", abi.encode(s.verifiers)));
         uint256 nonce = cheats.getNonce(address(this));
         address minter = cheats.computeCreateAddress(address(this), nonce + 1);
         s.market = cheats.computeCreateAddress(address(this), nonce + 2);
-        s.token = AssayToken(make("AssayToken", abi.encode(c.genesisHolder, c.genesisAmount, c.cap, minter)));
+        s.token = AssayToken(deployed("AssayToken", abi.encode(c.genesisHolder, c.genesisAmount, c.cap, minter)));
         s.emission = EmissionController(
-            make(
+            deployed(
                 "EmissionController",
                 abi.encode(s.manager, s.token, s.market, training(nonce + 3), c.kappaBps, c.schedule)
             )
@@ -34,7 +29,7 @@ contract MarketDeployment is DeploymentTypes {
         bytes memory arguments = abi.encode(
             s.manager, s.token, s.verifiers, s.models, s.emission, c.treasury, c.protocolBps, c.feePerBillionUnits
         );
-        check(make("JobMarket", arguments) == s.market, "the market's address");
+        check(deployed("JobMarket", arguments) == s.market, "the market's address");
         after_(s, c);
         roles(s, c);
     }
@@ -54,9 +49,5 @@ contract MarketDeployment is DeploymentTypes {
         s.manager.setTargetFunctionRole(s.market, selectors, GUARDIAN);
         s.manager.grantRole(GUARDIAN, c.guardian, 0);
         s.manager.grantRole(ADMIN, msg.sender, 0);
-    }
-
-    function make(string memory name, bytes memory arguments) internal returns (address) {
-        return Artefacts(address(vm)).deployCode(string.concat(name, ".sol:", name), arguments);
     }
 }

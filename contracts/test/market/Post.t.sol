@@ -248,10 +248,7 @@ contract PostTest is MarketTest {
     }
 
     function construct(address treasury, uint16 bps) private {
-        cheats.deployCode(
-            "sol/economy/JobMarket.sol:JobMarket",
-            abi.encode(manager, token, verifiers, models, emission, treasury, bps, RATE)
-        );
+        deployed("JobMarket", abi.encode(manager, token, verifiers, models, emission, treasury, bps, RATE));
     }
 
     /// An entry whose settlement no transaction can hold is refused at posting too: it may come from a registry without bounds.

@@ -15,7 +15,7 @@ contract DatasetRegistryTest is EconomyBase {
     DatasetRegistry private datasets;
 
     function setUp() external {
-        datasets = new DatasetRegistry();
+        datasets = DatasetRegistry(deployed("DatasetRegistry", ""));
     }
 
     /// @dev Two tensors over 1,797 examples: `x` of 64 values in 8 bits, `y` of 10 in 2 bits. Padded to 2^17 and 2^15 values.

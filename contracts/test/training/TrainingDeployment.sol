@@ -17,11 +17,11 @@ contract TrainingDeployment is MarketDeployment {
 
     function after_(System memory s, Config memory c) internal override {
         address expected = address(s.emission.training());
-        datasets = DatasetRegistry(make("DatasetRegistry", ""));
+        datasets = DatasetRegistry(deployed("DatasetRegistry", ""));
         bytes memory arguments = abi.encode(
             s.manager, s.token, s.verifiers, datasets, s.emission, c.treasury, c.protocolBps, c.feePerBillionUnits
         );
-        tasks = ITrainingMarket(make("TrainingMarket", arguments));
+        tasks = ITrainingMarket(deployed("TrainingMarket", arguments));
         check(address(tasks) == expected, "the training market's address");
         bytes4[] memory selectors = new bytes4[](1);
         selectors[0] = Market.pause.selector;

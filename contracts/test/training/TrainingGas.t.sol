@@ -41,6 +41,12 @@ contract TrainingGasTest is TrainingBase {
         measured(SPONSOR, abi.encodeCall(ITrainingMarket.refund, (id)), "refund");
     }
 
+    /// A lease writes over what the round before left.
+    function testNextLease() external {
+        run(id, one, ANNE, "trained", 500, 100);
+        check(measured(ANNE, leaseCall(id, one, ANNE), "lease, after a round") < 150_000, "lease");
+    }
+
     function testOthers() external {
         cheats.prank(DATA);
         datasets.register(schemaOf(50), SRS, rowsOf(1, "two"), terms(100), "ipfs://two");

@@ -62,6 +62,75 @@ contract TrainingMarketTest is TrainingBase {
         equal(token.balanceOf(address(market)), market.unburned(), "nothing is stuck");
     }
 
+    /// What a round leaves in storage is not seen, and no later round takes it for its own.
+    function testNothingOfARoundOutlivesIt() external {
+        ITrainingMarket.Round memory none;
+        bytes32 empty = keccak256(abi.encode(none));
+        bytes memory asks = abi.encodeCall(ITrainingMarket.walkOf, (id));
+        bytes4 wrong = ITrainingMarket.WrongPhase.selector;
+        check(keccak256(abi.encode(market.round(id))) == empty, "before");
+        for (uint256 i = 1; i < 4; i++) {
+            lease(id, one, ANNE);
+            ITrainingMarket.Round memory r = market.round(id);
+            check(r.seed == 0 && r.trained == 0 && r.revealed == 0 && r.shard == 0, "leased");
+            fails(address(this), address(market), asks, wrong, "no walk yet");
+            pin(id);
+            r = market.round(id);
+            check(r.seed != 0 && r.trained == 0 && r.revealed == 0, "seeded");
+            bytes memory late = submitCall(id, "again");
+            submit(id, bytes32(i));
+            r = market.round(id);
+            check(r.seed == 0 && r.trained == bytes32(i) && r.revealed == 0 && r.shard == i - 1, "trained");
+            fails(address(this), address(market), asks, wrong, "no walk any more");
+            fails(address(this), address(market), late, wrong, "trained once");
+            if (i == 2) {
+                // The sponsor does not reveal.
+                skip(2 hours);
+                market.finish(id);
+            } else {
+                reveal(id);
+                check(market.round(id).revealed == shard(i - 1), "revealed");
+                bytes memory paid = evaluateCall(id, 500, 100);
+                evaluate(id, 500, 100);
+                fails(address(this), address(market), paid, wrong, "paid once");
+            }
+            check(keccak256(abi.encode(market.round(id))) == empty, "over");
+            fails(address(this), address(market), asks, wrong, "no walk of nothing");
+            bytes memory end = abi.encodeCall(ITrainingMarket.finish, (id));
+            fails(address(this), address(market), end, ITrainingMarket.NotLive.selector, "ends once");
+            balanced(id);
+        }
+    }
+
+    /// The price begins anew after each proof that was paid, and moves on with leases after it.
+    function testPriceBeginsAnewOncePaid() external {
+        ITrainingMarket.Spec memory s = spec();
+        (s.minPrice, s.maxPrice) = (10e18, 20e18);
+        (s.rampStart, s.rampEnd) = (uint40(nowAt()), uint40(nowAt() + 10 days));
+        (s.bond, s.evaluateSeconds) = (1e18, 7 days);
+        s.deadline = uint40(nowAt() + 60 days);
+        uint256 task = open(s);
+        skip(5 days);
+        equal(market.currentPrice(task), 15e18, "half way");
+        lease(task, two, ANNE);
+        pin(task);
+        skip(600);
+        submit(task, "first");
+        equal(market.currentPrice(task), 10e18, "anew");
+        reveal(task);
+        skip(1 days);
+        equal(market.currentPrice(task), 11e18, "and up");
+        evaluate(task, 500, 100);
+        uint256 left = s.leaseSeconds;
+        lease(task, two, BEN);
+        equal(market.round(task).price, 11e18, "locked");
+        skip(left);
+        market.finish(task);
+        equal(market.currentPrice(task), 11e18, "the ramp moved on by the lease");
+        skip(1 days);
+        equal(market.currentPrice(task), 12e18, "and goes on");
+    }
+
     /// Gains below a step are paid nothing and move no head; above the cap, the cap.
     function testSteps() external {
         run(id, two, ANNE, "a", 1_000, 901);

@@ -132,6 +132,11 @@ pub fn row_gas(program: &Program, row_bits: usize) -> u64 {
         + fold_count(row_bits) as u64 * (SENT_POINT_GAS + 3 * SCALAR_GAS)
 }
 
+/// Rows of a proof's witness that hold something: the first ones.
+pub(super) fn filled_rows(program: &Program, row_bits: usize) -> usize {
+    program.stack_filled(WITNESS).div_ceil(1 << row_bits)
+}
+
 /// The shortest rows, in index bits, with which the contract can store the key and the registration can be checked.
 pub fn least_row_bits(program: &Program, registration: &Program) -> usize {
     let witness = program.stack_bits(WITNESS).max(registration.stack_bits(WITNESS)).saturating_sub(MAX_ROW_BITS);

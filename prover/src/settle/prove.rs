@@ -3,7 +3,7 @@
 use super::{
     SettleFailure,
     halo2::CircuitProver,
-    key::{SettlementProver, blinded},
+    key::{SettlementProver, blinded, filled_rows},
 };
 use crate::{
     device::Device,
@@ -83,7 +83,10 @@ pub(super) fn argue(
     let (stack, model) = (device.integers(&witness.stack), device.integers(task.stack));
     let (rows, mask, blinds, mask_row) = recorder.run(Stage::Commit, || {
         let plain = device.commit_rows(&points, &stack, 1 << row_bits);
-        let blinds: Vec<Fr> = (0..=plain.len()).map(|_| Fr::rand(&mut rng)).collect();
+        // Everybody knows by the graph which rows hold nothing: at infinity they cost the contract little, and there is nothing in
+        // them to hide.
+        let mut blinds: Vec<Fr> = (0..=plain.len()).map(|_| Fr::rand(&mut rng)).collect();
+        blinds.iter_mut().take(plain.len()).skip(filled_rows(program, row_bits)).for_each(|b| *b = Fr::ZERO);
         let mask_row: Vec<Fr> = (0..1usize << row_bits).map(|_| Fr::rand(&mut rng)).collect();
         let mask = device.msm(&points, &device.elements(mask_row.clone()));
         let all: Vec<G1Affine> = plain.into_iter().chain([mask]).collect();

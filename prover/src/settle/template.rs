@@ -4,7 +4,7 @@
 
 use super::{
     SettleFailure,
-    key::{Optimize, choose_row_bits, least_row_bits},
+    key::{Optimize, choose_row_bits, filled_rows, least_row_bits},
 };
 use ark_ec::{AffineRepr, CurveGroup};
 use assay_circuits::{Graph, Program, Visibility, model::TensorSpec, program::NAMED, stack::NamedStack};
@@ -114,7 +114,8 @@ impl Template {
             descriptor.stacks.push(DescribedStack { bits, schema: n.schema.digest()?, pinned: rows });
         }
         let registration_circuit = points.circuit(k(&registration)?);
-        let argument = argument(&registration_descriptor(graph, &named, &descriptor, &registration_circuit)?);
+        let registered = registration_descriptor(graph, &named, &descriptor, &registration_circuit)?;
+        let argument = argument(&registered, filled_rows(&registration, row_bits));
         let key = SettlementKey {
             graph: graph.clone(),
             visibility,
@@ -133,12 +134,13 @@ impl Template {
     pub fn proof(&self) -> (Vec<Vec<i64>>, SettledArgument) {
         let d = &self.key.descriptor;
         let public = d.public.iter().map(|p| vec![(-1).clamp(p.lo, p.hi); p.count]).collect();
-        let argument = argument(d);
+        let argument = argument(d, filled_rows(&self.program, d.row_bits));
         (public, argument)
     }
 }
 
-fn argument(d: &Descriptor) -> SettledArgument {
+/// A proof whose witness holds something in the first `filled` rows.
+fn argument(d: &Descriptor, filled: usize) -> SettledArgument {
     let mut points = Points::new();
     let mut count = 0;
     let mut next = || {
@@ -147,7 +149,7 @@ fn argument(d: &Descriptor) -> SettledArgument {
     };
     SettledArgument {
         given: d.given_rows().into_iter().map(|n| points.many(n)).collect(),
-        rows: points.many(d.witness_rows()),
+        rows: (0..d.witness_rows()).map(|i| if i < filled { points.one() } else { G1Affine::zero() }).collect(),
         mask: points.one(),
         zeta: next(),
         gamma: next(),

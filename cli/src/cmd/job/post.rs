@@ -6,7 +6,9 @@ use crate::{
     economy::{
         EconomyArgs, System,
         confidential::Sealer,
-        explained, hash, inbox, inputs, units,
+        explained, hash,
+        inbox::Location,
+        inputs, units,
         work::{self, Offered},
     },
     error::{Failure, Outcome},
@@ -21,7 +23,7 @@ use assay_contracts::{
 use clap::Args;
 use rand::{RngCore, rngs::OsRng};
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
 pub(crate) struct Post {
@@ -51,12 +53,13 @@ pub(crate) struct Post {
     #[arg(long, value_name = "FILE")]
     private_input: Option<PathBuf>,
     /// Neither input nor output is ever on the chain: the input stays in a stack, the output is masked by a pad in it. The stack's
-    /// file is written to the folder of --inbox; workers need it, and `assay job result` does
+    /// file is written to --inbox; workers need it, and `assay job result` does
     #[arg(long, requires = "inbox", conflicts_with = "private_input")]
     confidential: bool,
-    /// Where to write what opens confidential jobs, a file each: keep it, and send the file to the worker
-    #[arg(long, value_name = "FOLDER", requires = "confidential")]
-    inbox: Option<PathBuf>,
+    /// Where to write what opens confidential jobs, a file each: a folder to keep it in, and (given again) an address that workers
+    /// read
+    #[arg(long, value_name = "FOLDER|URL", requires = "confidential")]
+    inbox: Vec<Location>,
     /// Powers of tau of a confidential job's verifier [default: development ones, INSECURE]
     #[arg(long, value_name = "SRS", requires = "confidential")]
     srs: Option<PathBuf>,
@@ -87,8 +90,10 @@ pub(crate) fn run(app: &App, args: &Post) -> Outcome<()> {
     let mut system = args.economy.connect(true)?;
     let model = flow::load_model(app, &args.model, &args.quant, false)?.model;
     let offered = if args.confidential { Offered::confidential(&model)? } else { Offered::plain(&model)? };
-    if let Some(folder) = &args.inbox {
-        inbox::Inbox::new(Some(folder.as_path()))?;
+    args.inbox.iter().try_for_each(Location::check)?;
+    if args.confidential && !args.inbox.iter().any(|l| l.folder().is_some()) {
+        return Err(Failure::new("what opens a confidential job would be nowhere but on a server")
+            .help("name a folder of yours as well, since `assay job result` needs it: --inbox FOLDER --inbox URL"));
     }
     let samples = input::read(app, &args.input, &model.inputs, input::Role::Input)?;
     let samples = input::take(samples, args.from, Some(args.count), &args.input)?;
@@ -125,10 +130,21 @@ pub(crate) fn run(app: &App, args: &Post) -> Outcome<()> {
     if let Some(path) = &args.private_input {
         inputs::write(path, secrets.clone())?;
     }
-    let mut written = Vec::with_capacity(openings.len());
-    if let Some(folder) = &args.inbox {
+    // Folders first: what cannot be kept is sent nowhere.
+    let (folders, addresses): (Vec<&Location>, Vec<&Location>) = args.inbox.iter().partition(|l| l.folder().is_some());
+    let (mut written, mut sent) = (Vec::with_capacity(openings.len()), 0);
+    for location in folders {
         for stack in &openings {
-            written.push(inbox::write(folder, stack)?);
+            written.push(location.put(stack)?);
+        }
+    }
+    for location in addresses {
+        for stack in &openings {
+            location.put(stack).inspect_err(|_| {
+                // They open nothing.
+                written.iter().for_each(|path| drop(std::fs::remove_file(path)));
+            })?;
+            sent += 1;
         }
     }
     let mut ids = Vec::with_capacity(secrets.len());
@@ -144,7 +160,7 @@ pub(crate) fn run(app: &App, args: &Post) -> Outcome<()> {
         let (id, done) = system.at.market().post(system.chain.as_mut(), &spec, salt, shown).map_err(|e| {
             if let ([], Some(_)) = (ids.as_slice(), e.revert()) {
                 // Nothing was posted, so what was written opens nothing.
-                for path in args.private_input.iter().chain(&written) {
+                for path in args.private_input.iter().map(PathBuf::as_path).chain(written.iter().map(Path::new)) {
                     let _ = std::fs::remove_file(path);
                 }
             }
@@ -176,7 +192,11 @@ pub(crate) fn run(app: &App, args: &Post) -> Outcome<()> {
     }
     if let Some(first) = written.first() {
         let more = if written.len() > 1 { format!(" and {} more", written.len() - 1) } else { String::new() };
-        o.say(format!("send     {}{more} to the worker: whoever has it can read input and output", first.display()));
+        if sent == 0 {
+            o.say(format!("send     {first}{more} to the worker: whoever has it can read input and output"));
+        } else {
+            o.say(format!("sent     {first}{more}: whoever has it can read input and output"));
+        }
         o.say("keep     it too: `assay job result ID MODEL --inbox FOLDER` needs it");
     }
     if entry.batch > 1 {
@@ -197,6 +217,7 @@ pub(crate) fn run(app: &App, args: &Post) -> Outcome<()> {
         "private": args.private_input.is_some(),
         "confidential": args.confidential,
         "openings": written,
+        "openings_sent": sent,
         "gas": gas,
     }));
     Ok(())

@@ -7,7 +7,7 @@ use crate::{
     chain::address,
     economy::{
         EconomyArgs, System,
-        inbox::Inbox,
+        inbox::{Inbox, Location},
         inputs::{Secret, Secrets},
         work::{Offered, RegisteredKeyArgs, Served, slots},
     },
@@ -41,9 +41,9 @@ pub(crate) struct Prove {
     /// File with salt and input from the requester, for jobs with private input
     #[arg(long, value_name = "FILE")]
     private_input: Vec<PathBuf>,
-    /// Folder with the openings of confidential jobs
-    #[arg(long, value_name = "FOLDER")]
-    inbox: Option<PathBuf>,
+    /// Where the openings of confidential jobs are, a folder or an address
+    #[arg(long, value_name = "FOLDER|URL")]
+    inbox: Option<Location>,
     #[command(flatten)]
     key: RegisteredKeyArgs,
     #[command(flatten)]
@@ -67,7 +67,7 @@ pub(crate) fn run(app: &App, args: &Prove) -> Outcome<()> {
         Failure::new("nobody leased the job: say who is paid with --payout ADDRESS")
             .help("lease it first, so that nobody else is paid meanwhile: assay job lease ID --payout ADDRESS")
     })?;
-    let mut inbox = Inbox::new(args.inbox.as_deref())?;
+    let mut inbox = Inbox::new(args.inbox.as_ref())?;
     let offered = if args.inbox.is_some() { Offered::confidential(&model)? } else { Offered::plain(&model)? };
     let (verifier_id, entry) =
         system.verifier_of(offered.model().model_id()?, Some(first.verifierId)).map_err(|f| {
@@ -86,7 +86,7 @@ pub(crate) fn run(app: &App, args: &Prove) -> Outcome<()> {
         let secret = secret_of(&mut system, &secrets, *id, &job)?;
         let task = served.task(&secret.input, &mut inbox).map_err(|e| {
             Failure::new(format!("job {id} cannot be proven: {e}")).help(if served.is_confidential() {
-                "ask the requester for its file, and put it into the folder of --inbox"
+                "ask the requester for its file, and put it into the inbox"
             } else {
                 "it asks for something that this model does not take; leave it, or pass the model it was posted for"
             })

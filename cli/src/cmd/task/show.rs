@@ -56,7 +56,7 @@ fn fields(id: u64, t: &Task, r: &Round, price: u128, now: u64) -> Value {
         "evaluate_fee": t.evaluateFee.to_string(),
         "deadline": t.deadline.to::<u64>(),
         "lease_seconds": t.leaseSeconds,
-        "reveal_seconds": t.revealSeconds,
+        "reveal_seconds": t.revealSeconds.to::<u32>(),
         "evaluate_seconds": t.evaluateSeconds,
         "train_id": t.ids.trainId.to_string(),
         "evaluate_id": t.ids.evaluateId.to_string(),

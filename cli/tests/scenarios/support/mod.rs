@@ -1,6 +1,7 @@
 //! A market on a real node behind a node that lies about it, and real workers.
 
 pub(crate) mod proxy;
+pub(crate) mod shelf;
 
 pub(crate) use crate::common::running::{PATIENCE, Running};
 use crate::common::{KEYS, Sandbox, digits, mlp};
@@ -93,8 +94,11 @@ impl World {
     /// Ends the node; what it has is kept.
     pub(crate) fn stop_node(&mut self) {
         self.restarts += 1;
-        self.s.write(&format!("state-{}.json", self.restarts), dump(&self.node_url()));
+        // Nobody reaches it while it writes its state: what it took after that would vanish with it, like under a reorganisation that is
+        // deeper than any number of confirmations.
         self.proxy.upstream("");
+        std::thread::sleep(Duration::from_millis(500));
+        self.s.write(&format!("state-{}.json", self.restarts), dump(&self.node_url()));
         self.node = None;
     }
 

@@ -83,27 +83,27 @@ mod generated {
             }
 
             struct Task {
-                address sponsor;
                 Status status;
                 Phase phase;
                 uint16 protocolBps;
-                uint32 leaseSeconds;
-                uint96 escrow;
-                uint96 rescue;
-                uint40 deadline;
-                uint96 ratePerStep;
-                uint96 bond;
-                uint32 maxSteps;
-                uint32 shards;
-                uint64 eta;
-                uint32 revealSeconds;
-                uint32 evaluateSeconds;
                 uint32 heads;
                 uint32 rounds;
                 uint32 used;
                 uint88 trainFee;
+                uint40 restart;
+                uint96 escrow;
+                uint96 rescue;
+                uint40 deadline;
+                uint24 revealSeconds;
+                uint96 ratePerStep;
+                uint32 maxSteps;
+                uint64 eta;
+                uint32 shards;
+                uint32 evaluateSeconds;
+                address sponsor;
                 uint88 evaluateFee;
-                uint40 rampTime;
+                uint96 bond;
+                uint32 leaseSeconds;
                 Ids ids;
             }
 
