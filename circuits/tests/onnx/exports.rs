@@ -46,8 +46,8 @@ fn a_dynamically_quantized_product_is_the_product_with_its_weights() {
 
 #[test]
 fn integers_of_dynamic_quantization_that_are_seen_are_refused_by_name() {
-    // The quantized tensor itself, and accumulators in its units.
-    for pick in ["q", "a"] {
+    // The quantized tensor itself, accumulators in its units, and its scale.
+    for pick in ["q", "a", "s"] {
         let model = load_bytes(&dynamic(pick)).expect("it is valid");
         let e = compile(&model, &CompileOptions::default(), None, &mut |_, _, _| {})
             .expect_err("the scale depends on data");

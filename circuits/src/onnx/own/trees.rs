@@ -194,7 +194,8 @@ impl Trees {
                 Some(spec) => {
                     let at = spec.at(s.feature as usize, s.threshold, -(1 << 40), 1 << 40);
                     let (step, offset) = spec.step(s.feature as usize);
-                    i128::from(at) - i128::from(!s.takes((at as f64).mul_add(step, offset) as f32))
+                    let yes = if on_grid(step) { s.takes((at as f64).mul_add(step, offset) as f32) } else { !s.strict };
+                    i128::from(at) - i128::from(!yes)
                 }
                 None => {
                     let at = f64::from(s.threshold) / scale;
@@ -351,6 +352,12 @@ impl Trees {
 /// A weight in units.
 fn fixed(w: f32, unit: f64) -> i64 {
     (f64::from(w) / unit).round() as i64
+}
+
+/// Whether a step is that of a grid, halved some times, and not just as fine as there are bits.
+fn on_grid(step: f64) -> bool {
+    let power_of_two = |v: f64| v > 0.0 && v.to_bits().trailing_zeros() >= f64::MANTISSA_DIGITS - 1;
+    GRIDS.iter().any(|d| power_of_two(d / step))
 }
 
 /// Step and offset for numbers: the grid that they lie on, as fine as there are bits, or as many steps as there are.

@@ -67,6 +67,42 @@ fn becomes_float(graph: &GraphProto, readers: &Readers<'_>, product: &NodeProto,
     op && places && result.is_some_and(|r| r.iter().all(|i| to_float(&graph.node[*i])))
 }
 
+/// Whether the results of the products, as floats, are multiplied by the scale once and the scale serves nothing else: it may be
+/// multiplied with constants first.
+fn scaled_once<'g>(
+    graph: &'g GraphProto,
+    readers: &Readers<'g>,
+    constants: &HashSet<&str>,
+    products: &[usize],
+    scale: &'g str,
+) -> bool {
+    let results = products.iter().filter_map(|i| readers.only(graph.node[*i].output.first()?));
+    let casts: HashSet<&str> =
+        results.flatten().filter_map(|i| graph.node[*i].output.first().map(String::as_str)).collect();
+    let mut scales = vec![scale];
+    let mut next = 0;
+    while let Some(name) = scales.get(next).copied() {
+        next += 1;
+        let Some(of_scale) = readers.only(name) else { return false };
+        for n in of_scale.iter().map(|i| &graph.node[*i]) {
+            let other = if input(n, 0) == name { input(n, 1) } else { input(n, 0) };
+            match n.output.first() {
+                Some(product) if standard(n, "Mul") && constants.contains(other) => scales.push(product),
+                Some(_) if standard(n, "Mul") && casts.contains(other) => {}
+                _ => return false,
+            }
+        }
+    }
+    let scales: HashSet<&str> = scales.into_iter().collect();
+    casts.iter().all(|cast| {
+        let by_scale = |n: &NodeProto| {
+            let other = if input(n, 0) == *cast { input(n, 1) } else { input(n, 0) };
+            standard(n, "Mul") && scales.contains(other)
+        };
+        readers.only(cast).is_some_and(|r| r.iter().all(|i| by_scale(&graph.node[*i])))
+    })
+}
+
 /// Replaces dynamic quantization and the integer products that follow it by products of floats: names of the nodes that quantized.
 pub(crate) fn fold(graph: &mut GraphProto) -> HashSet<String> {
     let mut done = HashSet::new();
@@ -74,11 +110,17 @@ pub(crate) fn fold(graph: &mut GraphProto) -> HashSet<String> {
     let mut replaced: HashMap<usize, Vec<NodeProto>> = HashMap::new();
     let readers = Readers::of(graph);
     let ranks: HashMap<&str, usize> = graph.initializer.iter().map(|t| (t.name.as_str(), t.dims.len())).collect();
+    let made = graph.node.iter().filter(|n| standard(n, "Constant")).flat_map(|n| &n.output);
+    let constants: HashSet<&str> = graph.initializer.iter().map(|t| &t.name).chain(made).map(String::as_str).collect();
     for (at, n) in graph.node.iter().enumerate().filter(|(_, n)| standard(n, "DynamicQuantizeLinear")) {
         let [y, scale, zero] = [0, 1, 2].map(|i| n.output.get(i).map_or("", String::as_str));
         let (Some(of_y), Some(of_zero)) = (readers.only(y), readers.only(zero)) else { continue };
         let all = || of_y.iter().chain(of_zero).map(|i| &graph.node[*i]);
-        if !all().all(|p| becomes_float(graph, &readers, p, [y, zero])) {
+        let named = [y, scale, zero].iter().all(|o| !o.is_empty());
+        if !named || !all().all(|p| becomes_float(graph, &readers, p, [y, zero])) {
+            continue;
+        }
+        if !scaled_once(graph, &readers, &constants, of_y, scale) {
             continue;
         }
         let Some(products) =
@@ -88,10 +130,8 @@ pub(crate) fn fold(graph: &mut GraphProto) -> HashSet<String> {
         };
         replaced.extend(products);
         replaced.insert(at, vec![]);
-        if !scale.is_empty() {
-            let one = 1f32.to_le_bytes().to_vec();
-            ones.push(TensorProto { name: scale.to_owned(), data_type: 1, raw_data: one, ..TensorProto::default() });
-        }
+        let one = 1f32.to_le_bytes().to_vec();
+        ones.push(TensorProto { name: scale.to_owned(), data_type: 1, raw_data: one, ..TensorProto::default() });
         done.insert(if n.name.is_empty() { y.to_owned() } else { n.name.clone() });
     }
     let nodes = std::mem::take(&mut graph.node).into_iter().enumerate();
