@@ -433,7 +433,7 @@ mod tests {
     #[test]
     fn what_float32_leaves_of_a_zero_is_no_target() {
         let outputs = |small: f32| -> Vec<Vec<f32>> {
-            (0..MIN_SAMPLES).map(|k| vec![k as f32, if k % 2 == 0 { small } else { -small }]).collect()
+            (0..MIN_SAMPLES).map(|k| vec![k as f32, if k.is_multiple_of(2) { small } else { -small }]).collect()
         };
         let error = |small: f32| {
             let float = outputs(small);
