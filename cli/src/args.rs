@@ -125,6 +125,10 @@ pub(crate) struct ReadArgs {
     /// A symbolic leading axis that counts independent samples although its name does not say so
     #[arg(long = "batch-axis", value_name = "NAME")]
     pub(crate) batch_axes: Vec<String>,
+
+    /// An input that is a constant of the model, all of its entries that number: `sr=16000`
+    #[arg(long = "set", value_name = "NAME=NUMBER", value_parser = constant)]
+    pub(crate) values: Vec<(String, f64)>,
 }
 
 /// Reads `name=number`.
@@ -138,13 +142,29 @@ fn dim(text: &str) -> Result<(String, usize), String> {
     Ok((name.trim().to_owned(), number))
 }
 
+/// Reads `name=number`, any number.
+fn constant(text: &str) -> Result<(String, f64), String> {
+    let wrong = || format!("'{text}' is not of the form NAME=NUMBER, as in sr=16000");
+    let (name, number) = text.rsplit_once('=').ok_or_else(wrong)?;
+    let number: f64 = number.trim().parse().map_err(|_| wrong())?;
+    if name.trim().is_empty() || !number.is_finite() {
+        return Err(wrong());
+    }
+    Ok((name.trim().to_owned(), number))
+}
+
 impl ReadArgs {
     pub(crate) fn options(&self) -> LoadOptions {
-        LoadOptions { dims: self.dims.clone(), batch: self.batch_axes.clone(), drop_softmax: self.drop_softmax }
+        LoadOptions {
+            dims: self.dims.clone(),
+            batch: self.batch_axes.clone(),
+            values: self.values.clone(),
+            drop_softmax: self.drop_softmax,
+        }
     }
 
     fn is_used(&self) -> bool {
-        self.drop_softmax || !self.dims.is_empty() || !self.batch_axes.is_empty()
+        self.drop_softmax || !self.dims.is_empty() || !self.batch_axes.is_empty() || !self.values.is_empty()
     }
 }
 

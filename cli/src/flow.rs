@@ -50,8 +50,9 @@ pub(crate) fn load_model(app: &App, path: &Path, quant: &QuantArgs, private_outp
     match files::kind(path)? {
         Kind::Model => {
             if quant.is_used() {
-                return Err(Failure::new(format!("'{}' is compiled already", path.display()))
-                    .help("options for quantization, --dim, --batch-axis and --drop-softmax need the .onnx file"));
+                return Err(Failure::new(format!("'{}' is compiled already", path.display())).help(
+                    "options for quantization, --dim, --batch-axis, --set and --drop-softmax need the .onnx file",
+                ));
             }
             let bytes = files::read_kind(path, Kind::Model)?;
             let model = Model::from_bytes(&bytes).map_err(|e| Failure::from(e).in_file(path))?;

@@ -25,6 +25,15 @@ pub(crate) fn eval(node: &TypedNode, inputs: &[TValue]) -> Option<Tensor> {
     }
 }
 
+/// Operands of an operator as the engine compares them: it knows equality of numbers, not of booleans.
+pub(crate) fn comparable(op: &str, args: TVec<TValue>) -> TractResult<TVec<TValue>> {
+    let booleans = args.iter().all(|t| t.datum_type() == DatumType::Bool);
+    if !booleans || !matches!(op, "Eq" | "NE" | "NotEq") {
+        return Ok(args);
+    }
+    args.iter().map(|t| Ok(t.cast_to::<u8>()?.into_owned().into_tvalue())).collect()
+}
+
 fn apply(a: &Tensor, b: &Tensor, f: impl Fn(f32, f32) -> f32) -> Option<Tensor> {
     let values = |t: &Tensor| -> Option<Vec<f32>> { Some(t.try_as_plain_ram().ok()?.as_slice::<f32>().ok()?.to_vec()) };
     let (x, y) = (values(a)?, values(b)?);

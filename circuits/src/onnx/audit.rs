@@ -18,7 +18,7 @@ const HONOURED: &[(&str, &[&str])] = &[
     ("Attention", &["is_causal", "kv_num_heads", "q_num_heads", "scale", "softcap", "qk_matmul_output_mode"]),
     ("ArrayFeatureExtractor", &[]),
     ("AveragePool", &["auto_pad", "ceil_mode", "count_include_pad", "dilations", "kernel_shape", "pads", "strides"]),
-    ("BatchNormalization", &["epsilon", "momentum", "spatial"]),
+    ("BatchNormalization", &["epsilon", "momentum", "spatial", "training_mode"]),
     ("Binarizer", &["threshold"]),
     ("BitShift", &["direction"]),
     ("BlackmanWindow", &["output_datatype", "periodic"]),
@@ -193,6 +193,7 @@ const HONOURED: &[(&str, &[&str])] = &[
             "support_vectors",
         ],
     ),
+    ("STFT", &["onesided"]),
     ("Scaler", &["offset", "scale"]),
     (
         "Scan",
@@ -335,6 +336,9 @@ fn check_node(node: &NodeProto) -> Result<(), String> {
 fn passed_over(node: &NodeProto, a: &AttributeProto) -> Option<&'static str> {
     match (node.op_type.as_str(), a.name.as_str()) {
         ("MaxPool", "storage_order") if a.i != 0 => Some("must be 0"),
+        ("BatchNormalization", "training_mode") if a.i != 0 => {
+            Some("must be 0, or means and variances are those of the batch: export after model.eval()")
+        }
         ("LayerNormalization" | "SimplifiedLayerNormalization", "stash_type") if a.i != 1 => {
             Some("must be 1 (float32)")
         }

@@ -185,7 +185,12 @@ pub(crate) fn run_float(
                 match super::arithmetic::eval(node, &args) {
                     Some(t) => vec![t.into_tvalue()],
                     None => {
-                        let out = node.op.eval_out_of_plan(args).map_err(fail)?;
+                        let out = node
+                            .op
+                            .eval_out_of_plan(
+                                super::arithmetic::comparable(node.op.name().as_ref(), args).map_err(fail)?,
+                            )
+                            .map_err(fail)?;
                         out.ok_or_else(|| ImportError::engine(stage, &format!("'{}' keeps state", node.name)))?.to_vec()
                     }
                 }
@@ -201,7 +206,8 @@ pub(crate) fn run_float(
             for (slot, t) in outputs.into_iter().enumerate() {
                 let outlet = OutletId::new(id, slot);
                 let kind = t.datum_type();
-                if (kind.is_float() || kind.is_integer() || kind == DatumType::Bool) && !node.op_is::<Const>() {
+                let number = kind.is_float() || kind.is_integer() || matches!(kind, DatumType::Bool | DatumType::TDim);
+                if number && !node.op_is::<Const>() {
                     let f = t.cast_to::<f32>().map_err(fail)?;
                     let plain = f.try_as_plain_ram().map_err(fail)?;
                     visit(outlet, plain.as_slice::<f32>().map_err(fail)?);
@@ -276,6 +282,16 @@ pub(crate) fn measure(
                 }
                 if let Some(r) = &mut record {
                     r.insert(outlet, values);
+                }
+            }
+            // What is not compared must not pass for right.
+            for (o, values) in model.outputs.iter().zip(&outputs) {
+                let node = &model.nodes()[o.node];
+                let fact = &node.outputs[o.slot].fact;
+                let whole = fact.shape.as_concrete().map(|s| s.iter().product()) == Some(values.len());
+                if !whole && !node.op_is::<Const>() {
+                    let what = format!("output '{}' of type {:?} is no tensor of numbers", node.name, fact.datum_type);
+                    return Err(ImportError::engine("running the float model", &what));
                 }
             }
             out.outputs.push(outputs);

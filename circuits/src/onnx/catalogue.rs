@@ -121,7 +121,12 @@ pub const OPERATORS: &[Row] = {
         (
             "",
             "Equal Greater GreaterOrEqual Less LessOrEqual",
-            Proven("sign of the difference", ONE, ONE, "equality of two float tensors is refused"),
+            Proven(
+                "sign of the difference",
+                ONE,
+                ONE,
+                "equality of floats only where they are whole numbers (counts, sums of comparisons)",
+            ),
         ),
         ("", "And Or Xor", Proven("table of the sum", ONE, ONE, "")),
         (
@@ -232,6 +237,16 @@ pub const OPERATORS: &[Row] = {
         ),
         (
             "",
+            "GridSample",
+            Proven(
+                "constant grid: sparse matrix over all places of a picture; computed grid: tents as weights along each axis",
+                "0, or 1 a place and entry of an axis",
+                "0, or the weights",
+                "a constant grid has at most 65,536 numbers; a computed one is linear, with zeros or border outside; no cubic samples beyond a border",
+            ),
+        ),
+        (
+            "",
             "RNN LSTM GRU",
             Proven(
                 "a recurrence: the cell is in the graph once, whatever the number of steps",
@@ -268,10 +283,19 @@ pub const OPERATORS: &[Row] = {
         ("", "IsInf IsNaN", Constant("a proven value is a finite number")),
         (
             "",
-            "GridSample RoiAlign MaxRoiPool MaxUnpool DeformConv",
+            "RoiAlign MaxRoiPool MaxUnpool DeformConv",
             Refused("places that are computed in fractions; use Resize, or leave it to the program around the model"),
         ),
-        ("", "DFT STFT", Refused("multiply by a matrix of cosines and sines instead")),
+        (
+            "",
+            "DFT STFT",
+            Proven(
+                "contraction with cosines and sines",
+                NONE,
+                NONE,
+                "constant lengths, windows and steps; one side of real signals only",
+            ),
+        ),
         ("", "Det", Refused("write it out")),
         (
             "",
@@ -281,7 +305,9 @@ pub const OPERATORS: &[Row] = {
         (
             "",
             "DynamicQuantizeLinear",
-            Refused("its scale depends on data, and float32 decides its last bit; quantize statically"),
+            Refused(
+                "its scale depends on data, and float32 decides its last bit; what it stands for in front of MatMulInteger and ConvInteger whose result becomes a float is proven: the product with the weights, its input rounded as all activations are",
+            ),
         ),
         (
             "",
@@ -309,7 +335,12 @@ pub const OPERATORS: &[Row] = {
         (
             "ai.onnx.ml",
             "ArrayFeatureExtractor ZipMap",
-            Proven("linear view", NONE, NONE, "constant columns; ZipMap's dictionaries become a tensor"),
+            Proven(
+                "constant places: a view; computed ones: row lookup; ZipMap's dictionaries become a tensor",
+                "0, or 1 a place",
+                "0, or the places",
+                "of a table of texts the place is the result",
+            ),
         ),
         ("ai.onnx.ml", "Scaler", Proven("part of the input's scale, or products with constants", NONE, NONE, "")),
         ("ai.onnx.ml", "Normalizer", Proven("sum and reciprocal", "1 an entry, 1 a row", "the same", "L1 and L2")),
@@ -368,7 +399,7 @@ pub const OPERATORS: &[Row] = {
                 "contraction with the support vectors, a table, a weighted sum for each pair of classes; signs, votes, label",
                 "1 a support vector, 2 and limbs a pair of classes, 2 and limbs a pair for the label",
                 "the same",
-                "every kernel; no probabilities, no post_transform; labels that are texts count from 0",
+                "every kernel; probabilities of two or three classes; no post_transform; labels that are texts count from 0",
             ),
         ),
     ]

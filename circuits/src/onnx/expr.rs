@@ -112,7 +112,7 @@ impl Expr {
                     inputs.push(a.eval_in(root, done)?);
                 }
                 let name = op.name();
-                let out = op.eval_out_of_plan(inputs)?;
+                let out = op.eval_out_of_plan(super::arithmetic::comparable(name.as_ref(), inputs)?)?;
                 out.and_then(|mut o| o.pop()).ok_or_else(|| TractError::msg(format!("{name} cannot be evaluated")))?
             }
         };

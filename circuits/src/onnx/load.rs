@@ -124,7 +124,7 @@ fn load_proto(proto: &mut ModelProto, options: &LoadOptions) -> Result<FloatMode
     prune::unique_names(graph);
     let inputs = shapes::fix(graph, options, &mut notes)?;
     let integral = inputs.iter().map(|(name, _)| shapes::is_integral(graph, name)).collect();
-    let nodes = list_nodes(graph, &inputs, opset);
+    let mut nodes = list_nodes(graph, &inputs, opset);
     drop_constant_outputs(graph, &nodes, &inputs, &mut notes);
     let outputs: Vec<String> = graph.output.iter().map(|o| o.name.clone()).collect();
     if inputs.is_empty() || outputs.is_empty() {
@@ -139,6 +139,14 @@ fn load_proto(proto: &mut ModelProto, options: &LoadOptions) -> Result<FloatMode
         .collect();
     if let Some(o) = outputs.iter().find(|o| !known.contains(o.as_str())) {
         return Err(malformed(&format!("nothing computes the output '{o}'")));
+    }
+    let folded = rewrite::dynamic::fold(graph);
+    nodes.iter_mut().for_each(|n| n.folded = folded.contains(&n.name));
+    if !folded.is_empty() {
+        notes.push(format!(
+            "the inputs of {} dynamically quantized operators are not rounded to 8 bits but as all activations are",
+            folded.len()
+        ));
     }
     let refused = nodes.iter().find_map(|n| {
         let help = blocked(n)?.to_owned();

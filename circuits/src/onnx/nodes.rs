@@ -16,6 +16,8 @@ pub struct SourceNode {
     pub dynamic: bool,
     /// Whether the operator exists in the ONNX standard that tract knows.
     pub known: bool,
+    /// Whether it was read as part of the operators that follow it.
+    pub(crate) folded: bool,
 }
 
 /// Lists all nodes in the file's order.
@@ -44,6 +46,7 @@ pub(crate) fn list_nodes(graph: &GraphProto, inputs: &[(String, Vec<usize>)], op
             outputs: n.output.clone(),
             dynamic: is_dynamic,
             known: register.contains_key(&n.op_type) || super::rewrite::knows(n, opset),
+            folded: false,
         });
     }
     out
@@ -70,9 +73,12 @@ pub(crate) fn blocked(node: &SourceNode) -> Option<&'static str> {
         "NonZero" | "NonMaxSuppression" | "Unique" => {
             "its result depends on the order of the data; leave it to the program that reads the model's output"
         }
-        "GridSample" | "RoiAlign" | "MaxUnpool" => "resampling is not supported; use Conv and pooling",
-        "DynamicQuantizeLinear" => {
-            "its scale depends on data, and float32 decides its last bit; quantize statically, or export the float model"
+        "RoiAlign" | "MaxUnpool" => {
+            "its places are computed in fractions; use Resize, or leave it to the program around"
+        }
+        "DynamicQuantizeLinear" if !node.folded => {
+            "its integers leave it for more than a MatMulInteger or ConvInteger whose result becomes a float; \
+             quantize statically, or export the float model"
         }
         "RandomNormal" | "RandomUniform" | "RandomNormalLike" | "RandomUniformLike" | "Multinomial" | "Bernoulli" => {
             "randomness cannot be proven; export the model for inference"

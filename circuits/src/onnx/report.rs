@@ -31,6 +31,10 @@ const MAX_ELEMENTS: usize = 64;
 const MIN_SAMPLES: usize = 16;
 /// Values whose ranges are at most so many times smaller than that of the whole output are of one kind.
 const LIKE: f64 = 8.0;
+/// Values that are this many times smaller than the whole output are what float32 sums leave of a zero.
+const NOISE: f64 = 1e-7;
+/// Decisions that the float model leaves within this share of the output's range of one another: either is right.
+const TIE: f64 = MAX_ERROR / 2.0;
 /// Samples that are run together.
 const TOGETHER: usize = 64;
 /// Integers held at a time while samples are run together.
@@ -42,6 +46,40 @@ const FEW_STEPS: f64 = 32.0;
 struct Pair<'p> {
     float: Vec<&'p [f32]>,
     integer: &'p [Vec<f32>],
+    /// Samples that do not count: those of a label that the float model's own scores leave open. Empty where all count.
+    open: &'p [bool],
+}
+
+/// The distance from the least to the largest of all values.
+fn span<'v>(values: impl Iterator<Item = &'v f32>) -> f64 {
+    let (lo, hi) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), v| {
+        let v = f64::from(*v);
+        (lo.min(v), hi.max(v))
+    });
+    (hi - lo).max(0.0)
+}
+
+/// The samples of which the scores of an output leave the decision open ([`TIE`]). `outputs` is `[sample][output]`.
+fn open_samples(outputs: &[Vec<Vec<f32>>]) -> Vec<bool> {
+    let mut open = vec![false; outputs.len()];
+    for o in 0..outputs.first().map_or(0, Vec::len) {
+        if outputs.iter().any(|s| s[o].len() < 2) {
+            continue;
+        }
+        let tie = TIE * span(outputs.iter().flat_map(|s| &s[o]));
+        for (open, s) in open.iter_mut().zip(outputs) {
+            let best = top(&s[o]);
+            let others = s[o].iter().enumerate().filter(|(i, _)| *i != best).map(|(_, v)| *v);
+            let second = others.fold(f32::NEG_INFINITY, f32::max);
+            *open |= f64::from(s[o][best]) - f64::from(second) <= tie;
+        }
+    }
+    open
+}
+
+/// Whether an output is one whole number: a label, or a count.
+fn is_label(outputs: &[Vec<Vec<f32>>], o: usize) -> bool {
+    outputs.iter().all(|s| matches!(s[o].as_slice(), [v] if v.fract() == 0.0))
 }
 
 fn top(values: &[f32]) -> usize {
@@ -71,8 +109,21 @@ impl Pair<'_> {
         }
     }
 
-    /// Agreement over all samples, and of the class that agrees least.
+    fn counts(&self, sample: usize) -> bool {
+        !self.open.get(sample).copied().unwrap_or(false)
+    }
+
+    /// Agreement over all samples, and of the class that agrees least. Another decision agrees too where the float model holds
+    /// both to be as good ([`TIE`]).
     fn agreement(&self, metric: Metric) -> (f64, Option<(u64, f64)>) {
+        let tie = TIE * span(self.float.iter().flat_map(|v| v.iter()));
+        // How far the float model is from another decision.
+        let margin = |f: &[f32], other: usize| match (metric, f.first()) {
+            (Metric::Top1, _) => f.get(other).map_or(f64::INFINITY, |v| f64::from(f[top(f)]) - f64::from(*v)),
+            (Metric::Sign, Some(v)) => f64::from(v.abs()),
+            (Metric::Threshold, Some(v)) => (f64::from(*v) - 0.5).abs(),
+            _ => f64::INFINITY,
+        };
         let class = |v: &[f32]| match metric {
             Metric::Top1 => top(v),
             Metric::Sign => usize::from(v.first().is_some_and(|v| *v > 0.0)),
@@ -80,10 +131,11 @@ impl Pair<'_> {
             Metric::Regression => 0,
         };
         let mut classes: BTreeMap<usize, (u64, u64)> = BTreeMap::new();
-        for (f, q) in self.float.iter().zip(self.integer) {
+        for (_, (f, q)) in self.float.iter().zip(self.integer).enumerate().filter(|(k, _)| self.counts(*k)) {
             let c = class(f);
             let (agree, all) = classes.entry(c).or_default();
-            *agree += u64::from(class(q) == c);
+            let other = class(q);
+            *agree += u64::from(other == c || margin(f, other) <= tie);
             *all += 1;
         }
         let (agree, all) = classes.values().fold((0, 0), |(a, n), (b, m)| (a + b, n + m));
@@ -95,7 +147,8 @@ impl Pair<'_> {
     /// Whether the gate is missed whatever the remaining samples show: errors are measured by the range over all samples, so
     /// the largest one never shrinks, and what disagrees goes on disagreeing.
     fn missed(&self) -> bool {
-        let (all, some) = (self.float.len() as f64, self.integer.len() as f64);
+        let counted = |n: usize| (0..n).filter(|k| self.counts(*k)).count() as f64;
+        let (all, some) = (counted(self.float.len()).max(1.0), counted(self.integer.len()));
         let most = 1.0 - (1.0 - self.agreement(self.metric()).0) * some / all;
         most < MIN_AGREEMENT || self.report("").max_error > MAX_ERROR
     }
@@ -128,10 +181,12 @@ impl Pair<'_> {
             // have in common.
             let size = lo.abs().max(hi.abs());
             let own = if hi - lo > 1e-6 * size { hi - lo } else { size };
-            let unit = if LIKE * own > all.1 - all.0 { own.max(all.1 - all.0) } else { own };
+            // What is no more than the float model's own rounding of the whole is no target of another kind.
+            let noise = own < NOISE * (all.1 - all.0);
+            let unit = if noise || LIKE * own > all.1 - all.0 { own.max(all.1 - all.0) } else { own };
             let unit = if unit > 0.0 { unit } else { 1.0 };
             let (mut sum, mut max, mut square, mut total, mut count) = (0.0f64, 0.0f64, 0.0f64, 0.0f64, 0u64);
-            for (f, q) in self.float.iter().zip(self.integer) {
+            for (_, (f, q)) in self.float.iter().zip(self.integer).enumerate().filter(|(k, _)| self.counts(*k)) {
                 for (f, q) in f[r.clone()].iter().zip(&q[r.clone()]) {
                     let e = (f64::from(*f) - f64::from(*q)).abs();
                     sum += e;
@@ -242,6 +297,9 @@ pub(crate) fn compare(
     let together = (HELD_VALUES / elements.max(1)).clamp(1, TOGETHER);
     // More samples at a time as it goes well.
     let mut next = if until == Until::Missed { 1 } else { together };
+    let undecided = open_samples(&truth.outputs[..count]);
+    let undecided = if undecided.contains(&false) { undecided } else { vec![] };
+    let open = |o: usize| if is_label(&truth.outputs[..count], o) { undecided.as_slice() } else { &[] };
     let float = |o: usize| truth.outputs[..count].iter().map(move |s| s[o].as_slice()).collect::<Vec<_>>();
     let mut done = 0;
     while done < count {
@@ -291,7 +349,8 @@ pub(crate) fn compare(
         }
         done += part.len();
         if until == Until::Missed && done < count {
-            let missed = integer.iter().enumerate().any(|(o, some)| Pair { float: float(o), integer: some }.missed());
+            let pair = |(o, some)| Pair { float: float(o), integer: some, open: open(o) };
+            let missed = integer.iter().map(Vec::as_slice).enumerate().any(|p| pair(p).missed());
             if missed {
                 break;
             }
@@ -302,8 +361,9 @@ pub(crate) fn compare(
         let name = &truth.rewritten.model.nodes()[trace.nodes[*i].0.node].name;
         (truth.source.origin(name, "").0.to_owned(), e.relative())
     });
-    let outputs =
-        integer.iter().enumerate().map(|(o, integer)| Pair { float: float(o), integer }.report(&model.outputs[o].name));
+    let pair = |(o, all)| Pair { float: float(o), integer: all, open: open(o) };
+    let outputs = integer.iter().map(Vec::as_slice).enumerate();
+    let outputs = outputs.map(|(o, all)| pair((o, all)).report(&model.outputs[o].name));
     Ok(QuantReport {
         samples: done as u64,
         outputs: outputs.collect(),
@@ -344,4 +404,55 @@ pub(crate) fn cause(truth: &Truth<'_>, model: &Model, trace: &Trace) -> Option<C
         }
     }
     worst
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_count_where_the_scores_beside_them_decide() {
+        let sample = |label: f32, scores: [f32; 2]| vec![vec![label], scores.to_vec()];
+        let outputs = [sample(0.0, [0.9, 0.1]), sample(1.0, [0.4995, 0.5005]), sample(1.0, [0.0, 1.0])];
+        let open = open_samples(&outputs);
+        assert_eq!(open, [false, true, false]);
+        assert!(is_label(&outputs, 0) && !is_label(&outputs, 1));
+        let float = || outputs.iter().map(|s| s[0].as_slice()).collect();
+        let report = |integer: &[Vec<f32>], open: &[bool]| Pair { float: float(), integer, open }.report("label");
+        // The label of the second sample is another one: a fault, unless the scores leave it open.
+        let flipped = [vec![0.0], vec![0.0], vec![1.0]];
+        let r = report(&flipped, &open);
+        assert_eq!((r.top1, r.max_error), (1.0, 0.0));
+        let r = report(&flipped, &[]);
+        assert!(r.top1 < 0.7 && r.max_error == 1.0, "{r:?}");
+        // That of the third is decided.
+        let r = report(&[vec![0.0], vec![1.0], vec![0.0]], &open);
+        assert!(r.top1 < 0.7 && r.max_error == 1.0, "{r:?}");
+    }
+
+    #[test]
+    fn what_float32_leaves_of_a_zero_is_no_target() {
+        let outputs = |small: f32| -> Vec<Vec<f32>> {
+            (0..MIN_SAMPLES).map(|k| vec![k as f32, if k.is_multiple_of(2) { small } else { -small }]).collect()
+        };
+        let error = |small: f32| {
+            let float = outputs(small);
+            let integer: Vec<Vec<f32>> = float.iter().map(|v| vec![v[0], 0.0]).collect();
+            let pair = Pair { float: float.iter().map(Vec::as_slice).collect(), integer: &integer, open: &[] };
+            pair.report("y").max_error
+        };
+        assert!(error(1e-7) < 1e-6);
+        // A small target of its own kind is lost.
+        assert!(error(1e-2) > 0.4, "{}", error(1e-2));
+    }
+
+    #[test]
+    fn either_of_two_equal_decisions_agrees() {
+        let float: Vec<Vec<f32>> = vec![vec![0.0, 1.0], vec![0.5, 0.503], vec![0.5, 0.52]];
+        let pair = |integer| Pair { float: float.iter().map(Vec::as_slice).collect(), integer, open: &[] };
+        let other = [vec![0.0, 1.0], vec![0.51, 0.5], vec![0.5, 0.52]];
+        assert_eq!(pair(&other).agreement(Metric::Top1).0, 1.0);
+        let other = [vec![0.0, 1.0], vec![0.5, 0.503], vec![0.52, 0.5]];
+        assert!(pair(&other).agreement(Metric::Top1).0 < 0.7);
+    }
 }

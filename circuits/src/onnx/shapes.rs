@@ -6,15 +6,17 @@
 
 use super::error::ImportError;
 use std::collections::HashSet;
-use tract_onnx::pb::{GraphProto, tensor_shape_proto::dimension::Value as Dim, type_proto};
+use tract_onnx::pb::{GraphProto, TensorProto, tensor_shape_proto::dimension::Value as Dim, type_proto};
 
 /// What a file leaves open, and what is done to it while it is read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LoadOptions {
     /// Extents of symbolic axes: by the symbol (`height`), or by input and axis (`x:2`) where there is no name.
     pub dims: Vec<(String, usize)>,
     /// Symbols that count independent samples, besides those that say so themselves (`N`, `batch`, `batch_size`, ..).
     pub batch: Vec<String>,
+    /// Inputs that are a constant of the model from now on, all entries the given number (a sampling rate, a switch).
+    pub values: Vec<(String, f64)>,
     /// Leave out a Softmax or LogSoftmax that is the last operator: the output is then its input, and a note says so.
     pub drop_softmax: bool,
 }
@@ -41,7 +43,7 @@ pub(crate) fn fix(
     let initialized: HashSet<String> = graph.initializer.iter().map(|t| t.name.clone()).collect();
     let mut used: HashSet<&str> = HashSet::new();
     let mut symbols: Vec<String> = Vec::new();
-    let mut out = Vec::new();
+    let mut out: Vec<(String, Vec<usize>)> = Vec::new();
     // A symbol that is somebody's batch is the batch everywhere.
     let mut batch: HashSet<String> = options.batch.iter().cloned().collect();
     for input in graph.input.iter().filter(|i| !initialized.contains(&i.name)) {
@@ -123,11 +125,75 @@ pub(crate) fn fix(
             ),
         });
     }
+    for (name, value) in &options.values {
+        let Some(k) = out.iter().position(|(n, _)| n == name) else {
+            let names: Vec<&str> = out.iter().map(|(n, _)| n.as_str()).collect();
+            let allowed = format!("an input of the model ({})", names.join(", "));
+            return Err(ImportError::Option { name: "set", got: name.clone(), allowed });
+        };
+        let (_, shape) = out.remove(k);
+        let kind = element_type(graph, name).unwrap_or(0);
+        let constant = filled(name, kind, &shape, *value)
+            .map_err(|reason| ImportError::Tensor { tensor: name.clone(), reason })?;
+        graph.input.retain(|i| i.name != *name);
+        graph.initializer.push(constant);
+        notes.push(format!("input '{name}' is the constant {value}"));
+    }
     Ok(out)
+}
+
+/// Most entries of an input that becomes a constant.
+const MAX_SET: usize = 1 << 16;
+
+/// A constant of the type, all entries one number.
+fn filled(name: &str, kind: i32, shape: &[usize], value: f64) -> Result<TensorProto, String> {
+    let count: usize = shape.iter().product();
+    if count > MAX_SET {
+        return Err(format!("it has {count} entries; at most {MAX_SET} can be set to a number"));
+    }
+    let (lo, hi) = match kind {
+        1 => (f64::from(f32::MIN), f64::from(f32::MAX)),
+        2 => (0.0, 255.0),
+        3 => (-128.0, 127.0),
+        4 => (0.0, 65535.0),
+        5 => (-32768.0, 32767.0),
+        6 => (f64::from(i32::MIN), f64::from(i32::MAX)),
+        // Beyond 2^53 a number is not what was written.
+        7 => (-(1i64 << 53) as f64, (1i64 << 53) as f64),
+        9 => (0.0, 1.0),
+        12 => (0.0, f64::from(u32::MAX)),
+        13 => (0.0, (1i64 << 53) as f64),
+        _ => return Err(format!("an input of type {} cannot be set to a number", super::check::type_name(kind))),
+    };
+    if !(lo..=hi).contains(&value) || (kind != 1 && value.fract() != 0.0) {
+        let what = super::check::type_name(kind);
+        return Err(format!("{value} is no number of type {what}"));
+    }
+    let whole = value as i64;
+    let entry = match kind {
+        1 => (value as f32).to_le_bytes().to_vec(),
+        2 | 3 | 9 => whole.to_le_bytes()[..1].to_vec(),
+        4 | 5 => whole.to_le_bytes()[..2].to_vec(),
+        6 | 12 => whole.to_le_bytes()[..4].to_vec(),
+        _ => whole.to_le_bytes().to_vec(),
+    };
+    Ok(TensorProto {
+        name: name.to_owned(),
+        dims: shape.iter().map(|d| *d as i64).collect(),
+        data_type: kind,
+        raw_data: entry.repeat(count),
+        ..TensorProto::default()
+    })
+}
+
+/// The ONNX number of an input's type.
+fn element_type(graph: &GraphProto, name: &str) -> Option<i32> {
+    let input = graph.input.iter().find(|i| i.name == name)?;
+    let type_proto::Value::TensorType(t) = input.r#type.as_ref()?.value.as_ref()?;
+    Some(t.elem_type)
 }
 
 /// Whether an input holds integers or booleans.
 pub(crate) fn is_integral(graph: &GraphProto, name: &str) -> bool {
-    let value = graph.input.iter().find(|i| i.name == name).and_then(|i| i.r#type.as_ref()?.value.as_ref());
-    matches!(value, Some(type_proto::Value::TensorType(t)) if matches!(t.elem_type, 2..=7 | 9 | 12 | 13))
+    matches!(element_type(graph, name), Some(2..=7 | 9 | 12 | 13))
 }

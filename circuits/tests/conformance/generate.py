@@ -9,6 +9,7 @@ import sys
 import blocks
 import numpy as np
 import onnxruntime as ort
+import packages
 from onnx import TensorProto as T
 from onnx import helper, numpy_helper
 
@@ -386,3 +387,4 @@ planes["kernel_params"] = [0.0, 0.0, 0.0]
 node = N("SVMClassifier", ["x"], ["label", "scores"], **D, **planes)
 case("svm_classifier_planes", [node], {"x": f(8, 4)}, ["label", "scores"], opset=ML, kind=[T.INT64, T.FLOAT])
 blocks.write(case, 11)
+packages.write(case, 13)

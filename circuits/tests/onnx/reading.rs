@@ -107,6 +107,25 @@ fn a_leading_axis_is_a_batch_only_where_it_says_so() {
 }
 
 #[test]
+fn an_input_that_is_set_is_a_constant_of_the_model() {
+    let mut m = Model::default();
+    let factor = m.node("Cast", &["s"], &[int("to", 1)]);
+    let y = m.node("Mul", &["x", &factor], &[]);
+    let bytes = m.finish_typed(&[("x", &[1, 3], 1), ("s", &[1], 7)], &y);
+    let set = |name: &str, v: f64| LoadOptions { values: vec![(name.to_owned(), v)], ..LoadOptions::default() };
+    let model = load_bytes_with(&bytes, &set("s", -3.0)).expect("it is an input");
+    assert_eq!(model.inputs, [("x".to_owned(), vec![1, 3])]);
+    assert!(model.notes.iter().any(|n| n.contains("'s' is the constant -3")), "{:?}", model.notes);
+    assert_eq!(model.run(&[vec![1.0, -2.0, 0.5]]).expect("it runs"), [vec![-3.0, 6.0, -1.5]]);
+    for (name, v, says) in
+        [("t", 1.0, "an input of the model (x, s)"), ("s", 0.5, "no number of type"), ("s", 1e300, "no number")]
+    {
+        let error = load_bytes_with(&bytes, &set(name, v)).expect_err(says).to_string();
+        assert!(error.contains(says), "{error}");
+    }
+}
+
+#[test]
 fn unused_parts_and_shared_names_do_not_matter() {
     let node = |name: &[u8], op: &[u8], from: &[u8], to: &[u8]| {
         Message::default().bytes(1, from).bytes(2, to).bytes(3, name).bytes(4, op)

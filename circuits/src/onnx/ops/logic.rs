@@ -14,6 +14,7 @@ use super::{
     binary::{multiply_constant, product},
     einsum::{floats, quantize_constant},
     mask,
+    whole::is_whole,
 };
 use crate::onnx::{
     error::ImportError,
@@ -25,6 +26,7 @@ use tract_onnx::{
     tract_hir::tract_core::ops::{
         binary::TypedBinOp,
         logic::{Iff, comp_eq, comp_gte},
+        math,
     },
 };
 
@@ -60,8 +62,11 @@ fn operand(c: &mut Lowering<'_>, node: &TypedNode, i: usize) -> Result<Root> {
 
 fn compare(c: &mut Lowering<'_>, node: &TypedNode, op: &TypedBinOp, floats: bool) -> Result<Value> {
     let equality = matches!(op.0.name(), "Eq" | "NE" | "NotEq");
-    if floats && equality {
-        return Err(ImportError::unsupported("equality of two float tensors is lost in rounding; compare with < or >"));
+    let whole = || node.inputs.iter().all(|i| is_whole(c.model, *i));
+    if floats && equality && !whole() {
+        return Err(ImportError::unsupported(
+            "equality of two tensors of fractions is lost in rounding; compare with < or >",
+        ));
     }
     let (a, b) = (operand(c, node, 0)?, operand(c, node, 1)?);
     let (d, scale) = c.combine(&[(a, 1), (b, -1)])?;
@@ -70,7 +75,10 @@ fn compare(c: &mut Lowering<'_>, node: &TypedNode, op: &TypedBinOp, floats: bool
         c.exact.insert(d);
     }
     let zero = Expr::constant(&tensor0(0f32))?;
-    let expr = Expr::apply(Box::new(TypedBinOp(op.0.clone(), None)), vec![Expr::root(), zero]);
+    // Of whole numbers that were rounded, the difference is the nearest one.
+    let difference =
+        if floats && equality { Expr::apply(Box::new(math::round()), vec![Expr::root()]) } else { Expr::root() };
+    let expr = Expr::apply(Box::new(TypedBinOp(op.0.clone(), None)), vec![difference, zero]);
     Ok(boolean(node, Root { node: d, scale, range }, expr))
 }
 

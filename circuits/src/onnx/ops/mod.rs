@@ -20,6 +20,7 @@ pub(crate) mod pool;
 mod prelu;
 mod reduce;
 mod slice;
+mod whole;
 
 use super::lower::{Lowering, Result, Value};
 use tract_onnx::prelude::TypedNode;

@@ -38,7 +38,7 @@ pub(crate) struct Pair {
 }
 
 /// Most keys of the table, in bits.
-const KEY_BITS: u32 = 16;
+const KEY_BITS: u32 = 17;
 
 impl Pair {
     fn at(&self, a: i64, b: i64) -> i64 {

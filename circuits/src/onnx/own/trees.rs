@@ -53,6 +53,21 @@ pub(crate) struct Split {
     pub(crate) no: Next,
 }
 
+/// Units in the last place between a threshold and a point of a grid that is meant to be the same number.
+const SAME: f32 = 4.0;
+
+impl Split {
+    /// Whether the point of the grid that is nearest to the threshold goes to the `yes` side. Values lie on a grid as the float32 that
+    /// is nearest to it; a threshold that was computed may be a bit below or above.
+    fn takes(&self, point: f32) -> bool {
+        let ulp = f32::EPSILON * self.threshold.abs().max(f32::MIN_POSITIVE);
+        if (point - self.threshold).abs() > SAME * ulp {
+            return !self.strict;
+        }
+        if self.strict { point < self.threshold } else { point <= self.threshold }
+    }
+}
+
 /// The ensemble: a root for each tree, splits, weights of leaves for all targets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Trees {
@@ -178,7 +193,9 @@ impl Trees {
             match &spec {
                 Some(spec) => {
                     let at = spec.at(s.feature as usize, s.threshold, -(1 << 40), 1 << 40);
-                    i128::from(at) - i128::from(s.strict)
+                    let (step, offset) = spec.step(s.feature as usize);
+                    let yes = if on_grid(step) { s.takes((at as f64).mul_add(step, offset) as f32) } else { !s.strict };
+                    i128::from(at) - i128::from(!yes)
                 }
                 None => {
                     let at = f64::from(s.threshold) / scale;
@@ -335,6 +352,12 @@ impl Trees {
 /// A weight in units.
 fn fixed(w: f32, unit: f64) -> i64 {
     (f64::from(w) / unit).round() as i64
+}
+
+/// Whether a step is that of a grid, halved some times, and not just as fine as there are bits.
+fn on_grid(step: f64) -> bool {
+    let power_of_two = |v: f64| v > 0.0 && v.to_bits().trailing_zeros() >= f64::MANTISSA_DIGITS - 1;
+    GRIDS.iter().any(|d| power_of_two(d / step))
 }
 
 /// Step and offset for numbers: the grid that they lie on, as fine as there are bits, or as many steps as there are.

@@ -114,7 +114,9 @@ fn rename(node: &mut NodeProto, names: &HashMap<String, String>) {
 fn branch(b: &mut Builder<'_>) -> Result<Vec<String>> {
     let condition = b.need(0)?;
     let value = b.values(&condition).and_then(|v| v.first().copied()).ok_or_else(|| {
-        ImportError::unsupported("its condition depends on data; compute both branches and choose with Where")
+        ImportError::unsupported(
+            "its condition depends on data; where it is an input that never changes, name it: --set NAME=NUMBER; otherwise compute both branches and choose with Where",
+        )
     })?;
     let graph = body(b, if value != 0.0 { "then_branch" } else { "else_branch" })?;
     within_bounds(&graph, 1)?;

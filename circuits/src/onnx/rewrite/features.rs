@@ -93,11 +93,11 @@ fn one_hot(b: &mut Builder<'_>) -> Result<Vec<String>> {
     Ok(vec![b.cast(&hit, 1)])
 }
 
-/// Integers in place of a marker. A proven float is never a NaN, so there is nothing to put in place of one.
+/// Integers in place of a marker. A proven float is always finite, so there is nothing to put in place of a NaN or an infinity.
 fn imputer(b: &mut Builder<'_>) -> Result<Vec<String>> {
     let x = b.need(0)?;
     if b.kind(&x)?.is_float() {
-        if b.float_or("replaced_value_float", 0.0).is_nan() {
+        if !b.float_or("replaced_value_float", 0.0).is_finite() {
             return Ok(vec![x]);
         }
         return Err(ImportError::unsupported("a float as the marker of missing values: equality is lost in rounding"));

@@ -10,8 +10,11 @@ mod border;
 mod builder;
 mod control;
 mod cumulative;
+pub(crate) mod dynamic;
 mod einsum;
 mod features;
+mod fourier;
+mod fused;
 mod index;
 mod loss;
 mod norm;
@@ -22,6 +25,7 @@ mod qdq;
 mod quantized;
 mod recurrent;
 mod resize;
+mod sample;
 mod scatter;
 mod shape;
 mod softmax;
@@ -54,7 +58,7 @@ const MAX_NODES: usize = 1 << 17;
 fn rule(node: &NodeProto, opset: i64) -> Option<(Rule, bool)> {
     if !matches!(node.domain.as_str(), "" | "ai.onnx") {
         return match node.domain.as_str() {
-            quantized::VENDOR => quantized::rule(node),
+            quantized::VENDOR => quantized::rule(node).or_else(|| dynamic::rule(node)).or_else(|| fused::rule(node)),
             "ai.onnx.ml" => trees::rule(node)
                 .or_else(|| tabular::rule(node))
                 .or_else(|| features::rule(node))
@@ -72,6 +76,8 @@ fn rule(node: &NodeProto, opset: i64) -> Option<(Rule, bool)> {
         .or_else(|| norm::rule(node))
         .or_else(|| shape::rule(node))
         .or_else(|| resize::rule(node))
+        .or_else(|| sample::rule(node))
+        .or_else(|| fourier::rule(node))
         .or_else(|| border::rule(node))
         .or_else(|| transposed::rule(node))
         .or_else(|| quantized::rule(node))
@@ -111,6 +117,7 @@ pub(crate) fn expand(proto: &mut ModelProto) -> Result<()> {
         let Some(graph) = proto.graph.as_mut() else { return Ok(()) };
         let mut nodes = Vec::with_capacity(graph.node.len());
         let mut done = 0;
+        let mut refused = None;
         for node in std::mem::take(&mut graph.node) {
             let ready = |needs: bool| !needs || node.input.iter().all(|i| i.is_empty() || known.shapes.contains_key(i));
             let Some((apply, _)) = rule(&node, opset).filter(|(_, needs)| ready(*needs)) else {
@@ -118,7 +125,15 @@ pub(crate) fn expand(proto: &mut ModelProto) -> Result<()> {
                 continue;
             };
             let mut b = Builder::new(&node, opset, &known);
-            let values = apply(&mut b).map_err(|e| e.at(&node.name, &node.op_type))?;
+            let values = match apply(&mut b) {
+                Ok(values) => values,
+                Err(e) => {
+                    // What it lacks may be known when others are replaced.
+                    refused.get_or_insert_with(|| e.at(&node.name, &node.op_type));
+                    nodes.push(node);
+                    continue;
+                }
+            };
             for (value, output) in values.iter().zip(&node.output) {
                 if !output.is_empty() {
                     let name = b.op("Identity", &[value], vec![]);
@@ -142,6 +157,9 @@ pub(crate) fn expand(proto: &mut ModelProto) -> Result<()> {
         }
         graph.node = nodes;
         if done == 0 {
+            if let Some(e) = refused {
+                return Err(e);
+            }
             let stuck = graph.node.iter().find(|n| rule(n, opset).is_some());
             let (name, op) = stuck.map_or(("", ""), |n| (n.name.as_str(), n.op_type.as_str()));
             let help = "the shapes of its inputs are not known; export the model with fixed shapes";

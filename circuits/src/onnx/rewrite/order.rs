@@ -12,7 +12,7 @@ use crate::onnx::error::ImportError;
 use tract_onnx::pb::NodeProto;
 
 /// Most entries of an axis; their pairs are compared.
-const MAX_ENTRIES: usize = 256;
+const MAX_ENTRIES: usize = 512;
 
 pub(super) fn rule(node: &NodeProto) -> Option<(Rule, bool)> {
     table(node, &[("TopK", top, true)])

@@ -35,6 +35,7 @@ pub(super) fn rule(node: &NodeProto) -> Option<(Rule, bool)> {
         ("QLinearConcat", concat, true),
         ("QLinearSigmoid", sigmoid, true),
         ("QLinearLeakyRelu", leaky_relu, true),
+        ("QLinearSoftmax", softmax, true),
     ];
     table(node, standard).or_else(|| if node.domain == VENDOR { table(node, vendor) } else { None })
 }
@@ -467,7 +468,7 @@ fn concat(b: &mut Builder<'_>) -> Result<Vec<String>> {
 /// A function between dequantization and quantization.
 fn around(b: &mut Builder<'_>, op: &str) -> Result<Vec<String>> {
     let x = b.need(0)?;
-    let attributes = b.node.attribute.clone();
+    let attributes = b.node.attribute.iter().filter(|a| a.name != "opset").cloned().collect();
     let empty = String::new();
     let name = |b: &Builder<'_>, i: usize| b.input(i).unwrap_or_else(|| empty.clone());
     let (xs, xz, ys, yz) = (b.need(1)?, name(b, 2), b.need(3)?, name(b, 4));
@@ -482,4 +483,15 @@ fn sigmoid(b: &mut Builder<'_>) -> Result<Vec<String>> {
 
 fn leaky_relu(b: &mut Builder<'_>) -> Result<Vec<String>> {
     around(b, "LeakyRelu")
+}
+
+fn softmax(b: &mut Builder<'_>) -> Result<Vec<String>> {
+    let x = b.need(0)?;
+    let rank = b.shape(&x)?.len();
+    let at = axis(b.int_or("axis", -1), rank)?;
+    // Before operator set 13 a softmax goes over all axes from the given one on.
+    if b.int_or("opset", 13) < 13 && at + 1 != rank {
+        return Err(ImportError::unsupported("a softmax over several axes"));
+    }
+    around(b, "Softmax")
 }

@@ -43,10 +43,14 @@ fn classifier(b: &mut Builder<'_>) -> Result<Vec<String>> {
     let labels = labels(b, "classlabels_ints");
     let classes = labels.len();
     let (coefficients, vectors, rho) = (list(b, "coefficients"), list(b, "support_vectors"), list(b, "rho"));
-    if !list(b, "prob_a").is_empty() || !list(b, "prob_b").is_empty() {
-        return Err(ImportError::unsupported(
-            "probabilities that come from an iteration over pairs of classes; train with probability=False",
-        ));
+    let sigmoids = (list(b, "prob_a"), list(b, "prob_b"));
+    let likely = !sigmoids.0.is_empty() || !sigmoids.1.is_empty();
+    let pairs = classes * classes.saturating_sub(1) / 2;
+    if likely && (!(2..=3).contains(&classes) || sigmoids.0.len() != pairs || sigmoids.1.len() != pairs) {
+        return Err(ImportError::unsupported(format!(
+            "probabilities of {classes} classes from {} sigmoids; two or three classes are supported: train with probability=False",
+            sigmoids.0.len()
+        )));
     }
     let counts = b.ints("vectors_per_class").unwrap_or_default();
     let counts: Vec<usize> = counts.iter().map(|c| usize::try_from(*c).unwrap_or(usize::MAX)).collect();
@@ -54,9 +58,11 @@ fn classifier(b: &mut Builder<'_>) -> Result<Vec<String>> {
         return Err(ImportError::unsupported("a negative number of support vectors"));
     };
     if supports == 0 {
+        if likely {
+            return Err(ImportError::unsupported("probabilities of planes; train with probability=False"));
+        }
         return linear_classifier(b, &x, (n, width), labels, (&coefficients, &rho));
     }
-    let pairs = classes * classes.saturating_sub(1) / 2;
     let fits = classes > 1
         && counts.len() == classes
         && vectors.len().checked_div(width) == Some(supports)
@@ -100,6 +106,9 @@ fn classifier(b: &mut Builder<'_>) -> Result<Vec<String>> {
     if classes == 2 {
         let kind = Kind::Label(Label::Above { column: 0, threshold: 0.0, labels: [labels[1], labels[0]] });
         let label = b.own(kind, &[&values], &[n], Type::Integer)?;
+        if likely {
+            return Ok(vec![label, probabilities(b, &values, &sigmoids, classes)]);
+        }
         let other = b.op("Neg", &[&values], vec![]);
         return Ok(vec![label, beside(b, &[&other, &values])]);
     }
@@ -110,7 +119,63 @@ fn classifier(b: &mut Builder<'_>) -> Result<Vec<String>> {
     let votes = b.op("MatMul", &[&above, &votes], vec![]);
     let votes = b.op("Add", &[&votes, &without], vec![]);
     let label = b.own(Kind::Label(Label::Largest(labels)), &[&votes], &[n], Type::Integer)?;
+    if likely {
+        return Ok(vec![label, probabilities(b, &values, &sigmoids, classes)]);
+    }
     Ok(vec![label, values])
+}
+
+/// Probabilities of two or three classes from those of their pairs: Wu, Lin and Weng (2004), second method.
+///
+/// `r_ij = 1 / (1 + exp(a v + b))` is how likely class `i` is among `i` and `j`. The probabilities make `sum (r_ji p_i - r_ij p_j)^2`
+/// least; runtimes come near to them by an iteration, and here they are what it comes near to. Of two classes they are `r` itself. Of
+/// three they are as `adj(Q) e` with `Q_ii = sum r_ji^2` and `Q_ij = -r_ij r_ji`.
+fn probabilities(b: &mut Builder<'_>, values: &str, (a, c): &(Vec<f32>, Vec<f32>), classes: usize) -> String {
+    let pairs = a.len();
+    let (slopes, offsets) = (a.iter().map(|v| -v).collect::<Vec<_>>(), c.iter().map(|v| -v).collect::<Vec<_>>());
+    let (slopes, offsets) = (b.tensor(&[1, pairs], &slopes), b.tensor(&[1, pairs], &offsets));
+    let scaled = b.op("Mul", &[values, &slopes], vec![]);
+    let scaled = b.op("Add", &[&scaled, &offsets], vec![]);
+    let first = b.op("Sigmoid", &[&scaled], vec![]);
+    let one = b.float(1.0);
+    let second = b.op("Sub", &[&one, &first], vec![]);
+    if classes == 2 {
+        return b.concat(&[first, second], 1);
+    }
+    // Columns 01, 02 and 12; s belongs to a pair, D to a class.
+    let both = b.op("Mul", &[&first, &second], vec![]);
+    let s: Vec<String> = (0..3).map(|k| b.slice(&both, 1, k, k + 1)).collect();
+    let [won, lost] = [&first, &second].map(|r| b.op("Mul", &[r, r], vec![]));
+    let of_pair = |i: usize, j: usize| i + j - 1;
+    let d: Vec<String> = (0..3)
+        .map(|i| {
+            let squares = (0..3).filter(|j| *j != i).map(|j| {
+                // How likely the other one is.
+                let (k, from) = (of_pair(i, j), if i < j { &lost } else { &won });
+                b.slice(from, 1, k, k + 1)
+            });
+            let squares: Vec<String> = squares.collect();
+            b.op("Add", &[&squares[0], &squares[1]], vec![])
+        })
+        .collect();
+    let parts: Vec<String> = (0..3)
+        .map(|i| {
+            let (j, k) = ((i + 1) % 3, (i + 2) % 3);
+            let (ij, ik, jk) = (&s[of_pair(i, j)], &s[of_pair(i, k)], &s[of_pair(j, k)]);
+            // (D_j + s_ij) D_k + s_ik D_j + s_jk (s_ij + s_ik - s_jk)
+            let near = b.op("Add", &[&d[j], ij], vec![]);
+            let near = b.op("Mul", &[&near, &d[k]], vec![]);
+            let far = b.op("Mul", &[ik, &d[j]], vec![]);
+            let rest = b.op("Add", &[ij, ik], vec![]);
+            let rest = b.op("Sub", &[&rest, jk], vec![]);
+            let rest = b.op("Mul", &[&rest, jk], vec![]);
+            let sum = b.op("Add", &[&near, &far], vec![]);
+            b.op("Add", &[&sum, &rest], vec![])
+        })
+        .collect();
+    let parts = b.concat(&parts, 1);
+    let all = b.reduce("ReduceSum", &parts, &[1]);
+    b.op("Div", &[&parts, &all], vec![])
 }
 
 /// A plane for each class, all with the same offset.

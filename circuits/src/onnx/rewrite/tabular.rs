@@ -10,7 +10,7 @@ use crate::onnx::{
     error::ImportError,
     own::{Kind, Label, Type},
 };
-use tract_onnx::pb::NodeProto;
+use tract_onnx::{pb::NodeProto, prelude::DatumType};
 
 pub(super) fn rule(node: &NodeProto) -> Option<(Rule, bool)> {
     table(
@@ -84,14 +84,34 @@ fn binarizer(b: &mut Builder<'_>) -> Result<Vec<String>> {
     Ok(vec![b.cast(&above, 1)])
 }
 
-/// Columns by constant positions.
+/// Columns by their positions. Of a table of texts, the position is what a proof can show.
 fn extract(b: &mut Builder<'_>) -> Result<Vec<String>> {
     let (x, at) = (b.need(0)?, b.need(1)?);
     let shape = b.shape(&x)?;
-    let at: Vec<i64> = b.constant(&at)?.iter().map(|v| *v as i64).collect();
-    let at = b.vector(&at);
-    let axis = shape.len() as i64 - 1;
-    Ok(vec![b.op("Gather", &[&x, &at], vec![int("axis", axis)])])
+    let count: usize = b.shape(&at)?.iter().product();
+    let at = match b.values(&at) {
+        Some(places) => b.vector(&super::whole(&places)),
+        None => {
+            let places = b.cast(&at, 7);
+            b.reshape(&places, &[count])
+        }
+    };
+    let rows: usize = shape.iter().rev().skip(1).product();
+    let y = if b.kind(&x)? == DatumType::String {
+        if rows != 1 {
+            return Err(ImportError::unsupported(format!("texts of shape {shape:?}; one row is supported")));
+        }
+        at
+    } else {
+        b.op("Gather", &[&x, &at], vec![int("axis", shape.len() as i64 - 1)])
+    };
+    let mut out = shape;
+    if out.len() < 2 {
+        out = vec![1, count];
+    } else if let Some(last) = out.last_mut() {
+        *last = count;
+    }
+    Ok(vec![b.reshape(&y, &out)])
 }
 
 /// `x coefficients^T + intercepts`, and the number of rows and columns.

@@ -1,0 +1,195 @@
+"""Graphs as converters, quantizers and optimizers write them: labels from tables, dynamic quantization, fused operators, grids.
+
+`write(case, seed)` hands them to the writer of generate.py.
+"""
+
+import itertools
+
+import numpy as np
+from onnx import TensorProto as T
+from onnx import helper
+
+N = helper.make_node
+ML = {"domain": "ai.onnx.ml"}
+MS = {"domain": "com.microsoft"}
+WITH_ML = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
+WITH_MS = [helper.make_opsetid("", 18), helper.make_opsetid("com.microsoft", 1)]
+
+
+def write(case, seed):
+    rng = np.random.default_rng(seed)
+
+    def f(*shape):
+        return rng.normal(size=shape).astype(np.float32)
+
+    # Columns of a table by computed places, as scikit-learn's converter takes labels.
+    for k, shape in enumerate(((4,), (1, 4))):
+        nodes = [N("ArgMax", ["x"], ["i"], axis=1), N("ArrayFeatureExtractor", ["t", "i"], ["y"], **ML)]
+        table = rng.integers(-50, 50, shape)
+        case(f"label_of_place_{k}", nodes, {"x": f(5, 4)}, ["y"], {"t": table}, WITH_ML, T.INT64)
+    nodes = [N("ArgMax", ["x"], ["i"], axis=1), N("ArrayFeatureExtractor", ["t", "i"], ["y"], **ML)]
+    case("float_of_place", nodes, {"x": f(5, 4)}, ["y"], {"t": f(1, 4)}, WITH_ML)
+    case("columns_of_rows", [N("ArrayFeatureExtractor", ["x", "i"], ["y"], **ML)], {"x": f(3, 4)}, ["y"], {"i": np.array([2, 0, 3, 2])}, WITH_ML)
+
+    # Support vectors with probabilities.
+    for classes in (2, 3):
+        counts = [3, 2, 4][:classes]
+        n, pairs = sum(counts), classes * (classes - 1) // 2
+        model = {"coefficients": f((classes - 1) * n).tolist(), "support_vectors": f(n * 3).tolist(), "rho": f(pairs).tolist()}
+        model |= {"prob_a": (-1 - rng.random(pairs)).tolist(), "prob_b": (0.3 * f(pairs)).tolist(), "vectors_per_class": counts}
+        model |= {"kernel_type": "RBF", "kernel_params": [0.3, 0.0, 3.0], "classlabels_ints": [7, -2, 9][:classes]}
+        node = N("SVMClassifier", ["x"], ["label", "scores"], **ML, **model)
+        case(f"svm_probabilities_{classes}", [node], {"x": f(8, 3)}, ["label", "scores"], opset=WITH_ML, kind=[T.INT64, T.FLOAT])
+
+    # Dynamic quantization: of a matrix, by columns, of a kernel, of both with the same quantized input.
+    def dynamic(product, *rest, **attributes):
+        return [
+            N("DynamicQuantizeLinear", ["x"], ["q", "s", "z"], name="quantize"),
+            N(product, ["q", "w", "z", *rest], ["a"], name="product", **attributes),
+            N("Cast", ["a"], ["f"], to=T.FLOAT),
+            N("Mul", ["s", "ws"], ["both"]),
+            N("Mul", ["f", "both"], ["y"]),
+        ]
+
+    def on_grid(*shape):
+        """Numbers that the dynamic scale divides: the runtime's integers are then the numbers themselves."""
+        x = rng.integers(-100, 156, shape)
+        x.flat[0], x.flat[-1] = -100, 155
+        return (x * np.float32(0.01)).astype(np.float32)
+
+    w = rng.integers(-127, 128, (16, 6)).astype(np.int8)
+    one = np.array(0.013, np.float32)
+    case("dynamic_matrix", dynamic("MatMulInteger"), {"x": on_grid(3, 16)}, ["y"], {"w": w, "ws": one})
+    held = {"w": (w.astype(int) + 128).astype(np.uint8), "wz": np.array(131, np.uint8), "ws": one}
+    case("dynamic_matrix_zero", dynamic("MatMulInteger", "wz"), {"x": on_grid(2, 3, 16)}, ["y"], held)
+    held = {"w": w, "wz": rng.integers(-9, 9, 6).astype(np.int8), "ws": (0.01 + 0.02 * rng.random(6)).astype(np.float32)}
+    case("dynamic_matrix_columns", dynamic("MatMulInteger", "wz"), {"x": on_grid(3, 16)}, ["y"], held)
+    held = {"w": rng.integers(0, 256, (5, 3, 3, 2)).astype(np.uint8), "wz": np.array(120, np.uint8), "ws": one}
+    case("dynamic_kernel", dynamic("ConvInteger", "wz", pads=[1, 0, 1, 1], strides=[2, 1]), {"x": on_grid(1, 3, 6, 7)}, ["y"], held)
+    nodes = dynamic("MatMulInteger") + [
+        N("MatMulInteger", ["q", "v", "z"], ["b"], name="second"),
+        N("Cast", ["b"], ["g"], to=T.FLOAT),
+        N("Mul", ["g", "both"], ["h"]),
+    ]
+    v = rng.integers(-127, 128, (16, 4)).astype(np.int8)
+    case("dynamic_twice", nodes, {"x": on_grid(3, 16)}, ["y", "h"], {"w": w, "v": v, "ws": one})
+    for k, (directions, channels) in enumerate(((1, False), (2, True))):
+        units, width, scale = 5, 4, lambda: 0.004 + 0.002 * rng.random((directions, 20) if channels else directions)
+        held = {"w": rng.integers(-127, 128, (directions, width, 20)).astype(np.int8), "r": rng.integers(-127, 128, (directions, units, 20)).astype(np.int8)}
+        held |= {"b": f(directions, 40), "ws": scale().astype(np.float32), "rs": scale().astype(np.float32)}
+        zero = np.zeros(held["ws"].shape, np.int8)
+        held |= {"wz": zero, "rz": zero}
+        direction = "bidirectional" if directions == 2 else "forward"
+        node = N("DynamicQuantizeLSTM", ["x", "w", "r", "b", "", "", "", "", "ws", "wz", "rs", "rz"], ["y", "yh"], **MS, hidden_size=units, direction=direction)
+        case(f"dynamic_lstm_{k}", [node], {"x": f(6, 1, width)}, ["y", "yh"], held, WITH_MS)
+    node = N("DynamicQuantizeMatMul", ["x", "w", "ws", "wz", "b"], ["y"], **MS)
+    held = {"w": w, "ws": np.full(1, one), "wz": np.array([3], np.int8), "b": f(6)}
+    case("dynamic_fused", [node], {"x": on_grid(3, 16)}, ["y"], held, WITH_MS)
+
+    # What the optimizer fuses.
+    for k in range(2):
+        node = N("FusedMatMul", ["x", "w"], ["y"], **MS, alpha=1.5, transBatchA=1, transBatchB=k, transB=1 - k)
+        right = (2, 3, 5) if not k else (3, 2, 4)
+        left = (4, 2, 5) if not k else (4, 2, 3)
+        case(f"fused_matmul_batch_{k}", [node], {"x": f(*left), "w": f(*right)}, ["y"], opset=WITH_MS)
+    for k, (a, b) in enumerate(itertools.product((0, 1), repeat=2)):
+        shapes = [(2, 4, 3) if a else (2, 3, 4), (2, 5, 4) if b else (2, 4, 5)]
+        node = N("FusedMatMul", ["x", "w"], ["y"], **MS, alpha=0.3, transA=a, transB=b)
+        case(f"fused_matmul_{k}", [node], {"x": f(*shapes[0]), "w": f(*shapes[1])}, ["y"], opset=WITH_MS)
+    shape = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
+    for k, (name, parameters) in enumerate((("Relu", []), ("Clip", [-0.2, 0.7]), ("LeakyRelu", [0.2]), ("HardSigmoid", [0.3, 0.4]), ("Tanh", []))):
+        given = {"activation_params": parameters} if parameters else {}
+        node = N("FusedConv", ["x", "w", "b"] + (["z"] if k == 0 else []), ["y"], **MS, **shape, activation=name, **given)
+        held = {"w": 0.3 * f(4, 2, 3, 3), "b": f(4)} | ({"z": f(1, 4, 5, 5)} if k == 0 else {})
+        case(f"fused_conv_{k}", [node], {"x": f(1, 2, 5, 5)}, ["y"], held, WITH_MS)
+    for k, name in enumerate(("Relu", "LeakyRelu")):
+        given = {"activation_alpha": 0.3} if k else {}
+        node = N("FusedGemm", ["x", "w", "b"], ["y"], **MS, transB=1, alpha=0.5, activation=name, **given)
+        case(f"fused_gemm_{k}", [node], {"x": f(3, 6)}, ["y"], {"w": f(4, 6), "b": f(4)}, WITH_MS)
+    case("bias_gelu", [N("BiasGelu", ["x", "b"], ["y"], **MS)], {"x": f(3, 8)}, ["y"], {"b": f(8)}, WITH_MS)
+    case("fast_gelu", [N("FastGelu", ["x", "b"], ["y"], **MS)], {"x": f(3, 8)}, ["y"], {"b": f(8)}, WITH_MS)
+    held = {"g": 1 + 0.1 * f(8), "c": f(8), "b": f(8)}
+    node = N("SkipLayerNormalization", ["x", "z", "g", "c", "b"], ["y", "", "", "sum"], **MS, epsilon=1e-5)
+    case("skip_layer_norm", [node], {"x": f(1, 4, 8), "z": f(1, 4, 8)}, ["y", "sum"], held, WITH_MS)
+    node = N("SkipSimplifiedLayerNormalization", ["x", "z", "g", "b"], ["y"], **MS, epsilon=1e-5)
+    case("skip_rms_norm", [node], {"x": f(1, 4, 8), "z": f(1, 4, 8)}, ["y"], {"g": held["g"], "b": held["b"]}, WITH_MS)
+
+    # A grid that is a constant, in every mode, with places far outside.
+    modes = itertools.product(("bilinear", "nearest", "bicubic"), ("zeros", "border", "reflection"), (0, 1))
+    for mode, padding, corners in modes:
+        node = N("GridSample", ["x", "g"], ["y"], mode=mode, padding_mode=padding, align_corners=corners)
+        # Between the places that nearest rounds to, and not at a quarter, where another order of sums decides.
+        grid = (np.floor(rng.uniform(-2.6, 2.6, (2, 3, 5, 2)) * 64) / 64 + 0.003).astype(np.float32)
+        case(f"grid_{mode}_{padding}_{corners}", [node], {"x": f(2, 3, 4, 6)}, ["y"], {"g": grid})
+    one_row = (rng.uniform(-1.4, 1.4, (1, 2, 3, 2))).astype(np.float32)
+    node = N("GridSample", ["x", "g"], ["y"], padding_mode="reflection", align_corners=1)
+    case("grid_of_one_row", [node], {"x": f(1, 2, 1, 4)}, ["y"], {"g": one_row})
+
+    # Equality of booleans, and integers as the result.
+    nodes = [
+        N("Less", ["x", "zero"], ["neg"]),
+        N("Equal", ["neg", "yes"], ["same"]),
+        N("Mod", ["x", "two"], ["m"]),
+        N("Cast", ["m"], ["odd"], to=T.BOOL),
+        N("And", ["same", "odd"], ["low"]),
+        N("Cast", ["low"], ["less"], to=T.INT64),
+        N("Div", ["x", "two"], ["half"]),
+        N("Sub", ["half", "less"], ["y"]),
+    ]
+    held = {"zero": np.array(0), "yes": np.array(True), "two": np.array(2)}
+    case("floor_divide", nodes, {"x": rng.integers(-40, 40, (1, 9))}, ["y"], held, kind=T.INT64)
+    nodes = [N("Less", ["a", "b"], ["p"]), N("Less", ["b", "c"], ["q"]), N("Equal", ["p", "q"], ["y"])]
+    case("equal_booleans", nodes, {n: f(3, 4) for n in "abc"}, ["y"], kind=T.BOOL)
+    names = ["g", "c", "m", "v"]
+    held = dict(zip(names, (f(3), f(3), f(3), (0.5 + rng.random(3)).astype(np.float32))))
+    node = N("BatchNormalization", ["x", *names], ["y"], training_mode=0, momentum=0.9, epsilon=1e-3)
+    case("batch_norm_of_inference", [node], {"x": f(2, 3, 4)}, ["y"], held)
+
+    # Hummingbird's form of trees: counts of comparisons that are compared for equality.
+    paths = np.array([[1, 1, -1, -1], [1, -1, 0, 0], [0, 0, 1, -1]], np.float32)
+    held = {"a": f(4, 3), "t": f(3), "p": paths, "d": np.array([2, 1, 1, 0], np.float32), "leaves": f(4, 2)}
+    nodes = [
+        N("MatMul", ["x", "a"], ["s"]),
+        N("Less", ["s", "t"], ["below"]),
+        N("Cast", ["below"], ["b"], to=T.FLOAT),
+        N("MatMul", ["b", "p"], ["count"]),
+        N("Equal", ["count", "d"], ["hit"]),
+        N("Cast", ["hit"], ["h"], to=T.FLOAT),
+        N("MatMul", ["h", "leaves"], ["y"]),
+    ]
+    case("trees_as_products", nodes, {"x": f(12, 4)}, ["y"], held)
+
+    # Thresholds that were computed: beside a point of the grid of the data by one unit in the last place, or on it.
+    points = (np.arange(2, 58) / 10).astype(np.float32)
+    chosen = points[3::4]
+    for k, mode in enumerate(("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GT", "BRANCH_GTE")):
+        beside = [float(np.nextafter(v, np.float32(d * 100))) if d else float(v) for v, d in zip(chosen, [-1, 0, 1] * 5)]
+        n = len(beside)
+        trees, first = np.repeat(np.arange(n), 3).tolist(), list(range(3)) * n
+        model = {"nodes_treeids": trees, "nodes_nodeids": first, "nodes_featureids": [0] * (3 * n), "n_targets": 1}
+        model |= {"nodes_modes": [mode, "LEAF", "LEAF"] * n, "nodes_values": [w for v in beside for w in (v, 0.0, 0.0)]}
+        model |= {"nodes_truenodeids": [1, 0, 0] * n, "nodes_falsenodeids": [2, 0, 0] * n}
+        model |= {"target_treeids": np.repeat(np.arange(n), 2).tolist(), "target_nodeids": [1, 2] * n, "target_ids": [0] * (2 * n)}
+        model |= {"target_weights": [w for i in range(n) for w in (float(i + 1), -1.0)]}
+        case(f"thresholds_beside_{k}", [N("TreeEnsembleRegressor", ["x"], ["y"], **ML, **model)], {"x": points[:, None]}, ["y"], opset=WITH_ML)
+
+    # Transforms of real and complex signals, padded and cut.
+    for k, (parts, axis, length, flags) in enumerate(
+        ((1, 1, None, {}), (2, 1, 6, {}), (1, 2, 12, {"onesided": 1}), (2, 2, None, {"inverse": 1}), (1, 1, 7, {"onesided": 1}))
+    ):
+        inputs = ["x"] if length is None else ["x", "n"]
+        held = {} if length is None else {"n": np.array(length)}
+        case(f"dft_{k}", [N("DFT", inputs, ["y"], axis=axis, **flags)], {"x": f(2, 8, 9, parts)}, ["y"], held)
+    held = {"step": np.array(3), "w": np.hanning(8).astype(np.float32), "n": np.array(8)}
+    case("stft_window", [N("STFT", ["x", "step", "w"], ["y"])], {"x": f(2, 32, 1)}, ["y"], {k: held[k] for k in ("step", "w")})
+    node = N("STFT", ["x", "step", "", "n"], ["y"], onesided=0)
+    case("stft_whole", [node], {"x": f(1, 29, 1)}, ["y"], {k: held[k] for k in ("step", "n")})
+
+    # A grid that the model computes: a transformer of pictures, and of volumes.
+    for k, (padding, corners) in enumerate(itertools.product(("zeros", "border"), (0, 1))):
+        node = [N("Mul", ["g", "half"], ["h"]), N("GridSample", ["x", "h"], ["y"], padding_mode=padding, align_corners=corners)]
+        grid = rng.uniform(-2.6, 2.6, (2, 3, 4, 2)).astype(np.float32)
+        case(f"grid_computed_{k}", node, {"x": f(2, 3, 4, 5), "g": grid}, ["y"], {"half": np.array(0.5, np.float32)})
+    node = [N("Mul", ["g", "half"], ["h"]), N("GridSample", ["x", "h"], ["y"])]
+    grid = rng.uniform(-2.2, 2.2, (1, 2, 3, 2, 3)).astype(np.float32)
+    case("grid_computed_volume", node, {"x": f(1, 2, 3, 4, 3), "g": grid}, ["y"], {"half": np.array(0.5, np.float32)}, 20)
