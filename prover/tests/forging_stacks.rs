@@ -137,9 +137,9 @@ proptest! {
             prop_assert!(matches!(told, Err(ProveError::Stack(StackError::OtherOutput { .. }))), "{told:?}");
         }
         // The proof that there is, under other rows of commitments: of the same values committed to anew, or of its own witness.
-        for place in 0..stacks.len() {
+        for (place, stack) in stacks.iter().enumerate() {
             let mut moved = linked.proved.proof.clone();
-            moved.argument.given.rows[place] = commit(stacks[place].schema(), stacks[place].values()).rows().to_vec();
+            moved.argument.given.rows[place] = commit(stack.schema(), stack.values()).rows().to_vec();
             refused(&key, &moved, "the same values under other factors")?;
         }
         let mut moved = linked.proved.proof.clone();
