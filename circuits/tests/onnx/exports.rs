@@ -38,7 +38,7 @@ fn a_dynamically_quantized_product_is_the_product_with_its_weights() {
     assert!(inspect(&model).supported(), "{:?}", inspect(&model));
     assert!(model.notes.iter().any(|n| n.contains("1 dynamically quantized")), "{:?}", model.notes);
     let x = vec![0.5f32, -1.0, 0.25, 2.0, 0.0, -0.75];
-    let got = model.run(&[x.clone()]).expect("it runs");
+    let got = model.run(std::slice::from_ref(&x)).expect("it runs");
     let w = [100.0f32, -50.0, 7.0, 0.0, -128.0, 127.0];
     let want: Vec<f32> = (0..4).map(|i| (0..3).map(|k| x[i / 2 * 3 + k] * w[2 * k + i % 2]).sum::<f32>()).collect();
     assert_eq!(got, [want]);
