@@ -220,7 +220,7 @@ proptest! {
         if lie != linked.proved.proof {
             refused(&key, &lie, "losses exchanged")?;
         }
-        // A proof of training's key is none of this one's, whose stacks of weights are the same.
+        // Weights are held as training's key has them: an id is of both.
         let training = run.spec.training().unwrap();
         prop_assert_eq!(&training.stacks(8).unwrap()[0].schema, &named[0].schema);
         // More rows than the holdout has are another graph, and its stack is none of this key's.
