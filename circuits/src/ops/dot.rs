@@ -9,8 +9,8 @@ pub(super) const TILE: (usize, usize) = (4, 2);
 
 /// `out[i][j] = sum_k x[i][k] * y[j][k]` as 32-bit integers.
 ///
-/// All slices have one length. The caller sees to it that `len * max|x| * max|y| < 2^31` and that no value is
-/// `-2^15`, so that no sum of any part of the products leaves 32 bits.
+/// All slices have one length. The caller sees to it that `len * max|x| * max|y| < 2^31`, so that no sum of any part of the
+/// products leaves 32 bits.
 pub(super) type Tile = fn([&[i16]; 4], [&[i16]; 2]) -> [[i32; 2]; 4];
 
 /// The fastest way on this machine.

@@ -104,7 +104,7 @@ impl Contraction {
                 None => Rows::Wide(self.gather_part(Side::Lhs, &lhs.data, &lhs.shape, groups, *bi, rows.clone())),
             };
             let mut out = vec![0i64; rows.len() * width];
-            gemm(&left, right, bi * width..(bi + 1) * width, depth, |i, j, v| out[i * width + j] = v);
+            gemm(&left, right, bi * width..(bi + 1) * width, depth, |i, j, v| out[i * width + j] += v);
             out
         };
         let made: Vec<Vec<i64>> = if small { tasks.iter().map(run).collect() } else { on_all_threads(&tasks, run) };
@@ -292,10 +292,11 @@ pub(crate) enum Rows {
     Wide(Vec<i64>),
 }
 
-/// The same values as 16-bit integers and their largest magnitude, if that is below `2^15`.
+/// The same values as 16-bit integers and their largest magnitude, if they are such.
 fn narrow(values: &[i64]) -> Option<(Vec<i16>, u64)> {
-    let max = values.iter().fold(0, |m, x| m.max(x.unsigned_abs()));
-    (max < 1 << 15).then(|| (values.iter().map(|x| *x as i16).collect(), max))
+    let (lo, hi) = values.iter().fold((0, 0), |(lo, hi), x| ((*x).min(lo), (*x).max(hi)));
+    let fits = lo >= i64::from(i16::MIN) && hi <= i64::from(i16::MAX);
+    fits.then(|| (values.iter().map(|x| *x as i16).collect(), lo.unsigned_abs().max(hi.unsigned_abs())))
 }
 
 impl Rows {
@@ -307,8 +308,8 @@ impl Rows {
     }
 }
 
-/// `emit(i, j, sum_k left[i, k] * right[j, k])` for the rows `range` of `right`, with 16-bit multiplies where the values
-/// allow.
+/// `emit(i, j, v)` with `v` that add up to `sum_k left[i, k] * right[j, k]`, for the rows `range` of `right`; with 16-bit multiplies
+/// where the values allow.
 fn gemm(
     left: &Rows,
     right: &Rows,
@@ -320,41 +321,13 @@ fn gemm(
         && depth > 0
     {
         let r = &r[range.start * depth..range.end * depth];
-        let chunk = usize::try_from((i32::MAX as u64) / (a * b).max(1)).unwrap_or(usize::MAX).clamp(1, depth);
-        let tile = dot::tile();
-        let (high, wide) = dot::TILE;
-        // A dot product in pieces that fit 32 bits.
-        let one = |x: &[i16], y: &[i16]| -> i64 {
-            x.chunks(chunk).zip(y.chunks(chunk)).map(|(p, q)| i64::from(dot::single(p, q))).sum()
-        };
-        let near = (NEAR / depth).next_multiple_of(wide).max(wide);
-        for (n, close) in r.chunks(near * depth).enumerate() {
-            for (p, some) in l.chunks(high * depth).enumerate() {
-                let rows: Vec<&[i16]> = some.chunks_exact(depth).collect();
-                for (q, columns) in close.chunks(wide * depth).enumerate() {
-                    let columns: Vec<&[i16]> = columns.chunks_exact(depth).collect();
-                    let (i, j) = (high * p, near * n + wide * q);
-                    let ([a, b, c, d], [e, f]) = (&rows[..], &columns[..]) else {
-                        for (di, x) in rows.iter().enumerate() {
-                            columns.iter().enumerate().for_each(|(dj, y)| emit(i + di, j + dj, one(x, y)));
-                        }
-                        continue;
-                    };
-                    let mut acc = [[0i64; 2]; 4];
-                    for at in (0..depth).step_by(chunk) {
-                        let end = (at + chunk).min(depth);
-                        let sums = tile([a, b, c, d].map(|x| &x[at..end]), [e, f].map(|y| &y[at..end]));
-                        for (acc, sum) in acc.iter_mut().flatten().zip(sums.iter().flatten()) {
-                            *acc += i64::from(*sum);
-                        }
-                    }
-                    for (di, acc) in acc.iter().enumerate() {
-                        acc.iter().enumerate().for_each(|(dj, v)| emit(i + di, j + dj, *v));
-                    }
-                }
-            }
+        if fitting(*a, *b) >= SHORT.min(depth) {
+            return tiles((l, *a), (r, *b), depth, &mut emit);
         }
-        return;
+        // Products of 16 bits leave 32 after a few: eight bits of the left values at a time.
+        let (high, low): (Vec<i16>, Vec<i16>) = l.iter().map(|x| (x >> 8, x & 255)).unzip();
+        tiles((&high, 128), (r, *b), depth, &mut |i, j, v| emit(i, j, 256 * v));
+        return tiles((&low, 255), (r, *b), depth, &mut emit);
     }
     let (left, right) = (left.wide(), right.wide());
     let depth = depth.max(1);
@@ -362,5 +335,92 @@ fn gemm(
         for (j, y) in right[range.start * depth..range.end * depth].chunks_exact(depth).enumerate() {
             emit(i, j, x.iter().zip(y).map(|(u, v)| u * v).sum());
         }
+    }
+}
+
+/// Fewer products at a time than these are not worth a call.
+const SHORT: usize = 64;
+
+/// How many products of values of these magnitudes add up within 32 bits, at least 1.
+fn fitting(a: u64, b: u64) -> usize {
+    usize::try_from((i32::MAX as u64) / (a * b).max(1)).unwrap_or(usize::MAX).max(1)
+}
+
+/// [`gemm`] of rows of 16-bit integers, with their largest magnitudes.
+fn tiles((l, a): (&[i16], u64), (r, b): (&[i16], u64), depth: usize, emit: &mut impl FnMut(usize, usize, i64)) {
+    let chunk = fitting(a, b).min(depth);
+    let tile = dot::tile();
+    let (high, wide) = dot::TILE;
+    // A dot product in pieces that fit 32 bits.
+    let one = |x: &[i16], y: &[i16]| -> i64 {
+        x.chunks(chunk).zip(y.chunks(chunk)).map(|(p, q)| i64::from(dot::single(p, q))).sum()
+    };
+    let near = (NEAR / depth).next_multiple_of(wide).max(wide);
+    for (n, close) in r.chunks(near * depth).enumerate() {
+        for (p, some) in l.chunks(high * depth).enumerate() {
+            let rows: Vec<&[i16]> = some.chunks_exact(depth).collect();
+            for (q, columns) in close.chunks(wide * depth).enumerate() {
+                let columns: Vec<&[i16]> = columns.chunks_exact(depth).collect();
+                let (i, j) = (high * p, near * n + wide * q);
+                let ([a, b, c, d], [e, f]) = (&rows[..], &columns[..]) else {
+                    for (di, x) in rows.iter().enumerate() {
+                        columns.iter().enumerate().for_each(|(dj, y)| emit(i + di, j + dj, one(x, y)));
+                    }
+                    continue;
+                };
+                let mut acc = [[0i64; 2]; 4];
+                for at in (0..depth).step_by(chunk) {
+                    let end = (at + chunk).min(depth);
+                    let sums = tile([a, b, c, d].map(|x| &x[at..end]), [e, f].map(|y| &y[at..end]));
+                    for (acc, sum) in acc.iter_mut().flatten().zip(sums.iter().flatten()) {
+                        *acc += i64::from(*sum);
+                    }
+                }
+                for (di, acc) in acc.iter().enumerate() {
+                    acc.iter().enumerate().for_each(|(dj, v)| emit(i + di, j + dj, *v));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Of any magnitude up to the whole of 16 bits and beyond, with extremes.
+        #[test]
+        fn products_of_matrices_are_sums_of_products(
+            (rows, columns, depth) in (1usize..11, 1usize..7, 1usize..300),
+            (left, right) in (1u32..=17, 1u32..=17),
+            extreme: bool,
+            seed: u64,
+        ) {
+            use rand::{Rng, SeedableRng};
+            let mut rng = rand::rngs::StdRng::seed_from_u64(seed);
+            let mut draw = |n: usize, bits: u32| -> Vec<i64> {
+                let half = 1i64 << (bits - 1);
+                (0..n).map(|_| if extreme && rng.gen_bool(0.7) { -half } else { rng.gen_range(-half..half) }).collect()
+            };
+            let (l, r) = (draw(rows * depth, left), draw(columns * depth, right));
+            let of = |values: &[i64]| match narrow(values) {
+                Some((v, max)) => Rows::Narrow(v, max),
+                None => Rows::Wide(values.to_vec()),
+            };
+            let mut got = vec![0i64; rows * columns];
+            gemm(&of(&l), &of(&r), 0..columns, depth, |i, j, v| got[i * columns + j] += v);
+            let want: Vec<i64> = (0..rows * columns)
+                .map(|at| (0..depth).map(|k| l[at / columns * depth + k] * r[at % columns * depth + k]).sum())
+                .collect();
+            prop_assert_eq!(got, want);
+        }
+    }
+
+    #[test]
+    fn what_is_narrow() {
+        assert_eq!(narrow(&[-32_768, 5]).map(|(_, max)| max), Some(32_768));
+        assert!(narrow(&[32_768]).is_none() && narrow(&[-32_769]).is_none());
     }
 }
