@@ -14,7 +14,8 @@ use assay_circuits::{Tensor, canonical, stack::Schema};
 use assay_contracts::B256;
 use assay_prover::{Stack, StackError};
 use kept::Kept;
-use source::{Mark, Source};
+use source::Mark;
+pub(crate) use source::Source;
 use std::{
     collections::{BTreeMap, VecDeque},
     path::{Path, PathBuf},

@@ -1,6 +1,7 @@
 //! Runs the built binary in a folder of its own, with a cache that all tests share.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub(crate) mod http;
 pub(crate) mod running;
 
 use serde_json::Value;

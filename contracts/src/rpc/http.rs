@@ -2,9 +2,9 @@
 
 use super::endpoint::Endpoint;
 use crate::Error;
-use alloy_json_rpc::{RequestPacket, Response, ResponsePacket};
+use alloy_json_rpc::{RequestPacket, Response as Answer, ResponsePacket};
 use alloy_transport::{TransportError, TransportErrorKind, TransportFut};
-use reqwest::{Client, header, redirect};
+use reqwest::{Client, Response, header, redirect};
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use rustls_platform_verifier::BuilderVerifierExt;
 use std::{error::Error as StdError, sync::Arc, task, time::Duration};
@@ -29,25 +29,20 @@ impl Http {
 
     pub(super) async fn request(self, packet: RequestPacket) -> Result<ResponsePacket, Error> {
         let id = packet.as_single().map(|r| r.id().clone());
-        let body = packet.serialize().map_err(|e| self.bad(format!("the request cannot be written: {e}")))?;
-        let mut response = self
+        let text = packet.serialize().map_err(|e| self.bad(format!("the request cannot be written: {e}")))?;
+        let response = self
             .client
             .post(self.endpoint.url().clone())
             .header(header::CONTENT_TYPE, "application/json")
-            .body(body.get().to_owned())
+            .body(text.get().to_owned())
             .send()
             .await
             .map_err(|e| self.broken(e))?;
         let status = response.status();
-        let mut answer = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|e| self.broken(e))? {
-            if answer.len() + chunk.len() > ANSWER_BYTES {
-                return Err(Error::TooLarge { endpoint: self.shown(), limit: ANSWER_BYTES });
-            }
-            answer.extend_from_slice(&chunk);
-        }
+        let answer = body(response, ANSWER_BYTES).await.map_err(|e| self.broken(e))?;
+        let answer = answer.ok_or_else(|| Error::TooLarge { endpoint: self.shown(), limit: ANSWER_BYTES })?;
         // Some nodes send JSON-RPC errors with a status of their own.
-        match serde_json::from_slice::<Response>(&answer) {
+        match serde_json::from_slice::<Answer>(&answer) {
             Ok(parsed) if status.is_success() || parsed.is_error() => {
                 // An error before the request was read has no identity.
                 let anonymous = parsed.is_error() && parsed.id.is_none();
@@ -101,6 +96,18 @@ pub(super) fn client(endpoint: &Endpoint, timeout: Duration) -> Result<Client, E
         builder = builder.no_proxy();
     }
     builder.build().map_err(|e| setup(&e.without_url()))
+}
+
+/// What is sent in an answer; `None` if it is more than `limit` bytes, of which no more are read.
+pub(super) async fn body(mut answer: Response, limit: usize) -> Result<Option<Vec<u8>>, reqwest::Error> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = answer.chunk().await? {
+        if bytes.len() + chunk.len() > limit {
+            return Ok(None);
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(Some(bytes))
 }
 
 /// An error and what is behind it, outermost first.

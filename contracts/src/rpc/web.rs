@@ -2,7 +2,7 @@
 
 use super::{
     endpoint::Endpoint,
-    http::{chain_of, client},
+    http::{body, chain_of, client},
 };
 use crate::abi::printable;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
@@ -95,19 +95,13 @@ impl WebFolder {
     /// All but [`WebError::Url`], [`WebError::Clear`] and [`WebError::Setup`].
     pub fn get(&self, name: &str, limit: usize) -> Result<Option<Vec<u8>>, WebError> {
         self.runtime.block_on(async {
-            let mut answer = self.send(self.client.get(self.endpoint.file(name))).await?;
+            let answer = self.send(self.client.get(self.endpoint.file(name))).await?;
             if matches!(answer.status(), StatusCode::NOT_FOUND | StatusCode::GONE) {
                 return Ok(None);
             }
             self.good(&answer)?;
-            let mut bytes = Vec::new();
-            while let Some(chunk) = answer.chunk().await.map_err(|e| self.broken(e))? {
-                if bytes.len() + chunk.len() > limit {
-                    return Err(WebError::TooLarge { shown: self.shown().to_owned(), limit });
-                }
-                bytes.extend_from_slice(&chunk);
-            }
-            Ok(Some(bytes))
+            let bytes = body(answer, limit).await.map_err(|e| self.broken(e))?;
+            bytes.map(Some).ok_or_else(|| WebError::TooLarge { shown: self.shown().to_owned(), limit })
         })
     }
 

@@ -200,6 +200,11 @@ impl<'a> Builder<'a> {
         self.input(i).map(|name| self.constant(&name)).transpose()
     }
 
+    /// The first value of input `i`, a constant; `None` where it is left out or empty.
+    pub(crate) fn first(&self, i: usize) -> Result<Option<f64>> {
+        Ok(self.optional(i)?.and_then(|v| v.first().copied()))
+    }
+
     /// The type of a tensor.
     pub(crate) fn kind(&self, name: &str) -> Result<DatumType> {
         let kind = self.known.types.get(name).copied();
@@ -273,6 +278,11 @@ impl<'a> Builder<'a> {
 /// An attribute with one integer.
 pub(crate) fn int(name: &str, v: i64) -> AttributeProto {
     AttributeProto { name: name.to_owned(), r#type: 2, i: v, ..AttributeProto::default() }
+}
+
+/// An attribute with one number.
+pub(crate) fn float(name: &str, f: f32) -> AttributeProto {
+    AttributeProto { name: name.to_owned(), r#type: 1, f, ..AttributeProto::default() }
 }
 
 /// An attribute with integers.

@@ -23,8 +23,7 @@ const MAX_CHAIN: usize = 128;
 fn along(b: &Builder<'_>) -> Result<(String, Vec<usize>, usize)> {
     let x = b.need(0)?;
     let shape = b.shape(&x)?;
-    let at =
-        b.optional(1)?.and_then(|v| v.first().copied()).ok_or_else(|| ImportError::unsupported("it has no axis"))?;
+    let at = b.first(1)?.ok_or_else(|| ImportError::unsupported("it has no axis"))?;
     let at = axis(at as i64, shape.len())?;
     Ok((x, shape, at))
 }

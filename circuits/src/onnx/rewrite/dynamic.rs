@@ -8,6 +8,7 @@
 use super::{
     Rule,
     builder::{Builder, Result, int, ints},
+    qdq::{input, standard},
     quantized::VENDOR,
     table,
 };
@@ -20,12 +21,8 @@ pub(super) fn rule(node: &NodeProto) -> Option<(Rule, bool)> {
     if node.domain == VENDOR { table(node, rules) } else { None }
 }
 
-fn standard(n: &NodeProto, op: &str) -> bool {
-    n.op_type == op && matches!(n.domain.as_str(), "" | "ai.onnx")
-}
-
-fn input(n: &NodeProto, i: usize) -> &str {
-    n.input.get(i).map_or("", String::as_str)
+fn is(n: &NodeProto, op: &str) -> bool {
+    n.op_type == op && standard(n)
 }
 
 /// Everything that reads a tensor.
@@ -59,10 +56,10 @@ impl<'g> Readers<'g> {
 /// Whether a product of the quantized tensor becomes a product of floats: its integers go into its first operand alone, and its
 /// result is read as floats alone.
 fn becomes_float(graph: &GraphProto, readers: &Readers<'_>, product: &NodeProto, [y, zero]: [&str; 2]) -> bool {
-    let op = standard(product, "MatMulInteger") || standard(product, "ConvInteger");
+    let op = is(product, "MatMulInteger") || is(product, "ConvInteger");
     let places =
         input(product, 0) == y && input(product, 2) == zero && input(product, 1) != y && input(product, 3) != zero;
-    let to_float = |n: &NodeProto| standard(n, "Cast") && n.attribute.iter().any(|a| a.name == "to" && a.i == 1);
+    let to_float = |n: &NodeProto| is(n, "Cast") && n.attribute.iter().any(|a| a.name == "to" && a.i == 1);
     let result = product.output.first().and_then(|o| readers.only(o));
     op && places && result.is_some_and(|r| r.iter().all(|i| to_float(&graph.node[*i])))
 }
@@ -87,8 +84,8 @@ fn scaled_once<'g>(
         for n in of_scale.iter().map(|i| &graph.node[*i]) {
             let other = if input(n, 0) == name { input(n, 1) } else { input(n, 0) };
             match n.output.first() {
-                Some(product) if standard(n, "Mul") && constants.contains(other) => scales.push(product),
-                Some(_) if standard(n, "Mul") && casts.contains(other) => {}
+                Some(product) if is(n, "Mul") && constants.contains(other) => scales.push(product),
+                Some(_) if is(n, "Mul") && casts.contains(other) => {}
                 _ => return false,
             }
         }
@@ -97,7 +94,7 @@ fn scaled_once<'g>(
     casts.iter().all(|cast| {
         let by_scale = |n: &NodeProto| {
             let other = if input(n, 0) == *cast { input(n, 1) } else { input(n, 0) };
-            standard(n, "Mul") && scales.contains(other)
+            is(n, "Mul") && scales.contains(other)
         };
         readers.only(cast).is_some_and(|r| r.iter().all(|i| by_scale(&graph.node[*i])))
     })
@@ -110,9 +107,9 @@ pub(crate) fn fold(graph: &mut GraphProto) -> HashSet<String> {
     let mut replaced: HashMap<usize, Vec<NodeProto>> = HashMap::new();
     let readers = Readers::of(graph);
     let ranks: HashMap<&str, usize> = graph.initializer.iter().map(|t| (t.name.as_str(), t.dims.len())).collect();
-    let made = graph.node.iter().filter(|n| standard(n, "Constant")).flat_map(|n| &n.output);
+    let made = graph.node.iter().filter(|n| is(n, "Constant")).flat_map(|n| &n.output);
     let constants: HashSet<&str> = graph.initializer.iter().map(|t| &t.name).chain(made).map(String::as_str).collect();
-    for (at, n) in graph.node.iter().enumerate().filter(|(_, n)| standard(n, "DynamicQuantizeLinear")) {
+    for (at, n) in graph.node.iter().enumerate().filter(|(_, n)| is(n, "DynamicQuantizeLinear")) {
         let [y, scale, zero] = [0, 1, 2].map(|i| n.output.get(i).map_or("", String::as_str));
         let (Some(of_y), Some(of_zero)) = (readers.only(y), readers.only(zero)) else { continue };
         let all = || of_y.iter().chain(of_zero).map(|i| &graph.node[*i]);
@@ -165,14 +162,14 @@ fn floats(product: &NodeProto, x: &str, ranks: &HashMap<&str, usize>) -> Option<
         if of_zero > 1 {
             return None;
         }
-        if standard(product, "ConvInteger") && of_zero == 1 {
+        if is(product, "ConvInteger") && of_zero == 1 {
             let shape = (0..rank).map(|a| if a == 0 { -1 } else { 1 }).collect::<Vec<i64>>();
             let shape = push("Constant", &[], vec![ints("value_ints", &shape)]);
             zeros = push("Reshape", &[&zeros, &shape], vec![]);
         }
         weights = push("Sub", &[&weights, &zeros], vec![]);
     }
-    let op = if standard(product, "ConvInteger") { "Conv" } else { "MatMul" };
+    let op = if is(product, "ConvInteger") { "Conv" } else { "MatMul" };
     push(op, &[x, &weights], product.attribute.clone());
     nodes.last_mut()?.output.clone_from(&product.output);
     Some(nodes)

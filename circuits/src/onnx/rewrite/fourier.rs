@@ -90,8 +90,7 @@ fn dft(b: &mut Builder<'_>) -> Result<Vec<String>> {
     let x = b.need(0)?;
     let shape = b.shape(&x)?;
     let parts = parts(&shape)?;
-    let first = |v: Option<Vec<f64>>| v.and_then(|v| v.first().copied());
-    let along = match first(b.optional(2)?) {
+    let along = match b.first(2)? {
         Some(a) => a as i64,
         None => b.int_or("axis", if b.opset < 20 { 1 } else { -2 }),
     };
@@ -102,7 +101,7 @@ fn dft(b: &mut Builder<'_>) -> Result<Vec<String>> {
     if at == last || (onesided && (parts == 2) != inverse) {
         return Err(ImportError::unsupported("the axis of parts, or one side of what has two"));
     }
-    let length = match first(b.optional(1)?) {
+    let length = match b.first(1)? {
         Some(n) => length(n)?,
         None if to_real => length(2.0 * (shape[at] as f64 - 1.0))?,
         None => shape[at],
@@ -142,10 +141,9 @@ fn stft(b: &mut Builder<'_>) -> Result<Vec<String>> {
         return Err(ImportError::unsupported(format!("a signal of shape {shape:?}")));
     };
     let parts = parts(&shape)?;
-    let first = |v: Option<Vec<f64>>| v.and_then(|v| v.first().copied());
-    let step = length(first(b.optional(1)?).unwrap_or(0.0))?;
+    let step = length(b.first(1)?.unwrap_or(0.0))?;
     let window = b.optional(2)?;
-    let frame = match (first(b.optional(3)?), &window) {
+    let frame = match (b.first(3)?, &window) {
         (Some(n), _) => length(n)?,
         (None, Some(w)) => w.len(),
         (None, None) => return Err(ImportError::unsupported("neither a window nor a frame length")),

@@ -4,7 +4,7 @@
 
 use super::{
     Rule,
-    builder::{Builder, Result, int},
+    builder::{Builder, Result, float, int},
     table,
 };
 use crate::onnx::error::ImportError;
@@ -25,18 +25,20 @@ pub(super) fn rule(node: &NodeProto) -> Option<(Rule, bool)> {
     )
 }
 
-/// The attributes that are not about the activation.
-fn plain(b: &Builder<'_>) -> Vec<AttributeProto> {
-    let of_activation = |a: &&AttributeProto| !a.name.starts_with("activation");
-    b.node.attribute.iter().filter(of_activation).cloned().collect()
+/// The operator of two operands and a bias in front of the activation.
+fn plain(b: &mut Builder<'_>, op: &str) -> Result<String> {
+    let mut inputs = vec![b.need(0)?, b.need(1)?];
+    inputs.extend(b.input(2));
+    let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+    let of_operator = |a: &&AttributeProto| !a.name.starts_with("activation");
+    let attributes = b.node.attribute.iter().filter(of_operator).cloned().collect();
+    Ok(b.op(op, &inputs, attributes))
 }
 
 /// `y` through the activation that the attributes name.
 fn activated(b: &mut Builder<'_>, y: String, parameters: &[f64]) -> Result<Vec<String>> {
     let name = b.text_or("activation", "");
     let parameter = |k: usize, default: f32| parameters.get(k).map_or(default, |v| *v as f32);
-    let float =
-        |name: &str, f: f32| AttributeProto { name: name.to_owned(), r#type: 1, f, ..AttributeProto::default() };
     Ok(vec![match name.as_str() {
         "" => y,
         "Relu" | "Sigmoid" | "Tanh" => b.op(&name, &[&y], vec![]),
@@ -53,11 +55,7 @@ fn activated(b: &mut Builder<'_>, y: String, parameters: &[f64]) -> Result<Vec<S
 
 /// A convolution, a tensor added to it, an activation.
 fn conv(b: &mut Builder<'_>) -> Result<Vec<String>> {
-    let mut inputs = vec![b.need(0)?, b.need(1)?];
-    inputs.extend(b.input(2));
-    let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
-    let attributes = plain(b);
-    let mut y = b.op("Conv", &inputs, attributes);
+    let mut y = plain(b, "Conv")?;
     if let Some(z) = b.input(3) {
         y = b.op("Add", &[&y, &z], vec![]);
     }
@@ -66,11 +64,7 @@ fn conv(b: &mut Builder<'_>) -> Result<Vec<String>> {
 }
 
 fn gemm(b: &mut Builder<'_>) -> Result<Vec<String>> {
-    let mut inputs = vec![b.need(0)?, b.need(1)?];
-    inputs.extend(b.input(2));
-    let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
-    let attributes = plain(b);
-    let y = b.op("Gemm", &inputs, attributes);
+    let y = plain(b, "Gemm")?;
     let first = b.node.attribute.iter().find(|a| a.name == "activation_alpha").map(|a| f64::from(a.f));
     activated(b, y, &first.into_iter().collect::<Vec<_>>())
 }
@@ -148,8 +142,7 @@ fn skip_norm(b: &mut Builder<'_>, op: &str, parameters: &[usize], bias: usize) -
     }
     let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
     let epsilon = b.float_or("epsilon", 1e-12);
-    let epsilon = AttributeProto { name: "epsilon".to_owned(), r#type: 1, f: epsilon, ..AttributeProto::default() };
-    let y = b.op(op, &inputs, vec![epsilon, int("axis", rank - 1)]);
+    let y = b.op(op, &inputs, vec![float("epsilon", epsilon), int("axis", rank - 1)]);
     if b.node.output.iter().skip(1).take(2).any(|o| !o.is_empty()) {
         return Err(ImportError::unsupported("its mean and deviation as outputs; export the model without them"));
     }

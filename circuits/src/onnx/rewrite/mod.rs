@@ -7,7 +7,7 @@
 
 mod attention;
 mod border;
-mod builder;
+pub(crate) mod builder;
 mod control;
 mod cumulative;
 pub(crate) mod dynamic;

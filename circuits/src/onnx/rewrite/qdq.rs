@@ -5,7 +5,10 @@
 //! QLinearConcat. A Relu or Clip in between becomes bounds of the result. A Conv, MatMul or Gemm of quantized tensors without a
 //! QuantizeLinear behind it keeps its integer accumulators and gives floats.
 
-use super::quantized::{HIGH, LOW, VENDOR};
+use super::{
+    builder::float,
+    quantized::{HIGH, LOW, VENDOR},
+};
 use std::collections::{HashMap, HashSet};
 use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
@@ -37,7 +40,8 @@ struct Tail {
     high: Option<f32>,
 }
 
-fn standard(n: &NodeProto) -> bool {
+/// Whether a node is of the ONNX standard.
+pub(super) fn standard(n: &NodeProto) -> bool {
     matches!(n.domain.as_str(), "" | "ai.onnx")
 }
 
@@ -45,7 +49,8 @@ fn attribute<'n>(n: &'n NodeProto, name: &str) -> Option<&'n AttributeProto> {
     n.attribute.iter().find(|a| a.name == name)
 }
 
-fn input(n: &NodeProto, i: usize) -> &str {
+/// The name of a node's input; empty where it is left out.
+pub(super) fn input(n: &NodeProto, i: usize) -> &str {
     n.input.get(i).map_or("", String::as_str)
 }
 
@@ -211,8 +216,7 @@ impl<'g> View<'g> {
         let mut output = n.output.clone();
         if let Some(tail) = tail {
             for (name, bound) in [(LOW, tail.low), (HIGH, tail.high)] {
-                let a = |f| AttributeProto { name: name.to_owned(), r#type: 1, f, ..AttributeProto::default() };
-                attributes.extend(bound.map(a));
+                attributes.extend(bound.map(|b| float(name, b)));
             }
             let last = *tail.nodes.last()?;
             output = self.graph.node[last].output.clone();

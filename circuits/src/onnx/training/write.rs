@@ -1,7 +1,10 @@
 //! ONNX files of trained networks.
 
 use super::Trainable;
-use crate::train::{Activation, Layer};
+use crate::{
+    onnx::rewrite::builder::{self, float},
+    train::{Activation, Layer},
+};
 use prost::Message;
 use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto};
 
@@ -220,16 +223,11 @@ impl Writer<'_> {
 }
 
 fn ints(name: &str, v: &[usize]) -> AttributeProto {
-    let ints = v.iter().map(|n| *n as i64).collect();
-    AttributeProto { name: name.to_owned(), r#type: 7, ints, ..AttributeProto::default() }
+    builder::ints(name, &v.iter().map(|n| *n as i64).collect::<Vec<_>>())
 }
 
 fn int(name: &str, v: usize) -> AttributeProto {
-    AttributeProto { name: name.to_owned(), r#type: 2, i: v as i64, ..AttributeProto::default() }
-}
-
-fn float(name: &str, f: f32) -> AttributeProto {
-    AttributeProto { name: name.to_owned(), r#type: 1, f, ..AttributeProto::default() }
+    builder::int(name, v as i64)
 }
 
 fn squares(size: usize) -> Vec<AttributeProto> {

@@ -7,7 +7,7 @@ use crate::{
         EconomyArgs, System,
         confidential::Sealer,
         explained, hash,
-        inbox::Location,
+        inbox::{Location, Source},
         inputs, units,
         work::{self, Offered},
     },
@@ -90,8 +90,8 @@ pub(crate) fn run(app: &App, args: &Post) -> Outcome<()> {
     let mut system = args.economy.connect(true)?;
     let model = flow::load_model(app, &args.model, &args.quant, false)?.model;
     let offered = if args.confidential { Offered::confidential(&model)? } else { Offered::plain(&model)? };
-    args.inbox.iter().try_for_each(Location::check)?;
-    if args.confidential && !args.inbox.iter().any(|l| l.folder().is_some()) {
+    let places = args.inbox.iter().map(Location::open).collect::<Outcome<Vec<_>>>()?;
+    if args.confidential && !places.iter().any(Source::is_folder) {
         return Err(Failure::new("what opens a confidential job would be nowhere but on a server")
             .help("name a folder of yours as well, since `assay job result` needs it: --inbox FOLDER --inbox URL"));
     }
@@ -131,19 +131,22 @@ pub(crate) fn run(app: &App, args: &Post) -> Outcome<()> {
         inputs::write(path, secrets.clone())?;
     }
     // Folders first: what cannot be kept is sent nowhere.
-    let (folders, addresses): (Vec<&Location>, Vec<&Location>) = args.inbox.iter().partition(|l| l.folder().is_some());
+    let (folders, addresses): (Vec<Source>, Vec<Source>) = places.into_iter().partition(Source::is_folder);
     let (mut written, mut sent) = (Vec::with_capacity(openings.len()), 0);
-    for location in folders {
+    for folder in &folders {
         for stack in &openings {
-            written.push(location.put(stack)?);
+            written.push(folder.put(stack)?);
         }
     }
-    for location in addresses {
+    // Where nothing was posted, what was written opens nothing.
+    let undo = || {
+        for path in args.private_input.iter().map(PathBuf::as_path).chain(written.iter().map(Path::new)) {
+            let _ = std::fs::remove_file(path);
+        }
+    };
+    for address in &addresses {
         for stack in &openings {
-            location.put(stack).inspect_err(|_| {
-                // They open nothing.
-                written.iter().for_each(|path| drop(std::fs::remove_file(path)));
-            })?;
+            address.put(stack).inspect_err(|_| undo())?;
             sent += 1;
         }
     }
@@ -159,10 +162,7 @@ pub(crate) fn run(app: &App, args: &Post) -> Outcome<()> {
             if args.private_input.is_some() { (B256::ZERO, &[][..]) } else { (s.salt, s.input.as_ref()) };
         let (id, done) = system.at.market().post(system.chain.as_mut(), &spec, salt, shown).map_err(|e| {
             if let ([], Some(_)) = (ids.as_slice(), e.revert()) {
-                // Nothing was posted, so what was written opens nothing.
-                for path in args.private_input.iter().map(PathBuf::as_path).chain(written.iter().map(Path::new)) {
-                    let _ = std::fs::remove_file(path);
-                }
+                undo();
             }
             posted_before(explained(e), &ids)
         })?;

@@ -10,7 +10,7 @@ use assay_contracts::{B256, WebError, WebFolder};
 use assay_prover::Stack;
 use std::{
     fmt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     str::FromStr,
     time::{Duration, Instant, SystemTime},
 };
@@ -30,7 +30,7 @@ pub(crate) enum Location {
 
 /// A place that was looked at.
 #[derive(Debug)]
-pub(super) enum Source {
+pub(crate) enum Source {
     Folder(PathBuf),
     Web {
         folder: WebFolder,
@@ -82,16 +82,8 @@ impl fmt::Debug for Location {
 }
 
 impl Location {
-    /// The folder, if it is one.
-    pub(crate) fn folder(&self) -> Option<&Path> {
-        match self {
-            Self::Folder(path) => Some(path),
-            Self::Web(_) => None,
-        }
-    }
-
     /// Looks whether it is there, as far as that can be told.
-    pub(super) fn open(&self) -> Outcome<Source> {
+    pub(crate) fn open(&self) -> Outcome<Source> {
         match self {
             Self::Folder(path) if path.is_dir() => Ok(Source::Folder(path.clone())),
             Self::Folder(path) => Err(Failure::new(format!("there is no folder '{}' for openings", path.display()))
@@ -108,17 +100,18 @@ impl Location {
             }
         }
     }
+}
 
-    /// Looks whether openings can be put there; see [`Location::put`].
-    pub(crate) fn check(&self) -> Outcome<()> {
-        self.open().map(|_| ())
+impl Source {
+    pub(crate) fn is_folder(&self) -> bool {
+        matches!(self, Self::Folder(_))
     }
 
     /// Puts a new opening there, in one step; where it is then, without credentials.
     pub(crate) fn put(&self, stack: &Stack) -> Outcome<String> {
-        match self.open()? {
-            Source::Folder(folder) => Ok(super::write(&folder, stack)?.display().to_string()),
-            Source::Web { folder, .. } => {
+        match self {
+            Self::Folder(folder) => Ok(super::write(folder, stack)?.display().to_string()),
+            Self::Web { folder, .. } => {
                 let name = name(stack.id()?.into());
                 folder.put(&name, stack.to_bytes()?).map_err(|e| {
                     Failure::new(format!("the inbox: {e}"))
@@ -128,9 +121,7 @@ impl Location {
             }
         }
     }
-}
 
-impl Source {
     /// What lies under a stack's name, at most `limit` bytes, unless it has the mark that is `known`.
     pub(super) fn fetch(&mut self, id: B256, limit: usize, known: Option<&Mark>) -> Result<Found, Missing> {
         match self {

@@ -1,10 +1,11 @@
 //! A node in front of a node: it drops, delays, repeats and makes up answers.
 
+use crate::common::http;
 use assay_contracts::sol_types::SolCall;
 use serde_json::{Value, json};
 use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
+    io::Write,
+    net::TcpStream,
     sync::{Arc, Mutex},
     thread,
     time::Duration,
@@ -64,20 +65,14 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     pub(crate) fn new(upstream: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let this = Self {
-            url: format!("http://{}", listener.local_addr().unwrap()),
+        let mut this = Self {
+            url: String::new(),
             upstream: Arc::new(Mutex::new(upstream.to_owned())),
             rule: Arc::new(Mutex::new(Box::new(|_| Fault::None))),
             seen: Arc::default(),
         };
         let server = this.clone();
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let server = server.clone();
-                thread::spawn(move || server.serve(stream));
-            }
-        });
+        this.url = format!("http://{}", http::listen(move |stream| server.serve(stream)));
         this
     }
 
@@ -104,8 +99,8 @@ impl Proxy {
         self.seen.lock().unwrap().iter().filter(|a| is(a)).cloned().collect()
     }
 
-    fn serve(&self, mut stream: TcpStream) -> Option<()> {
-        let body = read(&stream)?;
+    fn serve(&self, stream: &TcpStream) -> Option<()> {
+        let (_, body) = http::read(stream)?;
         let request: Value = serde_json::from_slice(&body).ok()?;
         let asked = Asked { method: request["method"].as_str()?.to_owned(), params: request["params"].clone() };
         self.seen.lock().unwrap().push(asked.clone());
@@ -135,48 +130,7 @@ impl Proxy {
             Fault::Instead(value) => own("result", value),
             Fault::Refuse(message) => own("error", json!({ "code": -32000, "message": message })),
         };
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", answer.len());
-        stream.write_all(head.as_bytes()).ok()?;
-        stream.write_all(&answer).ok()
-    }
-}
-
-/// The body of a message.
-fn read(stream: &TcpStream) -> Option<Vec<u8>> {
-    let mut reader = BufReader::new(stream);
-    let mut length = None;
-    let mut chunked = false;
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line).ok()? == 0 {
-            return None;
-        }
-        let line = line.trim().to_lowercase();
-        if line.is_empty() {
-            break;
-        }
-        if let Some(n) = line.strip_prefix("content-length:") {
-            length = Some(n.trim().parse().ok()?);
-        }
-        chunked |= line.starts_with("transfer-encoding:") && line.contains("chunked");
-    }
-    if !chunked {
-        let mut body = vec![0; length?];
-        reader.read_exact(&mut body).ok()?;
-        return Some(body);
-    }
-    let mut body = Vec::new();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok()?;
-        let size = usize::from_str_radix(line.trim(), 16).ok()?;
-        let start = body.len();
-        body.resize(start + size + 2, 0);
-        reader.read_exact(&mut body[start..]).ok()?;
-        body.truncate(start + size);
-        if size == 0 {
-            return Some(body);
-        }
+        http::answer(stream, 200, &answer)
     }
 }
 
@@ -189,7 +143,7 @@ fn post(url: &str, body: &[u8]) -> Option<Vec<u8>> {
     );
     stream.write_all(head.as_bytes()).ok()?;
     stream.write_all(body).ok()?;
-    read(&stream)
+    http::read(&stream).map(|(_, body)| body)
 }
 
 /// Asks a node something by hand; panics if it refuses.

@@ -1,11 +1,10 @@
 //! A server of files: `PUT` stores, `GET` gives back.
 
+use crate::common::http;
 use std::{
     collections::BTreeMap,
-    io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     sync::{Arc, Mutex},
-    thread,
 };
 
 #[derive(Default)]
@@ -24,16 +23,10 @@ pub(crate) struct Shelf {
 
 impl Shelf {
     pub(crate) fn new() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let this = Self { port: listener.local_addr().unwrap().port(), state: Arc::default() };
-        let server = this.clone();
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let server = server.clone();
-                thread::spawn(move || server.serve(stream));
-            }
-        });
-        this
+        let state = Arc::<Mutex<State>>::default();
+        let served = state.clone();
+        let port = http::listen(move |stream| serve(&served, stream)).port();
+        Self { port, state }
     }
 
     /// A folder on it, with a password and a key in the address.
@@ -54,39 +47,21 @@ impl Shelf {
     pub(crate) fn clear(&self) {
         self.state.lock().unwrap().files.clear();
     }
+}
 
-    fn serve(&self, stream: TcpStream) {
-        let mut reader = BufReader::new(stream.try_clone().unwrap());
-        let (mut first, mut length) = (String::new(), 0);
-        if reader.read_line(&mut first).unwrap_or(0) == 0 {
-            return;
+fn serve(state: &Mutex<State>, stream: &TcpStream) -> Option<()> {
+    let (first, body) = http::read(stream)?;
+    let mut words = first.split(' ');
+    let (method, path) = (words.next()?, words.next()?.to_owned());
+    let mut state = state.lock().unwrap();
+    let (status, found) = match (state.status, method) {
+        (Some(status), _) => (status, vec![]),
+        (None, "PUT") => {
+            state.files.insert(path, body);
+            (201, vec![])
         }
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line).unwrap_or(0) == 0 || line.trim().is_empty() {
-                break;
-            }
-            if let Some(n) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = n.trim().parse().unwrap();
-            }
-        }
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body).unwrap();
-        let mut words = first.split(' ');
-        let (method, path) = (words.next().unwrap(), words.next().unwrap().to_owned());
-        let mut state = self.state.lock().unwrap();
-        let (status, answer) = match (state.status, method) {
-            (Some(status), _) => (status, vec![]),
-            (None, "PUT") => {
-                state.files.insert(path, body);
-                (201, vec![])
-            }
-            (None, _) => state.files.get(&path).map_or((404, vec![]), |f| (200, f.clone())),
-        };
-        drop(state);
-        let head =
-            format!("HTTP/1.1 {status} so it is\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", answer.len());
-        let mut stream = stream;
-        let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&answer));
-    }
+        (None, _) => state.files.get(&path).map_or((404, vec![]), |f| (200, f.clone())),
+    };
+    drop(state);
+    http::answer(stream, status, &found)
 }
