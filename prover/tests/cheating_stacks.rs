@@ -6,21 +6,16 @@ mod support;
 use ark_ec::{AffineRepr, CurveGroup};
 use ark_ff::{AdditiveGroup, Field};
 use assay_circuits::{
-    Graph, GraphBuilder, NodeId, Op, Program, Ring, Table, Tensor, Visibility,
+    Graph, GraphBuilder, NodeId, Op, Ring, Table, Tensor, Visibility,
     eval::{Values, eval},
     ops::{Contraction, Gather},
-    program::{NAMED, Source},
+    program::NAMED,
     ring::{dot, eq_table},
     stack::{NamedStack, Role, Schema, SchemaTensor},
 };
 use assay_prover::{
-    Blinding, ProvingKey, Recorder, SetupOptions, Stack, StackError,
-    device::Cpu,
-    msm::msm,
-    opening,
-    prove::{Task, argue, messages},
-    prove_linked, setup_linked,
-    witness::Witness,
+    Blinding, ProvingKey, Recorder, SetupOptions, Stack, StackError, device::Cpu, msm::msm, opening, prove::messages,
+    prove_linked, setup_linked, witness::Witness,
 };
 use assay_verifier::{
     CoreProof, Fr, G1Affine, VerifyError,
@@ -34,7 +29,11 @@ use assay_verifier::{
     proof::{Argument, Given},
     protocol::padded_bits,
 };
-use support::{Lcg, model, srs};
+use support::{
+    Lcg,
+    argued::{argued, public_of, task},
+    model, srs,
+};
 
 fn named(tensor: &str, shape: &[usize], bits: u32, role: Role) -> NamedStack {
     let tensor = SchemaTensor { name: tensor.to_owned(), shape: shape.to_vec(), bits };
@@ -85,33 +84,9 @@ fn rows_of(weight: bool) -> Graph {
     g.finish(ins, vec![y, rows]).unwrap()
 }
 
-fn public_of(program: &Program, values: &Values) -> Vec<Vec<i64>> {
-    let of = |s: Source| if let Source::Node(id) = s { values.of(id).data.clone() } else { unreachable!() };
-    program.public.iter().map(|p| of(p.source)).collect()
-}
-
-fn task<'a>(key: &'a ProvingKey, program: &'a Program, public: &'a [Vec<i64>], stacks: &'a [Stack]) -> Task<'a> {
-    Task {
-        program,
-        kind: Kind::Inference,
-        key_digest: key.digest,
-        batch: 1,
-        public,
-        row_bits: key.verifying.row_bits,
-        bases: &key.bases,
-        model: &key.model_stack,
-        model_rows: &key.verifying.rows,
-        stacks,
-    }
-}
-
-/// The honest machinery on a witness of one set of values, while public values and operands are those of another.
+/// The verdict on [`argued`].
 fn cheat(key: &ProvingKey, witness: Witness, values: &Values, stacks: &[Stack]) -> Result<(), VerifyError> {
-    let program = key.verifying.program(1).unwrap();
-    let public = public_of(&program, values);
-    let task = task(key, &program, &public, stacks);
-    let argument = argue(&Cpu::default(), &task, witness, values, &Recorder::default()).unwrap();
-    verify(&key.verifying, &CoreProof { key_digest: key.digest, batch: 1, public, argument }).map(drop)
+    verify(&key.verifying, &argued(key, witness, values, stacks)).map(drop)
 }
 
 fn protocol(check: Check) -> VerifyError {

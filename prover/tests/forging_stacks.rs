@@ -7,25 +7,21 @@ mod support;
 use assay_circuits::{
     GraphError, Program, Tensor,
     eval::eval,
-    program::Source,
     stack::{NamedStack, Schema},
     train::reference,
 };
 use assay_prover::{
-    Blinding, ProveError, ProvingKey, Recorder, SetupOptions, Stack, StackError,
-    device::Cpu,
-    prove::{Task, argue},
-    prove_linked, setup_linked,
-    witness::Witness,
+    Blinding, ProveError, ProvingKey, Recorder, SetupOptions, Stack, StackError, device::Cpu, prove_linked,
+    setup_linked, witness::Witness,
 };
 use assay_verifier::{
     CoreProof, VerifyError,
     channel::{Check, ProtocolError},
-    core::{Kind, check_registration, verify},
+    core::{check_registration, verify},
 };
 use proptest::prelude::*;
 use random_training::{KINDS, Run, within};
-use support::{Lcg, srs, transplant::options};
+use support::{Lcg, argued::argued, srs, transplant::options};
 
 const REDUCTION: VerifyError = VerifyError::Protocol(ProtocolError::Check(Check::Reduction));
 
@@ -46,23 +42,7 @@ fn cheat(key: &ProvingKey, inputs: &[Tensor], weights: &[Tensor], stacks: &[Stac
     let batched = |t: &Tensor| Tensor::new([&[1], &t.shape[..]].concat(), t.data.clone()).unwrap();
     let inputs: Vec<Tensor> = inputs.iter().map(batched).collect();
     let values = eval(&program.graph, weights, &inputs).unwrap();
-    let of = |s: Source| if let Source::Node(id) = s { values.of(id).data.clone() } else { unreachable!() };
-    let public: Vec<Vec<i64>> = program.public.iter().map(|p| of(p.source)).collect();
-    let task = Task {
-        program: &program,
-        kind: Kind::Inference,
-        key_digest: key.digest,
-        batch: 1,
-        public: &public,
-        row_bits: key.verifying.row_bits,
-        bases: &key.bases,
-        model: &key.model_stack,
-        model_rows: &key.verifying.rows,
-        stacks,
-    };
-    let witness = Witness::build(&program, &values).unwrap();
-    let argument = argue(&Cpu::default(), &task, witness, &values, &Recorder::default()).unwrap();
-    CoreProof { key_digest: key.digest, batch: 1, public, argument }
+    argued(key, Witness::build(&program, &values).unwrap(), &values, stacks)
 }
 
 /// The same values, one of them another within its width.

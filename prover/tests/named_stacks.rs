@@ -16,7 +16,6 @@ use assay_circuits::{
 use assay_prover::{
     Blinding, Linked, ProveError, ProvingKey, Recorder, SetupOptions, Stack, StackError,
     device::Cpu,
-    prove::{Task, argue},
     prove_linked, setup_linked,
     srs::Srs,
     witness::{Witness, model_stack, scatter},
@@ -24,11 +23,11 @@ use assay_prover::{
 use assay_verifier::{
     CoreProof, Fr, G1Affine, VerifyError, VerifyingKey,
     channel::{Check, ProtocolError},
-    core::{Kind, check_registration, verify},
+    core::{check_registration, verify},
     opening::OpeningError,
     stack::stack_id,
 };
-use support::{Lcg, model, srs};
+use support::{Lcg, argued::argued, model, srs};
 
 const PAIRING: VerifyError = VerifyError::Opening(OpeningError::PairingMismatch);
 
@@ -167,33 +166,11 @@ fn weights_and_a_batch_come_from_stacks() {
     }
 }
 
-/// A prover of false statements: the honest machinery on contents of its choice, which knows the blinding factors.
+/// A proof of a run on contents that are no stack's.
 fn cheat(key: &ProvingKey, inputs: &[Tensor], weights: &[Tensor], stacks: &[Stack]) -> (Program, CoreProof) {
     let program = key.verifying.program(1).unwrap();
     let values = assay_circuits::eval::eval(&program.graph, weights, inputs).unwrap();
-    let public: Vec<Vec<i64>> = program
-        .public
-        .iter()
-        .map(|p| match p.source {
-            assay_circuits::program::Source::Node(id) => values.of(id).data.clone(),
-            _ => unreachable!(),
-        })
-        .collect();
-    let task = Task {
-        program: &program,
-        kind: Kind::Inference,
-        key_digest: key.digest,
-        batch: 1,
-        public: &public,
-        row_bits: key.verifying.row_bits,
-        bases: &key.bases,
-        model: &key.model_stack,
-        model_rows: &key.verifying.rows,
-        stacks,
-    };
-    let witness = Witness::build(&program, &values).unwrap();
-    let argument = argue(&Cpu::default(), &task, witness, &values, &Recorder::default()).unwrap();
-    let proof = CoreProof { key_digest: key.digest, batch: 1, public, argument };
+    let proof = argued(key, Witness::build(&program, &values).unwrap(), &values, stacks);
     (program, proof)
 }
 

@@ -18,11 +18,7 @@ fn invalid(what: &str, e: &Error) {
 fn rows_at_infinity_say_what_the_graph_says() {
     let mut w = World::new();
     let id = w.open();
-    w.lease(id, ANNE, 0).unwrap();
-    let run = w.train(id);
-    w.submit(id, &run).unwrap();
-    let shard = w.reveal(id);
-    let evaluation = w.evaluate(id, &run.trained, shard);
+    let (run, evaluation) = w.evaluated(id, ANNE, 0);
     let mut empty = 0;
     for (key, proof) in [(&w.train, &run.proof), (&w.evaluate, &evaluation.proof)] {
         let rows = key.empty_rows(proof);
@@ -195,11 +191,7 @@ fn shards_serve_once_and_ended_verifiers_never() {
     // The second shard is the first again.
     w.shards[1] = w.shards[0].clone();
     let id = w.open();
-    w.lease(id, ANNE, 0).unwrap();
-    let run = w.train(id);
-    w.submit(id, &run).unwrap();
-    let shard = w.reveal(id);
-    let evaluation = w.evaluate(id, &run.trained, shard);
+    let (run, evaluation) = w.evaluated(id, ANNE, 0);
     w.settle(id, &evaluation).unwrap();
     w.head = run.trained;
     w.lease(id, BEN, 1).unwrap();

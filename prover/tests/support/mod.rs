@@ -1,6 +1,7 @@
 //! Graphs by hand, for tests of the protocol.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
+pub mod argued;
 pub mod forge;
 pub mod transplant;
 

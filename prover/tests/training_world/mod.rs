@@ -328,6 +328,16 @@ impl World {
         Ok(Run { spec: spec.clone(), trained: made.stacks[1].clone(), losses, proof: made.proof })
     }
 
+    /// A round up to its evaluation, which is not settled yet.
+    pub fn evaluated(&mut self, id: u64, who: Address, data: usize) -> (Run, Evaluated) {
+        self.lease(id, who, data).unwrap();
+        let run = self.train(id);
+        self.submit(id, &run).unwrap();
+        let shard = self.reveal(id);
+        let evaluation = self.evaluate(id, &run.trained, shard);
+        (run, evaluation)
+    }
+
     /// What is paid, and the gas.
     pub fn submit(&mut self, id: u64, run: &Run) -> Result<(u128, u64), Error> {
         self.chain.set_sender(OWNER);
