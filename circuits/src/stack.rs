@@ -15,7 +15,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 
 /// The row lengths that a stack may have, as log2. All stacks of a proof share one, so they are few.
-pub const ROW_BITS: [u8; 5] = [8, 10, 12, 14, 16];
+pub const ROW_BITS: [u8; 6] = [8, 10, 12, 14, 16, 18];
 /// Most tensors of a stack.
 pub const MAX_TENSORS: usize = 1 << 10;
 /// Most bytes of a tensor's or a stack's name.
@@ -77,7 +77,10 @@ impl Schema {
     pub fn validate(&self) -> Result<(), GraphError> {
         let bad = |what: String| Err(GraphError::Parameter(format!("stack: {what}")));
         if !ROW_BITS.contains(&self.row_bits) {
-            return bad(format!("rows of 2^{} values; 2^8, 2^10, 2^12, 2^14 and 2^16 are possible", self.row_bits));
+            return bad(format!(
+                "rows of 2^{} values; 2^8, 2^10, 2^12, 2^14, 2^16 and 2^18 are possible",
+                self.row_bits
+            ));
         }
         if self.tensors.is_empty() || self.tensors.len() > MAX_TENSORS {
             return bad(format!("{} tensors; 1 to {MAX_TENSORS} are possible", self.tensors.len()));

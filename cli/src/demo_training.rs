@@ -12,7 +12,7 @@ use crate::{
     error::{Failure, Outcome},
     output::{bytes, count, peak_memory_bytes, seconds},
     settlement,
-    training::{self, Runs},
+    training::{self, Runs, SETTLED_ROW_BITS},
 };
 use assay_circuits::{
     Tensor,
@@ -33,7 +33,6 @@ use serde_json::{Value, json};
 const SHARE: usize = 120;
 /// Images of each held-out shard.
 const HELD_OUT: usize = 60;
-const ROW_BITS: u8 = 16;
 
 /// 64-32-10, cross-entropy, 32 steps of 32 rows.
 fn spec(seed: [u8; 32]) -> Spec {
@@ -235,18 +234,19 @@ pub(crate) fn run(app: &App, rpc: Option<&str>) -> Outcome<()> {
     }
     let any = spec([0; 32]);
     let (training, evaluation) = (any.training()?, any.evaluation(HELD_OUT)?);
-    let (train, evaluate) = (Runs::training(&training, ROW_BITS)?, Runs::evaluation(&evaluation, ROW_BITS)?);
+    let (train, evaluate) =
+        (Runs::training(&training, SETTLED_ROW_BITS)?, Runs::evaluation(&evaluation, SETTLED_ROW_BITS)?);
     o.say("64-32-10, cross-entropy, 32 steps of 32 rows, on scikit-learn's handwritten digits; nobody shows data or weights");
     let commit = |schema: &Schema, values: Vec<Tensor>| training::commit(app, schema, values, None);
-    let rows = data_schema(&any, SHARE, ROW_BITS)?;
+    let rows = data_schema(&any, SHARE, SETTLED_ROW_BITS)?;
     let data = [0, 1].map(|k| commit(&rows, examples(&images, &labels, k * SHARE, SHARE)?));
     let [anne, ben] = data;
     let (anne, ben) = (anne?, ben?);
-    let shard = data_schema(&any, HELD_OUT, ROW_BITS)?;
+    let shard = data_schema(&any, HELD_OUT, SETTLED_ROW_BITS)?;
     let shards = (0..2)
         .map(|k| commit(&shard, examples(&images, &labels, 2 * SHARE + k * HELD_OUT, HELD_OUT)?))
         .collect::<Outcome<Vec<_>>>()?;
-    let head = commit(&weights_schema(&any, ROW_BITS)?, first_weights(&any)?)?;
+    let head = commit(&weights_schema(&any, SETTLED_ROW_BITS)?, first_weights(&any)?)?;
 
     let keys = [train.settled_key(app)?, evaluate.settled_key(app)?];
     o.say(format!("keys    training {}, evaluation {}", seconds(keys[0].seconds), seconds(keys[1].seconds)));

@@ -9,7 +9,8 @@ pub(crate) use options::{Hyper, HyperArgs, LoraArgs, LossName, load, momentum, r
 pub(crate) use proof::Proof;
 pub(crate) use record::{Kind, Record, Statement};
 pub(crate) use stacks::{
-    Made, Runs, base_of, commit, commit_with, data_of, initial, prove, prove_settled, row_bits, shape, weights_of,
+    Made, Runs, SETTLED_ROW_BITS, base_of, commit, commit_with, data_of, initial, prove, prove_settled, row_bits,
+    shape, weights_of,
 };
 
 use crate::{

@@ -9,7 +9,7 @@ use crate::{
     files, flow,
     output::{count, table},
     stacks,
-    training::{self, Hyper, LossName},
+    training::{self, Hyper, LossName, SETTLED_ROW_BITS},
 };
 use assay_circuits::{canonical, train::data_schema};
 use assay_contracts::{
@@ -51,8 +51,8 @@ struct Commit {
     /// Where to write the stack, which holds the rows: keep it to yourself
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
-    /// log2 of the length of a committed row: 8, 10, 12, 14 or 16; all stacks of a run have one
-    #[arg(long, value_name = "N", default_value_t = 16)]
+    /// log2 of the length of a committed row: 8, 10, 12, 14, 16 or 18; all stacks of a run have one
+    #[arg(long, value_name = "N", default_value_t = SETTLED_ROW_BITS)]
     row_bits: u8,
     /// Do not blind: anyone with the rows can recompute the id, and test guesses of them against it
     #[arg(long)]

@@ -61,7 +61,7 @@ struct CommitCommand {
     /// Do not blind: anyone with the values can recompute the id, and test guesses of them against it
     #[arg(long)]
     public: bool,
-    /// log2 of the length of a committed row: 8, 10, 12, 14 or 16 [default: the shortest with at most four rows]
+    /// log2 of the length of a committed row: 8, 10, 12, 14, 16 or 18 [default: the shortest with at most four rows]
     #[arg(long, value_name = "N")]
     row_bits: Option<u8>,
     /// Powers of tau [default: development ones, INSECURE]

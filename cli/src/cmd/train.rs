@@ -48,7 +48,7 @@ pub(crate) struct TrainArgs {
     base: Option<PathBuf>,
     #[command(flatten)]
     lora: training::LoraArgs,
-    /// log2 of the length of the stacks' rows: 8, 10, 12, 14 or 16 [default: that of the stacks given, else 16 with --settle and
+    /// log2 of the length of the stacks' rows: 8, 10, 12, 14, 16 or 18 [default: that of the stacks given, else 18 with --settle and
     /// what makes few rows without]
     #[arg(long, value_name = "N")]
     row_bits: Option<u8>,

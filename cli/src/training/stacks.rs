@@ -106,7 +106,7 @@ pub(crate) fn commit_with(
 }
 
 /// The longest rows make the fewest, each of which costs a contract a multiplication.
-const SETTLED_ROW_BITS: u8 = 16;
+pub(crate) const SETTLED_ROW_BITS: u8 = 18;
 
 /// The row length of stacks that nothing has fixed: for a contract, or such that the data has few rows.
 pub(crate) fn row_bits(spec: &Spec, settled: bool) -> Outcome<u8> {

@@ -36,7 +36,7 @@ library StackId {
         out.digest = keccak256(abi.encodePacked(SCHEMA, uint64(schema.length), schema));
         if (schema.length == 0) revert BadSchema(0);
         out.rowBits = uint8(schema[0]);
-        if (out.rowBits < 8 || out.rowBits > 16 || out.rowBits % 2 != 0) revert BadSchema(0);
+        if (out.rowBits < 8 || out.rowBits > 18 || out.rowBits % 2 != 0) revert BadSchema(0);
         (uint256 tensors, uint256 from) = _number(schema, 1);
         if (tensors == 0 || tensors > MAX_TENSORS) revert BadSchema(1);
         uint256 padded;
