@@ -85,7 +85,7 @@ fn rows_of(weight: bool) -> Graph {
 }
 
 /// The verdict on [`argued`].
-fn cheat(key: &ProvingKey, witness: Witness, values: &Values, stacks: &[Stack]) -> Result<(), VerifyError> {
+fn cheat(key: &ProvingKey, witness: Witness, values: &Values<'_>, stacks: &[Stack]) -> Result<(), VerifyError> {
     verify(&key.verifying, &argued(key, witness, values, stacks)).map(drop)
 }
 
