@@ -19,12 +19,15 @@ contract TrainingHandler is TrainingBase {
         uint256 heads;
         uint256 trained; // proofs of training
         bytes32 head;
+        bytes32 fixedAs; // what the last proof of training was for
     }
 
     PlainEmission private plain;
     address[3] private people = [SPONSOR, ANNE, BEN];
     bytes32[] private sets;
     mapping(uint256 => Book) public books;
+    /// @dev Shards that a task has shown.
+    mapping(uint256 => mapping(bytes32 stack => bool)) private shown;
     uint256 public count;
     uint256 private nonce;
     mapping(bytes32 what => uint256) public successes;
@@ -135,6 +138,7 @@ contract TrainingHandler is TrainingBase {
         books[id].fees += t.trainFee;
         books[id].rescued += t.rescue;
         books[id].trained++;
+        books[id].fixedAs = keccak256(abi.encode(nonce));
     }
 
     function doReveal(uint256 seed) external {
@@ -144,7 +148,11 @@ contract TrainingHandler is TrainingBase {
         uint256 place = seed % 8 == 0 ? (seed >> 8) % SHARDS : market.round(id).shard;
         bool may = t.phase == ITrainingMarket.Phase.Trained && nowAt() < market.round(id).until
             && place == market.round(id).shard;
-        send(person(seed >> 32), revealCall(id, place), may, "reveal");
+        if (!send(person(seed >> 32), revealCall(id, place), may, "reveal")) return;
+        // Nobody has trained on it: it was not shown, and the weights were fixed before it was.
+        check(!shown[id][shard(place)], "a shard is shown twice");
+        check(market.round(id).trained == books[id].fixedAs, "weights of after the reveal");
+        shown[id][shard(place)] = true;
     }
 
     function doEvaluate(uint256 seed) external {
@@ -172,6 +180,82 @@ contract TrainingHandler is TrainingBase {
             books[id].heads++;
             books[id].head = r.trained;
         }
+    }
+
+    /// @dev Somebody with a proof for whatever he likes to say, at any moment: of weights that saw the shard, of an evaluation before
+    /// the reveal or on a shard of his choice, of a round that is over, for his own payout. None of it is paid, and no step is taken twice or
+    /// out of order.
+    function doCheat(uint256 seed) external {
+        uint256 id = pick(seed);
+        if (id == 0) return;
+        ITrainingMarket.Phase phase = market.task(id).phase;
+        address who = person(seed >> 32);
+        if (seed % 4 == 0) cheatsTraining(id, who, seed >> 64);
+        else if (seed % 4 == 1) cheatsEvaluation(id, who, seed >> 64);
+        else if (seed % 4 == 2) cheatsReveal(id, who, seed >> 64);
+        bool live = phase != ITrainingMarket.Phase.None && nowAt() < market.round(id).until && alive();
+        if (seed % 4 != 3 || !live) return;
+        // I9, and who would like to see the round end early.
+        send(market.task(id).sponsor, abi.encodeCall(ITrainingMarket.refund, (id)), false, "refund during a round");
+        send(who, abi.encodeCall(ITrainingMarket.finish, (id)), false, "an early end");
+        send(who, leaseOf(id, seed), false, "a second lease");
+    }
+
+    /// @dev Any phase but the right one, and in that one another payout, other weights than the proof's, or rows of another seed.
+    function cheatsTraining(uint256 id, address who, uint256 seed) private {
+        ITrainingMarket.Task memory t = market.task(id);
+        bytes32 trained = keccak256(abi.encode("cheat", ++nonce));
+        bytes32 said = trained;
+        address to = market.round(id).payout;
+        bytes32 data = market.round(id).dataset;
+        (uint64 factor, uint64 start) = (uint64(1 + seed % 49), uint64((seed >> 8) % 50));
+        if (t.phase == ITrainingMarket.Phase.Seeded) {
+            (factor, start) = market.walkOf(id);
+            if (seed % 4 == 0) to = address(uint160(to) ^ 1);
+            else if (seed % 4 == 1) said = HEAD;
+            else if (seed % 4 == 2) start = (start + 1) % 50;
+            else data = shard(t.used);
+        }
+        bytes32 context = contextOf("assay.train.v1", id, to);
+        bytes memory proof = prove(trainKey, abi.encodePacked(t.head, trained, data, factor, start, losses(9)), context);
+        send(
+            who,
+            abi.encodeCall(ITrainingMarket.submitTrain, (id, said, losses(9), proof, "")),
+            false,
+            "a cheat's training"
+        );
+    }
+
+    /// @dev Before the reveal, or on another shard, of other weights, for another payout.
+    function cheatsEvaluation(uint256 id, address who, uint256 seed) private {
+        ITrainingMarket.Task memory t = market.task(id);
+        ITrainingMarket.Round memory r = market.round(id);
+        (bytes32 trained, bytes32 on) = (books[id].fixedAs, shard(t.used == 0 ? 0 : t.used - 1));
+        address to = r.payout;
+        if (t.phase == ITrainingMarket.Phase.Revealed) {
+            if (seed % 4 == 0) on = shard(t.used);
+            else if (seed % 4 == 1) trained = keccak256(abi.encode("better", ++nonce));
+            else if (seed % 4 == 2) to = address(uint160(to) ^ 1);
+            else on = r.dataset;
+        }
+        bytes memory values = abi.encodePacked(t.head, trained, on, uint64(9_000), uint64(1));
+        bytes memory proof = prove(evaluateKey, values, contextOf("assay.evaluate.v1", id, to));
+        send(who, abi.encodeCall(ITrainingMarket.settleEval, (id, 9_000, 1, proof)), false, "a cheat's evaluation");
+    }
+
+    /// @dev A shard of before or of later, or the right one under another's path.
+    function cheatsReveal(uint256 id, address who, uint256 seed) private {
+        ITrainingMarket.Task memory t = market.task(id);
+        uint256 right = t.used == 0 ? SHARDS : t.used - 1;
+        uint256 place = seed % SHARDS;
+        if (place == right && t.phase == ITrainingMarket.Phase.Trained) place = (place + 1) % SHARDS;
+        send(who, revealCall(id, place), false, "a cheat's shard");
+    }
+
+    function contextOf(string memory what, uint256 id, address to) private view returns (bytes32) {
+        ITrainingMarket.Task memory t = market.task(id);
+        bytes32 job = keccak256(abi.encode(what, id, t.heads, t.rounds));
+        return contextFor(block.chainid, address(market), job, to);
     }
 
     function doFinish(uint256 seed) external {
@@ -258,6 +342,9 @@ contract TrainingHandler is TrainingBase {
             Book memory b = books[id];
             sum += uint256(t.escrow) + t.rescue + r.reserved + r.bond;
             check(t.head == b.head && t.heads == b.heads, "I7: the head");
+            if (t.phase >= ITrainingMarket.Phase.Trained) {
+                check(r.trained == b.fixedAs, "I7: weights that were proven");
+            }
             check(t.used == b.trained && t.heads <= t.used && t.used <= t.rounds, "I3: rounds, shards and heads");
             equal(t.rescue + b.rescued + (b.refunded > 0 ? b.lost - b.rescued : 0), b.lost, "lost bonds");
             bool live = t.phase != ITrainingMarket.Phase.None;
