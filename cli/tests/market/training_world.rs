@@ -98,7 +98,7 @@ impl World {
         let model = mlp();
         let stacks = ["--stack", "data.stack", "--stack", "a.stack", "-o", "rounds"];
         let own = ["task", "work", &model, "--rpc", self.m.node.url(), "--poll", "1", "--json"];
-        self.m.s.command(&[&own[..], &stacks, &self.at_hand, &self.how, more].concat())
+        self.m.s.command(&[&own[..], &stacks, &self.at_hand[..], &self.how[..], more].concat())
     }
 
     /// Runs to the end, with a block now and then; exit code and events.
