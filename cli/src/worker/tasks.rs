@@ -12,13 +12,12 @@ use super::{
     hand_in::{Says, says},
     journal::Journal,
     place,
-    policy::{Pace, SETTLE_ROW},
+    policy::Pace,
     record::{Begun, Identity, Step},
 };
 use crate::{
     App,
     cmd::task::{lease, work::Work},
-    cost,
     economy::{System, explained, tasks, units},
     error::{Failure, Outcome},
     stacks as named,
@@ -63,8 +62,8 @@ struct Trainer<'a> {
     pace: Pace,
     /// Whether a verifier is that of the steps.
     ours: BTreeMap<B256, bool>,
-    /// The number of held-out rows of a verifier of evaluations that this worker can make proofs for; none of others.
-    evaluations: BTreeMap<B256, Option<usize>>,
+    /// How long proofs of a verifier of evaluations take; none of one that this worker cannot make them for.
+    evaluations: BTreeMap<B256, Option<Pace>>,
     /// Blocks until a payment is for good.
     confirmations: u64,
     paid: u64,
@@ -110,12 +109,9 @@ impl<'a> Trainer<'a> {
         spec.validate()?;
         let runs = Runs::training(&spec.training()?, row_bits)?.over(stacks.base.clone());
         let prepared = runs.prepared(app, args.srs.as_deref(), &args.settlement)?;
-        let descriptor = &prepared.prover.key.descriptor;
-        let train_id = B256::from(prepared.prover.key.id());
-        let visibility = training::shape().visibility();
-        let core = cost::estimate_linked(&app.machine(), &runs.model().graph, 1, visibility, None, runs.named())?;
-        let settle = (descriptor.circuit.k as f64).exp2() * SETTLE_ROW;
-        let mut pace = Pace::estimated(core.prove_seconds() + settle);
+        let key = &prepared.prover.key;
+        let train_id = B256::from(key.id());
+        let (mut pace, _) = Pace::over(app, &runs.model().graph, runs.named(), key.descriptor.circuit.k)?;
         let dataset_id = registered(&mut system, args, stacks.dataset.0)?;
         folder(&args.output)?;
         let market = system.at.contracts.training;
@@ -247,7 +243,7 @@ impl<'a> Trainer<'a> {
         {
             return Ok(false);
         }
-        if !self.evaluates(id, task.ids.evaluateId)? {
+        if !self.evaluates(id, task)? {
             return Ok(false);
         }
         let path = tasks::path_to(id, task.ids.datasets, &self.args.allowed, self.dataset_id)?;
@@ -433,11 +429,15 @@ impl<'a> Trainer<'a> {
         if *shard.schema() != schema {
             return Ok(false);
         }
+        let start = Instant::now();
         let runs = self.evaluation(rows)?;
         let context = self.context(id, task, round, RoundProof::Evaluation);
         let about = vec![Some(before), Some(after), Some(shard)];
         let options = (self.args.srs.as_deref(), &self.args.settlement);
         let proof = Proof::bound(self.app, &runs, (vec![], about), options, context)?;
+        if let Some(Some(pace)) = self.evaluations.get_mut(&task.ids.evaluateId) {
+            pace.measure(start.elapsed().as_secs_f64());
+        }
         let losses = proof.shown.outputs.first().map(|t| t.data.clone()).unwrap_or_default();
         let [before, later] = losses[..] else { return Err(Failure::new("an evaluation without two losses").bug()) };
         let pair = (u64::try_from(before).unwrap_or(0), u64::try_from(later).unwrap_or(0));

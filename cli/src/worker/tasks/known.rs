@@ -1,16 +1,17 @@
 //! What the worker has at hand, and which keys it can make proofs under.
 
-use super::Trainer;
+use super::{super::policy::Pace, Trainer};
 use crate::{
     App,
-    cmd::task::work::Work,
+    cmd::{doctor::memory, task::work::Work},
     economy::explained,
     error::{Failure, Outcome},
+    output::bytes,
     stacks as named,
     training::{self, Runs},
 };
 use assay_circuits::train::{MAX_ROWS, Spec, base_schema, data_schema, weights_schema};
-use assay_contracts::{B256, Verifier};
+use assay_contracts::{B256, Verifier, economy::Task};
 use assay_prover::Stack;
 use assay_verifier::settle::descriptor::Descriptor;
 use serde_json::json;
@@ -114,39 +115,59 @@ impl Trainer<'_> {
         Ok(ours)
     }
 
-    /// Whether a verifier is that of an evaluation whose proofs this worker can make; says so once where it is not.
-    pub(super) fn evaluates(&mut self, id: u64, verifier: B256) -> Outcome<bool> {
-        if let Some(known) = self.evaluations.get(&verifier) {
-            return Ok(known.is_some());
+    /// Whether this worker can prove a task's evaluation, and in time; says once of a verifier why not.
+    pub(super) fn evaluates(&mut self, id: u64, task: &Task) -> Outcome<bool> {
+        let verifier = task.ids.evaluateId;
+        if !self.evaluations.contains_key(&verifier) {
+            let pace = match self.pace_of(verifier)? {
+                Ok(pace) => Some(pace),
+                Err(why) => {
+                    let text = format!("task {id}: a gain could not be proven: {why}");
+                    let fields = json!({ "task_id": id, "verifier_id": verifier.to_string(), "reason": why });
+                    self.log("left_alone", &text, fields);
+                    None
+                }
+            };
+            self.evaluations.insert(verifier, pace);
         }
-        let rows = self.rows_of(verifier)?;
-        if rows.is_none() {
-            let text = format!(
-                "task {id}: verifier {verifier} is not of an evaluation of this network over stacks like those at hand, so a gain \
-                 could not be proven"
-            );
-            self.log("left_alone", &text, json!({ "task_id": id, "verifier_id": verifier.to_string() }));
-        }
-        self.evaluations.insert(verifier, rows);
-        Ok(rows.is_some())
+        let Some(Some(pace)) = self.evaluations.get(&verifier) else { return Ok(false) };
+        // Two blocks until the reveal is seen, two for the proof's way.
+        let needed = pace.bound().ceil() as u64 + 4 * self.system.moment()?.interval;
+        Ok(needed <= u64::from(task.evaluateSeconds))
     }
 
-    /// The number of rows of the evaluation that a verifier is of; none if this worker makes another key of it.
-    fn rows_of(&mut self, verifier: B256) -> Outcome<Option<usize>> {
+    /// How long proofs of an evaluation take, if this worker makes the same key as a verifier has; or why it cannot make them.
+    fn pace_of(&mut self, verifier: B256) -> Outcome<Result<Pace, String>> {
         let chain = self.system.chain.as_mut();
         let entry = self.system.at.registry().entry(chain, verifier).map_err(explained)?;
+        let bits = self.row_bits;
+        let other = || -> Outcome<Result<Pace, String>> {
+            Ok(Err(format!(
+                "verifier {verifier} is of no evaluation of this network over stacks with rows of 2^{bits}"
+            )))
+        };
         let words = match Verifier::at_unchecked(entry.verifier).key(chain, entry.settlementId) {
             Ok(words) => words,
             Err(e) if e.is_transient() => return Err(explained(e)),
             // A contract of another kind.
-            Err(_) => return Ok(None),
+            Err(_) => return other(),
         };
-        let Ok(key) = Descriptor::from_bytes(&words) else { return Ok(None) };
-        let Some(rows) = evaluated_rows(&key, &self.spec, self.row_bits)? else { return Ok(None) };
+        let Ok(key) = Descriptor::from_bytes(&words) else { return other() };
+        let Some(rows) = evaluated_rows(&key, &self.spec, bits)? else { return other() };
+        let (graph, stacks) = {
+            let evaluation = self.spec.evaluation(rows)?;
+            let stacks = evaluation.stacks(bits)?;
+            (evaluation.graph, stacks)
+        };
+        let (pace, needed) = Pace::over(self.app, &graph, &stacks, key.circuit.k)?;
+        if let Some((has, _)) = memory().filter(|(has, _)| needed > *has) {
+            return Ok(Err(format!("{rows} rows take {}, and this machine has {}", bytes(needed), bytes(has))));
+        }
         let made = self.evaluation(rows)?.prepared(self.app, self.args.srs.as_deref(), &self.args.settlement)?;
-        Ok((entry.settlementId == B256::from(made.prover.key.id())).then_some(rows))
+        if entry.settlementId == B256::from(made.prover.key.id()) { Ok(Ok(pace)) } else { other() }
     }
 
+    /// An evaluation on so many rows.
     pub(super) fn evaluation(&self, rows: usize) -> Outcome<Runs> {
         Ok(Runs::evaluation(&self.spec.evaluation(rows)?, self.row_bits)?.over(self.stacks.base.clone()))
     }
