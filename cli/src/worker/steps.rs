@@ -104,7 +104,8 @@ impl Worker<'_> {
         if slack < INCLUSION * interval {
             return self.not_leased(ids, "too little time is left");
         }
-        let limit = Duration::from_secs(slack - interval).min(Duration::from_secs(self.args.receipt_timeout) / 2);
+        let limit =
+            Duration::from_secs(slack - interval).min(Duration::from_secs(self.args.sending.receipt_timeout) / 2);
         let market = self.system.at.market();
         self.system.chain.withdraw_after(Some(limit));
         let bonds: Vec<u128> = ids.iter().map(|id| batch.max_bonds.get(id).copied().unwrap_or(0)).collect();
