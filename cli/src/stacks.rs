@@ -487,7 +487,9 @@ mod tests {
 
     #[test]
     fn rows_are_few() {
-        for (values, bits) in [(1, 8), (1 << 10, 8), ((1 << 10) + 1, 10), (1 << 16, 14), (1 << 18, 16), (1 << 24, 16)] {
+        for (values, bits) in
+            [(1, 8), (1 << 10, 8), ((1 << 10) + 1, 10), (1 << 16, 14), (1 << 18, 16), (1 << 19, 18), (1 << 24, 18)]
+        {
             assert_eq!(choose_row_bits(values), bits, "{values}");
         }
     }
