@@ -140,6 +140,14 @@ fn load_proto(proto: &mut ModelProto, options: &LoadOptions) -> Result<FloatMode
     if let Some(o) = outputs.iter().find(|o| !known.contains(o.as_str())) {
         return Err(malformed(&format!("nothing computes the output '{o}'")));
     }
+    let strict =
+        |n: &&NodeProto| n.op_type == "OneHotEncoder" && n.attribute.iter().any(|a| a.name == "zeros" && a.i == 0);
+    if let Some(n) = graph.node.iter().find(strict) {
+        let name = if n.name.is_empty() { n.output.first().cloned().unwrap_or_default() } else { n.name.clone() };
+        notes.push(format!(
+            "node '{name}' (OneHotEncoder) gives zeros for a category that it does not know, not an error"
+        ));
+    }
     let folded = rewrite::dynamic::fold(graph);
     nodes.iter_mut().for_each(|n| n.folded = folded.contains(&n.name));
     if !folded.is_empty() {
