@@ -19,7 +19,7 @@ use std::{
     path::Path,
 };
 use tract_onnx::{
-    pb::{GraphProto, ModelProto},
+    pb::{GraphProto, ModelProto, NodeProto},
     prelude::*,
 };
 
@@ -103,10 +103,8 @@ pub(super) fn decode(bytes: &[u8]) -> Result<ModelProto, ImportError> {
 
 fn load_proto(proto: &mut ModelProto, options: &LoadOptions) -> Result<FloatModel, ImportError> {
     let opset = rewrite::opset(proto);
+    rewrite::functions::inline(proto)?;
     let graph = proto.graph.as_mut().ok_or_else(|| malformed("it holds no graph"))?;
-    if !proto.functions.is_empty() {
-        return Err(malformed("it defines functions of its own; inline them (onnx.inliner.inline_local_functions)"));
-    }
     if proto.opset_import.is_empty() {
         return Err(malformed("it names no operator set; the file may be cut short"));
     }
