@@ -19,7 +19,7 @@ use std::{
     path::Path,
 };
 use tract_onnx::{
-    pb::{GraphProto, ModelProto},
+    pb::{GraphProto, ModelProto, NodeProto},
     prelude::*,
 };
 
@@ -103,10 +103,8 @@ pub(super) fn decode(bytes: &[u8]) -> Result<ModelProto, ImportError> {
 
 fn load_proto(proto: &mut ModelProto, options: &LoadOptions) -> Result<FloatModel, ImportError> {
     let opset = rewrite::opset(proto);
+    rewrite::functions::inline(proto)?;
     let graph = proto.graph.as_mut().ok_or_else(|| malformed("it holds no graph"))?;
-    if !proto.functions.is_empty() {
-        return Err(malformed("it defines functions of its own; inline them (onnx.inliner.inline_local_functions)"));
-    }
     if proto.opset_import.is_empty() {
         return Err(malformed("it names no operator set; the file may be cut short"));
     }
@@ -139,6 +137,14 @@ fn load_proto(proto: &mut ModelProto, options: &LoadOptions) -> Result<FloatMode
         .collect();
     if let Some(o) = outputs.iter().find(|o| !known.contains(o.as_str())) {
         return Err(malformed(&format!("nothing computes the output '{o}'")));
+    }
+    let strict =
+        |n: &&NodeProto| n.op_type == "OneHotEncoder" && n.attribute.iter().any(|a| a.name == "zeros" && a.i == 0);
+    if let Some(n) = graph.node.iter().find(strict) {
+        let name = if n.name.is_empty() { n.output.first().cloned().unwrap_or_default() } else { n.name.clone() };
+        notes.push(format!(
+            "node '{name}' (OneHotEncoder) gives zeros for a category that it does not know, not an error"
+        ));
     }
     let folded = rewrite::dynamic::fold(graph);
     nodes.iter_mut().for_each(|n| n.folded = folded.contains(&n.name));

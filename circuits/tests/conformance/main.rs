@@ -199,6 +199,11 @@ fn trees_decide_as_onnxruntime_does() {
             ("trees_deep_three", 1e-5),
             ("trees_deep_two", 1e-5),
             ("trees_deep_sum", 1e-5),
+            ("trees_equal", 1e-5),
+            ("trees_equal_chain", 1e-5),
+            ("trees_two_opposite", 1e-5),
+            ("trees_two_opposite_logistic", 0.01),
+            ("trees_numbers_of_leaves", 1e-5),
         ] {
             let out = many::run(&folder().join("many").join(name), tolerance);
             assert_eq!(out.labels, 0, "{name}: {out:?}");
@@ -206,7 +211,9 @@ fn trees_decide_as_onnxruntime_does() {
             assert!(out.wrong * 200 <= out.all, "{name}: {out:?}");
             assert!(out.all >= 200, "{name}");
             // Small trees are decided split by split, large ones walked from the root.
-            assert_eq!(out.gathers, name.starts_with("trees_deep"), "{name}");
+            if !name.starts_with("trees_equal") {
+                assert_eq!(out.gathers, name.starts_with("trees_deep"), "{name}");
+            }
         }
     }
 }

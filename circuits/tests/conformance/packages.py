@@ -7,7 +7,7 @@ import itertools
 
 import numpy as np
 from onnx import TensorProto as T
-from onnx import helper
+from onnx import helper, numpy_helper
 
 N = helper.make_node
 ML = {"domain": "ai.onnx.ml"}
@@ -193,3 +193,36 @@ def write(case, seed):
     node = [N("Mul", ["g", "half"], ["h"]), N("GridSample", ["x", "h"], ["y"])]
     grid = rng.uniform(-2.2, 2.2, (1, 2, 3, 2, 3)).astype(np.float32)
     case("grid_computed_volume", node, {"x": f(1, 2, 3, 4, 3), "g": grid}, ["y"], {"half": np.array(0.5, np.float32)}, 20)
+
+    # A recurrent layer as TensorFlow's converter writes it: a Loop that ends when a counter of its own does, here before its trips do.
+    def counted(stop):
+        nodes = [
+            N("Gather", ["x", "n"], ["now"]),
+            N("MatMul", ["s", "w"], ["a"]),
+            N("Add", ["a", "now"], ["b"]),
+            N("Tanh", ["b"], ["s2"]),
+            N("Add", ["n", "one"], ["n2"]),
+            N("Less", ["n2", "stop"], ["more"]),
+            N("Less", ["i", "many"], ["few"]),
+            N("And", ["more", "few"], ["c2"]),
+            N("Identity", ["s2"], ["o"]),
+        ]
+        value = helper.make_tensor_value_info
+        ins = [value("i", T.INT64, []), value("c", T.BOOL, []), value("n", T.INT64, []), value("s", T.FLOAT, [1, 3])]
+        outs = [value("c2", T.BOOL, []), value("n2", T.INT64, []), value("s2", T.FLOAT, [1, 3]), value("o", T.FLOAT, [1, 3])]
+        held = {"one": np.array(1), "stop": np.array(stop), "many": np.array(100)}
+        return helper.make_graph(nodes, "body", ins, outs, [numpy_helper.from_array(v, k) for k, v in held.items()])
+
+    for stop in (6, 4, 1):
+        held = {"m": np.array(6), "go": np.array(True), "zero": np.array(0), "w": 0.4 * f(3, 3), "s0": np.zeros((1, 3), np.float32)}
+        node = N("Loop", ["m", "go", "zero", "s0"], ["n9", "last", "all"], body=counted(stop))
+        case(f"loop_counted_{stop}", [node], {"x": f(6, 1, 3)}, ["last", "all"], held)
+
+    # Places and powers of integers, and categories for which an unknown one would be an error.
+    nodes = [N("Greater", ["x", "zero"], ["g"]), N("Cast", ["g"], ["k"], to=T.INT64), N("ArgMax", ["k"], ["y"], axis=1)]
+    case("arg_max_of_integers", nodes, {"x": f(3, 5)}, ["y"], {"zero": np.array(0, np.float32)}, kind=T.INT64)
+    for n in (2, 3):
+        held = {"n": np.array(n)}
+        case(f"power_of_integers_{n}", [N("Pow", ["x", "n"], ["y"])], {"x": rng.integers(-9, 10, (2, 5))}, ["y"], held, kind=T.INT64)
+    node = N("OneHotEncoder", ["x"], ["y"], **ML, cats_int64s=[2, 5, 7], zeros=0)
+    case("one_hot_strict", [node], {"x": rng.choice([2, 5, 7], (4, 1))}, ["y"], opset=WITH_ML)

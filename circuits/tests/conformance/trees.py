@@ -11,10 +11,12 @@ from onnx import helper, numpy_helper
 out = pathlib.Path(sys.argv[1])
 ROWS, FEATURES, TREES = 200, 6, 12
 MODES = ["BRANCH_LEQ", "BRANCH_LT", "BRANCH_GT", "BRANCH_GTE"]
+# Of whole features as LightGBM writes categories, beside the others.
+CATEGORIES = [*MODES, "BRANCH_EQ", "BRANCH_EQ", "BRANCH_NEQ"]
 
 
-def forest(rng, kind, targets, positive, levels, early):
-    """Attributes of an ensemble, and its thresholds by feature."""
+def forest(rng, kind, targets, leaf, levels, early, modes):
+    """Attributes of an ensemble, and its thresholds by feature; `leaf` gives a leaf's targets with their weights."""
     keys = ["treeids", "nodeids", "featureids", "modes", "values", "truenodeids", "falsenodeids"]
     a = {f"nodes_{k}": [] for k in keys}
     w = {f"{kind}_{k}": [] for k in ("treeids", "nodeids", "ids", "weights")}
@@ -27,15 +29,16 @@ def forest(rng, kind, targets, positive, levels, early):
             nodes.append(None)
             if depth == 0 or rng.random() < early:
                 nodes[me] = (0, "LEAF", 0.0, 0, 0)
-                for t in range(targets):
-                    value = rng.random() / TREES if positive else rng.normal()
+                for t, value in leaf(me, targets):
                     for k, v in zip(("treeids", "nodeids", "ids", "weights"), (tree, me, t, float(np.float32(value)))):
                         w[f"{kind}_{k}"].append(v)
                 return me
             feature, value = int(rng.integers(FEATURES)), float(np.float32(rng.normal()))
+            if modes is CATEGORIES:
+                value = float(rng.integers(-2, 3))
             seen[feature].append(value)
             yes, no = grow(depth - 1), grow(depth - 1)
-            nodes[me] = (feature, str(rng.choice(MODES)), value, yes, no)
+            nodes[me] = (feature, str(rng.choice(modes)), value, yes, no)
             return me
 
         grow(levels)
@@ -45,10 +48,14 @@ def forest(rng, kind, targets, positive, levels, early):
     return a | w, seen
 
 
-def write(name, seed, op, targets, positive, levels=5, early=0.15, **extra):
+def write(name, seed, op, targets, positive, levels=5, early=0.15, modes=MODES, leaf=None, **extra):
     rng = np.random.default_rng(seed)
     kind = "class" if op == "TreeEnsembleClassifier" else "target"
-    attributes, seen = forest(rng, kind, targets, positive, levels, early)
+
+    def drawn(_, targets):
+        return [(t, rng.random() / TREES if positive else rng.normal()) for t in range(targets)]
+
+    attributes, seen = forest(rng, kind, targets, leaf or drawn, levels, early, modes)
     outputs = ["l", "y"] if kind == "class" else ["y"]
     node = helper.make_node(op, ["x"], outputs, domain="ai.onnx.ml", **attributes, **extra)
     value = helper.make_tensor_value_info
@@ -87,3 +94,20 @@ deep = {"levels": 8, "early": 0.02}
 write("trees_deep_three", 9, C, 3, False, **deep, **three)
 write("trees_deep_two", 10, C, 1, True, **deep, **two)
 write("trees_deep_sum", 11, R, 2, False, n_targets=2, base_values=[1.5, -2.0], **deep)
+# Equalities, alone and in chains.
+write("trees_equal", 12, R, 2, False, n_targets=2, modes=CATEGORIES)
+write("trees_equal_chain", 13, C, 3, False, modes=CATEGORIES, **three)
+# Two classes with opposite weights for both, as CatBoost writes them.
+opposite = np.random.default_rng(14)
+
+
+def both(_, targets):
+    w = opposite.normal()
+    return [(0, -w), (1, w)]
+
+
+zero_one = {"classlabels_int64s": [0, 1]}
+write("trees_two_opposite", 14, C, 2, False, leaf=both, **zero_one)
+write("trees_two_opposite_logistic", 15, C, 2, False, leaf=both, post_transform="LOGISTIC", **zero_one)
+# The number of the leaf, which scikit-learn's converter repeats for every class.
+write("trees_numbers_of_leaves", 16, R, 1, False, n_targets=1, leaf=lambda me, _: [(0, me)] * 3)

@@ -82,6 +82,38 @@ pub(crate) fn texts(name: &str, v: &[&str]) -> Message {
     v.iter().fold(m, |m, x| m.bytes(9, x.as_bytes())).int(20, 8)
 }
 
+/// A node.
+pub(crate) fn node(
+    domain: &str,
+    op: &str,
+    name: &str,
+    inputs: &[&str],
+    outputs: &[&str],
+    attributes: &[Message],
+) -> Message {
+    let m = inputs.iter().fold(Message::default(), |m, i| m.bytes(1, i.as_bytes()));
+    let m = outputs.iter().fold(m, |m, o| m.bytes(2, o.as_bytes()));
+    let m = m.bytes(3, name.as_bytes()).bytes(4, op.as_bytes());
+    let m = attributes.iter().fold(m, |m, a| m.bytes(5, &a.0));
+    if domain.is_empty() { m } else { m.bytes(7, domain.as_bytes()) }
+}
+
+/// A function of a file, of the same operators as [`Model::finish`], as a field to append to a file.
+pub(crate) fn function(
+    (domain, name): (&str, &str),
+    inputs: &[&str],
+    outputs: &[&str],
+    attributes: &[&str],
+    nodes: &[Message],
+) -> Vec<u8> {
+    let m = Message::default().bytes(1, name.as_bytes()).bytes(10, domain.as_bytes());
+    let m = inputs.iter().fold(m, |m, i| m.bytes(4, i.as_bytes()));
+    let m = outputs.iter().fold(m, |m, o| m.bytes(5, o.as_bytes()));
+    let m = attributes.iter().fold(m, |m, a| m.bytes(6, a.as_bytes()));
+    let m = nodes.iter().fold(m, |m, n| m.bytes(7, &n.0));
+    Message::default().bytes(25, &m.bytes(9, &Message::default().int(2, 17).0).0).0
+}
+
 /// A model in the making.
 #[derive(Clone, Default)]
 pub(crate) struct Model {
@@ -92,11 +124,14 @@ pub(crate) struct Model {
 impl Model {
     /// Adds a node with one output and returns its name.
     pub(crate) fn node(&mut self, op: &str, inputs: &[&str], attributes: &[Message]) -> String {
+        self.node_of("", op, inputs, attributes)
+    }
+
+    /// [`Self::node`] of another domain than the standard.
+    pub(crate) fn node_of(&mut self, domain: &str, op: &str, inputs: &[&str], attributes: &[Message]) -> String {
         self.nodes += 1;
         let name = format!("{}_{}", op.to_lowercase(), self.nodes);
-        let m = inputs.iter().fold(Message::default(), |m, i| m.bytes(1, i.as_bytes()));
-        let m = m.bytes(2, name.as_bytes()).bytes(3, name.as_bytes()).bytes(4, op.as_bytes());
-        let m = attributes.iter().fold(m, |m, a| m.bytes(5, &a.0));
+        let m = node(domain, op, &name, inputs, &[&name], attributes);
         self.graph = std::mem::take(&mut self.graph).bytes(1, &m.0);
         name
     }

@@ -1,6 +1,6 @@
 //! What a file leaves open or keeps elsewhere: symbolic extents, weights beside the file, types, names, unused parts.
 
-use crate::proto::{Message, Model, float, int, ints, tensor};
+use crate::proto::{Message, Model, float, function, int, ints, node, tensor};
 use assay_circuits::onnx::{CompileOptions, LoadOptions, compile, load, load_bytes, load_bytes_with, load_with};
 use std::path::PathBuf;
 
@@ -318,4 +318,43 @@ fn operators_that_were_once_wrong() {
     let x = [0.5f32, 1.0, 1.5, -2.0, -1.0, 0.0];
     let samples = vec![vec![x.to_vec()], samples[0].clone()];
     near(&run(&file, &samples, 0), &[1.0, -0.5], 0.004, "PRelu");
+}
+
+#[test]
+fn functions_of_a_file_are_written_out() {
+    // `twice` gives `leaky_relu(x) + x` and its input; `outer` is their product. Both name their tensors alike.
+    let slope = Message::default().bytes(1, b"alpha").int(20, 1).bytes(21, b"slope");
+    let body = [
+        node("", "LeakyRelu", "", &["x"], &["t"], std::slice::from_ref(&slope)),
+        node("", "Add", "", &["t", "x"], &["y"], &[]),
+    ];
+    let twice = |attributes: &[&str]| function(("own", "Twice"), &["x"], &["y", "x"], attributes, &body);
+    let call = |given: &[Message]| node("own", "Twice", "", &["x"], &["t", "y"], given);
+    let outer = |given: &[Message]| {
+        let nodes = [call(given), node("", "Mul", "", &["t", "y"], &["z"], &[])];
+        function(("own", "Outer"), &["x"], &["z"], &[], &nodes)
+    };
+    let mut m = Model::default();
+    let a = m.node_of("own", "Outer", &["x"], &[]);
+    let b = m.node_of("own", "Outer", &["x"], &[]);
+    let y = m.node("Add", &[&a, &b], &[]);
+    let file = m.finish(&[("x", &[1, 4])], &y);
+    let samples = spread(8, 4, -2.0, 2.0);
+    for (slope, given, attributes) in
+        [(0.5f32, vec![float("slope", 0.5)], vec!["slope"]), (0.01, vec![], vec!["slope"])]
+    {
+        let whole = [file.clone(), twice(&attributes), outer(&given)].concat();
+        let leaky = |v: f32| if v < 0.0 { slope * v } else { v };
+        let want: Vec<f32> = samples[2][0].iter().map(|v| 2.0 * (leaky(*v) + v) * v).collect();
+        near(&run(&whole, &samples, 2), &want, 0.05, "functions");
+    }
+    // A default that is not known; a function that calls itself, alone and in numbers.
+    let whole = [file.clone(), twice(&[]), outer(&[])].concat();
+    assert!(load_bytes(&whole).is_err_and(|e| e.to_string().contains("leaves out 'slope'")));
+    let again = node("own", "Outer", "", &["x"], &["t"], &[]);
+    for n in [1, 2] {
+        let nodes = vec![again.clone(); n];
+        let whole = [file.clone(), function(("own", "Outer"), &["x"], &["x"], &[], &nodes)].concat();
+        assert!(load_bytes(&whole).is_err_and(|e| e.to_string().contains("its functions")));
+    }
 }

@@ -315,6 +315,8 @@ fn tensor(reason: &str) -> &'static str {
     let has = |words: &[&str]| words.iter().any(|w| reason.contains(w));
     if has(&["data file", "another file"]) {
         "keep the file with the weights (usually MODEL.onnx.data) beside the .onnx file, under the name it was exported with"
+    } else if has(&["not text"]) {
+        "encode texts as numbers before the model (OrdinalEncoder or OneHotEncoder outside of it), and export what follows"
     } else if has(&["must hold", "not supported; use float32"]) {
         "export with 32-bit floats: model.float() and float32 inputs before torch.onnx.export"
     } else if has(&["NaN", "infinit"]) {

@@ -5,7 +5,7 @@
 
 use super::{
     Rule, axis,
-    builder::{Builder, Result},
+    builder::{Builder, Result, int},
     table,
 };
 use crate::onnx::error::ImportError;
@@ -89,7 +89,7 @@ impl Run<'_> {
 }
 
 /// Renames what a node and its subgraphs read.
-fn rename(node: &mut NodeProto, names: &HashMap<String, String>) {
+pub(super) fn rename(node: &mut NodeProto, names: &HashMap<String, String>) {
     for i in &mut node.input {
         if let Some(new) = names.get(i) {
             i.clone_from(new);
@@ -157,7 +157,42 @@ fn scalar(b: &mut Builder<'_>, data_type: i32, raw_data: Vec<u8>) -> String {
     name
 }
 
+/// Attributes of a Loop all of whose trips are written out: how many they are, and how many tensors each hands on. What is left of it
+/// is the choice of the trip after which it ends.
+const WRITTEN: [&str; 2] = ["written_trips", "written_state"];
+
+fn on_data() -> ImportError {
+    ImportError::unsupported("its condition depends on data; only a known number of trips can be proven")
+}
+
+/// The end of a Loop whose conditions are computed: after the first trip that makes a false one. They are constants where they count
+/// trips, as recurrent layers of TensorFlow do. The inputs are the conditions that the trips make, what they hand on, and what each
+/// adds to the collected outputs.
+fn end(b: &mut Builder<'_>) -> Result<Vec<String>> {
+    let [trips, carried] = WRITTEN.map(|name| usize::try_from(b.int_or(name, 0)).unwrap_or(0));
+    let lost = || ImportError::unsupported("it has too few inputs");
+    let node = b.node;
+    let inputs = &node.input;
+    let mut last = trips;
+    for (t, condition) in inputs.get(..trips).ok_or_else(lost)?.iter().enumerate() {
+        let goes = b.values(condition).and_then(|v| v.first().copied()).ok_or_else(on_data)?;
+        if goes == 0.0 {
+            last = t + 1;
+            break;
+        }
+    }
+    let (states, pieces) = inputs[trips..].split_at_checked(trips.saturating_mul(carried)).ok_or_else(lost)?;
+    let state = last.checked_sub(1).and_then(|t| states.get(t * carried..(t + 1) * carried)).ok_or_else(lost)?;
+    let mut out = state.to_vec();
+    let lists: Vec<Vec<String>> = pieces.chunks_exact(trips).map(|list| list[..last].to_vec()).collect();
+    out.extend(lists.iter().map(|list| b.concat(list, 0)));
+    Ok(out)
+}
+
 fn repeat(b: &mut Builder<'_>) -> Result<Vec<String>> {
+    if b.node.attribute.iter().any(|a| a.name == WRITTEN[0]) {
+        return end(b);
+    }
     let graph = body(b, "body")?;
     let trips = match b.input(0) {
         Some(m) => b.values(&m).and_then(|v| v.first().copied()),
@@ -169,12 +204,9 @@ fn repeat(b: &mut Builder<'_>) -> Result<Vec<String>> {
         None => Some(1.0),
     };
     let came_in = graph.input.get(1).map(|i| i.name.clone()).unwrap_or_default();
-    if goes.is_none() || !keeps_going(&graph, &came_in, b) {
-        return Err(ImportError::unsupported(
-            "its condition depends on data; only a known number of trips can be proven",
-        ));
-    }
-    let trips = if goes == Some(0.0) { 0 } else { trips.max(0.0) as usize };
+    let goes = goes.ok_or_else(on_data)?;
+    let counted = keeps_going(&graph, &came_in, b);
+    let trips = if goes == 0.0 { 0 } else { trips.max(0.0) as usize };
     within_bounds(&graph, trips)?;
     let mut state: Vec<String> = b.node.input.get(2..).unwrap_or_default().to_vec();
     let outputs = graph.output.len().checked_sub(1 + state.len());
@@ -187,6 +219,7 @@ fn repeat(b: &mut Builder<'_>) -> Result<Vec<String>> {
     let constants = constants(b, &graph, &format!("{prefix}.body"));
     let going = scalar(b, 9, vec![1]);
     let mut all: Vec<Vec<String>> = vec![vec![]; collected];
+    let (mut conditions, mut states) = (Vec::new(), Vec::new());
     for t in 0..trips {
         let number = scalar(b, 7, (t as i64).to_le_bytes().to_vec());
         let mut inputs = vec![number, going.clone()];
@@ -195,9 +228,24 @@ fn repeat(b: &mut Builder<'_>) -> Result<Vec<String>> {
         let made = run.inline(b, &inputs)?;
         let carried = state.len();
         state = made[1..=carried].to_vec();
+        conditions.push(made[0].clone());
+        states.extend(state.iter().cloned());
         for (list, one) in all.iter_mut().zip(&made[1 + carried..]) {
             list.push(b.unsqueeze(one, 0));
         }
+    }
+    if !counted && trips > 0 {
+        let outputs: Vec<String> = (0..state.len() + collected).map(|k| format!("{prefix}.end.{k}")).collect();
+        let sizes = [trips, state.len()];
+        b.nodes.push(NodeProto {
+            input: conditions.into_iter().chain(states).chain(all.concat()).collect(),
+            output: outputs.clone(),
+            name: format!("{prefix}.end"),
+            op_type: "Loop".to_owned(),
+            attribute: WRITTEN.iter().zip(sizes).map(|(name, n)| int(name, n as i64)).collect(),
+            ..NodeProto::default()
+        });
+        return Ok(outputs);
     }
     let joined: Vec<String> = all.iter().map(|list| b.concat(list, 0)).collect();
     state.extend(joined);

@@ -76,13 +76,14 @@ fn label_encoder(b: &mut Builder<'_>) -> Result<Vec<String>> {
     Ok(vec![y])
 }
 
-/// A one in the place of an integer category; an unknown one has none.
+/// A one in the place of an integer category; an unknown one has none, also where the standard asks for an error (zeros = 0), which
+/// is for the program that writes the inputs to raise.
 fn one_hot(b: &mut Builder<'_>) -> Result<Vec<String>> {
     let Some(categories) = b.ints("cats_int64s").filter(|c| !c.is_empty()) else {
         return Err(ImportError::unsupported("categories that are no integers; texts are read before the proof"));
     };
-    if categories.len() > MAX_LABELS || b.int_or("zeros", 1) == 0 {
-        let what = "more than 1,024 categories, or an error for unknown ones (zeros = 0), which a proof cannot raise";
+    if categories.len() > MAX_LABELS {
+        let what = format!("{} categories; at most {MAX_LABELS} are possible", categories.len());
         return Err(ImportError::unsupported(what));
     }
     let shape = b.shape(&b.need(0)?)?;

@@ -14,6 +14,7 @@ pub(crate) mod dynamic;
 mod einsum;
 mod features;
 mod fourier;
+pub(crate) mod functions;
 mod fused;
 mod index;
 mod loss;

@@ -1,3 +1,5 @@
+//! ArgMax and ArgMin of integers: those of the same floats.
+//!
 //! TopK: every entry's rank is the number of entries before it, by one comparison a pair; rank `r` is the `r`th result.
 //!
 //! Among equals the lower index comes first, as the standard says. The comparisons are those of the quantized values, so
@@ -15,7 +17,22 @@ use tract_onnx::pb::NodeProto;
 const MAX_ENTRIES: usize = 512;
 
 pub(super) fn rule(node: &NodeProto) -> Option<(Rule, bool)> {
-    table(node, &[("TopK", top, true)])
+    table(node, &[("TopK", top, true), ("ArgMax", of_floats, true), ("ArgMin", of_floats, true)])
+        .filter(|_| !node.name.ends_with(KEPT))
+}
+
+/// Ends the name of a node that tract reads as it is.
+const KEPT: &str = ".kept";
+
+/// The same operator on floats: tract infers another type for its result where it reads integers.
+fn of_floats(b: &mut Builder<'_>) -> Result<Vec<String>> {
+    let x = b.need(0)?;
+    let x = if b.kind(&x)?.is_float() { x } else { b.cast(&x, 1) };
+    let out = b.op(&b.node.op_type, &[&x], b.node.attribute.clone());
+    if let Some(last) = b.nodes.last_mut() {
+        last.name.push_str(KEPT);
+    }
+    Ok(vec![out])
 }
 
 fn top(b: &mut Builder<'_>) -> Result<Vec<String>> {

@@ -67,8 +67,8 @@ fn dropout(b: &mut Builder<'_>) -> Result<Vec<String>> {
 /// Whole exponents up to this one are products: powers of negative numbers are then what they should be everywhere.
 const PRODUCTS: i64 = 8;
 
-/// `x^y`: products for small whole exponents of one value, tract's own for other such and for squares, `e^(y log x)` otherwise, for
-/// positive bases.
+/// `x^y`: products for small whole exponents of one value, tract's own for other such and for squares of floats, `e^(y log x)`
+/// otherwise, for positive bases.
 fn pow(b: &mut Builder<'_>) -> Result<Vec<String>> {
     let (x, y) = (b.need(0)?, b.need(1)?);
     let exponents = b.values(&y);
@@ -76,9 +76,13 @@ fn pow(b: &mut Builder<'_>) -> Result<Vec<String>> {
     let whole = exponents.as_ref().and_then(|v| v.first()).filter(|v| uniform && v.fract() == 0.0).map(|v| *v as i64);
     // An exponent of several axes may have a shape that the base has not.
     let scalar = exponents.is_some_and(|v| v.len() == 1) && b.shape(&x)?.len() >= b.shape(&y)?.len();
-    if let Some(n) = whole.filter(|n| (3..=PRODUCTS).contains(n) && scalar && b.values(&x).is_none())
-        && b.known.floats.get(&x) == Some(&true)
-    {
+    // Squares of floats are tract's own, which knows no squares of integers.
+    let least = match b.known.floats.get(&x) {
+        Some(true) => 3,
+        Some(false) => 2,
+        None => PRODUCTS + 1,
+    };
+    if let Some(n) = whole.filter(|n| (least..=PRODUCTS).contains(n) && scalar && b.values(&x).is_none()) {
         let mut power = b.op("Mul", &[&x, &x], vec![]);
         for _ in 2..n {
             power = b.op("Mul", &[&power, &x], vec![]);

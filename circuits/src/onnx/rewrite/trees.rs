@@ -11,7 +11,7 @@ use crate::onnx::{
     error::ImportError,
     own::{Kind, Label, Next, Split, Trees, Type},
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use tract_onnx::pb::NodeProto;
 
 pub(super) fn rule(node: &NodeProto) -> Option<(Rule, bool)> {
@@ -38,19 +38,97 @@ fn rows(b: &Builder<'_>) -> Result<(String, usize, usize)> {
     }
 }
 
-/// A comparison by name or number: whether it is strict, and whether its sides change places.
-fn mode(name: &str) -> Result<(bool, bool)> {
-    Ok(match name {
-        "BRANCH_LEQ" => (false, false),
-        "BRANCH_LT" => (true, false),
-        "BRANCH_GT" => (false, true),
-        "BRANCH_GTE" => (true, true),
+/// A comparison of a feature with a threshold.
+struct Mode {
+    strict: bool,
+    /// Whether its sides change places.
+    swapped: bool,
+    /// Whether it is an equality.
+    equal: bool,
+}
+
+fn mode(name: &str) -> Result<Mode> {
+    let (strict, swapped, equal) = match name {
+        "BRANCH_LEQ" => (false, false, false),
+        "BRANCH_LT" => (true, false, false),
+        // `x > t` is not `x <= t`, `x >= t` not `x < t`.
+        "BRANCH_GT" => (false, true, false),
+        "BRANCH_GTE" => (true, true, false),
+        "BRANCH_EQ" => (false, false, true),
+        "BRANCH_NEQ" => (false, true, true),
         other => {
             return Err(ImportError::unsupported(format!(
-                "decisions of the mode {other}; <, <=, > and >= are supported"
+                "decisions of the mode {other}; <, <=, >, >=, = and != are supported"
             )));
         }
-    })
+    };
+    Ok(Mode { strict, swapped, equal })
+}
+
+/// Most splits of an ensemble whose equalities are written out.
+const MAX_SPLITS: usize = 1 << 16;
+
+/// Features and the least and largest values that are left of them.
+type Bounds = Vec<(u32, f32, f32)>;
+
+/// The ensemble with two comparisons for every equality. Of a chain of equalities of one feature, as categories are written, those
+/// that an earlier one has decided are left out, so that its length grows with the chain and not exponentially.
+fn without_equalities(trees: &Trees, equal: &[bool]) -> Result<Trees> {
+    trees.check()?;
+    let n = trees.targets as usize;
+    let mut out = Trees { roots: vec![], splits: vec![], leaves: vec![], ..trees.clone() };
+    // Nodes with what is known of features there, and the split and side where their copies belong.
+    let mut todo: Vec<(Next, Bounds, Option<(usize, bool)>)> =
+        trees.roots.iter().rev().map(|r| (*r, vec![], None)).collect();
+    while let Some((node, bounds, parent)) = todo.pop() {
+        let at = out.splits.len();
+        let copy = match node {
+            Next::Leaf(l) => {
+                out.leaves.extend_from_slice(&trees.leaves[l as usize * n..(l as usize + 1) * n]);
+                Next::Leaf((out.leaves.len() / n - 1) as u32)
+            }
+            Next::Split(i) if !equal[i as usize] => {
+                let split = trees.splits[i as usize];
+                out.splits.push(split);
+                todo.push((split.no, bounds.clone(), Some((at, false))));
+                todo.push((split.yes, bounds, Some((at, true))));
+                Next::Split(at as u32)
+            }
+            Next::Split(i) => {
+                let split = trees.splits[i as usize];
+                let (feature, t) = (split.feature, split.threshold);
+                let known = bounds.iter().find(|(f, _, _)| *f == feature);
+                let (low, high) = known.map_or((f32::NEG_INFINITY, f32::INFINITY), |(_, l, h)| (*l, *h));
+                if t < low || t > high || low == high {
+                    let only = if low <= t && t <= high { split.yes } else { split.no };
+                    todo.push((only, bounds, parent));
+                    continue;
+                }
+                let within = |low: f32, high: f32| -> Bounds {
+                    let others = bounds.iter().copied().filter(|(f, _, _)| *f != feature);
+                    others.chain([(feature, low, high)]).collect()
+                };
+                // `x <= t`, and on its `yes` side `x < t`.
+                out.splits.push(Split { strict: false, yes: Next::Split(at as u32 + 1), ..split });
+                out.splits.push(Split { strict: true, ..split });
+                todo.push((split.no, within(t.next_up(), high), Some((at, false))));
+                todo.push((split.yes, within(t, t), Some((at + 1, false))));
+                todo.push((split.no, within(low, t.next_down()), Some((at + 1, true))));
+                Next::Split(at as u32)
+            }
+        };
+        match parent {
+            None => out.roots.push(copy),
+            Some((i, true)) => out.splits[i].yes = copy,
+            Some((i, false)) => out.splits[i].no = copy,
+        }
+        if out.splits.len() > MAX_SPLITS {
+            return Err(ImportError::unsupported(format!(
+                "more than {MAX_SPLITS} splits when equalities are written out"
+            )));
+        }
+    }
+    Ok(out)
 }
 
 /// The ensemble of the older two operators; `kind` is `class` or `target`.
@@ -76,6 +154,7 @@ fn read(b: &Builder<'_>, width: usize, kind: &str, targets: usize, divisor: impl
         *slot.1 += 1;
     }
     let mut child = vec![false; n];
+    let mut equal = Vec::with_capacity(splits as usize);
     let mut out = Trees {
         features: width as u32,
         targets: targets as u32,
@@ -85,19 +164,19 @@ fn read(b: &Builder<'_>, width: usize, kind: &str, targets: usize, divisor: impl
         base: vec![],
     };
     for i in (0..n).filter(|i| modes[*i] != "LEAF") {
-        let (strict, swapped) = mode(&modes[i])?;
+        let mode = mode(&modes[i])?;
         let mut to = |id: i64| {
             let at = *index.get(&(trees[i], id)).ok_or_else(|| unfit("a child that does not exist"))?;
             child[at] = true;
             Ok::<_, ImportError>(next[at])
         };
         let (mut yes, mut no) = (to(yes[i])?, to(no[i])?);
-        if swapped {
-            // `x > t` is not `x <= t`, `x >= t` not `x < t`.
+        if mode.swapped {
             (yes, no) = (no, yes);
         }
         let feature = u32::try_from(features[i]).map_err(|_| unfit("a negative feature"))?;
-        out.splits.push(Split { feature, threshold: values[i] as f32, strict, yes, no });
+        out.splits.push(Split { feature, threshold: values[i] as f32, strict: mode.strict, yes, no });
+        equal.push(mode.equal);
     }
     out.roots = (0..n).filter(|i| !child[*i]).map(|i| next[i]).collect();
     let divisor = divisor(out.roots.len());
@@ -107,6 +186,7 @@ fn read(b: &Builder<'_>, width: usize, kind: &str, targets: usize, divisor: impl
     if [of.len(), at.len(), columns.len()].iter().any(|l| *l != weights.len()) {
         return Err(unfit("weights of different lengths"));
     }
+    let mut given = vec![false; leaves as usize];
     for (k, w) in weights.iter().enumerate() {
         let place = index.get(&(of[k], at[k])).map(|i| next[*i]);
         let (Some(Next::Leaf(leaf)), Ok(column)) = (place, usize::try_from(columns[k])) else {
@@ -115,7 +195,21 @@ fn read(b: &Builder<'_>, width: usize, kind: &str, targets: usize, divisor: impl
         // One column holds the only class that has weights, whatever its number.
         let column = if targets == 1 { 0 } else { column };
         let slot = out.leaves.get_mut(leaf as usize * targets + column);
-        *slot.ok_or_else(|| unfit("a weight of a target that does not exist"))? += *w as f32 / divisor;
+        let slot = slot.ok_or_else(|| unfit("a weight of a target that does not exist"))?;
+        let w = *w as f32 / divisor;
+        // Of several weights for the only target onnxruntime takes one, the ONNX reference their sum. A converter that repeats the
+        // number of a leaf for every class means one.
+        if kind == "target" && targets == 1 && std::mem::replace(&mut given[leaf as usize], true) {
+            if *slot != w {
+                let help = "a leaf with several weights for its only target, of which runtimes make different things; add them up";
+                return Err(ImportError::unsupported(help));
+            }
+            continue;
+        }
+        *slot += w;
+    }
+    if equal.contains(&true) {
+        out = without_equalities(&out, &equal)?;
     }
     Ok(out)
 }
@@ -147,12 +241,18 @@ fn classifier(b: &mut Builder<'_>) -> Result<Vec<String>> {
     let (x, n, width) = rows(b)?;
     let labels = labels(b, "classlabels_int64s");
     let classes = labels.len();
-    let mut used = b.ints("class_ids").unwrap_or_default();
+    let list = |name: &str| b.ints(name).unwrap_or_default();
+    let (of, at, ids) = (list("class_treeids"), list("class_nodeids"), list("class_ids"));
+    let mut used = ids.clone();
     used.sort_unstable();
     used.dedup();
     let single = classes <= 2 && used.len() == 1;
-    if classes < 2 || (classes == 2 && !single) {
+    if classes < 2 || used.is_empty() {
         return Err(ImportError::unsupported(format!("{classes} classes with weights for {} of them", used.len())));
+    }
+    if single && used != [0] {
+        let help = "weights for the second of two classes only, of which runtimes make different things; write them for the first";
+        return Err(ImportError::unsupported(help));
     }
     let targets = if single { 1 } else { classes };
     let mut trees = read(b, width, "class", targets, |_| 1.0)?;
@@ -163,7 +263,22 @@ fn classifier(b: &mut Builder<'_>) -> Result<Vec<String>> {
     trees.base = base;
     trees.check()?;
     let positive = trees.leaves.iter().all(|w| *w >= 0.0);
+    let given: HashSet<(i64, i64, i64)> = of.iter().zip(&at).zip(&ids).map(|((t, n), c)| (*t, *n, *c)).collect();
+    let leaves = b.texts("nodes_modes").iter().filter(|m| *m == "LEAF").count();
+    let opposite = trees.leaves.chunks_exact(2).all(|w| w[0] == -w[1]) && trees.base.is_empty();
+    let opposite = opposite && given.len() == 2 * leaves;
     let scores = b.own(Kind::Trees(trees), &[&x], &[n, targets], Type::Float)?;
+    if classes == 2 && !single {
+        // onnxruntime compares the second score with zero and gives 0 or 1, the ONNX reference takes the class of the larger one.
+        if !opposite || labels != [0, 1] {
+            let help = "two classes with weights for both, whose labels runtimes choose in different ways unless the weights are \
+                        opposite numbers and the labels 0 and 1; write the weights for the first class only";
+            return Err(ImportError::unsupported(help));
+        }
+        let kind = Kind::Label(Label::Above { column: 1, threshold: 0.0, labels: [0, 1] });
+        let label = b.own(kind, &[&scores], &[n], Type::Integer)?;
+        return Ok(vec![label, post(b, scores)?]);
+    }
     if !single {
         let label = b.own(Kind::Label(Label::Largest(labels)), &[&scores], &[n], Type::Integer)?;
         return Ok(vec![label, post(b, scores)?]);
@@ -250,20 +365,24 @@ fn ensemble(b: &mut Builder<'_>) -> Result<Vec<String>> {
         leaves.extend(row);
         Ok(Next::Leaf((leaves.len() / targets - 1) as u32))
     };
-    let mut splits = Vec::with_capacity(k);
+    let (mut splits, mut equal) = (Vec::with_capacity(k), Vec::with_capacity(k));
     for i in 0..k {
-        let name = ["BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT"].get(modes[i] as usize).copied();
-        let (strict, swapped) = mode(name.unwrap_or("EQ, NEQ or MEMBER"))?;
+        let names = ["BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ"];
+        let mode = mode(names.get(modes[i] as usize).copied().unwrap_or("BRANCH_MEMBER"))?;
         let (mut yes, mut no) = (to(yes_leaf[i], yes[i])?, to(no_leaf[i], no[i])?);
-        if swapped {
+        if mode.swapped {
             (yes, no) = (no, yes);
         }
         let feature = u32::try_from(features[i]).map_err(|_| unfit("a negative feature"))?;
-        splits.push(Split { feature, threshold: values[i] as f32, strict, yes, no });
+        splits.push(Split { feature, threshold: values[i] as f32, strict: mode.strict, yes, no });
+        equal.push(mode.equal);
     }
     let roots = roots.iter().map(|r| u32::try_from(*r).map(Next::Split).map_err(|_| unfit("a negative root")));
     let roots = roots.collect::<Result<Vec<_>>>()?;
-    let trees = Trees { features: width as u32, targets: targets as u32, roots, splits, leaves, base: vec![] };
+    let mut trees = Trees { features: width as u32, targets: targets as u32, roots, splits, leaves, base: vec![] };
+    if equal.contains(&true) {
+        trees = without_equalities(&trees, &equal)?;
+    }
     trees.check()?;
     let scores = b.own(Kind::Trees(trees), &[&x], &[n, targets], Type::Float)?;
     let done = match b.int_or("post_transform", 0) {

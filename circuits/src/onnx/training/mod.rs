@@ -17,7 +17,7 @@ use super::{
     error::ImportError,
     external,
     load::{MAX_FILE_BYTES, decode},
-    prune,
+    prune, rewrite,
 };
 use crate::train::{Layer, Network};
 use std::{collections::HashMap, io::Read, path::Path};
@@ -77,10 +77,8 @@ fn read(path: &Path) -> Result<(GraphProto, i64), ImportError> {
     external::read(&mut proto, path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")))?;
     let own = |o: &&tract_onnx::pb::OperatorSetIdProto| matches!(o.domain.as_str(), "" | "ai.onnx");
     let opset = proto.opset_import.iter().find(own).map_or(17, |o| o.version);
+    rewrite::functions::inline(&mut proto)?;
     let mut graph = proto.graph.take().ok_or_else(|| malformed("it holds no graph"))?;
-    if !proto.functions.is_empty() {
-        return Err(malformed("it defines functions of its own; inline them (onnx.inliner.inline_local_functions)"));
-    }
     prune::unused(&mut graph);
     check_graph(&graph, 0)?;
     convert::convert(&mut graph, &mut Converted::default())?;
