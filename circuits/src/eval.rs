@@ -8,11 +8,11 @@ use crate::{
     schedule::{Step, eval_cycle},
     tensor::Tensor,
 };
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
-/// The values of all nodes, by node.
+/// The values of all nodes, by node; those of weights are borrowed.
 #[derive(Clone, Debug)]
-pub struct Values(pub Vec<Tensor>);
+pub struct Values<'w>(pub Vec<Cow<'w, Tensor>>);
 
 /// A lookup whose input left the table's keys, and how often.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,10 +25,15 @@ pub struct Saturation {
     pub count: usize,
 }
 
-impl Values {
+impl Values<'_> {
     /// The value of a node.
     pub fn of(&self, id: NodeId) -> &Tensor {
         &self.0[id.0]
+    }
+
+    /// The same, with weights of their own.
+    pub fn into_owned(self) -> Values<'static> {
+        Values(self.0.into_iter().map(|t| Cow::Owned(t.into_owned())).collect())
     }
 
     /// The outputs, in the model's order.
@@ -59,13 +64,29 @@ impl Values {
 }
 
 /// Runs the graph. `weights` in the order of [`Graph::weights`], `inputs` in the order of [`Graph::inputs`].
-pub fn eval(graph: &Graph, weights: &[Tensor], inputs: &[Tensor]) -> Result<Values, GraphError> {
-    check_weights(graph, weights)?;
+pub fn eval<'w>(graph: &Graph, weights: &'w [Tensor], inputs: &[Tensor]) -> Result<Values<'w>, GraphError> {
+    eval_given(graph, weights.iter().map(Cow::Borrowed).collect(), inputs.to_vec())
+}
+
+/// As [`eval`], of weights and inputs some of which are kept as they are.
+pub fn eval_given<'w>(
+    graph: &Graph,
+    weights: Vec<Cow<'w, Tensor>>,
+    inputs: Vec<Tensor>,
+) -> Result<Values<'w>, GraphError> {
+    check_weights(graph, &weights)?;
     if inputs.len() != graph.inputs().len() {
         return Err(GraphError::Arity { expected: graph.inputs().len(), got: inputs.len() });
     }
-    let weight_of: BTreeMap<usize, &Tensor> = graph.weights().map(|id| id.0).zip(weights).collect();
-    let mut values: Vec<Option<Tensor>> = vec![None; graph.nodes().len()];
+    let mut values: Vec<Option<Cow<'w, Tensor>>> = vec![None; graph.nodes().len()];
+    for (id, value) in graph.weights().zip(weights) {
+        values[id.0] = Some(value);
+    }
+    for (id, value) in graph.inputs().iter().zip(inputs) {
+        let node = graph.node(*id);
+        check_tensor(node, &value).map_err(|e| e.at(&node.name, node.op.name()))?;
+        values[id.0] = Some(Cow::Owned(value));
+    }
     let plain: Vec<Step>;
     let steps = if graph.steps().is_empty() {
         plain = (0..graph.nodes().len()).map(Step::Node).collect();
@@ -85,29 +106,21 @@ pub fn eval(graph: &Graph, weights: &[Tensor], inputs: &[Tensor]) -> Result<Valu
         let at = |e: GraphError| e.at(&node.name, node.op.name());
         let missing = || GraphError::Parameter("an input that is computed later".to_owned());
         let value = match &node.op {
-            Op::Weight(_) => {
-                weight_of.get(&i).copied().cloned().ok_or(GraphError::Arity { expected: 1, got: 0 }).map_err(at)?
-            }
-            Op::Input(_) => {
-                let k = graph.inputs().iter().position(|id| id.0 == i);
-                let t = k.and_then(|k| inputs.get(k)).ok_or(GraphError::Arity { expected: 1, got: 0 }).map_err(at)?;
-                check_tensor(node, t).map_err(at)?;
-                t.clone()
-            }
+            Op::Weight(_) | Op::Input(_) => continue,
             // The state of a delay of one step is not read, and may come later.
             Op::Delay(d) if d.len == 1 => {
                 node.inputs.first().and_then(|i| values.get(i.0)).cloned().flatten().ok_or_else(missing).map_err(at)?
             }
             op => {
                 let args: Option<Vec<&Tensor>> =
-                    node.inputs.iter().map(|id| values.get(id.0).and_then(Option::as_ref)).collect();
+                    node.inputs.iter().map(|id| values.get(id.0).and_then(Option::as_deref)).collect();
                 let args = args.ok_or_else(missing).map_err(at)?;
-                op.eval(&args, &node.shape, graph.tables()).map_err(at)?
+                Cow::Owned(op.eval(&args, &node.shape, graph.tables()).map_err(at)?)
             }
         };
         values[i] = Some(value);
     }
-    let all: Option<Vec<Tensor>> = values.into_iter().collect();
+    let all: Option<Vec<Cow<'w, Tensor>>> = values.into_iter().collect();
     all.map(Values).ok_or_else(|| GraphError::Parameter("a node that no step computes".to_owned()))
 }
 

@@ -11,7 +11,7 @@ use crate::{
     tensor::{MAX_EXTENT, Tensor},
 };
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::{borrow::Borrow, collections::HashMap};
 
 /// Index of a node within its graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -509,14 +509,14 @@ impl GraphBuilder {
 }
 
 /// Checks that weight tensors fit a graph: one per [`Weight`] node, in order, in shape and in range.
-pub fn check_weights(graph: &Graph, weights: &[Tensor]) -> Result<(), GraphError> {
+pub fn check_weights<T: Borrow<Tensor>>(graph: &Graph, weights: &[T]) -> Result<(), GraphError> {
     let ids: Vec<NodeId> = graph.weights().collect();
     if ids.len() != weights.len() {
         return Err(GraphError::Arity { expected: ids.len(), got: weights.len() });
     }
     for (id, t) in ids.iter().zip(weights) {
         let node = graph.node(*id);
-        check_tensor(node, t).map_err(|e| e.at(&node.name, node.op.name()))?;
+        check_tensor(node, t.borrow()).map_err(|e| e.at(&node.name, node.op.name()))?;
     }
     Ok(())
 }

@@ -271,20 +271,20 @@ impl Sliced {
 pub(crate) fn eval_cycle(
     nodes: &[Node],
     cycle: &Cycle,
-    values: &mut [Option<Tensor>],
+    values: &mut [Option<Cow<'_, Tensor>>],
     tables: &[crate::table::Table],
 ) -> Result<(), GraphError> {
     let sliced: Vec<Sliced> =
         cycle.nodes.iter().map(|(id, axis)| Sliced::new(nodes, cycle, *id, *axis)).collect::<Result<_, _>>()?;
     for s in &sliced {
-        values[s.node] = Some(Tensor::zeros(&nodes[s.node].shape));
+        values[s.node] = Some(Cow::Owned(Tensor::zeros(&nodes[s.node].shape)));
     }
     let missing = || GraphError::Parameter("a value that is computed later".to_owned());
     for t in 0..cycle.len {
         for s in &sliced {
             let mut args = Vec::with_capacity(s.inputs.len());
             for (id, axis) in &s.inputs {
-                let whole = values.get(id.0).and_then(Option::as_ref).ok_or_else(missing)?;
+                let whole = values.get(id.0).and_then(Option::as_deref).ok_or_else(missing)?;
                 args.push(match (axis, &s.op) {
                     // The state of the step before; at the first step it is not read.
                     (Some(axis), Op::Delay(_)) => Cow::Owned(slice(whole, *axis, t.saturating_sub(1))),
@@ -299,7 +299,7 @@ pub(crate) fn eval_cycle(
                     op.eval(&refs, &s.shape, tables).map_err(|e| e.at(&nodes[s.node].name, op.name()))?
                 }
             };
-            let whole = values.get_mut(s.node).and_then(Option::as_mut).ok_or_else(missing)?;
+            let whole = values.get_mut(s.node).and_then(Option::as_mut).ok_or_else(missing)?.to_mut();
             let (outer, len, inner) = whole.around(s.axis);
             for a in 0..outer {
                 whole.data[(a * len + t) * inner..][..inner].copy_from_slice(&value.data[a * inner..][..inner]);

@@ -39,7 +39,7 @@ fn check(g: GraphBuilder, inputs: Vec<NodeId>, out: NodeId, seed: u64, joint: bo
 }
 
 /// `sum_x A(x) B(x)` from the rows, at every corner of the shared indices.
-fn contraction_sum(graph: &assay_circuits::Graph, t: &Term<Fr>, values: &assay_circuits::eval::Values) -> Fr {
+fn contraction_sum(graph: &assay_circuits::Graph, t: &Term<Fr>, values: &assay_circuits::eval::Values<'_>) -> Fr {
     let node = graph.node(t.node);
     let Op::Contraction(c) = &node.op else { unreachable!() };
     let shapes = [&graph.node(node.inputs[0]).shape, &graph.node(node.inputs[1]).shape];

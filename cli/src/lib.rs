@@ -38,6 +38,7 @@ use crate::{
     error::{Exit, Failure, Outcome},
     output::Output,
 };
+use assay_prover::pages;
 use clap::Parser;
 use std::{
     ffi::OsString,
@@ -123,10 +124,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     };
     let (json, quiet) = (cli.global.json, cli.global.quiet);
     let output = Output::new(json, quiet);
-    // This process does nothing else afterwards.
-    if matches!(cli.command, Command::Compile(_)) {
-        assay_prover::pages::keep();
-    }
+    pages::keep();
     let work = move || {
         let result = setup_threads(cli.global.threads).map(|()| {
             let app = App {

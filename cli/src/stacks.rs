@@ -7,8 +7,8 @@ use crate::{
     input::Samples,
 };
 use assay_circuits::{
-    Tensor,
-    model::Model,
+    Op, Tensor, canonical,
+    model::{Model, TensorSpec},
     ring::index_bits,
     stack::{NamedStack, ROW_BITS, Role, Schema, SchemaTensor, find},
 };
@@ -86,8 +86,55 @@ pub(crate) struct Named {
 pub(crate) fn weight_name(model: &Model, k: usize) -> String {
     let id = model.graph.weights().nth(k);
     let name = id.map(|id| model.graph.node(id).name.clone()).unwrap_or_default();
-    let cut = (0..=name.len().min(200)).rev().find(|n| name.is_char_boundary(*n)).unwrap_or(0);
-    format!("weight {k} {}", name.get(..cut).unwrap_or_default()).trim_end().to_owned()
+    format!("weight {k} {}", cut(&name)).trim_end().to_owned()
+}
+
+/// As much of a name as a stack takes.
+fn cut(name: &str) -> &str {
+    let end = (0..=name.len().min(200)).rev().find(|n| name.is_char_boundary(*n)).unwrap_or(0);
+    name.get(..end).unwrap_or_default()
+}
+
+/// Between a tensor's name and its step.
+const STEP: &str = " in steps of ";
+
+/// What one step of a tensor's integers is. Features with scales of their own are told apart by a hash.
+fn step(spec: &TensorSpec) -> Outcome<String> {
+    let unit = format!("2^{}", -spec.scale_bits);
+    let Some(features) = &spec.features else { return Ok(unit) };
+    let digest = hex(&canonical::digest("assay.features.v1", &[&canonical::to_bytes(features)?]));
+    Ok(format!("{unit} for features {}", digest.get(..16).unwrap_or_default()))
+}
+
+/// The name of an input or output in a stack. It says what a step is: the schema has it, and so the id, so that proofs about one
+/// id are about the same numbers and not only about the same integers.
+fn tensor_name(spec: &TensorSpec) -> Outcome<String> {
+    Ok(format!("{}{STEP}{}", cut(&spec.name), step(spec)?))
+}
+
+/// Refuses a stack whose integers a model would take for other numbers.
+fn check_steps(schema: &Schema, specs: &[TensorSpec], path: &Path) -> Outcome<()> {
+    let alone = schema.tensors.len() == 1 && specs.len() == 1;
+    for t in &schema.tensors {
+        let Some((name, held)) = t.name.rsplit_once(STEP) else { continue };
+        // What does not fit at all is refused with its shape.
+        let fits = |s: &&TensorSpec| t.shape.iter().product::<usize>().is_multiple_of(s.len().max(1));
+        let Some(spec) = specs.iter().find(|s| alone || cut(&s.name) == name).filter(fits) else { continue };
+        let own = step(spec)?;
+        if held != own {
+            return Err(Failure::new(format!(
+                "the stack '{}' holds '{name}' in steps of {held}, and '{}' of this model is in steps of {own}: the same \
+                 integers would be other numbers",
+                path.display(),
+                spec.name
+            ))
+            .help(
+                "compile both models so that they agree there: the same --activation-bits, and calibration samples of the \
+                 second that are outputs of the first",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The shortest of the row lengths with at most four rows: each row costs a verifier a multiplication, a long one the prover's
@@ -115,11 +162,16 @@ pub(crate) fn id(stack: &Stack) -> Outcome<String> {
 
 /// The roles of a stack's tensors, by their names.
 fn roles(what: What, schema: &Schema, model: &Model, path: &Path) -> Outcome<Vec<Option<Role>>> {
+    let specs: &[TensorSpec] = match what {
+        What::Input => &model.inputs,
+        What::Output => &model.outputs,
+        What::Weights => &[],
+    };
     let names: Vec<String> = match what {
-        What::Input => model.inputs.iter().map(|s| s.name.clone()).collect(),
-        What::Output => model.outputs.iter().map(|s| s.name.clone()).collect(),
+        What::Input | What::Output => specs.iter().map(tensor_name).collect::<Outcome<_>>()?,
         What::Weights => (0..model.graph.weights().count()).map(|k| weight_name(model, k)).collect(),
     };
+    check_steps(schema, specs, path)?;
     let role = |k| match what {
         What::Input => Role::Input(k),
         What::Output => Role::Output(k),
@@ -131,10 +183,12 @@ fn roles(what: What, schema: &Schema, model: &Model, path: &Path) -> Outcome<Vec
         What::Weights => (0..names.len()).find(|k| own(k) == Some(t.name.as_str())),
         _ => None,
     };
+    // Schemas that say nothing of steps.
+    let plain = |t: &SchemaTensor| specs.iter().position(|s| s.name == t.name);
     let mut roles: Vec<Option<Role>> = schema
         .tensors
         .iter()
-        .map(|t| names.iter().position(|n| *n == t.name).or_else(|| trained(t)).map(role))
+        .map(|t| names.iter().position(|n| *n == t.name).or_else(|| plain(t)).or_else(|| trained(t)).map(role))
         .collect();
     // Where there is one of each, they belong together, whatever they are called.
     if let ([None], [_]) = (roles.as_slice(), names.as_slice()) {
@@ -161,6 +215,32 @@ pub(crate) fn pinned_weights(model: &Model, path: &Path) -> Outcome<SettledStack
     Ok(SettledStack { named, pinned: Some(stack) })
 }
 
+/// Refuses inputs of another width than the model's, which its layout would refuse in other words.
+fn check_widths(named: &NamedStack, model: &Model, path: &Path) -> Outcome<()> {
+    for (t, role) in named.schema.tensors.iter().zip(&named.roles) {
+        let Some(Role::Input(k)) = role else { continue };
+        let Some(node) = model.graph.inputs().get(*k).map(|id| model.graph.node(*id)) else { continue };
+        let fits = t.shape.iter().product::<usize>().is_multiple_of(node.shape.iter().product::<usize>().max(1));
+        if let (Op::Input(op), true) = (&node.op, fits)
+            && op.bits != t.bits
+        {
+            return Err(Failure::new(format!(
+                "the stack '{}' holds '{}' with {} bits, input '{}' of this model has {}",
+                path.display(),
+                t.name,
+                t.bits,
+                node.name,
+                op.bits
+            ))
+            .help(format!(
+                "compile this model again with --activation-bits {}, or the one that made the stack",
+                t.bits
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// The schema of a stack of all outputs of a batch.
 fn outputs(model: &Model, batch: usize, row_bits: Option<u8>) -> Outcome<Schema> {
     let mut tensors = Vec::with_capacity(model.outputs.len());
@@ -177,7 +257,11 @@ fn outputs(model: &Model, batch: usize, row_bits: Option<u8>) -> Outcome<Schema>
             ))
             .help("compile the model with --private-outputs, which rounds outputs to the width of activations")
         })?;
-        tensors.push(SchemaTensor { name: spec.name.clone(), shape: [&[batch], node.shape.as_slice()].concat(), bits });
+        tensors.push(SchemaTensor {
+            name: tensor_name(spec)?,
+            shape: [&[batch], node.shape.as_slice()].concat(),
+            bits,
+        });
     }
     let padded = tensors.iter().map(|t| 1usize << t.padded_bits().min(40)).sum();
     Ok(Schema::new(row_bits.unwrap_or_else(|| choose_row_bits(padded)), tensors)?)
@@ -231,6 +315,7 @@ impl CommitArgs {
                 n.schema = outputs(model, batch, row_bits)?;
             }
             n.roles = roles(c.what, &n.schema, model, &c.file)?;
+            check_widths(n, model, &c.file)?;
         }
         Ok((out, batch))
     }
@@ -356,9 +441,9 @@ pub(crate) fn inputs(
     let (mut schema, mut values) = (Vec::new(), Vec::new());
     for (k, (spec, id)) in model.inputs.iter().zip(model.graph.inputs()).enumerate() {
         let node = model.graph.node(*id);
-        let assay_circuits::Op::Input(op) = &node.op else { continue };
+        let Op::Input(op) = &node.op else { continue };
         let shape = [&[batch], node.shape.as_slice()].concat();
-        schema.push(SchemaTensor { name: spec.name.clone(), shape: shape.clone(), bits: op.bits });
+        schema.push(SchemaTensor { name: tensor_name(spec)?, shape: shape.clone(), bits: op.bits });
         let data = tensors.iter().filter_map(|one| one.get(k)).flat_map(|t| t.data.iter().copied()).collect();
         values.push(Tensor::new(shape, data)?);
     }
@@ -370,7 +455,7 @@ pub(crate) fn weights(model: &Model, row_bits: Option<u8>) -> Outcome<(Schema, V
     let mut schema = Vec::new();
     for (k, id) in model.graph.weights().enumerate() {
         let node = model.graph.node(id);
-        let assay_circuits::Op::Weight(op) = &node.op else { continue };
+        let Op::Weight(op) = &node.op else { continue };
         schema.push(SchemaTensor { name: weight_name(model, k), shape: node.shape.clone(), bits: op.bits });
     }
     if schema.is_empty() {
@@ -402,7 +487,9 @@ mod tests {
 
     #[test]
     fn rows_are_few() {
-        for (values, bits) in [(1, 8), (1 << 10, 8), ((1 << 10) + 1, 10), (1 << 16, 14), (1 << 18, 16), (1 << 24, 16)] {
+        for (values, bits) in
+            [(1, 8), (1 << 10, 8), ((1 << 10) + 1, 10), (1 << 16, 14), (1 << 18, 16), (1 << 19, 18), (1 << 24, 18)]
+        {
             assert_eq!(choose_row_bits(values), bits, "{values}");
         }
     }

@@ -90,7 +90,7 @@ fn elements(t: &Tensor) -> Vec<Fr> {
 pub fn prove<D: Device>(
     device: &D,
     instances: &[Instance<Fr>],
-    values: &Values,
+    values: &Values<'_>,
     transcript: &mut ProverTranscript,
 ) -> (Fr, Operands<Fr>) {
     let total = assay_verifier::protocol::bilinear::rounds(instances);

@@ -10,10 +10,11 @@ use crate::{
 };
 use assay_circuits::{
     GraphError, Program, Tensor,
-    eval::{Values, eval},
+    eval::{Values, eval_given},
     stack::{NamedStack, Role, find},
 };
 use assay_verifier::{CoreProof, G1Affine, core::Kind, opening::VerifierSrs};
+use std::borrow::Cow;
 
 /// A proof, and the stacks that it is about.
 #[derive(Debug)]
@@ -80,14 +81,14 @@ pub(crate) struct About<'a> {
 
 /// The values of the graph, and all stacks: those given, checked against the key and the computed outputs, and new ones of
 /// outputs.
-pub(crate) fn about(
+pub(crate) fn about<'a>(
     device: &impl Device,
-    key: &About<'_>,
+    key: &About<'a>,
     program: &Program,
     inputs: &[Vec<Tensor>],
     stacks: Vec<Option<Stack>>,
     recorder: &Recorder<'_>,
-) -> Result<(Values, Vec<Stack>), ProveError> {
+) -> Result<(Values<'a>, Vec<Stack>), ProveError> {
     let named = key.named;
     if stacks.len() != named.len() {
         return Err(StackError::Count { expected: named.len(), got: stacks.len() }.into());
@@ -100,7 +101,7 @@ pub(crate) fn about(
         stack.under(key.srs)?;
     }
     let (weights, all) = sources(key, program, inputs, &stacks)?;
-    let values = recorder.run(Stage::Evaluate, || eval(&program.graph, &weights, &all))?;
+    let values = recorder.run(Stage::Evaluate, || eval_given(&program.graph, weights, all))?;
     let stacks = stacks
         .into_iter()
         .zip(named)
@@ -113,12 +114,12 @@ pub(crate) fn about(
 }
 
 /// All weights and all inputs over the batch, from the key, the arguments and the stacks.
-fn sources(
-    key: &About<'_>,
+fn sources<'a>(
+    key: &About<'a>,
     program: &Program,
     inputs: &[Vec<Tensor>],
     stacks: &[Option<Stack>],
-) -> Result<(Vec<Tensor>, Vec<Tensor>), ProveError> {
+) -> Result<(Vec<Cow<'a, Tensor>>, Vec<Tensor>), ProveError> {
     let named = key.named;
     let held = |role: Role| -> Result<Option<&Tensor>, StackError> {
         let Some((s, t)) = find(named, role) else { return Ok(None) };
@@ -129,10 +130,10 @@ fn sources(
         };
         value.map(Some).ok_or_else(missing)
     };
-    let mut weights = key.weights.to_vec();
+    let mut weights: Vec<Cow<'a, Tensor>> = key.weights.iter().map(Cow::Borrowed).collect();
     for (k, w) in weights.iter_mut().enumerate() {
         if let Some(value) = held(Role::Weight(k))? {
-            *w = value.clone();
+            *w = Cow::Owned(value.clone());
         }
     }
     let mut all = Vec::new();
@@ -164,14 +165,19 @@ fn sources(
 }
 
 /// The computed value of a tensor, if it is an output.
-fn output<'v>(program: &Program, values: &'v Values, role: Option<Role>) -> Option<&'v Tensor> {
+fn output<'v>(program: &Program, values: &'v Values<'_>, role: Option<Role>) -> Option<&'v Tensor> {
     match role {
         Some(Role::Output(k)) => program.graph.outputs().get(k).map(|id| values.of(*id)),
         _ => None,
     }
 }
 
-fn check_outputs(program: &Program, named: &NamedStack, values: &Values, stack: Stack) -> Result<Stack, StackError> {
+fn check_outputs(
+    program: &Program,
+    named: &NamedStack,
+    values: &Values<'_>,
+    stack: Stack,
+) -> Result<Stack, StackError> {
     for ((role, t), held) in named.roles.iter().zip(&named.schema.tensors).zip(stack.values()) {
         let Some(value) = output(program, values, *role) else { continue };
         if let Some(position) = value.data.iter().zip(&held.data).position(|(a, b)| a != b) {
@@ -187,7 +193,7 @@ fn commit_outputs(
     key: &About<'_>,
     program: &Program,
     named: &NamedStack,
-    values: &Values,
+    values: &Values<'_>,
 ) -> Result<Stack, StackError> {
     let mut tensors = Vec::with_capacity(named.roles.len());
     for (role, t) in named.roles.iter().zip(&named.schema.tensors) {

@@ -2,19 +2,25 @@
 
 #![allow(unsafe_code)]
 
-/// From now on, memory that is given back stays with the process: what is allocated again and again, one tensor after another,
-/// is not fetched from the system each time and filled with zeros. The peak is what it was; between peaks the process is as
-/// large as at the last one, so this is for commands that end soon. Only the GNU C library has such a setting; elsewhere
-/// nothing happens.
+/// From now on, memory that is given back stays with the process: what is allocated again and again, one tensor or one layer
+/// after another, is not fetched from the system each time and filled with zeros. The peak is what it was; between peaks the
+/// process is as large as at the last one, so that one which goes on calls [`give_back`]. All threads share one heap, or else
+/// what one has given back is not there for another. Only the GNU C library has such settings; elsewhere nothing happens.
 pub fn keep() {
+    // SAFETY: settings of the allocator, each of which it may also refuse.
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    {
-        /// Bytes below which an allocation comes from the heap, and free bytes that the heap may have at its end.
-        const MOST: libc::c_int = 1 << 30;
-        // SAFETY: two settings of the allocator, both of which it may also refuse.
-        unsafe {
-            libc::mallopt(libc::M_MMAP_THRESHOLD, MOST);
-            libc::mallopt(libc::M_TRIM_THRESHOLD, MOST);
-        }
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+        libc::mallopt(libc::M_MMAP_MAX, 0);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, -1);
+    }
+}
+
+/// Gives to the system what [`keep`] has kept and nothing uses.
+pub fn give_back() {
+    // SAFETY: touches nothing that is in use.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    unsafe {
+        libc::malloc_trim(0);
     }
 }

@@ -111,7 +111,7 @@ pub fn messages(
     device: &impl Device,
     task: &Task<'_>,
     witness: &Witness,
-    values: &Values,
+    values: &Values<'_>,
     statement: Fr,
     mask: Option<&Mask<'_>>,
     recorder: &Recorder<'_>,
@@ -131,7 +131,7 @@ pub(crate) fn messages_on<D: Device>(
     task: &Task<'_>,
     witness: &Witness,
     stacks: &[&D::Integers<'_>],
-    values: &Values,
+    values: &Values<'_>,
     statement: Fr,
     mask: Option<&Mask<'_>>,
     recorder: &Recorder<'_>,
@@ -176,7 +176,7 @@ pub fn argue(
     device: &impl Device,
     task: &Task<'_>,
     mut witness: Witness,
-    values: &Values,
+    values: &Values<'_>,
     recorder: &Recorder<'_>,
 ) -> Result<Argument, ProveError> {
     let Task { program, row_bits, bases, .. } = *task;

@@ -21,6 +21,7 @@ use assay_verifier::{
     opening::OpeningProof,
     proof::{Argument, Given},
 };
+use std::borrow::Cow;
 
 /// What the key-maker chooses.
 #[derive(Clone, Copy, Debug, Default)]
@@ -185,14 +186,15 @@ fn register(device: &impl Device, key: &ProvingKey) -> Result<Argument, ProveErr
     let public = program.registration_public();
     // Only weights have values here; nothing else of the graph is looked up.
     let mut weights = key.weights.iter();
+    let none = || Cow::Owned(Tensor::zeros(&[]));
     let values = Values(
         program
             .graph
             .nodes()
             .iter()
             .map(|n| match n.op {
-                Op::Weight(_) => weights.next().cloned().unwrap_or_else(|| Tensor::zeros(&[])),
-                _ => Tensor::zeros(&[]),
+                Op::Weight(_) => weights.next().map_or_else(none, Cow::Borrowed),
+                _ => none(),
             })
             .collect(),
     );

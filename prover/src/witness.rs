@@ -91,7 +91,7 @@ pub fn scatter<T: Copy>(shape: &[usize], entries: &[T], target: &mut [T]) {
 }
 
 /// The lookup behind a node, with the input it reads.
-fn lookup_of<'a>(program: &'a Program, values: &'a Values, s: &Segment) -> Option<(&'a Lookup, &'a Tensor)> {
+fn lookup_of<'a>(program: &'a Program, values: &'a Values<'_>, s: &Segment) -> Option<(&'a Lookup, &'a Tensor)> {
     let node = program.graph.node(s.node);
     match &node.op {
         Op::Lookup(op) => node.inputs.first().map(|i| (op, values.of(*i))),
@@ -104,7 +104,7 @@ fn half(op: &Lookup) -> i64 {
 }
 
 /// The sum that a range check of a node is about, entry by entry.
-fn checked_sum(program: &Program, values: &Values, id: NodeId, check: usize) -> Result<Vec<i64>, GraphError> {
+fn checked_sum(program: &Program, values: &Values<'_>, id: NodeId, check: usize) -> Result<Vec<i64>, GraphError> {
     let node = program.graph.node(id);
     let ranges: Vec<Interval> = node.inputs.iter().map(|i| program.graph.node(*i).range).collect();
     let inputs: Vec<&Tensor> = node.inputs.iter().map(|i| values.of(*i)).collect();
@@ -114,7 +114,7 @@ fn checked_sum(program: &Program, values: &Values, id: NodeId, check: usize) -> 
 }
 
 /// The keys of a segment by its definition: the sum of its terms, over a common power of two.
-fn keys(values: &Values, tensors: &[Vec<i32>], s: &Segment) -> Result<Vec<i32>, GraphError> {
+fn keys(values: &Values<'_>, tensors: &[Vec<i32>], s: &Segment) -> Result<Vec<i32>, GraphError> {
     let (constant, exponent) = s.key_constant;
     let lowest = s.key.iter().map(|k| k.exponent).chain([exponent, 0]).min().unwrap_or(0);
     let scaled = |c: i64, exponent: i32| i128::from(c) << (exponent - lowest);
@@ -133,7 +133,7 @@ fn keys(values: &Values, tensors: &[Vec<i32>], s: &Segment) -> Result<Vec<i32>, 
 }
 
 /// The entries of a witness tensor other than a multiplicity.
-fn contents(program: &Program, values: &Values, t: &CommittedTensor) -> Result<Vec<i32>, GraphError> {
+fn contents(program: &Program, values: &Values<'_>, t: &CommittedTensor) -> Result<Vec<i32>, GraphError> {
     let lookup = |id| {
         let node = program.graph.node(id);
         match &node.op {
@@ -163,7 +163,7 @@ fn contents(program: &Program, values: &Values, t: &CommittedTensor) -> Result<V
 }
 
 /// The values of the public tensors, in the program's order; none for those that are no nodes.
-pub fn public_values(program: &Program, values: &Values) -> Vec<Vec<i64>> {
+pub fn public_values(program: &Program, values: &Values<'_>) -> Vec<Vec<i64>> {
     let of = |source: &Source| match source {
         Source::Node(id) => values.of(*id).data.clone(),
         Source::Tensor(_) | Source::Product(..) => vec![],
@@ -173,7 +173,7 @@ pub fn public_values(program: &Program, values: &Values) -> Vec<Vec<i64>> {
 
 impl Witness {
     /// Builds the witness of a program from the values of its graph.
-    pub fn build(program: &Program, values: &Values) -> Result<Self, GraphError> {
+    pub fn build(program: &Program, values: &Values<'_>) -> Result<Self, GraphError> {
         let mut stack = zeroed_integers(1 << program.stack_bits(WITNESS));
         let mut tensors: Vec<Vec<i32>> = vec![vec![]; program.tensors.len()];
         tensors.par_iter_mut().zip(&program.tensors).try_for_each(|(slot, t)| {
@@ -207,7 +207,12 @@ impl Witness {
     }
 }
 
-fn segment(program: &Program, values: &Values, tensors: &[Vec<i32>], s: &Segment) -> Result<SegmentValues, GraphError> {
+fn segment(
+    program: &Program,
+    values: &Values<'_>,
+    tensors: &[Vec<i32>],
+    s: &Segment,
+) -> Result<SegmentValues, GraphError> {
     let entries = |t: Option<usize>| t.map(|t| tensors[t].clone()).unwrap_or_default();
     let sides = entries(s.side);
     let keys = match (s.key.first().map(|k| k.source), lookup_of(program, values, s)) {
@@ -238,7 +243,7 @@ fn segment(program: &Program, values: &Values, tensors: &[Vec<i32>], s: &Segment
     Ok(SegmentValues { keys, values: entries(s.value), sides })
 }
 
-fn vector(program: &Program, values: &Values, v: &VectorLookup) -> Result<VectorValues, GraphError> {
+fn vector(program: &Program, values: &Values<'_>, v: &VectorLookup) -> Result<VectorValues, GraphError> {
     let name = &program.graph.node(v.node).name;
     let (table, index) = (values.of(v.table), values.of(v.index));
     let all = |id: NodeId, what| narrow(values.of(id).data.iter().copied(), what);

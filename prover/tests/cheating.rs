@@ -272,7 +272,7 @@ fn the_real_prover_cannot_cheat_either() {
     let stacked = support::key_inputs(&program, &inputs);
     let values = assay_circuits::eval::eval(&program.graph, &key.weights, &stacked).unwrap();
     let act = program.graph.nodes().iter().position(|n| n.name == "act").unwrap();
-    let prove = |change: &dyn Fn(&mut Witness, &mut assay_circuits::eval::Values)| {
+    let prove = |change: &dyn Fn(&mut Witness, &mut assay_circuits::eval::Values<'_>)| {
         let mut values = values.clone();
         let mut witness = Witness::build(&program, &values).unwrap();
         change(&mut witness, &mut values);

@@ -14,8 +14,8 @@ use assay_circuits::{
     stack::{NamedStack, Role, Schema, SchemaTensor},
 };
 use assay_prover::{
-    Blinding, ProvingKey, Recorder, SetupOptions, Stack, StackError, device::Cpu, msm::msm, opening, prove::messages,
-    prove_linked, setup_linked, witness::Witness,
+    Blinding, ProveError, ProvingKey, Recorder, SetupOptions, Stack, StackError, device::Cpu, msm::msm, opening,
+    prove::messages, prove_linked, setup_linked, srs::Srs, witness::Witness,
 };
 use assay_verifier::{
     CoreProof, Fr, G1Affine, VerifyError,
@@ -85,7 +85,7 @@ fn rows_of(weight: bool) -> Graph {
 }
 
 /// The verdict on [`argued`].
-fn cheat(key: &ProvingKey, witness: Witness, values: &Values, stacks: &[Stack]) -> Result<(), VerifyError> {
+fn cheat(key: &ProvingKey, witness: Witness, values: &Values<'_>, stacks: &[Stack]) -> Result<(), VerifyError> {
     verify(&key.verifying, &argued(key, witness, values, stacks)).map(drop)
 }
 
@@ -93,43 +93,96 @@ fn protocol(check: Check) -> VerifyError {
     VerifyError::Protocol(ProtocolError::Check(check))
 }
 
-/// 8 bits hold 127, and the stack of whoever wrote no check 128.
+/// 8 bits hold 127, and the stack of whoever wrote no check 128; 6 bits, of which weights are, hold 31.
 #[test]
 fn a_cell_outside_of_its_range_is_refused() {
+    for (name, shape, bits, role, lies) in [
+        ("features", [1, 20], 8, Role::Input(0), [(4, 128), (19, -129), (0, 300)]),
+        ("w", [20, 3], 6, Role::Weight(0), [(4, 32), (59, -33), (0, 100)]),
+    ] {
+        let k = key(classes(), &[named(name, &shape, bits, role)]);
+        let program = k.verifying.program(1).unwrap();
+        let schema = &k.verifying.stacks[0].schema;
+        let weight = matches!(role, Role::Weight(_));
+        let held = if weight { program.graph.weights().next().unwrap() } else { program.graph.inputs()[0] };
+        // Every value of a stack is looked up, whatever it is to the graph.
+        let segment = program.segments.iter().position(|s| s.node == held).unwrap();
+        assert_eq!(program.segments[segment].shape.iter().product::<usize>(), shape.iter().product::<usize>());
+        let value = Lcg(6).tensor(&shape, bits);
+        let values_of = |held_value: &Tensor| {
+            let mut out = eval(&program.graph, &k.weights, &[Lcg(7).tensor(&[1, 1, 20], 8)]).unwrap();
+            out.0[held.0].data.clone_from(&held_value.data);
+            for id in (0..program.graph.nodes().len()).map(NodeId) {
+                let n = program.graph.node(id);
+                if !matches!(n.op, Op::Input(_) | Op::Weight(_)) {
+                    let of: Vec<&Tensor> = n.inputs.iter().map(|i| out.of(*i)).collect();
+                    out.0[id.0] = n.op.eval(&of, &n.shape, program.graph.tables()).unwrap();
+                }
+            }
+            out
+        };
+        let honest = values_of(&value);
+        cheat(&k, Witness::build(&program, &honest).unwrap(), &honest, &[commit(schema, value.clone())]).unwrap();
+        for (entry, lie) in lies {
+            let mut wide = value.clone();
+            wide.data[entry] = lie;
+            let stack = forced(schema, wide.clone(), 77);
+            // No table has a row for it, so the honest counter gives up.
+            let values = values_of(&wide);
+            assert!(Witness::build(&program, &values).is_err());
+            // Leaves that say what is committed are no rows of the table; leaves that are rows are not what is committed.
+            let mut true_leaves = Witness::build(&program, &honest).unwrap();
+            true_leaves.segments[segment].keys[entry] = lie as i32;
+            assert_eq!(cheat(&k, true_leaves, &values, std::slice::from_ref(&stack)), Err(protocol(Check::LookupSum)));
+            let false_leaves = Witness::build(&program, &honest).unwrap();
+            assert_eq!(cheat(&k, false_leaves, &values, &[stack]), Err(protocol(Check::Reduction)));
+        }
+    }
+}
+
+/// The values and factors of the key's stack under another schema or row length: the id is another, and whoever goes by
+/// it has no proof; the id that a proof shows is never that of a stack of another schema.
+#[test]
+fn stacks_of_other_schemas_are_refused() {
     let k = key(classes(), &[named("features", &[1, 20], 8, Role::Input(0))]);
     let program = k.verifying.program(1).unwrap();
-    let schema = &k.verifying.stacks[0].schema;
-    let value = Lcg(6).tensor(&[1, 20], 8);
-    let values_of = |x: &Tensor| {
-        let x = Tensor::new(vec![1, 1, 20], x.data.clone()).unwrap();
-        let mut out = eval(&program.graph, &k.weights, &[Tensor::zeros(&[1, 1, 20])]).unwrap();
-        let input = program.graph.inputs()[0];
-        out.0[input.0] = x;
-        for id in (0..program.graph.nodes().len()).map(NodeId) {
-            let n = program.graph.node(id);
-            if !matches!(n.op, Op::Input(_) | Op::Weight(_)) {
-                let of: Vec<&Tensor> = n.inputs.iter().map(|i| out.of(*i)).collect();
-                out.0[id.0] = n.op.eval(&of, &n.shape, program.graph.tables()).unwrap();
-            }
-        }
-        out
+    let value = Lcg(9).tensor(&[1, 20], 8);
+    let x = Tensor::new(vec![1, 1, 20], value.data.clone()).unwrap();
+    let values = eval(&program.graph, &k.weights, &[x]).unwrap();
+    let prove = |stack: &Stack| {
+        let witness = Witness::build(&program, &values).unwrap();
+        argued(&k, witness, &values, std::slice::from_ref(stack))
     };
-    let honest = values_of(&value);
-    cheat(&k, Witness::build(&program, &honest).unwrap(), &honest, &[commit(schema, value.clone())]).unwrap();
-    for (entry, lie) in [(4, 128), (19, -129), (0, 300)] {
-        let mut wide = value.clone();
-        wide.data[entry] = lie;
-        let stack = forced(schema, wide.clone(), 77);
-        // No table has a row for it, so the honest counter gives up.
-        let values = values_of(&wide);
-        assert!(Witness::build(&program, &values).is_err());
-        // Leaves that say what is committed are no rows of the table; leaves that are rows are not what is committed.
-        let mut true_leaves = Witness::build(&program, &honest).unwrap();
-        true_leaves.segments[0].keys[entry] = lie as i32;
-        assert_eq!(cheat(&k, true_leaves, &values, std::slice::from_ref(&stack)), Err(protocol(Check::LookupSum)));
-        let false_leaves = Witness::build(&program, &honest).unwrap();
-        assert_eq!(cheat(&k, false_leaves, &values, &[stack]), Err(protocol(Check::Reduction)));
+    let own = forced(&k.verifying.stacks[0].schema, value.clone(), 5);
+    let honest = prove(&own);
+    assert_eq!(verify(&k.verifying, &honest).unwrap().stacks, [own.id().unwrap()]);
+    let told = |stack: &Stack| {
+        let stacks = vec![Some(stack.clone())];
+        prove_linked(&Cpu::default(), &k, &[vec![]], stacks, &Recorder::default()).map(drop).unwrap_err()
+    };
+    for (what, tensor, shape, bits) in [
+        ("name", "x", &[1, 20][..], 8),
+        ("width", "features", &[1, 20][..], 9),
+        ("shape", "features", &[20][..], 8),
+        ("axis", "features", &[1, 1, 20][..], 8),
+    ] {
+        let schema = named(tensor, shape, bits, Role::Input(0)).schema;
+        let other = forced(&schema, Tensor::new(shape.to_vec(), value.data.clone()).unwrap(), 5);
+        assert_eq!(other.rows(), own.rows(), "the same rows under another {what}");
+        assert_ne!(other.id().unwrap(), own.id().unwrap(), "{what}");
+        assert!(matches!(told(&other), ProveError::Stack(StackError::OtherSchema { .. })), "{what}");
+        // What the prover hashes is what it takes the rows for; the verifier hashes what its key says.
+        assert_eq!(verify(&k.verifying, &prove(&other)).map(drop), Err(protocol(Check::LookupLayer)), "{what}");
     }
+    // Rows of 2^10 values, under more of the same powers.
+    let long = Schema { row_bits: 10, ..own.schema().clone() };
+    let more = Srs::development(12, 7).unwrap();
+    assert_eq!(more.verifier(), srs().verifier());
+    let long = Stack::commit(&Cpu::default(), &long, vec![value], &more, Blinding::Random).unwrap();
+    assert!(matches!(told(&long), ProveError::Stack(StackError::OtherSchema { .. })));
+    let mut moved = honest;
+    moved.argument.given.rows[0] = long.rows().to_vec();
+    assert_eq!(verify(&k.verifying, &moved).map(drop), Err(protocol(Check::LookupLayer)));
 }
 
 /// An argument about `claimed` whose challenges do not depend on the stack: once they are known, other rows are found that pass.

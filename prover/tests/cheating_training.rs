@@ -277,6 +277,21 @@ fn altered_steps_are_refused() {
     g.contents[t].fill(1);
     g.rederive(&[t]);
     refused("a derivative of one at zero", &honest, &g);
+    // A remainder at its bound: the update is one less, and a whole unit is left over.
+    for name in ["0.weight.next", "2.bias.next"] {
+        let mut g = f.clone();
+        let t = g.named(name);
+        let Content::Node(update) = g.program.tensors[t].content else { panic!("{name} is no node") };
+        let limbs = g.program.tensors.iter().enumerate().filter_map(|(k, tensor)| match tensor.content {
+            Content::Remainder { node, low, bits } if node == update => Some((low, k, bits)),
+            _ => None,
+        });
+        let (_, top, bits) = limbs.max().unwrap();
+        g.contents[top][0] += 1 << bits;
+        g.contents[t][0] -= 1;
+        g.rederive(&[t, top]);
+        refused(&format!("{name}: a remainder at its bound"), &honest, &g);
+    }
     // An update that did not happen: the state of a step is that of the step before.
     for name in ["0.weight.next", "2.bias.next"] {
         let mut g = f.clone();

@@ -1,20 +1,22 @@
 //! Recurrences end to end: honest ones prove, with and without a batch, and the proof's length hardly grows with the steps; a
 //! prover whose states follow another recurrence is refused, whatever else it makes up.
 
+mod settle_support;
 mod support;
 
 use assay_circuits::{
-    Graph, GraphBuilder, Op, Table,
+    Graph, GraphBuilder, Op, Table, Visibility,
     ops::{Concat, Contraction, Reshape, Window},
     program::Content,
     relation::RelationError,
 };
-use assay_prover::{ProvingKey, Recorder, SetupOptions, device::Cpu};
+use assay_prover::{ProvingKey, Recorder, SetupOptions, device::Cpu, srs::Srs};
 use assay_verifier::{
     VerifyError,
     channel::{Check, ProtocolError},
     opening::OpeningError,
 };
+use settle_support::Lab;
 use support::{
     forge::{Forge, Lie},
     inputs, key, model, round_trip,
@@ -130,8 +132,7 @@ fn another_recurrence_is_refused() {
     let steps = 5;
     let (key, honest) = honest(steps);
     honest.verdict(&key.verifying).unwrap();
-    let state = honest.named("state");
-    assert_eq!(states(&honest, steps, faithful).0, honest.contents[state]);
+    assert_eq!(states(&honest, steps, faithful).0, honest.contents[honest.named("state")]);
     let cheats: [(&str, Previous); 7] = [
         ("a step skipped", |t, u, init, own, _| if t < 2 { init[u] } else { own[t - 2][u] }),
         ("the initial state at every step", |_, u, init, _, _| init[u]),
@@ -151,32 +152,67 @@ fn another_recurrence_is_refused() {
             },
         ),
     ];
-    let remainder = honest.find(|c| matches!(c, Content::Remainder { .. }));
     for (what, previous) in cheats {
-        let (forged, rest) = states(&honest, steps, previous);
-        assert_ne!(forged, honest.contents[state], "{what} changes nothing here");
-        // Remainders that fit the forged sums, or those that fit the true ones.
-        for own_rest in [true, false] {
-            let mut forge = honest.clone();
-            forge.contents[state].clone_from(&forged);
-            let mut kept = vec![state];
-            if own_rest {
-                forge.contents[remainder].clone_from(&rest);
-                kept.push(remainder);
-            }
-            forge.rederive(&kept);
-            assert!(
-                matches!(forge.relation(), Err(RelationError::Lookup { ref node, .. }) if node == "state"),
-                "{what}: {:?}",
-                forge.relation()
-            );
-            let failed = |check| Err(VerifyError::Protocol(ProtocolError::Check(check)));
-            assert_eq!(forge.verdict(&key.verifying), failed(Check::LookupSum), "{what}");
-            assert_eq!(forge.with(Lie::Leaves).verdict(&key.verifying), failed(Check::Reduction), "{what}");
-            let pairing = Err(VerifyError::Opening(OpeningError::PairingMismatch));
-            assert_eq!(forge.with(Lie::Opening).verdict(&key.verifying), pairing, "{what}");
+        refused(what, &key, &honest, states(&honest, steps, previous));
+    }
+}
+
+/// States, with remainders that fit the sums they were computed from, in the place of the true ones: with those remainders and with
+/// the true ones, and with every lie that gets past one more check.
+fn refused(what: &str, key: &ProvingKey, honest: &Forge, (forged, rest): (Vec<i64>, Vec<i64>)) {
+    let state = honest.named("state");
+    let remainder = honest.find(|c| matches!(c, Content::Remainder { .. }));
+    assert_ne!(forged, honest.contents[state], "{what} changes nothing here");
+    for own_rest in [true, false] {
+        let mut forge = honest.clone();
+        forge.contents[state].clone_from(&forged);
+        let mut kept = vec![state];
+        if own_rest {
+            forge.contents[remainder].clone_from(&rest);
+            kept.push(remainder);
+        }
+        forge.rederive(&kept);
+        assert!(
+            matches!(forge.relation(), Err(RelationError::Lookup { ref node, .. }) if node == "state"),
+            "{what}: {:?}",
+            forge.relation()
+        );
+        let failed = |check| Err(VerifyError::Protocol(ProtocolError::Check(check)));
+        assert_eq!(forge.verdict(&key.verifying), failed(Check::LookupSum), "{what}");
+        assert_eq!(forge.with(Lie::Leaves).verdict(&key.verifying), failed(Check::Reduction), "{what}");
+        let pairing = Err(VerifyError::Opening(OpeningError::PairingMismatch));
+        assert_eq!(forge.with(Lie::Opening).verdict(&key.verifying), pairing, "{what}");
+    }
+}
+
+/// States that depend on what is not there yet: on themselves, for which this recurrence has a fixed point, or on the step after.
+#[test]
+fn states_that_are_read_early_are_refused() {
+    let steps = 5;
+    let (key, honest) = honest(steps);
+    let (x, init) = (&honest.contents[honest.named("x")], &honest.contents[honest.named("init")]);
+    let next = |before: i64, x: i64| {
+        let sum = 3 * before + 2 * x + 2;
+        (i64::from(squash(sum >> SHIFT)), sum & 3)
+    };
+    let blank = vec![0; 2 * steps * UNITS];
+    let (mut own, mut own_rest, mut after, mut after_rest) = (blank.clone(), blank.clone(), blank.clone(), blank);
+    for (b, u) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+        let at = |t: usize| (b * steps + t) * UNITS + u;
+        let start = init[b * UNITS + u];
+        for t in 0..steps {
+            let before = if t == 0 { start } else { (2 * x[at(t)]).clamp(-16, 15) };
+            (own[at(t)], own_rest[at(t)]) = next(before, x[at(t)]);
+            assert!(t == 0 || own[at(t)] == before, "a fixed point");
+        }
+        let mut before = start;
+        for t in (0..steps).rev() {
+            (after[at(t)], after_rest[at(t)]) = next(before, x[at(t)]);
+            before = after[at(t)];
         }
     }
+    refused("a state that reads itself", &key, &honest, (own, own_rest));
+    refused("time that runs backwards", &key, &honest, (after, after_rest));
 }
 
 /// Batch and time are axes of one extent here, and the tensors of one of them transposed are no witness.
@@ -238,4 +274,13 @@ fn views_around_a_delay_prove() {
     g.connect(d, state).unwrap();
     let graph = g.finish(vec![x], vec![d, state]).unwrap();
     round_trip(&model(graph, 3), 2, SetupOptions { row_bits: Some(4), ..Default::default() });
+}
+
+/// Recurrences settle; a state that is off by one does not.
+#[test]
+fn settled_recurrences() {
+    let m = model(filter(3), 1);
+    let inputs = inputs(&m, 1, 5);
+    let lab = Lab::new(m, Srs::development(14, 7).unwrap(), 1, 4, Visibility::default());
+    lab.tells_apart(&inputs, &[("state", 1)]);
 }

@@ -33,7 +33,7 @@ fn functional(rng: &mut Lcg, shape: &[usize]) -> Functional<Fr> {
 }
 
 /// `<value of node, f>` through the claims that `pull_back` gives, contractions by their rows.
-fn through_claims(graph: &Graph, values: &Values, node: NodeId, f: Functional<Fr>) -> Result<Fr, GraphError> {
+fn through_claims(graph: &Graph, values: &Values<'_>, node: NodeId, f: Functional<Fr>) -> Result<Fr, GraphError> {
     let pulled = pull_back(graph, vec![Term { node, coefficient: Fr::ONE, functional: f }])?;
     let fr = |t: &Tensor| t.data.iter().map(|v| Fr::from_i128(i128::from(*v))).collect::<Vec<Fr>>();
     let mut sum = pulled.constant;

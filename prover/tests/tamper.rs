@@ -1,6 +1,7 @@
 //! Every field of a proof and of a key is bound: changing any one of them, anywhere, is noticed, and by the check that the
 //! manifest names.
 
+mod stack_set;
 mod support;
 
 use ark_ec::{AffineRepr, CurveGroup};
@@ -19,10 +20,11 @@ use assay_verifier::{
 use std::collections::BTreeMap;
 use support::{forge::Forge, toy_key};
 
-fn proof() -> (ProvingKey, CoreProof) {
+/// Keys with a proof under each: every mechanism on a few values, and a named stack.
+fn cases() -> [(ProvingKey, CoreProof); 2] {
     let (key, inputs) = toy_key();
     let proof = Forge::inference(&key, &inputs).prove();
-    (key, proof)
+    [(key, proof), stack_set::core_proof()]
 }
 
 /// Which check a changed field runs into.
@@ -83,7 +85,7 @@ fn messages(steps: &[Step]) -> BTreeMap<(&'static str, Check), Vec<usize>> {
 
 /// Every class of fields of a proof file but magic, version and kind.
 fn manifest(key: &ProvingKey, proof: &CoreProof) -> Vec<Class> {
-    let program = key.verifying.program(3).unwrap();
+    let program = key.verifying.program(proof.batch as usize).unwrap();
     let layer = Caught::Protocol(Check::LookupLayer);
     let mut out = vec![
         class("key digest", 32, Caught::Key, |p, i| p.key_digest[i] ^= 1),
@@ -92,6 +94,14 @@ fn manifest(key: &ProvingKey, proof: &CoreProof) -> Vec<Class> {
         class("row bits", 1, Caught::Count, |p, _| p.argument.row_bits += 1),
         class("rows", proof.argument.rows.len(), layer, |p, i| shift(&mut p.argument.rows[i])),
     ];
+    for (s, rows) in proof.argument.given.rows.iter().enumerate() {
+        out.push(class(&format!("rows of stack {s}"), rows.len(), layer, move |p, i| {
+            shift(&mut p.argument.given.rows[s][i]);
+        }));
+    }
+    if !proof.argument.given.rows.is_empty() {
+        out.push(class("tail", 1, Caught::Pairing, |p, _| p.argument.given.tail += Fr::ONE));
+    }
     for (t, values) in proof.public.iter().enumerate() {
         out.push(class(&format!("public {t}, one more"), values.len(), layer, move |p, i| p.public[t][i] += 1));
         out.push(class(&format!("public {t}, huge"), values.len(), Caught::PublicRange, move |p, i| {
@@ -118,19 +128,22 @@ fn manifest(key: &ProvingKey, proof: &CoreProof) -> Vec<Class> {
 
 #[test]
 fn every_field_of_a_proof_is_bound() {
-    let (key, honest) = proof();
-    verify(&key.verifying, &honest).unwrap();
-    for class in manifest(&key, &honest) {
-        assert!(class.count > 0, "{}", class.name);
-        for i in 0..class.count {
-            let mut tampered = honest.clone();
-            (class.change)(&mut tampered, i);
-            assert!(tampered != honest, "{} {i}", class.name);
-            let error = verify(&key.verifying, &tampered).expect_err(&class.name);
-            if class.name == "batch" {
-                assert!(matches!(caught(&error), Caught::Count | Caught::Protocol(_)), "{i}: {error}");
-            } else {
-                assert_eq!(caught(&error), class.caught, "{} {i}: {error}", class.name);
+    for (key, honest) in cases() {
+        verify(&key.verifying, &honest).unwrap();
+        for class in manifest(&key, &honest) {
+            assert!(class.count > 0, "{}", class.name);
+            for i in 0..class.count {
+                let mut tampered = honest.clone();
+                (class.change)(&mut tampered, i);
+                assert!(tampered != honest, "{} {i}", class.name);
+                let error = verify(&key.verifying, &tampered).expect_err(&class.name);
+                if class.name == "batch" {
+                    // A key about named inputs is for one batch.
+                    let possible = matches!(caught(&error), Caught::Count | Caught::Graph | Caught::Protocol(_));
+                    assert!(possible, "{i}: {error}");
+                } else {
+                    assert_eq!(caught(&error), class.caught, "{} {i}: {error}", class.name);
+                }
             }
         }
     }
@@ -139,84 +152,93 @@ fn every_field_of_a_proof_is_bound() {
 /// The manifest leaves nothing out: its fields and the lengths between them are the whole file.
 #[test]
 fn the_manifest_is_complete() {
-    let (key, honest) = proof();
-    let argument = &honest.argument;
-    let mut fields: BTreeMap<String, usize> = manifest(&key, &honest).into_iter().map(|c| (c.name, c.count)).collect();
-    let mut take = |name: &str| fields.remove(name).unwrap_or(0);
-    let public: usize = (0..honest.public.len())
-        .map(|t| {
-            take(&format!("public {t}, huge"));
-            8 * take(&format!("public {t}, one more"))
-        })
-        .sum();
-    let lengths = 4 + 4 * honest.public.len();
-    assert_eq!(public + lengths, public_bytes(&honest.public).len());
-    take("batch");
-    take("row bits");
-    let header = 8 + 2 + 1 + take("key digest") + 4;
-    let rows = 1 + 4 + take("rows") * G1_BYTES;
-    let opening = (take("fold commitments") + take("quotient") + take("linearised quotient")) * G1_BYTES
-        + take("fold evaluations") * FIELD_BYTES;
-    assert_eq!(opening, OpeningProof::byte_len(argument.row_bits));
-    let messages = fields.values().sum::<usize>();
-    assert!(fields.keys().all(|k| k.starts_with("message ")), "{fields:?}");
-    assert_eq!(messages, argument.messages.len());
-    let total = header + public + lengths + rows + 4 + messages * FIELD_BYTES + opening;
-    assert_eq!(total, honest.to_bytes().len());
-    // The meter announces the same.
-    let (cost, _) = measure(&key.verifying.program(3).unwrap(), key.verifying.row_bits, Mode::Core).unwrap();
-    assert_eq!(cost.messages, messages);
-    assert_eq!(cost.witness_rows, argument.rows.len());
-    assert_eq!(cost.model_rows, key.verifying.rows.len());
-    assert_eq!(cost.argument_bytes + header + public + lengths, total);
+    for (key, honest) in cases() {
+        let argument = &honest.argument;
+        let mut fields: BTreeMap<String, usize> =
+            manifest(&key, &honest).into_iter().map(|c| (c.name, c.count)).collect();
+        let mut take = |name: &str| fields.remove(name).unwrap_or(0);
+        let public: usize = (0..honest.public.len())
+            .map(|t| {
+                take(&format!("public {t}, huge"));
+                8 * take(&format!("public {t}, one more"))
+            })
+            .sum();
+        let lengths = 4 + 4 * honest.public.len();
+        assert_eq!(public + lengths, public_bytes(&honest.public).len());
+        take("batch");
+        take("row bits");
+        let header = 8 + 2 + 1 + take("key digest") + 4;
+        let rows = 1 + 4 + take("rows") * G1_BYTES;
+        let stacks = argument.given.rows.len();
+        let of_stacks: usize = (0..stacks).map(|s| take(&format!("rows of stack {s}"))).sum();
+        // Behind the rows of stacks comes the tail; without stacks there is neither.
+        let given = if stacks == 0 { 0 } else { 4 + 4 * stacks + of_stacks * G1_BYTES + take("tail") * FIELD_BYTES };
+        let opening = (take("fold commitments") + take("quotient") + take("linearised quotient")) * G1_BYTES
+            + take("fold evaluations") * FIELD_BYTES;
+        assert_eq!(opening, OpeningProof::byte_len(argument.row_bits + usize::from(stacks > 0)));
+        let messages = fields.values().sum::<usize>();
+        assert!(fields.keys().all(|k| k.starts_with("message ")), "{fields:?}");
+        assert_eq!(messages, argument.messages.len());
+        let total = header + public + lengths + rows + given + 4 + messages * FIELD_BYTES + opening;
+        assert_eq!(total, honest.to_bytes().len());
+        // The meter announces the same.
+        let program = key.verifying.program(honest.batch as usize).unwrap();
+        let (cost, _) = measure(&program, key.verifying.row_bits, Mode::Core).unwrap();
+        assert_eq!(cost.messages, messages);
+        assert_eq!(cost.witness_rows, argument.rows.len() + of_stacks);
+        assert_eq!(cost.model_rows, key.verifying.rows.len());
+        assert_eq!(cost.argument_bytes + header + public + lengths, total);
+    }
 }
 
-/// A step that is coprime to the sizes of all fields, so that all their bytes have their turn.
-const STRIDE: usize = 7;
+/// Steps that are coprime to the sizes of all fields, so that all their bytes have their turn; one for each of [`cases`].
+const STRIDES: [usize; 2] = [7, 29];
 
 #[test]
 fn flipped_bits_of_a_proof_file_are_noticed() {
-    let (key, honest) = proof();
-    let bytes = honest.to_bytes();
-    assert_eq!(CoreProof::from_bytes(&bytes).as_ref(), Ok(&honest));
-    let (mut decoded, mut refused) = (0, 0);
-    // The header and the first lengths byte by byte, the rest by strides.
-    for at in (0..120).chain((120..bytes.len()).step_by(STRIDE)) {
-        let mut flipped = bytes.clone();
-        flipped[at] ^= 1 << (at % 8);
-        match CoreProof::from_bytes(&flipped) {
-            Err(_) => refused += 1,
-            Ok(p) => {
-                decoded += 1;
-                assert_eq!(p.to_bytes(), flipped, "byte {at}: a second encoding");
-                verify(&key.verifying, &p).expect_err("a flipped bit");
+    for ((key, honest), stride) in cases().into_iter().zip(STRIDES) {
+        let bytes = honest.to_bytes();
+        assert_eq!(CoreProof::from_bytes(&bytes).as_ref(), Ok(&honest));
+        let (mut decoded, mut refused) = (0, 0);
+        // The header and the first lengths byte by byte, the rest by strides.
+        for at in (0..120).chain((120..bytes.len()).step_by(stride)) {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1 << (at % 8);
+            match CoreProof::from_bytes(&flipped) {
+                Err(_) => refused += 1,
+                Ok(p) => {
+                    decoded += 1;
+                    assert_eq!(p.to_bytes(), flipped, "byte {at}: a second encoding");
+                    verify(&key.verifying, &p).expect_err("a flipped bit");
+                }
             }
         }
+        assert!(decoded * stride > 700 && refused * stride > 500, "{decoded} decoded, {refused} refused");
     }
-    assert!(decoded > 100 && refused > 100, "{decoded} decoded, {refused} refused");
 }
 
 #[test]
 fn flipped_bits_of_a_key_file_are_noticed() {
-    let (key, honest) = proof();
-    let bytes = key.verifying.to_bytes().unwrap();
-    assert_eq!(VerifyingKey::from_bytes(&bytes).as_ref(), Ok(&key.verifying));
-    let (mut decoded, mut refused) = (0, 0);
-    let registration = bytes.len() - registration_bytes(&key.verifying);
-    for at in (0..bytes.len()).step_by(STRIDE) {
-        let mut flipped = bytes.clone();
-        flipped[at] ^= 1 << (at % 8);
-        match VerifyingKey::from_bytes(&flipped) {
-            Err(_) => refused += 1,
-            Ok(k) => {
-                decoded += 1;
-                check_registration(&k).expect_err("a flipped bit");
-                // A proof is bound to all but the registration.
-                assert_eq!(verify(&k, &honest).is_ok(), at >= registration, "byte {at}");
+    for ((key, honest), stride) in cases().into_iter().zip(STRIDES) {
+        let bytes = key.verifying.to_bytes().unwrap();
+        assert_eq!(VerifyingKey::from_bytes(&bytes).as_ref(), Ok(&key.verifying));
+        let (mut decoded, mut refused) = (0, 0);
+        let registration = bytes.len() - registration_bytes(&key.verifying);
+        for at in (0..bytes.len()).step_by(stride) {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1 << (at % 8);
+            match VerifyingKey::from_bytes(&flipped) {
+                Err(_) => refused += 1,
+                Ok(k) => {
+                    decoded += 1;
+                    check_registration(&k).expect_err("a flipped bit");
+                    // A proof is bound to all but the registration.
+                    assert_eq!(verify(&k, &honest).is_ok(), at >= registration, "byte {at}");
+                }
             }
         }
+        assert!(decoded * stride > 700 && refused * stride > 500, "{decoded} decoded, {refused} refused");
     }
-    assert!(decoded > 100 && refused > 100, "{decoded} decoded, {refused} refused");
 }
 
 fn registration_bytes(key: &VerifyingKey) -> usize {
@@ -226,16 +248,17 @@ fn registration_bytes(key: &VerifyingKey) -> usize {
 
 #[test]
 fn files_of_other_lengths_are_refused() {
-    let (key, honest) = proof();
-    let (proof, key) = (honest.to_bytes(), key.verifying.to_bytes().unwrap());
-    for len in (0..proof.len()).step_by(5) {
-        CoreProof::from_bytes(&proof[..len]).unwrap_err();
+    for (key, honest) in cases() {
+        let (proof, key) = (honest.to_bytes(), key.verifying.to_bytes().unwrap());
+        for len in (0..proof.len()).step_by(5) {
+            CoreProof::from_bytes(&proof[..len]).unwrap_err();
+        }
+        for len in (0..key.len()).step_by(11) {
+            VerifyingKey::from_bytes(&key[..len]).unwrap_err();
+        }
+        CoreProof::from_bytes(&[proof, vec![0]].concat()).unwrap_err();
+        VerifyingKey::from_bytes(&[key, vec![0]].concat()).unwrap_err();
     }
-    for len in (0..key.len()).step_by(11) {
-        VerifyingKey::from_bytes(&key[..len]).unwrap_err();
-    }
-    CoreProof::from_bytes(&[proof, vec![0]].concat()).unwrap_err();
-    VerifyingKey::from_bytes(&[key, vec![0]].concat()).unwrap_err();
 }
 
 /// Every field of the registration, and every part of the key that it is bound to.
@@ -276,4 +299,26 @@ fn every_field_of_a_registration_is_bound() {
     rejected("the setup's hash", &|k| k.srs.srs_hash[0] ^= 1);
     rejected("tau", &|k| k.srs.tau_g2 = (k.srs.tau_g2 + k.srs.g2).into_affine());
     assert_eq!(VerifierSrs::BYTES, key.verifying.srs.to_bytes().len());
+}
+
+/// What a key says of its named stacks.
+#[test]
+fn a_registration_is_bound_to_the_stacks() {
+    let (key, _) = stack_set::core_proof();
+    let key = key.verifying;
+    check_registration(&key).unwrap();
+    let rejected = |what: &str, change: &dyn Fn(&mut VerifyingKey)| {
+        let mut k = key.clone();
+        change(&mut k);
+        assert!(k != key, "{what}");
+        check_registration(&k).expect_err(what);
+    };
+    rejected("the stack's name", &|k| k.stacks[0].name.push('x'));
+    rejected("the tensor's name", &|k| k.stacks[0].schema.tensors[0].name.push('x'));
+    rejected("the tensor's shape", &|k| k.stacks[0].schema.tensors[0].shape = vec![20]);
+    rejected("the tensor's width", &|k| k.stacks[0].schema.tensors[0].bits += 1);
+    rejected("the row length", &|k| k.stacks[0].schema.row_bits = 10);
+    rejected("the role", &|k| k.stacks[0].roles = vec![None]);
+    rejected("a stack twice", &|k| k.stacks.push(k.stacks[0].clone()));
+    rejected("no stack", &|k| k.stacks.clear());
 }

@@ -1,13 +1,14 @@
 //! Decoders on bytes from anybody: random ones, and valid files with random changes. Whatever decodes encodes to the same
 //! bytes, and whatever does not is an error. The fuzz targets in `fuzz/` do the same for longer.
 
+mod stack_set;
 mod support;
 
 use ark_bn254::{Fq, G1Affine, G2Affine};
 use ark_ec::AffineRepr;
 use assay_circuits::{Graph, Program, Tensor, Visibility, canonical, model::Model};
 use assay_prover::{
-    Recorder,
+    Blinding, ProvingKey, Recorder, Stack,
     device::Cpu,
     settle::{canary::setup_canary, settle},
     srs::{Srs, import_ptau},
@@ -67,85 +68,96 @@ fn hammer(seed: &[u8], cases: usize, decode: impl Fn(&[u8]) -> bool) -> usize {
     accepted
 }
 
-#[test]
-fn proofs() {
+/// The toy with a proof, and a key and a proof about a named stack; with the number of cases that each is tried with.
+fn core() -> [(ProvingKey, CoreProof, usize); 2] {
     let (key, inputs) = toy_key();
     let honest = Forge::inference(&key, &inputs).prove();
-    let accepted = hammer(&honest.to_bytes(), 1500, |bytes| match CoreProof::from_bytes(bytes) {
-        Ok(p) => {
-            assert_eq!(p.to_bytes(), bytes);
-            assert_eq!(verify(&key.verifying, &p).is_ok(), p == honest);
-            true
-        }
-        Err(_) => false,
-    });
-    assert!(accepted > 20, "{accepted}");
+    let (linked, about) = stack_set::core_proof();
+    [(key, honest, 1500), (linked, about, 500)]
+}
+
+#[test]
+fn proofs() {
+    for (key, honest, cases) in core() {
+        let accepted = hammer(&honest.to_bytes(), cases, |bytes| match CoreProof::from_bytes(bytes) {
+            Ok(p) => {
+                assert_eq!(p.to_bytes(), bytes);
+                assert_eq!(verify(&key.verifying, &p).is_ok(), p == honest);
+                true
+            }
+            Err(_) => false,
+        });
+        assert!(accepted > cases / 75, "{accepted}");
+    }
 }
 
 #[test]
 fn keys() {
-    let (key, _) = toy_key();
-    let accepted = hammer(&key.verifying.to_bytes().unwrap(), 1500, |bytes| match VerifyingKey::from_bytes(bytes) {
-        Ok(k) => {
-            assert_eq!(k.to_bytes().unwrap(), bytes);
-            assert_eq!(check_registration(&k).is_ok(), k == key.verifying);
-            true
-        }
-        Err(_) => false,
-    });
-    assert!(accepted > 20, "{accepted}");
+    for (key, _, cases) in core() {
+        let accepted =
+            hammer(&key.verifying.to_bytes().unwrap(), cases, |bytes| match VerifyingKey::from_bytes(bytes) {
+                Ok(k) => {
+                    assert_eq!(k.to_bytes().unwrap(), bytes);
+                    assert_eq!(check_registration(&k).is_ok(), k == key.verifying);
+                    true
+                }
+                Err(_) => false,
+            });
+        assert!(accepted > cases / 75, "{accepted}");
+    }
 }
 
-/// The smallest settlement key, with a proof.
-fn settled() -> &'static (SettlementKey, SettledProof) {
-    static SETTLED: OnceLock<(SettlementKey, SettledProof)> = OnceLock::new();
+/// The smallest settlement key and one about a named stack, with a proof under each.
+fn settled() -> &'static [(SettlementKey, SettledProof); 2] {
+    static SETTLED: OnceLock<[(SettlementKey, SettledProof); 2]> = OnceLock::new();
     SETTLED.get_or_init(|| {
         let (device, recorder) = (Cpu::default(), Recorder::default());
         let prover = setup_canary(&device, &Srs::development(12, 7).unwrap(), &recorder).unwrap();
         let input = vec![vec![Tensor::new(vec![1, 2], vec![7, -8]).unwrap()]];
         let context = Context { chain_id: 1, consumer: [2; 20], job: [3; 32], recipient: [4; 20] };
-        let proof = settle(&device, &prover, &input, context, &recorder).unwrap().proof;
-        (prover.key, proof)
+        let proof = settle(&device, &prover, &input, context.clone(), &recorder).unwrap().proof;
+        [(prover.key, proof), stack_set::settled_proof(context)]
     })
 }
 
 /// Decodes a settlement key and checks it: whatever is accepted is the key itself.
-fn settlement_key(bytes: &[u8]) -> bool {
+fn settlement_key(true_key: &SettlementKey, bytes: &[u8]) -> bool {
     let Ok(k) = SettlementKey::from_bytes(bytes) else { return false };
     assert_eq!(k.to_bytes().unwrap(), bytes);
     let _ = k.program();
-    assert_eq!(k.check().is_ok(), k == settled().0);
+    assert_eq!(k.check().is_ok(), k == *true_key);
     true
 }
 
-fn settled_proof(bytes: &[u8]) -> bool {
+fn settled_proof((key, proof): &(SettlementKey, SettledProof), bytes: &[u8]) -> bool {
     let Ok(p) = SettledProof::from_bytes(bytes) else { return false };
     assert_eq!(p.to_bytes(), bytes);
-    let (key, proof) = settled();
     assert_eq!(key.verify(&p).is_ok(), p == *proof);
     true
 }
 
 #[test]
 fn settlement_keys() {
-    let bytes = settled().0.to_bytes().unwrap();
-    let accepted = hammer(&bytes, 1500, settlement_key);
-    assert!(accepted > 20, "{accepted}");
+    for ((key, _), cases) in settled().iter().zip([1500, 500]) {
+        let accepted = hammer(&key.to_bytes().unwrap(), cases, |bytes| settlement_key(key, bytes));
+        assert!(accepted > cases / 75, "{accepted}");
+    }
 }
 
 #[test]
 fn settled_proofs() {
-    let accepted = hammer(&settled().1.to_bytes(), 1500, settled_proof);
-    assert!(accepted > 20, "{accepted}");
+    for (case, cases) in settled().iter().zip([1500, 500]) {
+        let accepted = hammer(&case.1.to_bytes(), cases, |bytes| settled_proof(case, bytes));
+        assert!(accepted > cases / 75, "{accepted}");
+    }
 }
 
-/// Every byte of the parts that are not points or numbers, and every seventh of the rest.
+/// Every byte of the parts that are not points or numbers, and every so many of the rest.
 #[test]
 fn flipped_bytes_of_settled_files() {
-    let (key, proof) = settled();
-    let flip = |bytes: &[u8], head: usize, decode: &dyn Fn(&[u8]) -> bool| {
+    let flip = |bytes: &[u8], head: usize, stride: usize, decode: &dyn Fn(&[u8]) -> bool| {
         let mut decoded = 0;
-        for at in (0..head).chain((head..bytes.len()).step_by(7)) {
+        for at in (0..head).chain((head..bytes.len()).step_by(stride)) {
             let mut changed = bytes.to_vec();
             changed[at] ^= 1 << (at % 8);
             // `decode` compares what a check says with whether the file is the true one.
@@ -158,11 +170,37 @@ fn flipped_bytes_of_settled_files() {
         assert!(!decode(&[bytes, &[0]].concat()));
         assert!(decode(bytes));
     };
-    let bytes = key.to_bytes().unwrap();
-    let words = bytes.len() - key.descriptor.to_bytes().len() - key.registration.to_bytes().len() - 9 * 64;
-    flip(&bytes, words, &settlement_key);
-    let bytes = proof.to_bytes();
-    flip(&bytes, bytes.len() - proof.argument.len(), &settled_proof);
+    for (case, stride) in settled().iter().zip([7, 29]) {
+        let (key, proof) = case;
+        let bytes = key.to_bytes().unwrap();
+        let words = bytes.len() - key.descriptor.to_bytes().len() - key.registration.to_bytes().len() - 9 * 64;
+        flip(&bytes, words, stride, &|bytes| settlement_key(key, bytes));
+        let bytes = proof.to_bytes();
+        flip(&bytes, bytes.len() - proof.argument.len(), stride, &|bytes| settled_proof(case, bytes));
+    }
+}
+
+/// Stack files come from strangers, and whoever makes one can make its checksum good.
+#[test]
+fn stack_files() {
+    let schema = stack_set::schema(&[("a", &[3, 5], 8), ("b", &[300], 20)]);
+    let mut rng = Lcg(10);
+    let values = vec![rng.tensor(&[3, 5], 8), rng.tensor(&[300], 20)];
+    let stack = stack_set::commit(&schema, values, Blinding::Random);
+    let file = stack.to_bytes().unwrap();
+    assert_eq!(sealed(&file, "assay.stack-file"), file);
+    let accepted = hammer(&file, 1500, |bytes| {
+        let _ = Stack::from_bytes(bytes);
+        let bytes = sealed(bytes, "assay.stack-file");
+        let Ok(read) = Stack::from_bytes(&bytes) else { return false };
+        assert_eq!(read.to_bytes().unwrap(), bytes);
+        // Another name or width is another stack, with an id of its own, about the same rows.
+        let committed = read.check(&Cpu::default(), stack_set::srs()).is_ok();
+        assert!(!committed || read.rows() == stack.rows());
+        assert_eq!(committed && read.schema() == stack.schema(), read == stack);
+        true
+    });
+    assert!(accepted > 20, "{accepted}");
 }
 
 #[test]
@@ -181,8 +219,8 @@ fn graphs() {
     }
 }
 
-/// A model file with its length and checksum made good again, so that changes reach the payload's decoder.
-fn sealed(bytes: &[u8]) -> Vec<u8> {
+/// A model's or stack's file with its length and checksum made good again, so that changes reach the payload's decoder.
+fn sealed(bytes: &[u8], domain: &str) -> Vec<u8> {
     const HEADER: usize = 18;
     const CHECKSUM: usize = 32;
     if bytes.len() < HEADER + CHECKSUM {
@@ -191,7 +229,7 @@ fn sealed(bytes: &[u8]) -> Vec<u8> {
     let mut out = bytes[..bytes.len() - CHECKSUM].to_vec();
     let payload = (out.len() - HEADER) as u64;
     out[10..18].copy_from_slice(&payload.to_be_bytes());
-    let sum = canonical::digest("assay.model-file", &[&out]);
+    let sum = canonical::digest(domain, &[&out]);
     out.extend_from_slice(&sum);
     out
 }
@@ -199,10 +237,10 @@ fn sealed(bytes: &[u8]) -> Vec<u8> {
 #[test]
 fn models() {
     let file = model(support::toy(), 1).to_bytes().unwrap();
-    assert_eq!(sealed(&file), file);
+    assert_eq!(sealed(&file, "assay.model-file"), file);
     let accepted = hammer(&file, 1500, |bytes| {
         let _ = Model::from_bytes(bytes);
-        let bytes = sealed(bytes);
+        let bytes = sealed(bytes, "assay.model-file");
         match Model::from_bytes(&bytes) {
             Ok(m) => {
                 assert_eq!(m.to_bytes().unwrap(), bytes);

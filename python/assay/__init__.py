@@ -33,6 +33,7 @@ from ._proof import (
     verify_on_chain,
 )
 from ._run import set_threads
+from ._stack import Stack, commit
 from ._train import Gain, Trained, evaluate, train
 
 __all__ = [
@@ -49,10 +50,12 @@ __all__ = [
     "Proof",
     "SettledProof",
     "SettlementKey",
+    "Stack",
     "TensorInfo",
     "Trained",
     "Verified",
     "__version__",
+    "commit",
     "compile",
     "estimate",
     "evaluate",

@@ -129,11 +129,18 @@ class Model(Described):
         return f"<assay.Model {self.id[:16]}, {self.parameters} parameters>"
 
 
-def _read(drop_softmax: bool, dims: Mapping[str, int] | None, batch_axes: Sequence[str]) -> dict[str, Any]:
+def _read(
+    drop_softmax: bool,
+    dims: Mapping[str, int] | None,
+    batch_axes: Sequence[str],
+    constants: Mapping[str, float] | None,
+) -> dict[str, Any]:
     return {
         "drop_softmax": drop_softmax,
         "dim": [f"{name}={size}" for name, size in (dims or {}).items()],
         "batch_axis": list(batch_axes),
+        # All digits, and numbers of NumPy's as well.
+        "set": [f"{name}={float(number)!r}" for name, number in (constants or {}).items()],
     }
 
 
@@ -150,6 +157,7 @@ def compile(
     drop_softmax: bool = False,
     dims: Mapping[str, int] | None = None,
     batch_axes: Sequence[str] = (),
+    constants: Mapping[str, float] | None = None,
     progress: ProgressLike = None,
 ) -> Model:
     """Quantizes a model into the integer graph that proofs are about.
@@ -167,6 +175,8 @@ def compile(
         drop_softmax: leave out a softmax at the end.
         dims: extents of symbolic axes, by name.
         batch_axes: symbolic leading axes that count samples although their names do not say so.
+        constants: inputs that are constants of the model, by name, with the number that all of their entries are (`--set`):
+            a sampling rate, a switch. They are no inputs of a proof.
         progress: a function of `Progress`, a tqdm bar, or `True` for a bar of its own.
 
     Raises:
@@ -180,13 +190,13 @@ def compile(
             "limb_bits": limb_bits,
             "accept_accuracy": accept_accuracy,
             "private_outputs": private_outputs,
-            **_read(drop_softmax, dims, batch_axes),
+            **_read(drop_softmax, dims, batch_axes, constants),
         }
         if calibrate is not None:
             names: Sequence[str] = [""]
             if isinstance(calibrate, (Mapping, list, tuple)):
                 # Inputs by name or by position: the names are in the file.
-                seen = run("inspect", path, *options(_read(drop_softmax, dims, batch_axes)))
+                seen = run("inspect", path, *options(_read(drop_softmax, dims, batch_axes, constants)))
                 names = [t["name"] for t in seen["inputs"]]
             given["calibrate"] = data_file(where, calibrate, names, "calibration")
         out = where / "out.assay"
@@ -200,6 +210,7 @@ def inspect(
     drop_softmax: bool = False,
     dims: Mapping[str, int] | None = None,
     batch_axes: Sequence[str] = (),
+    constants: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """Lists inputs, outputs and operators of an ONNX file. Raises `CouldNotCheck` if one of them cannot be proven."""
-    return run("inspect", model, *options(_read(drop_softmax, dims, batch_axes)))
+    return run("inspect", model, *options(_read(drop_softmax, dims, batch_axes, constants)))

@@ -13,6 +13,7 @@ from ._files import Data, PathLike, data_file, folder, is_path
 from ._model import Artifact, Described, Model, TensorInfo
 from ._progress import ProgressLike
 from ._run import options, run
+from ._stack import Commits, Stack, commit_options
 
 #: The outputs (or inputs) of a proof's inferences: one array with an axis in front that counts them, or several by name.
 Arrays: TypeAlias = "np.ndarray | dict[str, np.ndarray]"
@@ -79,6 +80,7 @@ class _ProofLike(Artifact):
         super().__init__(data)
         self._key = key
         self._outputs = outputs
+        self._committed: Stack | None = None
         #: What the command line says with `--json` about a proof that was made here.
         self.info: dict[str, Any] = dict(info)
 
@@ -93,6 +95,13 @@ class _ProofLike(Artifact):
         if self._outputs is None:
             raise AttributeError("only a proof that was made here knows its outputs; verify(proof, key).outputs has a foreign one's")
         return self._outputs
+
+    @property
+    def committed(self) -> Stack:
+        """The stack of outputs of a proof that was made here with `commit_outputs=True`."""
+        if self._committed is None:
+            raise AttributeError("only a proof that was made here with commit_outputs=True has committed its outputs")
+        return self._committed
 
 
 class Proof(_ProofLike):
@@ -230,29 +239,33 @@ def setup(
     private_outputs: bool = False,
     public_weights: bool = False,
     row_bits: int | None = None,
+    commits: Commits | None = None,
     srs: PathLike | None = None,
     progress: ProgressLike = None,
 ) -> Key:
-    """Commits to a model, once: makes the key that checks core proofs.
+    """Commits to a model, once: makes the key that checks core proofs. With `commits`, of proofs about stacks of their schemas.
 
     Without `srs`, powers of tau are DEVELOPMENT ones, under which anybody can forge proofs; a warning says so.
     """
     with folder() as where:
         out = where / "out.key"
         given = {**_visible(public_inputs, private_outputs, public_weights, row_bits), "srs": srs}
+        given |= commit_options(where, commits, ("input", "weights"))
         run("setup", _place(where, model, Model), "-o", out, *options(given), progress=progress)
         return Key(out.read_bytes())
 
 
 def prove(
     model: Model | bytes | PathLike,
-    inputs: Data,
+    inputs: Data | None = None,
     *,
     key: Key | bytes | PathLike | None = None,
     public_inputs: bool = False,
     private_outputs: bool = False,
     public_weights: bool = False,
     row_bits: int | None = None,
+    commits: Commits | None = None,
+    commit_outputs: bool = False,
     strict: bool = False,
     srs: PathLike | None = None,
     progress: ProgressLike = None,
@@ -261,7 +274,10 @@ def prove(
 
     Args:
         model: what `compile` made.
-        inputs: an array with an axis in front that counts samples, several arrays in the model's order or by name, or a file.
+        inputs: an array with an axis in front that counts samples, several arrays in the model's order or by name, or a file;
+            left out where a stack holds them.
+        commits: stacks that hold inputs or weights, as `commit` made them: `{"input": stack}`. The proof shows their ids.
+        commit_outputs: commit to the outputs and do not show them; the stack is `proof.committed`.
         key: what `setup` made; without it one is made, or taken from the cache, with the options below.
         strict: refuse inputs outside of the calibrated range instead of clamping them.
         progress: a function of `Progress`, a tqdm bar, or `True` for a bar of its own.
@@ -271,18 +287,21 @@ def prove(
     """
     with folder() as where:
         path, loaded = _model(where, model)
-        data = data_file(where, inputs, [t.name for t in loaded.inputs], "input")
-        out, key_out = where / "out.proof", where / "out.key"
+        data = [] if inputs is None else [data_file(where, inputs, [t.name for t in loaded.inputs], "input")]
+        out, key_out, held = where / "out.proof", where / "out.key", where / "outputs.stack"
         given: dict[str, Any] = _visible(public_inputs, private_outputs, public_weights, row_bits)
         given |= {"strict": strict, "srs": srs, "key": None if key is None else _place(where, key, Key), "key_out": key_out}
-        info = run("prove", path, data, "-o", out, *options(given), progress=progress)
+        given |= commit_options(where, commits, ("input", "weights"), held if commit_outputs else None)
+        info = run("prove", path, *data, "-o", out, *options(given), progress=progress)
         outputs = _arrays(info["outputs"], loaded.outputs, info["batch"])
-        return Proof(out.read_bytes(), Key(key_out.read_bytes()), outputs, info)
+        proof = Proof(out.read_bytes(), Key(key_out.read_bytes()), outputs, info)
+        proof._committed = Stack(held.read_bytes()) if commit_outputs else None
+        return proof
 
 
 def settle(
     model: Model | bytes | PathLike,
-    inputs: Data,
+    inputs: Data | None = None,
     *,
     chain_id: int = 31337,
     consumer: str | None = None,
@@ -294,6 +313,8 @@ def settle(
     row_bits: int | None = None,
     optimize: str = "gas",
     secret: PathLike | None = None,
+    commits: Commits | None = None,
+    commit_outputs: bool = False,
     strict: bool = False,
     srs: PathLike | None = None,
     progress: ProgressLike = None,
@@ -301,21 +322,24 @@ def settle(
     """Proves inferences for a chain: constant size, zero-knowledge.
 
     Args:
-        model, inputs, strict, progress: as for `prove`.
+        model, inputs, commits, commit_outputs, strict, progress: as for `prove`. Weights in a stack are part of the key.
         chain_id, consumer, job, recipient: what the proof is bound to (EIP-155 id; addresses and 32 bytes in hexadecimal).
         optimize: what the row length is chosen for, `"gas"` or `"time"`.
         secret: file with the secret that blinds the weights; without it one is kept in the cache folder.
     """
     with folder() as where:
         path, loaded = _model(where, model)
-        data = data_file(where, inputs, [t.name for t in loaded.inputs], "input")
-        out, key_out = where / "out.settled", where / "out.settlement"
+        data = [] if inputs is None else [data_file(where, inputs, [t.name for t in loaded.inputs], "input")]
+        out, key_out, held = where / "out.settled", where / "out.settlement", where / "outputs.stack"
         given: dict[str, Any] = _visible(public_inputs, private_outputs, public_weights, row_bits)
         given |= {"chain_id": chain_id, "consumer": consumer, "job": job, "recipient": recipient, "optimize": optimize}
         given |= {"secret": secret, "strict": strict, "srs": srs, "key_out": key_out}
-        info = run("settle", path, data, "-o", out, *options(given), progress=progress)
+        given |= commit_options(where, commits, ("input", "weights"), held if commit_outputs else None)
+        info = run("settle", path, *data, "-o", out, *options(given), progress=progress)
         key = SettlementKey(key_out.read_bytes())
-        return SettledProof(out.read_bytes(), key, _arrays(info["outputs"], loaded.outputs, key.batch), info)
+        proof = SettledProof(out.read_bytes(), key, _arrays(info["outputs"], loaded.outputs, key.batch), info)
+        proof._committed = Stack(held.read_bytes()) if commit_outputs else None
+        return proof
 
 
 def verify(
@@ -324,6 +348,7 @@ def verify(
     *,
     inputs: Data | None = None,
     outputs: Data | None = None,
+    commits: Commits | None = None,
     model_id: str | None = None,
     training: PathLike | None = None,
     srs: PathLike | None = None,
@@ -336,6 +361,7 @@ def verify(
         key: the key of that kind of proof. It is the trust anchor; a proof does not bring its own.
         inputs: also check that the proof is about these (of a key with public inputs).
         outputs: also check that the proof shows these.
+        commits: also check that the proof is about these stacks: `{"input": stack, "output": stack}`.
         model_id: also check that the key is of this model (of a settled proof: the settlement id).
         training: also check that the proof is of this training run, or of its evaluation: the record that `train` wrote.
         srs: powers of tau, to recompute a settlement key that uses real ones.
@@ -348,6 +374,7 @@ def verify(
         path = _place(where, proof, SettledProof if isinstance(proof, SettledProof) else Proof)
         key_path = _place(where, key, SettlementKey if isinstance(key, SettlementKey) else Key)
         given: dict[str, Any] = {"key": key_path, "model_id": model_id, "training": training, "srs": srs}
+        given |= commit_options(where, commits, ("input", "weights", "output"))
         shown: _KeyLike | None = None
         if inputs is not None or outputs is not None:
             shown = _key(key_path)

@@ -16,9 +16,10 @@ from ._progress import ProgressLike, observe
 _DEPTH = 3
 
 
-def _answer(code: int, text: str) -> dict[str, Any]:
+def _answer(code: int, text: str, warn: bool = True) -> dict[str, Any]:
     fields: dict[str, Any] = json.loads(text) or {}
-    for message in fields.pop("warnings", None) or []:
+    messages = fields.pop("warnings", None) or []
+    for message in messages if warn else []:
         warnings.warn(message, AssayWarning, stacklevel=_DEPTH + 1)
     if code == 0:
         return fields
@@ -26,11 +27,11 @@ def _answer(code: int, text: str) -> dict[str, Any]:
     raise kind(fields["cause"], fields["help"])
 
 
-def run(*args: str | os.PathLike[str], progress: ProgressLike = None) -> dict[str, Any]:
+def run(*args: str | os.PathLike[str], progress: ProgressLike = None, warn: bool = True) -> dict[str, Any]:
     """Runs a command and returns the fields of its result, as `--json` prints them."""
     with observe(progress) as observer:
         code, text = _native.run([os.fspath(a) for a in args], observer)
-    return _answer(code, text)
+    return _answer(code, text, warn)
 
 
 def set_threads(count: int) -> None:

@@ -274,6 +274,30 @@ def test_models_in_memory(digits: np.ndarray) -> None:
         assay.compile(7)
 
 
+def test_an_input_may_be_a_constant_of_the_model() -> None:
+    from onnx import TensorProto, helper
+
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3]), helper.make_tensor_value_info("rate", TensorProto.INT64, [1])]
+    nodes = [helper.make_node("Cast", ["rate"], ["factor"], to=TensorProto.FLOAT), helper.make_node("Mul", ["x", "factor"], ["y"])]
+    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3])]
+    graph = helper.make_graph(nodes, "scaled", inputs, outputs)
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    samples = np.linspace(-1, 1, 48, dtype=np.float32).reshape(16, 3)
+    # A number of Python's, of NumPy's, and one that is written with an exponent elsewhere.
+    for rate in (3, np.int64(-2), 1e2):
+        model = assay.compile(proto, samples, constants={"rate": rate})
+        assert [t.name for t in model.inputs] == ["x"]
+        proof = quietly(assay.prove, model, samples[:2])
+        assert np.abs(proof.outputs - float(rate) * samples[:2]).max() < 0.01 * abs(float(rate))
+    # By name, the inputs that are left are asked for, and no others.
+    assert assay.compile(proto, {"x": samples}, constants={"rate": 3}) == assay.compile(proto, samples, constants={"rate": 3})
+    with pytest.raises(ValueError, match="name"):
+        assay.compile(proto, {"x": samples, "rate": samples}, constants={"rate": 3})
+    for constants, says in ({"tempo": 1}, "tempo"), ({"rate": 0.5}, "no number of type"), ({"rate": float("nan")}, "NAME=NUMBER"):
+        with pytest.raises(assay.CouldNotCheck, match=says):
+            assay.compile(proto, samples, constants=constants)
+
+
 def test_types() -> None:
     """The package checks itself, and a user's script, as strictly as mypy can."""
     place = Path(assay.__file__).parents[1]

@@ -104,6 +104,37 @@ def test_altered_proofs(files: Path, kind: str) -> None:
     assert codes[0] == 0 and codes[1] > 80, codes
 
 
+def test_proofs_about_stacks(tmp_path: Path, model: assay.Model, digits: np.ndarray) -> None:
+    """Made by the command: what the package does not make it checks all the same."""
+    model.save(tmp_path / "m")
+    np.save(tmp_path / "x.npy", digits[:1])
+
+    def made(*args: str | Path) -> dict[str, Any]:
+        code, fields = command(*args)
+        assert code == 0, fields
+        return fields
+
+    commit = f"--commit=input={tmp_path / 'x.stack'}"
+    made("stack", "commit", tmp_path / "x.npy", "--model", tmp_path / "m", "-o", tmp_path / "x.stack")
+    stack_id = made("stack", "show", tmp_path / "x.stack")["stack_id"]
+    wanted = quietly(assay.prove, model, digits[:1]).outputs
+    chance = random.Random("stacks")
+    for verb in ("prove", "settle"):
+        proof, key = tmp_path / f"{verb}.proof", tmp_path / f"{verb}.key"
+        made(verb, tmp_path / "m", "-o", proof, "--key-out", key, commit)
+        assert same(proof, key) == 0
+        shown = quietly(assay.verify, proof, key)
+        assert shown.inputs is None and np.array_equal(shown.outputs, wanted)
+        assert [s["id"] for s in shown.info["stacks"]] == [stack_id]
+        # What is in the stack is not for a proof to say.
+        assert same(proof, key, input=tmp_path / "x.npy") == 2
+        honest = proof.read_bytes()
+        for _ in range(20):
+            data = altered(honest, chance)
+            proof.write_bytes(data)
+            assert (same(proof, key) == 0) == (data == honest)
+
+
 def test_altered_keys(files: Path) -> None:
     honest = (files / "core.key").read_bytes()
     chance = random.Random("altered keys")

@@ -188,7 +188,7 @@ impl Model {
     }
 
     /// Runs the plain interpreter.
-    pub fn eval(&self, inputs: &[Tensor]) -> Result<Values, ModelError> {
+    pub fn eval(&self, inputs: &[Tensor]) -> Result<Values<'_>, ModelError> {
         Ok(eval(&self.graph, &self.weights, inputs)?)
     }
 

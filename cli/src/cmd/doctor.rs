@@ -36,7 +36,7 @@ fn features() -> Vec<(&'static str, bool)> {
 }
 
 /// Total and available memory in bytes, where the system tells.
-fn memory() -> Option<(u64, u64)> {
+pub(crate) fn memory() -> Option<(u64, u64)> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let field = |name: &str| {
         let line = text.lines().find_map(|l| l.strip_prefix(name))?;

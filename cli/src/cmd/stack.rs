@@ -179,6 +179,7 @@ pub(super) fn describe(stack: &Stack) -> Outcome<Value> {
     let tensors: Vec<Value> =
         schema.tensors.iter().map(|t| json!({ "name": t.name, "shape": t.shape, "bits": t.bits })).collect();
     Ok(json!({
+        "kind": "stack",
         "stack_id": stacks::id(stack)?,
         "schema_digest": hex(&schema.digest()?),
         "tensors": tensors,

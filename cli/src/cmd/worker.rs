@@ -33,9 +33,6 @@ pub(crate) struct WorkerArgs {
     /// What an ether is worth in tokens, to count gas. This or --min-price must be said where gas costs something
     #[arg(long, value_name = "TOKENS", value_parser = units::tokens)]
     pub(crate) ether_price: Option<u128>,
-    /// Most to pay for gas, in gwei: a proof waits while it is dearer, and a lease may end meanwhile
-    #[arg(long, value_name = "GWEI", default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
-    pub(crate) max_gas_price: u64,
     /// Withdraw when the market owes so much [default: after each payment, or with --ether-price when it is twenty times the
     /// gas]
     #[arg(long, value_name = "TOKENS", value_parser = units::tokens)]
@@ -52,9 +49,6 @@ pub(crate) struct WorkerArgs {
     /// Never prove a job without a lease; else that is done when the tokens for its bond are missing
     #[arg(long)]
     pub(crate) leases_only: bool,
-    /// Blocks on top of a payment until it is for good, and its proof is dropped [default: 12; 0 on a local chain]
-    #[arg(long, value_name = "BLOCKS")]
-    pub(crate) confirmations: Option<u64>,
     /// Blocks on top of a job until it is taken: a reorganised chain may have another job of the same number [default: 2; 0 on
     /// a local chain]
     #[arg(long, value_name = "BLOCKS")]
@@ -71,12 +65,8 @@ pub(crate) struct WorkerArgs {
     /// Forget the failures that the journal has, after their cause was found
     #[arg(long)]
     pub(crate) reset_failures: bool,
-    /// How long a transaction may wait until more is offered for its gas
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = units::duration)]
-    pub(crate) raise_after: u64,
-    /// How long a transaction may wait until the chain is asked anew what is true
-    #[arg(long, value_name = "DURATION", default_value = "3m", value_parser = units::duration)]
-    pub(crate) receipt_timeout: u64,
+    #[command(flatten)]
+    pub(crate) sending: worker::SendingArgs,
     /// Files with salt and input from requesters, for jobs with private input
     #[arg(long, value_name = "FILE")]
     pub(crate) private_input: Vec<PathBuf>,

@@ -3,6 +3,7 @@
 use super::{
     Trouble, Worker,
     record::{Begun, Step},
+    sending::is_final,
     steps::{Fate, names},
 };
 use serde_json::json;
@@ -25,14 +26,15 @@ impl Worker<'_> {
             self.log("vanished", &text, json!({ "job_ids": ids, "block": block }));
             return Ok(true);
         }
-        let over = self.moment.head.number.saturating_sub(block);
-        if self.moment.head.number < block || over < self.confirmations {
+        let head = self.moment.head.number;
+        if !is_final(head, block, self.confirmations) {
             return Ok(false);
         }
         self.note(Step::Final { jobs: ids.clone() });
         self.inbox.forget(&ids);
         self.earned.remove(&ids);
         if self.confirmations > 0 {
+            let over = head.saturating_sub(block);
             let text = format!("the payment of {} has {over} blocks on top of it", names(&ids));
             self.log("confirmed", &text, json!({ "job_ids": ids, "block": block, "confirmations": over }));
         }

@@ -20,7 +20,7 @@ use serde_json::json;
 
 /// What an error says about a proof that was handed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Says {
+pub(super) enum Says {
     /// Nothing about the proof: the node, the account, the gas. Or that the jobs are not what they were, which the next
     /// round finds out.
     Again,
@@ -30,16 +30,17 @@ enum Says {
     Never,
 }
 
-fn says(e: &Error) -> Says {
+pub(super) fn says(e: &Error) -> Says {
     match e.revert() {
-        Some(Revert::Economy(e)) => match **e {
+        Some(Revert::Economy(e) | Revert::Training(e)) => match **e {
             EconomyErrors::VerifierEnded(_) => Says::Ended,
             EconomyErrors::WrongInput(_)
             | EconomyErrors::WrongBatch(_)
             | EconomyErrors::WrongVerifier(_)
             | EconomyErrors::WrongOffer(_)
             | EconomyErrors::BadOrder(_)
-            | EconomyErrors::BadPayout(_) => Says::Never,
+            | EconomyErrors::BadPayout(_)
+            | EconomyErrors::WrongLosses(_) => Says::Never,
             _ => Says::Again,
         },
         Some(Revert::Contract(e)) if matches!(**e, ContractError::InvalidProof(_)) => Says::Never,

@@ -10,6 +10,7 @@ mod journal;
 mod policy;
 mod purse;
 mod record;
+mod sending;
 mod serve;
 mod steps;
 pub(crate) mod tasks;
@@ -31,6 +32,7 @@ use board::Board;
 use journal::{Journal, Place, beside};
 use policy::Gas;
 use record::Step;
+pub(crate) use sending::SendingArgs;
 use serde_json::{Value, json};
 use serve::Bench;
 use std::{
@@ -41,8 +43,7 @@ use std::{
 /// Waits after trouble with the node grow from the first to the last.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LAST_WAIT: Duration = Duration::from_secs(60);
-/// Defaults where something is at stake.
-const CONFIRMATIONS: u64 = 12;
+/// Where something is at stake.
 const DEPTH: u64 = 2;
 /// A part of the time between blocks: no longer is waited with a proof in hand.
 const IN_HAND: f64 = 0.5;
@@ -148,12 +149,7 @@ impl From<Failure> for Trouble {
 
 impl<'a> Worker<'a> {
     fn start(app: &'a App, args: &'a WorkerArgs) -> Outcome<Self> {
-        let mut system = args.economy.connect_with(true, |o| {
-            o.raise_after = Duration::from_secs(args.raise_after);
-            o.receipt_timeout = Duration::from_secs(args.receipt_timeout);
-            o.sole_sender = true;
-            o.max_fee_per_gas = u128::from(args.max_gas_price) * 1_000_000_000;
-        })?;
+        let mut system = args.sending.connect(&args.economy)?;
         policy::check_terms(is_local(system.at.chain_id), args.min_price, args.ether_price)?;
         let sender = system.sender()?;
         let payout = args.payout.unwrap_or(sender);
@@ -172,8 +168,8 @@ impl<'a> Worker<'a> {
         let first = board::first_block(&mut system, args, journal.state().from, moment)?;
         journal.write(Step::From { block: first })?;
         let local = is_local(system.at.chain_id);
-        let default = |value: Option<u64>, safe: u64| value.unwrap_or(if local { 0 } else { safe });
-        let (confirmations, depth) = (default(args.confirmations, CONFIRMATIONS), default(args.depth, DEPTH));
+        let confirmations = args.sending.confirmations(system.at.chain_id);
+        let depth = args.depth.unwrap_or(if local { 0 } else { DEPTH });
         let bench = Bench::new(app, args, &mut system, journal.state())?;
         let this = Self {
             app,

@@ -5,8 +5,9 @@ use crate::{
     cost::{self, Machine},
     economy::work::Served,
     error::{Failure, Outcome},
+    training,
 };
-use assay_circuits::Visibility;
+use assay_circuits::{Graph, Visibility, stack::NamedStack};
 use assay_contracts::U256;
 use std::collections::VecDeque;
 
@@ -19,7 +20,7 @@ const MEASURED: f64 = 1.5;
 /// How much longer than the estimate the first proof may take.
 const ESTIMATED: f64 = 3.0;
 /// Seconds per row of a settlement circuit, two cores.
-pub(super) const SETTLE_ROW: f64 = 150e-6;
+const SETTLE_ROW: f64 = 150e-6;
 /// Bytes a second that a proof travels with at least.
 const UPLOAD: u64 = 1 << 16;
 /// Gas of a lease of one job, and of a fulfilment of one job, before any was measured.
@@ -51,6 +52,15 @@ impl Pace {
         )?;
         let settle = (descriptor.circuit.k as f64).exp2() * SETTLE_ROW;
         Ok(Self::estimated(core.prove_seconds() + settle * Machine::slowdown()))
+    }
+
+    /// The same for training or an evaluation over stacks, whose settlement's circuit has `2^k` rows; and the bytes of memory that a
+    /// proof takes.
+    pub(super) fn over(app: &App, graph: &Graph, stacks: &[NamedStack], k: usize) -> Outcome<(Self, u64)> {
+        let visibility = training::shape().visibility();
+        let core = cost::estimate_linked(&app.machine(), graph, 1, visibility, None, stacks)?;
+        let settle = (k as f64).exp2() * SETTLE_ROW;
+        Ok((Self::estimated(core.prove_seconds() + settle * Machine::slowdown()), core.memory_bytes))
     }
 
     /// A proof took so many seconds.

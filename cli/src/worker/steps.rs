@@ -19,6 +19,7 @@ use assay_contracts::{
     B256, Bytes, Call, Error,
     economy::{Job, Status},
 };
+use assay_prover::pages;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -103,7 +104,8 @@ impl Worker<'_> {
         if slack < INCLUSION * interval {
             return self.not_leased(ids, "too little time is left");
         }
-        let limit = Duration::from_secs(slack - interval).min(Duration::from_secs(self.args.receipt_timeout) / 2);
+        let limit =
+            Duration::from_secs(slack - interval).min(Duration::from_secs(self.args.sending.receipt_timeout) / 2);
         let market = self.system.at.market();
         self.system.chain.withdraw_after(Some(limit));
         let bonds: Vec<u128> = ids.iter().map(|id| batch.max_bonds.get(id).copied().unwrap_or(0)).collect();
@@ -371,6 +373,8 @@ impl Worker<'_> {
         let slots = slots(&begun.ids(), station.served.batch())?;
         let settled = station.served.prove(self.app, inputs, &slots, market, self.payout)?;
         let took = start.elapsed().as_secs_f64();
+        // The next job may be hours away.
+        pages::give_back();
         if let Some(station) = self.bench.of_mut(begun.verifier) {
             station.pace.measure(took);
         }

@@ -4,17 +4,20 @@
 //! and stops by itself after failures. What a round gave lies in a folder of its own before the proof is handed in, so that a start after
 //! a crash hands in the same proof.
 
+mod confirm;
+mod known;
+
 use super::{
     Timer,
+    hand_in::{Says, says},
     journal::Journal,
     place,
-    policy::{Pace, SETTLE_ROW},
-    record::{Identity, Step},
+    policy::Pace,
+    record::{Begun, Identity, Step},
 };
 use crate::{
     App,
     cmd::task::{lease, work::Work},
-    cost,
     economy::{System, explained, tasks, units},
     error::{Failure, Outcome},
     stacks as named,
@@ -22,7 +25,7 @@ use crate::{
 };
 use assay_circuits::{
     Tensor,
-    train::{Spec, data_schema, reference, weights_schema},
+    train::{Spec, data_schema, reference},
 };
 use assay_contracts::{
     Address, B256, Error, U256,
@@ -30,6 +33,7 @@ use assay_contracts::{
 };
 use assay_prover::Stack;
 use assay_verifier::settle::key::{Context, SettledProof};
+use known::Stacks;
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
@@ -42,15 +46,6 @@ const ROUND_BITS: u32 = 24;
 /// How often trouble with the node is told.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
-/// What the worker has at hand.
-struct Stacks {
-    /// Weights, by their ids.
-    weights: BTreeMap<B256, Stack>,
-    /// Rows, by their ids: the dataset, and revealed shards.
-    rows: BTreeMap<B256, Stack>,
-    dataset: (B256, Stack),
-}
-
 struct Trainer<'a> {
     app: &'a App,
     args: &'a Work,
@@ -59,7 +54,7 @@ struct Trainer<'a> {
     spec: Spec,
     row_bits: u8,
     runs: Runs,
-    /// Settlement ids of the steps, and of evaluations by their number of rows.
+    /// Settlement id of the steps.
     train_id: B256,
     stacks: Stacks,
     dataset_id: B256,
@@ -67,8 +62,14 @@ struct Trainer<'a> {
     pace: Pace,
     /// Whether a verifier is that of the steps.
     ours: BTreeMap<B256, bool>,
+    /// How long proofs of a verifier of evaluations take; none of one that this worker cannot make them for.
+    evaluations: BTreeMap<B256, Option<Pace>>,
+    /// Blocks until a payment is for good.
+    confirmations: u64,
     paid: u64,
     earned: U256,
+    /// What rounds brought whose payment is not for good.
+    pending: BTreeMap<Vec<u64>, U256>,
     told: bool,
 }
 
@@ -78,7 +79,7 @@ pub(crate) fn run(app: &App, args: &Work) -> Outcome<()> {
     loop {
         match t.look() {
             Ok(busy) => {
-                let enough = args.rounds.is_some_and(|n| t.paid >= n);
+                let enough = args.rounds.is_some_and(|n| t.paid >= n) && !t.waits();
                 if enough || (args.once && !busy) || (t.is_broken() && !busy) {
                     break;
                 }
@@ -95,56 +96,22 @@ pub(crate) fn run(app: &App, args: &Work) -> Outcome<()> {
     t.finish()
 }
 
-/// Stacks by what they hold.
-fn sort(app: &App, args: &Work, spec: &Spec) -> Outcome<(Stacks, u8)> {
-    let (mut weights, mut rows) = (BTreeMap::new(), BTreeMap::new());
-    let mut dataset = None;
-    for path in &args.stacks {
-        let stack = named::read(path)?;
-        let bits = stack.schema().row_bits;
-        let id = B256::from(stack.id()?);
-        if *stack.schema() == weights_schema(spec, bits)? {
-            weights.insert(id, stack);
-            continue;
-        }
-        training::data_of(spec, &stack, path)?;
-        dataset = dataset.or_else(|| Some((id, stack.clone())));
-        rows.insert(id, stack);
-    }
-    let Some(dataset) = dataset else {
-        return Err(Failure::new("no stack holds rows to train on")
-            .help("assay dataset commit DATA.npz --model MODEL.onnx -o data.stack"));
-    };
-    if weights.is_empty() {
-        app.output.warn("no stack holds weights of this network: only rounds that are begun can go on");
-    }
-    let bits = dataset.1.schema().row_bits;
-    Ok((Stacks { weights, rows, dataset }, bits))
-}
-
 impl<'a> Trainer<'a> {
     fn start(app: &'a App, args: &'a Work) -> Outcome<Self> {
-        let mut system = args.economy.connect(true)?;
+        let mut system = args.sending.connect(&args.economy)?;
         let payout = args.payout.map_or_else(|| system.sender(), Ok)?;
         let source = args.lora.adapted(training::load(&args.model)?, [0; 32])?;
-        if args.lora.is_used() {
-            return Err(Failure::new("tasks of adapters are not worked on yet")
-                .help("lease and hand in by hand: assay task lease, train --lora --settle, task submit"));
-        }
         // The number of rows is the dataset's.
         let probe = args.hyper.hyper().spec(&source, 1, true, [0; 32])?;
-        let (stacks, row_bits) = sort(app, args, &probe)?;
+        let (stacks, row_bits) = Stacks::sort(app, args, &probe)?;
         let rows = stacks.dataset.1.schema().tensors.first().and_then(|t| t.shape.first()).copied().unwrap_or(0);
         let spec = Spec { rows, ..probe };
         spec.validate()?;
-        let runs = Runs::training(&spec.training()?, row_bits)?;
+        let runs = Runs::training(&spec.training()?, row_bits)?.over(stacks.base.clone());
         let prepared = runs.prepared(app, args.srs.as_deref(), &args.settlement)?;
-        let descriptor = &prepared.prover.key.descriptor;
-        let train_id = B256::from(prepared.prover.key.id());
-        let visibility = training::shape().visibility();
-        let core = cost::estimate_linked(&app.machine(), &runs.model().graph, 1, visibility, None, runs.named())?;
-        let settle = (descriptor.circuit.k as f64).exp2() * SETTLE_ROW;
-        let mut pace = Pace::estimated(core.prove_seconds() + settle);
+        let key = &prepared.prover.key;
+        let train_id = B256::from(key.id());
+        let (mut pace, _) = Pace::over(app, &runs.model().graph, runs.named(), key.descriptor.circuit.k)?;
         let dataset_id = registered(&mut system, args, stacks.dataset.0)?;
         folder(&args.output)?;
         let market = system.at.contracts.training;
@@ -156,6 +123,7 @@ impl<'a> Trainer<'a> {
         if let Some(seconds) = journal.state().seconds.get(&train_id) {
             pace.measure(*seconds);
         }
+        let confirmations = args.sending.confirmations(system.at.chain_id);
         let mut this = Self {
             app,
             args,
@@ -170,8 +138,11 @@ impl<'a> Trainer<'a> {
             journal,
             pace,
             ours: BTreeMap::new(),
+            evaluations: BTreeMap::new(),
+            confirmations,
             paid: 0,
             earned: U256::ZERO,
+            pending: BTreeMap::new(),
             told: false,
         };
         this.recall()?;
@@ -180,6 +151,7 @@ impl<'a> Trainer<'a> {
             &format!("training for {payout} under settlement key {train_id} on dataset {dataset_id}"),
             json!({ "payout": payout.to_string(), "settlement_id": train_id.to_string(),
                     "dataset_id": dataset_id.to_string(), "weights": this.stacks.weights.len(),
+                    "confirmations": confirmations,
                     "failures": this.journal.state().failures }),
         );
         Ok(this)
@@ -224,7 +196,7 @@ impl<'a> Trainer<'a> {
         let mut busy = false;
         for id in 1..=count {
             let task = market.task(self.system.chain.as_mut(), id).map_err(explained)?;
-            self.settle_accounts(id, &task)?;
+            busy |= self.settle_accounts(id, &task)?;
             if task.status != TaskStatus::Open || !self.is_ours(task.ids.trainId)? {
                 continue;
             }
@@ -251,40 +223,9 @@ impl<'a> Trainer<'a> {
         Ok(busy)
     }
 
-    /// Rounds of this task that were begun and are over without a payment.
-    fn settle_accounts(&mut self, id: u64, task: &Task) -> Outcome<()> {
-        for b in self.journal.state().begun.clone() {
-            let Some(number) = b.ids().first().copied().filter(|n| n >> ROUND_BITS == id) else { continue };
-            let round = u32::try_from(number & ((1 << ROUND_BITS) - 1)).unwrap_or(u32::MAX);
-            let live = task.rounds == round && matches!(task.phase, Phase::Leased | Phase::Seeded);
-            let mine = live && {
-                let now = self.system.moment()?.now;
-                let market = self.system.at.training();
-                let found = market.round(self.system.chain.as_mut(), id).map_err(explained)?;
-                found.payout == self.payout && now < found.until.to::<u64>()
-            };
-            if mine && b.until.is_none() {
-                // The answer to the lease was lost.
-                self.journal.write(Step::Leased { jobs: vec![number], until: 0 })?;
-            } else if !mine && b.until.is_none() {
-                self.journal.write(Step::NotLeased { jobs: vec![number] })?;
-            } else if !mine {
-                let reason = format!("round {round} of task {id} is over, and its proof was not paid");
-                self.log("lost", &reason, json!({ "task_id": id, "round": round }));
-                self.journal.write(Step::GaveUp { jobs: vec![number], reason, failure: true })?;
-            }
-        }
-        Ok(())
-    }
-
-    fn is_ours(&mut self, verifier: B256) -> Outcome<bool> {
-        if let Some(known) = self.ours.get(&verifier) {
-            return Ok(*known);
-        }
-        let entry = self.system.at.registry().entry(self.system.chain.as_mut(), verifier).map_err(explained)?;
-        let ours = entry.settlementId == self.train_id;
-        self.ours.insert(verifier, ours);
-        Ok(ours)
+    /// Whether a payment is not for good yet.
+    fn waits(&self) -> bool {
+        self.journal.state().begun.iter().any(|b| b.paid.is_some())
     }
 
     /// Leases the next round, if it is worth it and the weights to begin with are at hand.
@@ -302,6 +243,9 @@ impl<'a> Trainer<'a> {
         {
             return Ok(false);
         }
+        if !self.evaluates(id, task)? {
+            return Ok(false);
+        }
         let path = tasks::path_to(id, task.ids.datasets, &self.args.allowed, self.dataset_id)?;
         lease::approve(&mut self.system, U256::from(bond), "the bond is")?;
         let moment = self.system.moment()?;
@@ -315,7 +259,7 @@ impl<'a> Trainer<'a> {
         let leased = market.lease(self.system.chain.as_mut(), id, task.ids.head, dataset, self.payout, bond, least);
         let (leased, _) = match leased {
             Ok(done) => done,
-            Err(e @ Error::Reverted { .. }) => {
+            Err(e) if e.revert().is_some() => {
                 self.journal.write(Step::NotLeased { jobs: vec![number] })?;
                 let f = explained(e);
                 self.log("not_leased", &format!("task {id}: {f}"), json!({ "task_id": id, "error": f.to_string() }));
@@ -343,7 +287,7 @@ impl<'a> Trainer<'a> {
                 self.log("seeded", &format!("task {id}: {seed}"), json!({ "task_id": id, "seed": seed.to_string() }))
             }
             // Somebody else was first, or its block is too old to be asked for: the next look tells.
-            Err(e @ Error::Reverted { .. }) => {
+            Err(e) if e.revert().is_some() => {
                 let f = explained(e);
                 self.log("not_seeded", &format!("task {id}: {f}"), json!({ "task_id": id, "error": f.to_string() }));
                 return Ok(false);
@@ -372,7 +316,16 @@ impl<'a> Trainer<'a> {
         let number = id << ROUND_BITS | u64::from(task.rounds);
         let folder = self.folder(id, task);
         let context = self.context(id, task, round, RoundProof::Training);
-        let ready = crate::settlement::read_proof(&folder.join("settled")).ok().filter(|p| p.context == context);
+        // A block that is gone took its hash with it, and so the seed: the rows of a proof in hand may be those of another one.
+        let walk: Vec<u8> = Spec { seed: round.seed.0, ..self.spec.clone() }
+            .sampler()
+            .tensor()
+            .data
+            .iter()
+            .flat_map(|v| v.to_be_bytes())
+            .collect();
+        let suits = |p: &SettledProof| p.context == context && p.public.get(32 * 3..32 * 3 + 16) == Some(&walk[..]);
+        let ready = crate::settlement::read_proof(&folder.join("settled")).ok().filter(suits);
         let proof = match ready {
             Some(proof) => proof,
             None => self.prove(id, &folder, (head, round), context)?,
@@ -382,32 +335,48 @@ impl<'a> Trainer<'a> {
         let losses = proof.public.get(32 * 3 + 16..).unwrap_or_default();
         let (e, done) = match market.submit(self.system.chain.as_mut(), id, trained, losses, &proof.argument, "") {
             Ok(done) => done,
-            Err(e @ Error::Reverted { .. }) => {
-                let reason = explained(e).to_string();
-                self.log("refused", &format!("task {id}: {reason}"), json!({ "task_id": id, "error": reason }));
-                self.journal.write(Step::GaveUp { jobs: vec![number], reason, failure: true })?;
-                return Ok(false);
-            }
-            Err(e) => return Err(explained(e)),
+            Err(e) => return self.not_paid(id, number, e),
         };
-        self.journal.note(Step::Paid {
-            jobs: vec![number],
-            transaction: Some(done.hash),
-            block: done.block,
-            late: false,
-        })?;
-        self.journal.note(Step::Final { jobs: vec![number] })?;
         let stack = named::read(&folder.join("trained.stack"))?;
         self.stacks.weights.insert(trained, stack);
-        self.paid += 1;
-        self.earned += U256::from(e.toWorker);
-        self.log(
-            "paid",
-            &format!("{} for round {} of task {id}", units::shown(U256::from(e.toWorker)), e.round),
-            json!({ "task_id": id, "round": e.round, "to_worker": e.toWorker.to_string(), "trained": trained.to_string(),
-                    "shard": e.shard, "gas": done.gas_used }),
-        );
+        let begun = self.begun(number, task);
+        self.paid_in(id, &begun, done.block, &e, (done.hash, Some(done.gas_used)))?;
         Ok(true)
+    }
+
+    /// A round as the journal has it, or as it would, if its lease was found by its payout.
+    fn begun(&self, number: u64, task: &Task) -> Begun {
+        let identity = Identity { id: number, block: 0, commitment: task.ids.head, deadline: task.deadline.to() };
+        let new = Begun {
+            jobs: vec![identity],
+            verifier: task.ids.trainId,
+            nonce: None,
+            until: None,
+            attempts: 0,
+            proof: None,
+            paid: None,
+        };
+        self.journal.of(&[number]).cloned().unwrap_or(new)
+    }
+
+    /// A proof that was handed in and not paid: for good, or for now, which the next look finds out.
+    fn not_paid(&mut self, id: u64, number: u64, e: Error) -> Outcome<bool> {
+        let failure = match says(&e) {
+            Says::Again => return Err(explained(e)),
+            Says::Never => true,
+            Says::Ended => false,
+        };
+        let reason = explained(e).to_string();
+        self.log("refused", &format!("task {id}: {reason}"), json!({ "task_id": id, "error": reason }));
+        self.journal.write(Step::GaveUp { jobs: vec![number], reason, failure })?;
+        if !failure {
+            // Its verifier has ended: the bond goes back to who asks.
+            let market = self.system.at.training();
+            if let Err(e) = market.finish(self.system.chain.as_mut(), id) {
+                self.app.output.warn(format!("the bond of task {id} is not back yet: {}", explained(e)));
+            }
+        }
+        Ok(false)
     }
 
     /// Everything of a round on disk: trained weights, record, proof.
@@ -422,7 +391,9 @@ impl<'a> Trainer<'a> {
         let spec = Spec { seed: round.seed.0, ..self.spec.clone() };
         let data = training::data_of(&spec, &self.stacks.dataset.1, folder)?;
         let initial: Vec<Tensor> = training::weights_of(&spec, &head, folder)?;
-        let end = reference::train(&spec, initial, &data.rows, &data.targets)?;
+        let base = self.stacks.base.as_ref();
+        let kept = base.map(|s| s.values().to_vec()).unwrap_or_default();
+        let end = reference::train_over(&spec, initial, kept, &data.rows, &data.targets)?;
         let open = vec![spec.sampler().tensor()];
         let about = vec![Some(head), None, Some(self.stacks.dataset.1.clone())];
         let options = (self.args.srs.as_deref(), &self.args.settlement);
@@ -430,7 +401,7 @@ impl<'a> Trainer<'a> {
         let [weights, trained, dataset, ..] = &proof.stacks[..] else {
             return Err(Failure::new("a proof of training with fewer stacks than three").bug());
         };
-        let record = Record::new(spec, [weights, trained, dataset], None, &end, (vec![], vec![]))?;
+        let record = Record::new(spec, [weights, trained, dataset], base, &end, (vec![], vec![]))?;
         record.check(proof.statement(), &proof.shown).map_err(|f| Failure::new(f.message).bug())?;
         self::folder(folder)?;
         named::write(&folder.join("trained.stack"), trained)?;
@@ -458,11 +429,15 @@ impl<'a> Trainer<'a> {
         if *shard.schema() != schema {
             return Ok(false);
         }
-        let runs = Runs::evaluation(&self.spec.evaluation(rows)?, self.row_bits)?;
+        let start = Instant::now();
+        let runs = self.evaluation(rows)?;
         let context = self.context(id, task, round, RoundProof::Evaluation);
         let about = vec![Some(before), Some(after), Some(shard)];
         let options = (self.args.srs.as_deref(), &self.args.settlement);
         let proof = Proof::bound(self.app, &runs, (vec![], about), options, context)?;
+        if let Some(Some(pace)) = self.evaluations.get_mut(&task.ids.evaluateId) {
+            pace.measure(start.elapsed().as_secs_f64());
+        }
         let losses = proof.shown.outputs.first().map(|t| t.data.clone()).unwrap_or_default();
         let [before, later] = losses[..] else { return Err(Failure::new("an evaluation without two losses").bug()) };
         let pair = (u64::try_from(before).unwrap_or(0), u64::try_from(later).unwrap_or(0));
@@ -470,7 +445,7 @@ impl<'a> Trainer<'a> {
         let market = self.system.at.training();
         let (e, done) = match market.settle(self.system.chain.as_mut(), id, pair, &argument) {
             Ok(done) => done,
-            Err(e @ Error::Reverted { .. }) => {
+            Err(e) if e.revert().is_some() => {
                 let f = explained(e);
                 self.log("not_settled", &format!("task {id}: {f}"), json!({ "task_id": id, "error": f.to_string() }));
                 return Ok(false);

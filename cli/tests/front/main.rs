@@ -8,7 +8,11 @@ mod demo;
 mod docs;
 mod flow;
 mod help;
+mod linked_models;
 mod messages;
+#[allow(dead_code, reason = "one test uses a part")]
+#[path = "../../../circuits/tests/onnx/proto.rs"]
+mod proto;
 mod pytorch;
 mod srs;
 mod stacks;

@@ -1,18 +1,15 @@
 //! `assay task work` on a real node, with real proofs: from the lease to the gain, after a crash, and after a lease that was lost.
 
 use super::{
+    common::{digits, mlp, running::Running},
     proxy::ask,
     training_world::{SPONSOR, WORKER, World, find, names},
 };
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-#[test]
-fn from_the_lease_to_the_gain() {
-    let mut w = World::new("task-work");
-    // Too cheap: left alone.
-    let (code, events) = w.work(&["--once", "--min-price", "11"]);
-    assert_eq!((code, names(&events)), (Some(0), vec!["started", "result"]), "{events:#?}");
+/// A round from its lease, its reveal and its evaluation; gives the task's head then.
+fn whole_round(w: &mut World) -> Value {
     let (code, events) = w.work(&["--rounds", "1"]);
     assert_eq!(code, Some(0), "{events:#?}");
     assert_eq!(names(&events), ["started", "leased", "seeded", "proven", "paid", "result"]);
@@ -33,6 +30,96 @@ fn from_the_lease_to_the_gain() {
     let better = gained["before"].as_u64() > gained["after"].as_u64();
     assert_eq!((gained["gain"] != "0", gained["head"] == trained.as_str()), (better, better), "{gained}");
     assert_eq!(w.m.json(&["task", "show", &w.task])["head"], gained["head"]);
+    record
+}
+
+#[test]
+fn from_the_lease_to_the_gain() {
+    let mut w = World::new("task-work");
+    // Too cheap: left alone.
+    let (code, events) = w.work(&["--once", "--min-price", "11"]);
+    assert_eq!((code, names(&events)), (Some(0), vec!["started", "result"]), "{events:#?}");
+    whole_round(&mut w);
+}
+
+#[test]
+fn adapters_over_the_base_that_the_keys_pin() {
+    let mut w = World::adapters("task-work-adapters");
+    let base = std::mem::replace(&mut w.at_hand, vec!["--stack", "tried/weights.stack"]);
+    let (code, events) = w.work(&["--once"]);
+    assert_eq!(code, Some(2), "{events:#?}");
+    let error = find(&events, "error").to_string();
+    assert!(error.contains("stay as they are") && error.contains("base.stack"), "{error}");
+    // The same values committed to anew are another base, whose proofs would be under another key.
+    w.at_hand = vec!["--stack", "tried/weights.stack", "--stack", "again/base.stack"];
+    let again = ["train", &mlp(), &digits(), "-o", "again", "--lora", "4", "--row-bits", "18", "--steps", "1"];
+    w.m.s.ok(&again);
+    let (code, events) = w.work(&["--once"]);
+    assert_eq!((code, names(&events)), (Some(0), vec!["started", "result"]), "{events:#?}");
+    w.at_hand = base;
+    let record = whole_round(&mut w);
+    let pinned = w.m.s.json(&["stack", "show", "tried/base.stack"]);
+    assert_eq!(record["base"], pinned["stack_id"]);
+}
+
+#[test]
+fn a_task_whose_evaluation_it_cannot_prove_is_left_alone() {
+    let mut w = World::new("task-work-evaluation");
+    let files = |k: &str| [format!("{k}/training.json"), format!("{k}.proof"), format!("{k}.key")];
+    let mut odd = vec![];
+    // Another loss on the same stacks, and stacks in rows of another length.
+    for (name, how) in [
+        ("loss", ["--loss", "squared-error", "--row-bits", "18"]),
+        ("rows", ["--loss", "cross-entropy", "--row-bits", "16"]),
+    ] {
+        let [record, proof, key] = files(name);
+        w.m.s.ok(&[&["train", &mlp(), &digits(), "-o", name, "--steps", "1", "--batch", "8"], &how[..]].concat());
+        w.m.s.ok(&["evaluate", &record, &digits(), "--settle", "-o", &proof, "--key-out", &key]);
+        odd.push(w.entry(&key));
+    }
+    for verifier in &odd {
+        w.post(verifier);
+    }
+    // The one that it can prove is leased, so nothing of it is seen here but that.
+    let mut worker = Running::start(w.command(&["--once"]), "worker");
+    for verifier in &odd {
+        assert_eq!(worker.wait_for("left_alone")["verifier_id"], verifier.as_str());
+    }
+    assert!(worker.seen.iter().filter(|e| e["event"] == "leased").all(|e| e["task_id"].to_string() == w.task));
+    for id in ["2", "3"] {
+        assert_eq!(w.m.json(&["task", "show", id])["status"], "open");
+    }
+}
+
+#[test]
+fn a_payment_that_vanished_is_asked_for_again_and_more_is_offered_for_gas() {
+    let w = World::new("task-work-reorged");
+    let node = w.m.node.url().to_owned();
+    ask(&node, "evm_setAutomine", &json!([false]));
+    let sends = ["--rounds", "1", "--confirmations", "3", "--raise-after", "1s"];
+    let mut worker = Running::start(w.command(&sends), "worker");
+    let end = Instant::now() + Duration::from_secs(200);
+    while ask(&node, "txpool_status", &json!([]))["pending"] != "0x1" {
+        assert!(Instant::now() < end, "nothing is sent");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    // What waits offers less than a block takes now.
+    ask(&node, "anvil_setNextBlockBaseFeePerGas", &json!(["0x4a817c800"]));
+    w.block();
+    ask(&node, "evm_setAutomine", &json!([true]));
+    worker.wait_for("leased");
+    (0..3).for_each(|_| w.block());
+    worker.wait_for("paid");
+    ask(&node, "anvil_reorg", &json!([1, []]));
+    assert_eq!(worker.wait_for("vanished")["round"], 1);
+    worker.wait_for("paid");
+    assert!(worker.seen.iter().filter(|e| e["event"] == "proven").count() == 1, "{:#?}", worker.seen);
+    (0..2).for_each(|_| w.block());
+    assert!(worker.within(Duration::from_secs(4), "confirmed").is_none(), "two blocks are not three");
+    w.block();
+    worker.wait_for("confirmed");
+    assert_eq!(worker.wait_for("result")["rounds_paid"], 1);
+    assert_eq!(w.m.json(&["task", "show", &w.task])["status"], "trained");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use assay_contracts::{economy::NewEntry, keccak256};
 use assay_verifier::settle::key::SettlementKey;
 use serde_json::{Value, json};
 use std::{
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -18,48 +18,71 @@ pub(crate) const WORKER: &str = KEYS[2];
 /// What is trained and how; keys are made for it.
 const HOW: [&str; 6] = ["--steps", "2", "--batch", "8", "--lr", "2^-6"];
 
+/// What the worker has at hand, besides the dataset and a shard.
+const WEIGHTS: [&str; 2] = ["--stack", "weights.stack"];
+
 pub(crate) struct World {
     pub(crate) m: MarketOf,
     pub(crate) task: String,
+    train: String,
+    evaluate: String,
+    how: Vec<&'static str>,
+    head: &'static str,
+    pub(crate) at_hand: Vec<&'static str>,
 }
 
 impl World {
+    /// A task of training all weights.
     pub(crate) fn new(name: &str) -> Self {
+        let mut w = Self::keys(name, &[]);
+        w.m.s.ok(&["stack", "commit", &mlp(), "--train", "-o", "weights.stack"]);
+        w.task = w.post(&w.evaluate.clone());
+        w
+    }
+
+    /// A task of training adapters over the stack `tried/base.stack`.
+    pub(crate) fn adapters(name: &str) -> Self {
+        let mut w = Self::keys(name, &["--lora", "4"]);
+        w.head = "tried/weights.stack";
+        w.at_hand = vec!["--stack", w.head, "--stack", "tried/base.stack"];
+        w.task = w.post(&w.evaluate.clone());
+        w
+    }
+
+    /// Without a task.
+    fn keys(name: &str, more: &[&'static str]) -> Self {
         let mut m = MarketOf::new(name);
+        let how = [&HOW[..], more].concat();
         // The sponsor tries it, which gives the keys.
-        m.s.ok(&[&["train", &mlp(), &digits(), "-o", "tried", "--settle"], &HOW[..]].concat());
+        m.s.ok(&[&["train", &mlp(), &digits(), "-o", "tried", "--settle"], &how[..]].concat());
         let files = ["-o", "e", "--key-out", "e.key", "--settle"];
         m.s.ok(&[&["evaluate", "tried/training.json", &digits()], &files[..]].concat());
-        let (mut chain, at) = m.client();
-        let mut entry = |file: &str| {
-            let key = SettlementKey::from_bytes(&m.s.read(file)).unwrap();
-            let registered = at.verifier().register(&mut chain, &key.descriptor.to_bytes()).unwrap();
-            let new = NewEntry {
-                verifier: at.contracts.verifier,
-                settlement_id: registered.model_id,
-                model_id: keccak256(file),
-                batch: 1,
-                work_units: u64::try_from(key.graph.multiply_adds()).unwrap(),
-            };
-            at.registry().add(&mut chain, &new).unwrap().0.to_string()
-        };
-        let (train, evaluate) = (entry("tried/settlement.key"), entry("e.key"));
+        let [train, evaluate] = ["tried/settlement.key", "e.key"].map(|file| entry(&m, file));
         for stack in ["data.stack", "a.stack", "b.stack"] {
             m.s.ok(&["dataset", "commit", &digits(), "--model", &mlp(), "-o", stack]);
         }
-        m.s.ok(&["stack", "commit", &mlp(), "--train", "-o", "weights.stack"]);
         m.s.write("LICENCE", "anybody may train on this");
         m.s.key = Some(CURATOR);
         m.json(&["dataset", "register", "data.stack", "--licence", "LICENCE"]);
-        m.s.key = Some(SPONSOR);
-        let held = ["--head", "weights.stack", "--shard", "a.stack", "--shard", "b.stack", "--sealed", "sealed.json"];
-        let pay = ["--eta", "1", "--rate", "1", "--max-steps", "30", "--max-price", "10", "--min-price", "10"];
-        let posted = m.json(
-            &[&["task", "post", "--train", &train, "--evaluate", &evaluate, "--bond", "1"], &held[..], &pay[..]]
-                .concat(),
-        );
         m.s.key = Some(WORKER);
-        Self { task: posted["task_id"].as_u64().unwrap().to_string(), m }
+        Self { task: String::new(), m, train, evaluate, how, head: "weights.stack", at_hand: WEIGHTS.to_vec() }
+    }
+
+    /// A verifier of the settlement key in this file.
+    pub(crate) fn entry(&self, file: &str) -> String {
+        entry(&self.m, file)
+    }
+
+    /// The sponsor opens a task with this evaluation; its shards are sealed in `sealed.json`, or where its number says.
+    pub(crate) fn post(&mut self, evaluate: &str) -> String {
+        self.m.s.key = Some(SPONSOR);
+        let sealed = if self.task.is_empty() { "sealed.json".to_owned() } else { format!("sealed-{evaluate}.json") };
+        let held = ["--head", self.head, "--shard", "a.stack", "--shard", "b.stack", "--sealed", &sealed];
+        let pay = ["--eta", "1", "--rate", "1", "--max-steps", "30", "--max-price", "10", "--min-price", "10"];
+        let keys = ["task", "post", "--train", &self.train, "--evaluate", evaluate, "--bond", "1"];
+        let posted = self.m.json(&[&keys[..], &held, &pay].concat());
+        self.m.s.key = Some(WORKER);
+        posted["task_id"].as_u64().unwrap().to_string()
     }
 
     pub(crate) fn block(&self) {
@@ -67,11 +90,15 @@ impl World {
     }
 
     pub(crate) fn start(&self, more: &[&str]) -> Child {
+        self.command(more).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// `task work`, not started yet.
+    pub(crate) fn command(&self, more: &[&str]) -> Command {
         let model = mlp();
-        let stacks = ["--stack", "data.stack", "--stack", "weights.stack", "--stack", "a.stack", "-o", "rounds"];
+        let stacks = ["--stack", "data.stack", "--stack", "a.stack", "-o", "rounds"];
         let own = ["task", "work", &model, "--rpc", self.m.node.url(), "--poll", "1", "--json"];
-        let args = [&own[..], &stacks, &HOW, more].concat();
-        self.m.s.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        self.m.s.command(&[&own[..], &stacks, &self.at_hand[..], &self.how[..], more].concat())
     }
 
     /// Runs to the end, with a block now and then; exit code and events.
@@ -88,6 +115,20 @@ impl World {
         let events = text.lines().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{e}: {l}")));
         (out.status.code(), events.collect())
     }
+}
+
+fn entry(m: &MarketOf, file: &str) -> String {
+    let (mut chain, at) = m.client();
+    let key = SettlementKey::from_bytes(&m.s.read(file)).unwrap();
+    let registered = at.verifier().register(&mut chain, &key.descriptor.to_bytes()).unwrap();
+    let new = NewEntry {
+        verifier: at.contracts.verifier,
+        settlement_id: registered.model_id,
+        model_id: keccak256(file),
+        batch: 1,
+        work_units: u64::try_from(key.graph.multiply_adds()).unwrap(),
+    };
+    at.registry().add(&mut chain, &new).unwrap().0.to_string()
 }
 
 pub(crate) fn names(events: &[Value]) -> Vec<&str> {

@@ -216,6 +216,11 @@ abstract contract TrainingBase is RegistryBase {
         verifier.accept(key, values, context, proof);
     }
 
+    /// @dev A context as `protocol.md` says.
+    function contextFor(uint256 chain, address consumer, bytes32 job, address to) internal pure returns (bytes32) {
+        return keccak256(abi.encode(keccak256("assay.context.v1"), chain, consumer, job, to));
+    }
+
     function submitCall(uint256 id, bytes32 trained) internal returns (bytes memory) {
         bytes memory curve = losses(9);
         bytes memory proof = prove(trainKey, trainValues(id, trained, curve), market.contextOf(id));

@@ -106,10 +106,6 @@ contract TrainingCheatsTest is TrainingBase {
         fails(BEN, address(market), call_, ITrainingMarket.WrongPhase.selector, "I3: paid twice");
     }
 
-    function contextFor(uint256 chain, address consumer, bytes32 job, address to) private pure returns (bytes32) {
-        return keccak256(abi.encode(keccak256("assay.context.v1"), chain, consumer, job, to));
-    }
-
     function evaluates(bytes memory values, bytes32 context, string memory what) private {
         bytes memory proof = prove(evaluateKey, values, context);
         bytes memory call_ = abi.encodeCall(ITrainingMarket.settleEval, (id, 500, 100, proof));

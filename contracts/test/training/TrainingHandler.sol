@@ -2,6 +2,7 @@
 pragma solidity =0.8.37;
 
 import { ITrainingMarket } from "../../sol/economy/ITrainingMarket.sol";
+import { Sampler } from "../../sol/economy/Sampler.sol";
 import { PlainEmission } from "../economy/PlainEmission.sol";
 import { TrainingBase } from "./TrainingBase.sol";
 
@@ -21,10 +22,23 @@ contract TrainingHandler is TrainingBase {
         bytes32 head;
     }
 
+    /// @dev What the market may still have in storage of a round, over or not: a cheat knows it.
+    struct Last {
+        address payout;
+        uint32 examples;
+        bytes32 dataset;
+        bytes32 seed;
+        bytes32 trained; // what the last proof of training was for
+        bytes32 shard; // the last one that was shown
+    }
+
     PlainEmission private plain;
     address[3] private people = [SPONSOR, ANNE, BEN];
     bytes32[] private sets;
     mapping(uint256 => Book) public books;
+    mapping(uint256 => Last) private last;
+    /// @dev Shards that a task has shown.
+    mapping(uint256 => mapping(bytes32 stack => bool)) private shown;
     uint256 public count;
     uint256 private nonce;
     mapping(bytes32 what => uint256) public successes;
@@ -91,11 +105,13 @@ contract TrainingHandler is TrainingBase {
         return market.task(id).escrow >= most;
     }
 
-    function checkLease(uint256 id, ITrainingMarket.Task memory t, uint256 price) private view {
+    function checkLease(uint256 id, ITrainingMarket.Task memory t, uint256 price) private {
         ITrainingMarket.Round memory r = market.round(id);
         equal(r.price, price, "locked price");
         check(r.until <= t.deadline, "I8: a lease outlives the deadline");
         equal(t.escrow - market.task(id).escrow, r.reserved, "set aside");
+        Last storage known = last[id];
+        (known.payout, known.examples, known.dataset) = (r.payout, uint32(r.examples), r.dataset);
     }
 
     function doPin(uint256 seed) external {
@@ -107,6 +123,7 @@ contract TrainingHandler is TrainingBase {
         uint256 number = blocks.getBlockNumber();
         bool may = waits && number > pinned && number <= pinned + 256;
         send(person(seed >> 32), abi.encodeCall(ITrainingMarket.pinSeed, (id)), may, "pin");
+        if (may) last[id].seed = market.round(id).seed;
     }
 
     function doSubmit(uint256 seed) external {
@@ -117,6 +134,7 @@ contract TrainingHandler is TrainingBase {
         if (t.phase != ITrainingMarket.Phase.Seeded) return;
         bytes memory call_ = submitCall(id, keccak256(abi.encode(++nonce)));
         bool may = nowAt() < r.until && alive();
+        check(market.contextOf(id) == contextOf("assay.train.v1", id, r.payout), "I4: what a proof is bound to");
         if (seed % 8 == 0) {
             // The proof's last byte, or that of its length.
             call_[call_.length - 65 - 32 * ((seed >> 3) % 2)] ^= 0x01;
@@ -135,6 +153,7 @@ contract TrainingHandler is TrainingBase {
         books[id].fees += t.trainFee;
         books[id].rescued += t.rescue;
         books[id].trained++;
+        last[id].trained = keccak256(abi.encode(nonce));
     }
 
     function doReveal(uint256 seed) external {
@@ -144,7 +163,12 @@ contract TrainingHandler is TrainingBase {
         uint256 place = seed % 8 == 0 ? (seed >> 8) % SHARDS : market.round(id).shard;
         bool may = t.phase == ITrainingMarket.Phase.Trained && nowAt() < market.round(id).until
             && place == market.round(id).shard;
-        send(person(seed >> 32), revealCall(id, place), may, "reveal");
+        if (!send(person(seed >> 32), revealCall(id, place), may, "reveal")) return;
+        // Nobody has trained on it: it was not shown, and the weights were fixed before it was.
+        check(!shown[id][shard(place)], "a shard is shown twice");
+        check(market.round(id).trained == last[id].trained, "weights of after the reveal");
+        shown[id][shard(place)] = true;
+        last[id].shard = shard(place);
     }
 
     function doEvaluate(uint256 seed) external {
@@ -156,6 +180,7 @@ contract TrainingHandler is TrainingBase {
         uint64 before = uint64((seed >> 64) % 10_000);
         uint64 later = uint64((seed >> 128) % 10_000);
         bytes memory call_ = evaluateCall(id, before, later);
+        check(market.contextOf(id) == contextOf("assay.evaluate.v1", id, r.payout), "I4: what a proof is bound to");
         (bool ok, uint256 got) = paid(person(seed >> 32), call_, r, nowAt() < r.until && alive(), "evaluate");
         if (!ok) return;
         uint256 steps = before > later ? (before - later) / ETA : 0;
@@ -172,6 +197,81 @@ contract TrainingHandler is TrainingBase {
             books[id].heads++;
             books[id].head = r.trained;
         }
+    }
+
+    /// @dev Somebody with a proof for whatever he likes to say, at any moment: of weights that saw the shard, of an evaluation before
+    /// the reveal or on a shard of his choice, of a round that is over, for his own payout. None of it is paid, and no step is taken twice or
+    /// out of order.
+    function doCheat(uint256 seed) external {
+        uint256 id = pick(seed);
+        if (id == 0) return;
+        ITrainingMarket.Phase phase = market.task(id).phase;
+        address who = person(seed >> 32);
+        if (seed % 4 == 0) cheatsTraining(id, who, seed >> 64);
+        else if (seed % 4 == 1) cheatsEvaluation(id, who, seed >> 64);
+        else if (seed % 4 == 2) cheatsReveal(id, who, seed >> 64);
+        bool live = phase != ITrainingMarket.Phase.None && nowAt() < market.round(id).until && alive();
+        if (seed % 4 != 3 || !live) return;
+        // I9, and who would like to see the round end early.
+        send(market.task(id).sponsor, abi.encodeCall(ITrainingMarket.refund, (id)), false, "refund during a round");
+        send(who, abi.encodeCall(ITrainingMarket.finish, (id)), false, "an early end");
+        send(who, leaseOf(id, seed), false, "a second lease");
+    }
+
+    /// @dev In any phase but the right one, with the walk that follows from whatever stands where the seed stood; and in that one another
+    /// payout, other weights than the proof's, other rows, other data.
+    function cheatsTraining(uint256 id, address who, uint256 seed) private {
+        ITrainingMarket.Task memory t = market.task(id);
+        Last memory known = last[id];
+        bytes32 trained = keccak256(abi.encode("cheat", ++nonce));
+        bytes32 said = trained;
+        if (known.examples == 0) known.examples = 50;
+        (uint64 factor, uint64 start) = Sampler.walk(seed % 2 == 0 ? known.trained : known.seed, known.examples);
+        if (t.phase == ITrainingMarket.Phase.Seeded) {
+            (factor, start) = market.walkOf(id);
+            if (seed % 4 == 0) known.payout = address(uint160(known.payout) ^ 1);
+            else if (seed % 4 == 1) said = HEAD;
+            else if (seed % 4 == 2) start = (start + 1) % known.examples;
+            else known.dataset = shard(t.used);
+        }
+        bytes memory values = abi.encodePacked(t.head, trained, known.dataset, factor, start, losses(9));
+        bytes memory proof = prove(trainKey, values, contextOf("assay.train.v1", id, known.payout));
+        bytes memory call_ = abi.encodeCall(ITrainingMarket.submitTrain, (id, said, losses(9), proof, ""));
+        send(who, call_, false, "a cheat's training");
+    }
+
+    /// @dev Before the reveal, on the shard to come or the one before; or on another one, of other weights, for another payout.
+    function cheatsEvaluation(uint256 id, address who, uint256 seed) private {
+        ITrainingMarket.Task memory t = market.task(id);
+        Last memory known = last[id];
+        if (t.phase == ITrainingMarket.Phase.Revealed) {
+            if (seed % 4 == 0) known.shard = shard(t.used);
+            else if (seed % 4 == 1) known.trained = keccak256(abi.encode("better", ++nonce));
+            else if (seed % 4 == 2) known.payout = address(uint160(known.payout) ^ 1);
+            else known.shard = known.dataset;
+        } else if (seed % 2 == 0 && t.used > 0) {
+            known.shard = shard(t.used - 1);
+        }
+        bytes memory values = abi.encodePacked(t.head, known.trained, known.shard, uint64(9_000), uint64(1));
+        bytes memory proof = prove(evaluateKey, values, contextOf("assay.evaluate.v1", id, known.payout));
+        bytes memory call_ = abi.encodeCall(ITrainingMarket.settleEval, (id, 9_000, 1, proof));
+        send(who, call_, false, "a cheat's evaluation");
+    }
+
+    /// @dev A shard of before or of later, or the right one under another's path.
+    function cheatsReveal(uint256 id, address who, uint256 seed) private {
+        ITrainingMarket.Task memory t = market.task(id);
+        uint256 right = t.used == 0 ? SHARDS : t.used - 1;
+        uint256 place = seed % SHARDS;
+        if (place == right && t.phase == ITrainingMarket.Phase.Trained) place = (place + 1) % SHARDS;
+        send(who, revealCall(id, place), false, "a cheat's shard");
+    }
+
+    /// @dev I4: chain, market, task, head, round and payout, whatever the market says.
+    function contextOf(string memory what, uint256 id, address to) private view returns (bytes32) {
+        ITrainingMarket.Task memory t = market.task(id);
+        bytes32 job = keccak256(abi.encode(what, id, t.heads, t.rounds));
+        return contextFor(block.chainid, address(market), job, to);
     }
 
     function doFinish(uint256 seed) external {
@@ -258,6 +358,9 @@ contract TrainingHandler is TrainingBase {
             Book memory b = books[id];
             sum += uint256(t.escrow) + t.rescue + r.reserved + r.bond;
             check(t.head == b.head && t.heads == b.heads, "I7: the head");
+            if (t.phase >= ITrainingMarket.Phase.Trained) {
+                check(r.trained == last[id].trained, "I7: weights that were proven");
+            }
             check(t.used == b.trained && t.heads <= t.used && t.used <= t.rounds, "I3: rounds, shards and heads");
             equal(t.rescue + b.rescued + (b.refunded > 0 ? b.lost - b.rescued : 0), b.lost, "lost bonds");
             bool live = t.phase != ITrainingMarket.Phase.None;

@@ -53,7 +53,7 @@ contract TrainingInvariants is Base {
 
     /// @dev What happens often in life is here more than once.
     function targetSelectors() external view returns (FuzzSelector[] memory targets) {
-        bytes4[] memory moves = new bytes4[](24);
+        bytes4[] memory moves = new bytes4[](26);
         for (uint256 i = 0; i < 3; i++) {
             moves[i] = TrainingHandler.doLease.selector;
             moves[3 + i] = TrainingHandler.doPin.selector;
@@ -70,11 +70,14 @@ contract TrainingInvariants is Base {
         moves[21] = TrainingHandler.doTombstone.selector;
         moves[22] = TrainingHandler.doRetire.selector;
         moves[23] = TrainingHandler.doWait.selector;
+        moves[24] = TrainingHandler.doCheat.selector;
+        moves[25] = TrainingHandler.doCheat.selector;
         targets = new FuzzSelector[](1);
         targets[0] = FuzzSelector(address(_handler), moves);
     }
 
-    /// I1, I3, I7 and the emission's books.
+    /// I1, I3, I7 and the emission's books. I4, I8, I9, I10, I11 and that nobody trains on a shard that he has seen are checked with each
+    /// move: `doCheat` hands in what must not be paid, `doRefund` and `doFinish` come too early, `doPause` stops no exit.
     function invariantBooks() external view {
         _handler.checkBooks();
     }

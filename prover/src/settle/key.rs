@@ -38,6 +38,7 @@ use assay_verifier::{
         layout::Rows,
     },
 };
+use std::borrow::Cow;
 
 /// What a row length is chosen for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -448,9 +449,10 @@ fn register(
     let program = Program::registration_beside(&model.graph, named)?;
     let public = program.registration_public();
     let mut weights = model.weights.iter();
+    let none = || Cow::Owned(Tensor::zeros(&[]));
     let values = program.graph.nodes().iter().map(|n| match n.op {
-        Op::Weight(_) => weights.next().cloned().unwrap_or_else(|| Tensor::zeros(&[])),
-        _ => Tensor::zeros(&[]),
+        Op::Weight(_) => weights.next().map_or_else(none, Cow::Borrowed),
+        _ => none(),
     });
     let values = Values(values.collect());
     let witness = Witness::build(&program, &values)?;

@@ -68,7 +68,7 @@ pub(super) fn argue(
     device: &impl Device,
     task: &Statement<'_>,
     mut witness: Witness,
-    values: &Values,
+    values: &Values<'_>,
     circuit: &CircuitProver,
     recorder: &Recorder<'_>,
 ) -> Result<SettledArgument, SettleFailure> {

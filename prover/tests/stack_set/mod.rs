@@ -1,7 +1,7 @@
 //! Graphs, schemas and keys of settled proofs about named stacks, for tests and for the vectors that they are tested on.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
-use crate::support::model;
+use crate::support::{Lcg, model};
 use assay_circuits::{
     Graph, GraphBuilder, Op, Table, Tensor, Visibility,
     model::Model,
@@ -9,15 +9,20 @@ use assay_circuits::{
     stack::{NamedStack, Role, Schema, SchemaTensor},
 };
 use assay_prover::{
-    Blinding, Recorder, Stack,
+    Blinding, ProvingKey, Recorder, SetupOptions, Stack,
     device::Cpu,
+    prove_linked,
     settle::{
         Optimize, SettleFailure, Settled, SettledStack, SettlementOptions, SettlementProver, settle_linked,
         setup_settlement,
     },
+    setup_linked,
     srs::{DEVELOPMENT_SEED, Srs},
 };
-use assay_verifier::settle::key::Context;
+use assay_verifier::{
+    CoreProof,
+    settle::key::{Context, SettledProof, SettlementKey},
+};
 use std::sync::OnceLock;
 
 pub fn srs() -> &'static Srs {
@@ -103,4 +108,29 @@ pub fn sums_key(row_bits: u8) -> (Model, SettlementProver) {
     let m = model(sums(), 6);
     let p = key(&m, vec![given(input_stack(&[1, 1024], 8, row_bits))], 1);
     (m, p)
+}
+
+/// The stack of features that [`classes`] reads.
+fn read_by_classes() -> (NamedStack, Stack) {
+    let schema = schema(&[("features", &[1, 20], 8)]);
+    let stack = commit(&schema, vec![Lcg(3).tensor(&[1, 20], 8)], Blinding::Random);
+    (named("features", &schema, &[Some(Role::Input(0))]), stack)
+}
+
+/// A key of [`classes`] whose features lie in a stack, and a core proof under it.
+pub fn core_proof() -> (ProvingKey, CoreProof) {
+    let (named, stack) = read_by_classes();
+    let options = SetupOptions { visibility: Visibility { inputs: true, ..Default::default() }, row_bits: None };
+    let (device, recorder) = (Cpu::default(), Recorder::default());
+    let key = setup_linked(&device, &model(classes(), 2), &[named], 1, srs(), options, &recorder).unwrap();
+    let proof = prove_linked(&device, &key, &[vec![]], vec![Some(stack)], &recorder).unwrap().proved.proof;
+    (key, proof)
+}
+
+/// The same, settled.
+pub fn settled_proof(context: Context) -> (SettlementKey, SettledProof) {
+    let (named, stack) = read_by_classes();
+    let prover = key(&model(classes(), 2), vec![given(named)], 1);
+    let proof = run_for(&prover, &[vec![]], vec![Some(stack)], context).unwrap().proof;
+    (prover.key, proof)
 }

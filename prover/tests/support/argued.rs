@@ -10,7 +10,7 @@ use assay_prover::{
 use assay_verifier::{CoreProof, core::Kind};
 
 /// The public values of a run.
-pub fn public_of(program: &Program, values: &Values) -> Vec<Vec<i64>> {
+pub fn public_of(program: &Program, values: &Values<'_>) -> Vec<Vec<i64>> {
     let of = |s: Source| if let Source::Node(id) = s { values.of(id).data.clone() } else { unreachable!() };
     program.public.iter().map(|p| of(p.source)).collect()
 }
@@ -32,7 +32,7 @@ pub fn task<'a>(key: &'a ProvingKey, program: &'a Program, public: &'a [Vec<i64>
 }
 
 /// A proof on a witness of one set of values, while public values and operands are those of another.
-pub fn argued(key: &ProvingKey, witness: Witness, values: &Values, stacks: &[Stack]) -> CoreProof {
+pub fn argued(key: &ProvingKey, witness: Witness, values: &Values<'_>, stacks: &[Stack]) -> CoreProof {
     let program = key.verifying.program(1).unwrap();
     let public = public_of(&program, values);
     let argument =

@@ -16,8 +16,8 @@ use std::path::PathBuf;
 pub(crate) struct Work {
     /// The ONNX model whose network is trained: with steps, batch and rate it says which tasks these are
     pub(crate) model: PathBuf,
-    /// A stack at hand, repeatable: the dataset to train on (the first of its kind), weights to train from, and shards that were
-    /// revealed; what each is follows from its id
+    /// A stack at hand, repeatable: the dataset to train on (the first of its kind), weights to train from, with --lora those that stay
+    /// as they are, and shards that were revealed; what each is follows from what it holds
     #[arg(long = "stack", value_name = "STACK", required = true)]
     pub(crate) stacks: Vec<PathBuf>,
     /// A folder for what rounds give: trained weights, proofs, records, and the journal
@@ -57,6 +57,8 @@ pub(crate) struct Work {
     /// Forget failures of before
     #[arg(long)]
     pub(crate) reset_failures: bool,
+    #[command(flatten)]
+    pub(crate) sending: worker::SendingArgs,
     /// Powers of tau [default: development ones, INSECURE]
     #[arg(long, value_name = "SRS")]
     pub(crate) srs: Option<PathBuf>,
