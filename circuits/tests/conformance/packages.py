@@ -5,6 +5,7 @@
 
 import itertools
 
+import ml_dtypes
 import numpy as np
 from onnx import TensorProto as T
 from onnx import helper, numpy_helper
@@ -226,3 +227,22 @@ def write(case, seed):
         case(f"power_of_integers_{n}", [N("Pow", ["x", "n"], ["y"])], {"x": rng.integers(-9, 10, (2, 5))}, ["y"], held, kind=T.INT64)
     node = N("OneHotEncoder", ["x"], ["y"], **ML, cats_int64s=[2, 5, 7], zeros=0)
     case("one_hot_strict", [node], {"x": rng.choice([2, 5, 7], (4, 1))}, ["y"], opset=WITH_ML)
+
+    # Weights of a few bits with a scale for each block: of MatMulNBits, and of constants that are narrower than a byte.
+    depth, columns, block = 64, 6, 16
+    for bits, zeros in itertools.product((4, 8), (False, True)):
+        blocks = depth // block
+        held = {"w": rng.integers(0, 256, (columns, blocks, block * bits // 8)).astype(np.uint8)}
+        held["s"] = (0.02 + 0.02 * rng.random(columns * blocks)).astype(np.float32) / 2 ** (bits - 4)
+        if zeros:
+            held["z"] = rng.integers(0, 256, columns * (blocks * bits // 8)).astype(np.uint8)
+        node = N("MatMulNBits", ["x", *held], ["y"], **MS, K=depth, N=columns, bits=bits, block_size=block)
+        case(f"matmul_{bits}_bits_{int(zeros)}", [node], {"x": f(3, depth)}, ["y"], held, WITH_MS)
+    for kind, axis, size in itertools.product((ml_dtypes.int4, ml_dtypes.uint4), (0, 1), (0, 4)):
+        shape = (16, 8)
+        count = [shape[axis]] if size == 0 else [d // size if k == axis else d for k, d in enumerate(shape)]
+        low = -8 if kind is ml_dtypes.int4 else 0
+        held = {"w": rng.integers(low, low + 16, shape).astype(kind), "s": (0.02 + 0.02 * rng.random(count)).astype(np.float32)}
+        held["z"] = rng.integers(low + 5, low + 12, count).astype(kind)
+        nodes = [N("DequantizeLinear", list(held), ["f"], axis=axis, block_size=size), N("MatMul", ["x", "f"], ["y"])]
+        case(f"narrow_{kind.__name__}_{axis}_{size}", nodes, {"x": f(2, 16)}, ["y"], held, opset=21)
