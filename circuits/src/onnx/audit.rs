@@ -320,7 +320,9 @@ fn check_node(node: &NodeProto) -> Result<(), String> {
         return Err(format!("it is of the domain '{}', whose operators are not known here", node.domain));
     }
     let honoured = HONOURED.iter().find(|(op, _)| *op == node.op_type).map_or(&[] as &[&str], |h| h.1);
-    let vendor = node.domain == "com.microsoft" && honoured.is_empty();
+    // An operator of the same name as one of the standard, with other attributes.
+    let namesake = node.op_type == "Attention";
+    let vendor = node.domain == "com.microsoft" && (honoured.is_empty() || namesake);
     for a in &node.attribute {
         if !vendor && !honoured.contains(&a.name.as_str()) {
             return Err(format!("its attribute '{}' would not be honoured; export the model without it", a.name));

@@ -174,7 +174,7 @@ pub const OPERATORS: &[Row] = {
             "",
             "ArgMax ArgMin Hardmax TopK",
             Proven(
-                "comparisons of all pairs or a tree of maxima",
+                "exact comparisons of all pairs or a tree of maxima",
                 "about 2 for each pair",
                 "the same",
                 "ties as the standard says; a constant k",

@@ -7,6 +7,7 @@ use super::{
     error::ImportError,
     external, fold,
     guard::guarded,
+    narrow,
     nodes::{SourceNode, blocked, list_nodes},
     own,
     partial::known_shapes,
@@ -113,6 +114,10 @@ fn load_proto(proto: &mut ModelProto, options: &LoadOptions) -> Result<FloatMode
     check_graph(graph, 0)?;
     let mut converted = Converted::default();
     convert::convert(graph, &mut converted)?;
+    let narrow = narrow::read(graph)?;
+    if narrow > 0 {
+        notes.push(format!("{narrow} constants of a few bits are read as the floats that they stand for"));
+    }
     if converted.floats {
         notes.push("floats of other widths are computed as float32".to_owned());
     }

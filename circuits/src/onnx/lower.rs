@@ -32,6 +32,8 @@ pub(crate) struct Widths {
 
 /// Width of additive constants (biases).
 pub(crate) const BIAS_BITS: u32 = 16;
+/// Units that an offset may have where it is added exactly; beyond, the tensor is rounded first.
+pub(crate) const MAX_OFFSET: f64 = (1u64 << 58) as f64;
 /// Bits that fine tensors have beyond the others.
 const FINER: u32 = 3;
 /// Most bits of a fine tensor, unless all others have more.
@@ -266,7 +268,9 @@ impl<'a> Lowering<'a> {
     /// operators must not use up the range in which arithmetic is exact.
     pub(crate) fn materialize_within(&mut self, l: &Lazy, bits: u32) -> Result<Root> {
         let range = self.g.node(l.root.node).range;
-        let Some((a, b)) = l.form.affine().filter(|_| (range.hi - range.lo) >> bits == 0) else {
+        // An offset of very many units is as bad.
+        let near = |a: f64, b: f64| b == 0.0 || (b / (a * l.root.scale)).abs() < MAX_OFFSET;
+        let Some((a, b)) = l.form.affine().filter(|(a, b)| (range.hi - range.lo) >> bits == 0 && near(*a, *b)) else {
             return self.commit(l);
         };
         let scale = (a * l.root.scale).abs();

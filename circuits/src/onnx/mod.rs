@@ -22,6 +22,7 @@ pub mod inspect;
 pub mod load;
 mod lower;
 mod matrices;
+mod narrow;
 mod nodes;
 mod ops;
 mod own;

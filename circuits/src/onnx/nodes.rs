@@ -63,12 +63,17 @@ pub(crate) fn mentioned<'g>(graph: &'g GraphProto, out: &mut Vec<&'g str>) {
 
 /// What would help with an operator that is known not to work; `None` for all others.
 pub(crate) fn blocked(node: &SourceNode) -> Option<&'static str> {
+    let help = known_help(node);
     if !node.known {
-        return Some("it is no operator of the ONNX standard that is known here; replace it by standard ones");
+        let help =
+            help.unwrap_or("it is no operator of the ONNX standard that is known here; replace it by standard ones");
+        return Some(help);
     }
-    if !node.dynamic {
-        return None;
-    }
+    help.filter(|_| node.dynamic)
+}
+
+/// What would help with operators of the standard and of exporters that are often met.
+fn known_help(node: &SourceNode) -> Option<&'static str> {
     Some(match node.op.as_str() {
         "NonZero" | "NonMaxSuppression" | "Unique" => {
             "its result depends on the order of the data; leave it to the program that reads the model's output"
@@ -82,6 +87,18 @@ pub(crate) fn blocked(node: &SourceNode) -> Option<&'static str> {
         }
         "RandomNormal" | "RandomUniform" | "RandomNormalLike" | "RandomUniformLike" | "Multinomial" | "Bernoulli" => {
             "randomness cannot be proven; export the model for inference"
+        }
+        op if op.starts_with("Sequence") || op == "SplitToSequence" || op == "ConcatFromSequence" => {
+            "sequences of tensors are no tensors; export each of them as an output of its own (zipmap=False)"
+        }
+        op if op.starts_with("String") || op.starts_with("Tokenizer") || op == "TfIdfVectorizer" => {
+            "it works on texts; encode them before the model, and export what follows"
+        }
+        "GroupQueryAttention" | "PagedAttention" | "DecoderMaskedMultiHeadAttention" => {
+            "its cache is laid out for a runtime; export the model with the standard's Attention, or attention written out"
+        }
+        "BeamSearch" | "GreedySearch" | "Sampling" => {
+            "it runs a model in a loop that depends on data; export the model of one step, and search around it"
         }
         _ => return None,
     })

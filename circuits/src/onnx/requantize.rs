@@ -3,7 +3,7 @@
 use super::{
     error::ImportError,
     expr::Form,
-    lower::{Lazy, Lowering, Result, Root, fit_exponent, to_int},
+    lower::{Lazy, Lowering, MAX_OFFSET, Result, Root, fit_exponent, to_int},
     ops::einsum::MASK,
     tables::Function,
 };
@@ -14,6 +14,8 @@ const HEADROOM: f64 = 1.03;
 
 /// Most keys of a table of all values that an integer tensor can have.
 const EXACT_KEYS: u32 = 1 << 16;
+/// Farthest key from zero that a table may have where keys are counted from zero.
+const LARGEST_KEY: i64 = 1 << 28;
 /// Largest magnitude of a tabulated integer.
 const LARGEST_INTEGER: i64 = 1 << 24;
 
@@ -79,6 +81,9 @@ fn commit_clamp(c: &mut Lowering<'_>, l: &Lazy, bits: u32, f: Affine) -> Result<
     };
     let shift = (unit / key_unit).log2().round();
     if !(0.0..=40.0).contains(&shift) {
+        return Ok(None);
+    }
+    if (b / key_unit).abs() >= MAX_OFFSET {
         return Ok(None);
     }
     let sign = if a < 0.0 { -factor } else { factor };
@@ -211,8 +216,10 @@ fn commit_general(c: &mut Lowering<'_>, l: &Lazy, bits: u32, fixed: Option<Fixed
             "a table of {keys} keys, for values of {lo:e} to {hi:e} in units of {unit:e}; rescale the model"
         )));
     }
-    let base = shareable(k_lo, k_hi.max(k_lo + 1));
-    let sample: Vec<f32> = (base.0..=base.1).map(|k| (k as f64 * unit) as f32).collect();
+    // Keys are counted from here: from zero unless that is far from all of them.
+    let origin = if k_lo.abs().max(k_hi.abs()) > LARGEST_KEY { k_lo } else { 0 };
+    let base = shareable(k_lo - origin, (k_hi - origin).max(k_lo - origin + 1));
+    let sample: Vec<f32> = (base.0..=base.1).map(|k| ((k + origin) as f64 * unit) as f32).collect();
     let values = l.expr.eval(&sample)?;
     let unsigned = fixed.is_none() && range.0 >= 0.0 && values.iter().all(|v| *v >= 0.0 || v.is_nan());
     let (mut t_lo, mut t_hi) = bounds(bits, unsigned);
@@ -227,7 +234,7 @@ fn commit_general(c: &mut Lowering<'_>, l: &Lazy, bits: u32, fixed: Option<Fixed
     let out_unit = (-f64::from(e)).exp2();
     let expr = l.expr.clone();
     let tabulate = move |keys: &[i64]| -> std::result::Result<Vec<i32>, ImportError> {
-        let points: Vec<f32> = keys.iter().map(|k| (*k as f64 * unit) as f32).collect();
+        let points: Vec<f32> = keys.iter().map(|k| ((*k + origin) as f64 * unit) as f32).collect();
         let floats = expr.eval(&points)?;
         // Outside the function's domain the nearest defined value stands in.
         let first = floats.iter().copied().find(|v| !v.is_nan()).unwrap_or(0.0);
@@ -241,8 +248,9 @@ fn commit_general(c: &mut Lowering<'_>, l: &Lazy, bits: u32, fixed: Option<Fixed
             .collect())
     };
     let kind = if integer { "integers".to_owned() } else { format!("{bits} bits") };
+    let from = if origin == 0 { String::new() } else { format!(" from {origin}") };
     let f = Function {
-        name: format!("function {unit:e} -> 2^{}, {kind}{}", -e, if unsigned { "" } else { " signed" }),
+        name: format!("function {unit:e}{from} -> 2^{}, {kind}{}", -e, if unsigned { "" } else { " signed" }),
         digest: l.expr.digest(),
         base,
         values: Box::new(tabulate),
@@ -250,7 +258,13 @@ fn commit_general(c: &mut Lowering<'_>, l: &Lazy, bits: u32, fixed: Option<Fixed
     let edges = (f.values)(&[base.0, base.0 + 1, base.1 - 1, base.1])?;
     let limits =
         (if edges[0] == edges[1] { i64::MIN } else { base.0 }, if edges[2] == edges[3] { i64::MAX } else { base.1 });
-    let node = c.lookup(l.root.node, shift as u32, &f)?;
+    let steps = origin.checked_mul(1 << shift as u32).ok_or_else(|| {
+        ImportError::unsupported(format!(
+            "a function of values from {lo:e} to {hi:e} in units of {unit:e}; rescale the model"
+        ))
+    })?;
+    let keyed = if origin == 0 { l.root.node } else { c.linear(&[(l.root.node, 1)], -steps)? };
+    let node = c.lookup(keyed, shift as u32, &f)?;
     c.limits.insert(node, limits);
     Ok(Root { node, scale: out_unit, range })
 }

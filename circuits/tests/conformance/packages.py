@@ -5,6 +5,7 @@
 
 import itertools
 
+import ml_dtypes
 import numpy as np
 from onnx import TensorProto as T
 from onnx import helper, numpy_helper
@@ -226,3 +227,43 @@ def write(case, seed):
         case(f"power_of_integers_{n}", [N("Pow", ["x", "n"], ["y"])], {"x": rng.integers(-9, 10, (2, 5))}, ["y"], held, kind=T.INT64)
     node = N("OneHotEncoder", ["x"], ["y"], **ML, cats_int64s=[2, 5, 7], zeros=0)
     case("one_hot_strict", [node], {"x": rng.choice([2, 5, 7], (4, 1))}, ["y"], opset=WITH_ML)
+
+    # Weights of a few bits with a scale for each block: of MatMulNBits, and of constants that are narrower than a byte.
+    depth, columns, block = 64, 6, 16
+    for bits, zeros in itertools.product((4, 8), (False, True)):
+        blocks = depth // block
+        held = {"w": rng.integers(0, 256, (columns, blocks, block * bits // 8)).astype(np.uint8)}
+        held["s"] = (0.02 + 0.02 * rng.random(columns * blocks)).astype(np.float32) / 2 ** (bits - 4)
+        if zeros:
+            held["z"] = rng.integers(0, 256, columns * (blocks * bits // 8)).astype(np.uint8)
+        node = N("MatMulNBits", ["x", *held], ["y"], **MS, K=depth, N=columns, bits=bits, block_size=block)
+        case(f"matmul_{bits}_bits_{int(zeros)}", [node], {"x": f(3, depth)}, ["y"], held, WITH_MS)
+    for kind, axis, size in itertools.product((ml_dtypes.int4, ml_dtypes.uint4), (0, 1), (0, 4)):
+        shape = (16, 8)
+        count = [shape[axis]] if size == 0 else [d // size if k == axis else d for k, d in enumerate(shape)]
+        low = -8 if kind is ml_dtypes.int4 else 0
+        held = {"w": rng.integers(low, low + 16, shape).astype(kind), "s": (0.02 + 0.02 * rng.random(count)).astype(np.float32)}
+        held["z"] = rng.integers(low + 5, low + 12, count).astype(kind)
+        nodes = [N("DequantizeLinear", list(held), ["f"], axis=axis, block_size=size), N("MatMul", ["x", "f"], ["y"])]
+        case(f"narrow_{kind.__name__}_{axis}_{size}", nodes, {"x": f(2, 16)}, ["y"], held, opset=21)
+
+    # Blocks of transformers as the optimizer fuses them.
+    held = {"w": 0.4 * f(8, 24), "b": 0.3 * f(24)}
+    tokens = np.array([[1, 1, 1, 0], [1, 1, 1, 1]], np.int32)
+    counts = np.array([3, 4], np.int32)
+    for name, mask, more in (("plain", None, {}), ("raw", tokens, {}), ("counts", counts, {}), ("causal", None, {"unidirectional": 1})):
+        inputs = {"x": f(2, 4, 8)} | ({} if mask is None else {"m": mask})
+        node = N("Attention", ["x", "w", "b", *list(inputs)[1:]], ["y"], **MS, num_heads=2, **more)
+        case(f"packed_attention_{name}", [node], inputs, ["y"], held, WITH_MS)
+    qkv = {"q": f(2, 3, 8), "k": f(2, 5, 8), "v": f(2, 5, 8)}
+    node = N("MultiHeadAttention", ["q", "k", "v", "b"], ["y"], **MS, num_heads=2, scale=0.4)
+    case("heads_with_bias", [node], qkv, ["y"], {"b": 0.3 * f(24)}, WITH_MS)
+    node = N("MultiHeadAttention", ["q", "k", "v", "", "", "a"], ["y"], **MS, num_heads=4)
+    case("heads_with_scores_added", [node], qkv | {"a": f(1, 4, 3, 5)}, ["y"], {}, WITH_MS)
+    tables = {"we": f(20, 8), "pe": f(9, 8), "se": f(2, 8), "g": 1 + 0.1 * f(8), "c": f(8)}
+    words = {"i": rng.integers(0, 20, (2, 4)).astype(np.int32), "s": rng.integers(0, 2, (2, 4)).astype(np.int32), "m": tokens}
+    nodes = [
+        N("EmbedLayerNormalization", ["i", "s", *tables, "m"], ["e", "n"], **MS, epsilon=1e-5),
+        N("Attention", ["e", "w", "b", "n"], ["y"], **MS, num_heads=2),
+    ]
+    case("embedded_words", nodes, words, ["y"], tables | held, WITH_MS)

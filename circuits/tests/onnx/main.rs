@@ -8,6 +8,7 @@ mod hostile;
 mod models;
 mod normalization;
 mod operators;
+mod order;
 mod proto;
 mod pytorch;
 mod random;

@@ -136,6 +136,11 @@ impl Model {
         name
     }
 
+    /// Adds a node as it is.
+    pub(crate) fn add(&mut self, node: &Message) {
+        self.graph = std::mem::take(&mut self.graph).bytes(1, &node.0);
+    }
+
     /// Adds a constant.
     pub(crate) fn initializer(&mut self, t: &Message) {
         self.graph = std::mem::take(&mut self.graph).bytes(5, &t.0);

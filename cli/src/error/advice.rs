@@ -19,6 +19,8 @@ pub(super) const DAMAGED: &str =
 pub(super) const OTHER_VERSION: &str = "make it again with this version of assay, or use the version that made it";
 const DISTRUST: &str = "do not trust what the proof claims";
 const INCONSISTENT: &str = "the model is not what this version of assay compiles: compile it again from the ONNX file";
+const TOO_WIDE: &str = "the model's numbers lie too far apart for its integers: normalize the inputs (StandardScaler), and calibrate \
+                        with real data (--calibrate DATA)";
 
 /// Powers of tau for rows or a circuit of that many values.
 fn more_powers(power: impl std::fmt::Display) -> String {
@@ -304,7 +306,10 @@ impl From<ImportError> for Failure {
             ),
             ImportError::MadeUp { .. } => problem.help("pass real inputs with --calibrate DATA"),
             ImportError::Option { allowed, .. } => problem.help(format!("choose {allowed}")),
-            ImportError::Lowering { source, .. } => problem.help(graph(&source)),
+            ImportError::Lowering { source, .. } => {
+                let help = graph(&source);
+                problem.help(if help == INCONSISTENT { TOO_WIDE.to_owned() } else { help })
+            }
             ImportError::Model(e) => e.into(),
         }
     }

@@ -9,6 +9,7 @@ mod exponential;
 mod label;
 mod pair;
 mod quantize;
+mod rank;
 mod recurrent;
 mod remap;
 mod rescale;
@@ -35,6 +36,7 @@ pub(crate) use exponential::Exponential;
 pub(crate) use label::{Label, at_least_zero};
 pub(crate) use pair::{Act, Pair};
 pub(crate) use quantize::Quantize;
+pub(crate) use rank::Rank;
 pub(crate) use recurrent::{Activation, Cell, Recurrent};
 pub(crate) use remap::Remap;
 pub(crate) use rescale::Rescale;
@@ -66,6 +68,8 @@ pub(crate) enum Kind {
     Recurrent(Recurrent),
     /// Exponentials below the largest entry.
     Exponential(Exponential),
+    /// Ranks along an axis.
+    Rank(Rank),
 }
 
 /// Type of the result.
@@ -180,6 +184,7 @@ impl EvalOp for Own {
             Kind::Label(k) => k.eval(&inputs)?,
             Kind::Recurrent(k) => return Ok(k.eval(&inputs)?.into_iter().map(IntoTValue::into_tvalue).collect()),
             Kind::Exponential(k) => k.eval(&inputs, &self.0.shape)?,
+            Kind::Rank(k) => k.eval(&inputs)?,
         };
         Ok(tvec!(out.into_tvalue()))
     }
@@ -212,6 +217,7 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
         Kind::Label(k) => k.lower(c, node),
         Kind::Recurrent(k) => return k.lower(c, node).map(Some),
         Kind::Exponential(k) => k.lower(c, node),
+        Kind::Rank(k) => k.lower(c, node),
     }
     .map(|v| Some(vec![v]))
 }

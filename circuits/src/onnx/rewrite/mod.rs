@@ -16,6 +16,7 @@ mod features;
 mod fourier;
 pub(crate) mod functions;
 mod fused;
+mod fused_attention;
 mod index;
 mod loss;
 mod norm;
@@ -59,7 +60,10 @@ const MAX_NODES: usize = 1 << 17;
 fn rule(node: &NodeProto, opset: i64) -> Option<(Rule, bool)> {
     if !matches!(node.domain.as_str(), "" | "ai.onnx") {
         return match node.domain.as_str() {
-            quantized::VENDOR => quantized::rule(node).or_else(|| dynamic::rule(node)).or_else(|| fused::rule(node)),
+            quantized::VENDOR => quantized::rule(node)
+                .or_else(|| dynamic::rule(node))
+                .or_else(|| fused::rule(node))
+                .or_else(|| fused_attention::rule(node)),
             "ai.onnx.ml" => trees::rule(node)
                 .or_else(|| tabular::rule(node))
                 .or_else(|| features::rule(node))

@@ -1,6 +1,6 @@
 //! ArgMax and ArgMin of integers: those of the same floats.
 //!
-//! TopK: every entry's rank is the number of entries before it, by one comparison a pair; rank `r` is the `r`th result.
+//! TopK: every entry has a rank ([`crate::onnx::own::Rank`]), and rank `r` is the `r`th result.
 //!
 //! Among equals the lower index comes first, as the standard says. The comparisons are those of the quantized values, so
 //! entries that rounding made equal are in the order of their indices.
@@ -10,8 +10,11 @@ use super::{
     builder::{Builder, Result},
     table,
 };
-use crate::onnx::error::ImportError;
-use tract_onnx::pb::NodeProto;
+use crate::onnx::{
+    error::ImportError,
+    own::{Kind, Rank, Type},
+};
+use tract_onnx::{pb::NodeProto, prelude::DatumType};
 
 /// Most entries of an axis; their pairs are compared.
 const MAX_ENTRIES: usize = 512;
@@ -28,7 +31,8 @@ const KEPT: &str = ".kept";
 fn of_floats(b: &mut Builder<'_>) -> Result<Vec<String>> {
     let x = b.need(0)?;
     let x = if b.kind(&x)?.is_float() { x } else { b.cast(&x, 1) };
-    let out = b.op(&b.node.op_type, &[&x], b.node.attribute.clone());
+    let (op, attributes) = (b.node.op_type.clone(), b.node.attribute.clone());
+    let out = b.op(&op, &[&x], attributes);
     if let Some(last) = b.nodes.last_mut() {
         last.name.push_str(KEPT);
     }
@@ -50,26 +54,20 @@ fn top(b: &mut Builder<'_>) -> Result<Vec<String>> {
         let what = format!("it takes {k} of {n} entries; 1 to all of at most {MAX_ENTRIES} are possible");
         return Err(ImportError::unsupported(what));
     }
-    let floats = b.known.floats.get(&x).copied().unwrap_or(false);
-    if !floats {
-        return Err(ImportError::unsupported("it orders integers; cast them to float32"));
-    }
-    // [outer, i, j, inner]: whether entry j comes before entry i.
-    let (mine, theirs) = (b.reshape(&x, &[outer, n, 1, inner]), b.reshape(&x, &[outer, 1, n, inner]));
-    let (strict, weak) =
-        if b.int_or("largest", 1) != 0 { ("Greater", "GreaterOrEqual") } else { ("Less", "LessOrEqual") };
-    let later: Vec<f32> = (0..n * n).map(|p| if p % n > p / n { 1.0 } else { 0.0 }).collect();
-    let earlier: Vec<f32> = (0..n * n).map(|p| if p % n < p / n { 1.0 } else { 0.0 }).collect();
-    let mut counts = Vec::new();
-    for (test, of) in [(strict, later), (weak, earlier)] {
-        let before = b.op(test, &[&theirs, &mine], vec![]);
-        let before = b.cast(&before, 1);
-        let of = b.tensor(&[1, n, n, 1], &of);
-        let before = b.op("Mul", &[&before, &of], vec![]);
-        counts.push(b.reduce("ReduceSum", &before, &[2]));
-    }
-    let rank = b.op("Add", &[&counts[0], &counts[1]], vec![]);
-    let rank = b.cast(&rank, 7);
+    let kind = b.kind(&x)?;
+    // Integers are ordered as floats, which hold those that are possible.
+    let back = match kind {
+        DatumType::I32 => Some(6),
+        DatumType::I64 => Some(7),
+        kind if kind.is_float() => None,
+        kind => return Err(ImportError::unsupported(format!("it orders {kind:?}; cast them to float32"))),
+    };
+    let x = if back.is_some() { b.cast(&x, 1) } else { x };
+    let flat = b.reshape(&x, &[outer, n, inner]);
+    let rank = Rank { largest: b.int_or("largest", 1) != 0 };
+    let rank = b.own(Kind::Rank(rank), &[&flat], &[outer, n, inner], Type::Integer)?;
+    let rank = b.reshape(&rank, &[outer, n, 1, inner]);
+    let mine = b.reshape(&x, &[outer, n, 1, inner]);
     // [outer, i, r, inner]: whether entry i is the r-th.
     let places = b.vector(&(0..k as i64).collect::<Vec<_>>());
     let places = b.reshape(&places, &[1, 1, k, 1]);
@@ -84,7 +82,10 @@ fn top(b: &mut Builder<'_>) -> Result<Vec<String>> {
         let sum = b.reduce("ReduceSum", &terms, &[1]);
         b.reshape(&sum, &out_shape)
     };
-    let values = pick(b, &mine);
+    let mut values = pick(b, &mine);
+    if let Some(number) = back {
+        values = b.cast(&values, number);
+    }
     let indices = pick(b, &numbers);
     Ok(vec![values, b.cast(&indices, 7)])
 }

@@ -17,7 +17,7 @@ use super::{
     error::ImportError,
     external,
     load::{MAX_FILE_BYTES, decode},
-    prune, rewrite,
+    narrow, prune, rewrite,
 };
 use crate::train::{Layer, Network};
 use std::{collections::HashMap, io::Read, path::Path};
@@ -82,6 +82,7 @@ fn read(path: &Path) -> Result<(GraphProto, i64), ImportError> {
     prune::unused(&mut graph);
     check_graph(&graph, 0)?;
     convert::convert(&mut graph, &mut Converted::default())?;
+    narrow::read(&mut graph)?;
     // Constants that are nodes become initializers.
     for n in &graph.node {
         if n.op_type == "Constant"
