@@ -296,7 +296,8 @@ fn what_is_no_gather_is_refused_by_the_graph() {
     let out = g.push("g", Op::Gather(Gather { leading: 0 }), &[table, index]).unwrap();
     let graph = g.finish(vec![table, index, wide], vec![out]).unwrap();
     let of = |shape: &[usize], v: i64| Tensor::new(shape.to_vec(), vec![v; shape.iter().product()]).unwrap();
-    let run = |i: i64| eval(&graph, &[of(&[3], 0), of(&[2], 0)], &[of(&[3, 2], 1), of(&[2], i), of(&[4, 4], 0)]);
+    let weights = [of(&[3], 0), of(&[2], 0)];
+    let run = |i: i64| eval(&graph, &weights, &[of(&[3, 2], 1), of(&[2], i), of(&[4, 4], 0)]);
     run(2).unwrap();
     for outside in [-1, 3] {
         assert!(run(outside).unwrap_err().to_string().contains(&outside.to_string()));
