@@ -267,3 +267,7 @@ def write(case, seed):
         N("Attention", ["e", "w", "b", "n"], ["y"], **MS, num_heads=2),
     ]
     case("embedded_words", nodes, words, ["y"], tables | held, WITH_MS)
+
+    # A sigmoid written out, of numbers whose exponential is infinite.
+    nodes = [N("Neg", ["x"], ["n"]), N("Exp", ["n"], ["e"]), N("Add", ["e", "one"], ["a"]), N("Reciprocal", ["a"], ["y"])]
+    case("sigmoid_of_large", nodes, {"x": 60 * f(4, 8)}, ["y"], {"one": np.array(1, np.float32)})
