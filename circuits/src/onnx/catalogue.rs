@@ -222,7 +222,7 @@ pub const OPERATORS: &[Row] = {
                 "choice between data and updates",
                 NONE,
                 NONE,
-                "constant places; max, min and mul cost what they cost by themselves",
+                "constant places, or computed ones that updates are added to: 3 for each pair of both; max, min and mul cost what they cost by themselves",
             ),
         ),
         (
