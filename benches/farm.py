@@ -1,14 +1,18 @@
 #!/usr/bin/env python3
-"""Measures a farm: benches/farm.py ASSAY [--jobs N] [--queue N]
+"""Measures a farm: benches/farm.py ASSAY [--jobs N] [--queue N] [--kills N]
 
 Compares two workers of one thread each with one process of two threads, on the lenet of benches/models; measures what a job takes
-outside of its proof; fills a long queue and watches the memory of server, keeper and submitter. Runs on an idle machine; prints JSON.
+outside of its proof; fills a long queue and watches the memory of server, keeper and submitter; kills server and keeper, or a worker,
+so many times at random, and counts the proofs. Runs on an idle machine; prints JSON.
 """
 
 import argparse
 import json
 import os
+import random
 import re
+import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -137,11 +141,71 @@ def queue(assay, folder, count):
     return {"queued": status["queued"], "marks": marks, "status_seconds": seconds, "status_memory": status["peak_memory_bytes"]}
 
 
+def kills(assay, folder, count):
+    """As `cli/tests/farm/kills.rs`: leases of a second, up to 0.7 s between two kills, one of four that of server and keeper."""
+    mlp = MODELS.parents[1] / "cli" / "assets" / "digits_mlp.onnx"
+    chance, jobs, number = random.Random(1), 4 + count // 4 * 4, 0
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    url = f"nats://127.0.0.1:{port}"
+    rows = [[(i >> b) & 1 for b in range(64)] for i in range(jobs)]
+    (folder / "kills.json").write_text(json.dumps({"input_data": rows}))
+    fixed = ["--weight-bits", "8", "--activation-bits", "8", "--accept-accuracy"]
+    run(assay, folder, "compile", str(mlp), *fixed, "-o", "small")
+    run(assay, folder, "setup", "small", "-o", "small.key")
+
+    def start(*args):
+        process = subprocess.Popen([assay, *args, "--json"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                   text=True, start_new_session=True)
+        if args[1] == "up":
+            next(e for e in lines(process) if e["event"] == "listening")
+        # Nobody reads what comes next.
+        process.stdout.close()
+        return process
+
+    def kill(process):
+        # The server, too, which is a child of the keeper.
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def up():
+        return start("farm", "up", "--port", port, "--store", "kills", "--lease", "1s", "--tries", "100")
+
+    def worker():
+        nonlocal number
+        number += 1
+        return start("farm", "worker", "--nats", url, "--name", f"w{number}", "--threads", "1", "--jobs", "100000")
+
+    keeper = up()
+    workers = [worker(), worker()]
+    submit = ["farm", "submit", "small", "kills.json", "--key", "small.key", "--nats", url]
+    servers = 0
+    try:
+        run(assay, folder, *submit)
+        for _ in range(count):
+            time.sleep(0.7 * chance.random())
+            if chance.randrange(4) == 0:
+                kill(keeper)
+                keeper, servers = up(), servers + 1
+            else:
+                i = chance.randrange(2)
+                kill(workers[i])
+                workers[i] = worker()
+        # Collecting checks every proof.
+        collected, _ = run(assay, folder, *submit, "--output", "kept", "--timeout", "120s")
+    finally:
+        for process in [keeper, *workers]:
+            kill(process)
+    return {"kills": count, "of_server_and_keeper": servers, "jobs": jobs, "collected": collected["accepted"]}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("assay")
     parser.add_argument("--jobs", type=int, default=64)
     parser.add_argument("--queue", type=int, default=100_000)
+    parser.add_argument("--kills", type=int, default=200)
     args = parser.parse_args()
     assay = str(Path(args.assay).resolve())
     with tempfile.TemporaryDirectory() as folder:
@@ -155,6 +219,8 @@ def main():
             subprocess.run(["rm", "-rf", str(folder / "store")], check=True)
         if args.queue:
             result["queue"] = queue(assay, folder, args.queue)
+        if args.kills:
+            result["kills"] = kills(assay, folder, args.kills)
         print(json.dumps(result, indent=1))
 
 

@@ -194,6 +194,11 @@ fn round(
         t.cheat("the same proof again", outcome)?;
         let outcome = t.stage.settle(who, (1 << 40, 0), &proof);
         t.cheat("a gain before the shard is opened", outcome)?;
+        let next = usize::try_from(t.stage.state()?.1.shard).unwrap_or(usize::MAX).wrapping_add(1);
+        let outcome = t.stage.reveal_another(sealed, holdout, next);
+        t.cheat("another shard than the one in turn", outcome)?;
+        let outcome = t.stage.take_back();
+        t.cheat("the sponsor's escrow taken back in the middle", outcome)?;
     }
     let index = t.stage.reveal(sealed, holdout)?;
     let shard = shards.get(index).ok_or_else(|| Failure::new("no such shard").bug())?;

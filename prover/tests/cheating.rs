@@ -297,5 +297,5 @@ fn the_real_prover_cannot_cheat_either() {
     assert_eq!(prove(&|w, _| w.stack[place] += 1), failed(Check::Reduction));
     assert_eq!(prove(&|w, _| w.segments[4].values[5] = 2), failed(Check::LookupSum));
     assert_eq!(prove(&|w, _| w.multiplicities[3][1] += 1), failed(Check::LookupSum));
-    assert_eq!(prove(&|_, v| v.0[act].data[5] = 2), failed(Check::Reduction));
+    assert_eq!(prove(&|_, v| v.0[act].to_mut().data[5] = 2), failed(Check::Reduction));
 }

@@ -278,10 +278,10 @@ fn settled_outputs_are_what_the_operators_compute() {
         side.check(&made.committed.claim, &made.argument).unwrap_or_else(|e| panic!("{what}: {e}"));
         let mut claim = lab.claim(&inputs);
         let mut values = claim.values.clone();
-        values.0[h.0].data.reverse();
-        values.0[h.0].data[0] += 1;
+        values.0[h.0].to_mut().data.reverse();
+        values.0[h.0].to_mut().data[0] += 1;
         let end = side.program.graph.nodes().len() - 1;
-        values.0[end].data = values.0[h.0].data.iter().map(|v| (*v).clamp(-256, 255)).collect();
+        values.0[end].to_mut().data = values.0[h.0].data.iter().map(|v| (*v).clamp(-256, 255)).collect();
         claim.public = vec![values.0[end].data.clone()];
         claim.witness = assay_prover::witness::Witness::build(&side.program, &values).unwrap();
         claim.values = values;

@@ -147,7 +147,7 @@ fn weights_and_a_batch_come_from_stacks() {
         assert_eq!(verified.stacks, linked.stacks.iter().map(|s| s.id().unwrap()).collect::<Vec<_>>());
         for (i, row) in x.data.chunks(12).enumerate() {
             let one = Tensor::new(vec![1, 12], row.to_vec()).unwrap();
-            let y = assay_circuits::eval::eval(&m.graph, &[values[1].clone()], &[one]).unwrap();
+            let y = assay_circuits::eval::eval(&m.graph, std::slice::from_ref(&values[1]), &[one]).unwrap();
             assert_eq!(verified.outputs[0].data[20 * i..20 * (i + 1)], y.outputs(&m.graph)[0].data);
         }
         if blinding == Blinding::Public {

@@ -218,6 +218,27 @@ impl Stage {
         Ok(index)
     }
 
+    /// The sponsor opens another shard than the round's.
+    pub(crate) fn reveal_another(
+        &mut self,
+        shards: &[Shard],
+        holdout: &Tree,
+        index: usize,
+    ) -> Result<(), assay_contracts::Error> {
+        let (market, task) = (self.at.training(), self.task);
+        let nobody = || assay_contracts::Error::NoSigner { place: String::new() };
+        let (shard, path) = shards.get(index).zip(holdout.path(index)).ok_or_else(nobody)?;
+        let chain = self.on.by(Who::Sponsor).map_err(|_| nobody())?;
+        market.reveal(chain, task, shard, &path, "").map(|_| ())
+    }
+
+    /// The sponsor asks for his escrow.
+    pub(crate) fn take_back(&mut self) -> Result<(), assay_contracts::Error> {
+        let (market, task) = (self.at.training(), self.task);
+        let chain = self.on.by(Who::Sponsor).map_err(|_| assay_contracts::Error::NoSigner { place: String::new() })?;
+        market.refund(chain, task).map(|_| ())
+    }
+
     /// Hands in a proof of evaluation.
     pub(crate) fn settle(
         &mut self,

@@ -13,7 +13,10 @@ use crate::{
     output::seconds,
 };
 use assay_contracts::B256;
-use assay_prover::cancel::{Cancelled, scope};
+use assay_prover::{
+    cancel::{Cancelled, scope},
+    pages,
+};
 use serde_json::json;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -55,14 +58,21 @@ pub(crate) struct Tally {
 
 /// Works until it is told to end, the farm drains, or it has done what it was asked for.
 pub(crate) fn work(app: &App, backend: &Arc<dyn Backend>, options: &Options) -> Outcome<Tally> {
-    let mut worker = Worker { app, backend, options, bench: Bench::default(), tally: Tally::default(), failures: 0 };
+    let mut worker =
+        Worker { app, backend, options, bench: Bench::default(), tally: Tally::default(), failures: 0, busy: false };
     while !options.ending.load(Ordering::Relaxed) && options.jobs.is_none_or(|n| worker.tally.proven < n) {
         if backend.is_draining().or_else(away)? {
             app.output.event("draining", json!({}));
             app.output.say("the farm drains: no more jobs");
             break;
         }
-        let Some(message) = backend.take(&options.lanes, LOOK)? else { continue };
+        let Some(message) = backend.take(&options.lanes, LOOK)? else {
+            if std::mem::take(&mut worker.busy) {
+                pages::give_back();
+            }
+            continue;
+        };
+        worker.busy = true;
         worker.message(Arc::new(message))?;
         if worker.failures >= options.max_failures {
             return Err(Failure::new(format!("{} jobs failed one after another", worker.failures)).help(
@@ -85,6 +95,8 @@ struct Worker<'a> {
     bench: Bench,
     tally: Tally,
     failures: u32,
+    /// Whether there was a job since it last waited.
+    busy: bool,
 }
 
 impl Worker<'_> {

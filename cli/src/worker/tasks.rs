@@ -31,7 +31,7 @@ use assay_contracts::{
     Address, B256, Error, U256,
     economy::{Phase, Round, RoundProof, Task, TaskStatus},
 };
-use assay_prover::Stack;
+use assay_prover::{Stack, pages};
 use assay_verifier::settle::key::{Context, SettledProof};
 use known::Stacks;
 use serde_json::{Value, json};
@@ -409,6 +409,7 @@ impl<'a> Trainer<'a> {
         // Last: what is there then is whole.
         proof.write(&|name: &str| folder.join(name))?;
         let seconds = start.elapsed().as_secs_f64();
+        pages::give_back();
         self.pace.measure(seconds);
         self.journal.note(Step::Measured { verifier: self.train_id, seconds })?;
         self.log("proven", &format!("task {id} in {seconds:.1} s"), json!({ "task_id": id, "seconds": seconds }));

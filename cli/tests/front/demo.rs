@@ -63,7 +63,7 @@ fn training_is_paid() {
         assert_eq!(amount(&v["balances"][who]), 1_000 * token + amount(&v["paid"][who]), "{v}");
     }
     let cheats = v["cheats_refused"].as_array().unwrap();
-    assert!(cheats.len() >= 10, "{v}");
+    assert!(cheats.len() >= 12, "{v}");
     let why = |what: &str| {
         let found = cheats.iter().find(|c| c["cheat"] == what);
         found.unwrap_or_else(|| panic!("{what}: {v}"))["why"].as_str().unwrap().to_owned()
@@ -75,4 +75,6 @@ fn training_is_paid() {
         (why("the loss of one step less"), why("the same gain again")),
         ("WrongLosses".into(), "WrongPhase".into())
     );
+    assert_eq!(why("another shard than the one in turn"), "WrongShard", "{v}");
+    assert_eq!(why("the sponsor's escrow taken back in the middle"), "RoundLive", "{v}");
 }

@@ -60,7 +60,7 @@ use halo2_proofs::{
     transcript::{EncodedChallenge, Transcript, TranscriptRead},
 };
 use rand::rngs::OsRng;
-use std::io;
+use std::{borrow::Cow, io};
 
 /// What all contexts of the tests differ from in one field or other.
 pub fn context() -> Context {
@@ -163,7 +163,7 @@ impl Lab {
         let mut claim = self.claim(inputs);
         let at = |name: &str| side.program.graph.nodes().iter().position(|n| n.name == name).unwrap();
         for (name, delta) in lie {
-            claim.values.0[at(name)].data[0] += delta;
+            claim.values.0[at(name)].to_mut().data[0] += delta;
         }
         let (name, delta) = lie[0];
         let tensor = &side.program.tensors[side.program.node_tensor[at(name)].unwrap()];
@@ -187,7 +187,7 @@ pub fn inference_claim(program: &Program, model: &Model, inputs: &[Vec<Tensor>])
             Tensor::new(program.graph.node(*id).shape.clone(), data).unwrap()
         })
         .collect();
-    let values = eval(&program.graph, &model.weights, &stacked).unwrap();
+    let values = eval(&program.graph, &model.weights, &stacked).unwrap().into_owned();
     let public = public_values(program, &values);
     let witness = Witness::build(program, &values).unwrap();
     Claim { values, witness, public, context: context().digest() }
@@ -197,8 +197,8 @@ pub fn inference_claim(program: &Program, model: &Model, inputs: &[Vec<Tensor>])
 pub fn registration_claim(program: &Program, model: &Model) -> Claim {
     let mut weights = model.weights.iter();
     let values = program.graph.nodes().iter().map(|n| match n.op {
-        Op::Weight(_) => weights.next().cloned().unwrap(),
-        _ => Tensor::zeros(&[]),
+        Op::Weight(_) => Cow::Owned(weights.next().cloned().unwrap()),
+        _ => Cow::Owned(Tensor::zeros(&[])),
     });
     let values = Values(values.collect());
     let witness = Witness::build(program, &values).unwrap();
@@ -249,7 +249,7 @@ pub fn speak(
 /// A statement with a witness, true or not.
 #[derive(Clone, Debug)]
 pub struct Claim {
-    pub values: Values,
+    pub values: Values<'static>,
     pub witness: Witness,
     pub public: Vec<Vec<i64>>,
     pub context: [u8; 32],
