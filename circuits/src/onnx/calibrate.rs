@@ -1,6 +1,6 @@
 //! Running the float model: ranges of all tensors over the calibration samples.
 
-use super::{equalize::Entries, error::ImportError, fineness::Fineness, load::FloatModel};
+use super::{convert::STAND_IN, equalize::Entries, error::ImportError, fineness::Fineness, load::FloatModel};
 use rayon::prelude::*;
 use std::{
     cell::OnceCell,
@@ -260,8 +260,17 @@ pub(crate) fn measure(
                 made => made?,
             };
             let k = part * together + k;
-            if let Some((outlet, _)) = made.iter().find(|(_, v)| v.iter().any(|v| !v.is_finite())) {
+            // An infinity inside, as of an exponential whose reciprocal is taken, is large; a NaN, or a result without end, is none.
+            let lost = |(outlet, values): &&(OutletId, Vec<f32>)| {
+                let last = model.outputs.contains(outlet);
+                values.iter().any(|v| v.is_nan() || (last && v.is_infinite()))
+            };
+            if let Some((outlet, _)) = made.iter().find(lost) {
                 return Err(not_finite(source, model, *outlet, k, generated));
+            }
+            let mut made = made;
+            for v in made.iter_mut().flat_map(|(_, values)| values).filter(|v| v.is_infinite()) {
+                *v = v.clamp(-STAND_IN, STAND_IN);
             }
             let mut outputs = vec![vec![]; model.outputs.len()];
             let mut record = (k < RECORDED_SAMPLES && room > 0).then(HashMap::new);

@@ -222,7 +222,7 @@ pub const OPERATORS: &[Row] = {
                 "choice between data and updates",
                 NONE,
                 NONE,
-                "constant places; max, min and mul cost what they cost by themselves",
+                "constant places, or computed ones that updates are added to: 3 for each pair of both; max, min and mul cost what they cost by themselves",
             ),
         ),
         (
@@ -262,7 +262,7 @@ pub const OPERATORS: &[Row] = {
                 "the body, written out",
                 "those of the body",
                 "those of the body",
-                "a constant condition or number of trips; at most 8,192 nodes written out; Scan from operator set 9",
+                "a condition that data does not decide, and a number of trips; at most 8,192 nodes written out; Scan from operator set 9",
             ),
         ),
         (
@@ -362,7 +362,7 @@ pub const OPERATORS: &[Row] = {
                 "decisions, reached nodes, sums of leaves",
                 "2 and limbs a decision, 1 a split below a root",
                 "the same",
-                "sums and averages; thresholds and features in steps of 20 bits",
+                "sums and averages; thresholds and features in steps of 20 bits; two classes with weights for both: opposite ones",
             ),
         ),
         ("ai.onnx.ml", "CastMap CategoryMapper DictVectorizer", Refused("maps and text are read before the proof")),

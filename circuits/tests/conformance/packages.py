@@ -267,3 +267,19 @@ def write(case, seed):
         N("Attention", ["e", "w", "b", "n"], ["y"], **MS, num_heads=2),
     ]
     case("embedded_words", nodes, words, ["y"], tables | held, WITH_MS)
+
+    # A sigmoid written out, of numbers whose exponential is infinite.
+    nodes = [N("Neg", ["x"], ["n"]), N("Exp", ["n"], ["e"]), N("Add", ["e", "one"], ["a"]), N("Reciprocal", ["a"], ["y"])]
+    case("sigmoid_of_large", nodes, {"x": 60 * f(4, 8)}, ["y"], {"one": np.array(1, np.float32)})
+
+    # Sums at places that the model reads: of entries, with places from the end, and of rows.
+    for axis in (0, 1, -1):
+        inputs = {"x": f(3, 4, 2), "i": rng.integers(-2, 3, (3, 5, 2) if axis == 1 else (5, 4, 2) if axis == 0 else (3, 4, 5))}
+        inputs["i"] = np.clip(inputs["i"], -[3, 4, 2][axis], [3, 4, 2][axis] - 1)
+        inputs["u"] = f(*inputs["i"].shape)
+        node = N("ScatterElements", ["x", "i", "u"], ["y"], axis=axis, reduction="add")
+        case(f"scatter_sums_{axis}", [node], inputs, ["y"])
+    for depth in (1, 2):
+        index = np.stack([rng.integers(-n, n, 6) for n in (4, 3)[:depth]], 1)
+        inputs = {"x": f(4, 3, 2), "i": index, "u": f(6, *(4, 3, 2)[depth:])}
+        case(f"scatter_sums_of_rows_{depth}", [N("ScatterND", ["x", "i", "u"], ["y"], reduction="add")], inputs, ["y"])

@@ -42,6 +42,11 @@ pub(super) fn graph(e: &GraphError) -> String {
         GraphError::Parameter(text) if text.contains("private output must be committed") => {
             "compile the model with --private-outputs, or leave out --private-outputs here".to_owned()
         }
+        GraphError::Parameter(text) if text.contains("table rows") => {
+            "its functions need more table rows than a proof has: compile with smaller --activation-bits, or compile the float model \
+             where this one is quantized"
+                .to_owned()
+        }
         GraphError::Length { .. } | GraphError::Shape { .. } | GraphError::Arity { .. } => {
             "give inputs of the model's own shapes: `assay inspect MODEL` or `assay show MODEL` lists them".to_owned()
         }

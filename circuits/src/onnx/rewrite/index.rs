@@ -24,7 +24,7 @@ pub(super) fn rule(node: &NodeProto) -> Option<(Rule, bool)> {
 }
 
 /// An index counted from the front, or `outside` where it is none.
-fn wrapped(b: &mut Builder<'_>, index: &str, extent: usize, outside: usize) -> String {
+pub(super) fn wrapped(b: &mut Builder<'_>, index: &str, extent: usize, outside: usize) -> String {
     let one = |b: &mut Builder<'_>, v: i64| {
         let v = b.vector(&[v]);
         b.reshape(&v, &[])
