@@ -36,7 +36,7 @@ use assay_verifier::settle::key::{Context, SettledProof};
 use known::Stacks;
 use serde_json::{Value, json};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -64,6 +64,8 @@ struct Trainer<'a> {
     ours: BTreeMap<B256, bool>,
     /// How long proofs of a verifier of evaluations take; none of one that this worker cannot make them for.
     evaluations: BTreeMap<B256, Option<Pace>>,
+    /// Tasks that take other datasets, of which that was said.
+    left_alone: BTreeSet<u64>,
     /// Blocks until a payment is for good.
     confirmations: u64,
     paid: u64,
@@ -77,19 +79,19 @@ pub(crate) fn run(app: &App, args: &Work) -> Outcome<()> {
     let mut t = Trainer::start(app, args)?;
     let mut trouble = Timer::new();
     loop {
-        match t.look() {
-            Ok(busy) => {
-                let enough = args.rounds.is_some_and(|n| t.paid >= n) && !t.waits();
-                if enough || (args.once && !busy) || (t.is_broken() && !busy) {
-                    break;
-                }
-            }
+        let busy = match t.look() {
+            Ok(busy) => busy,
             Err(f) if args.once => return Err(f),
             Err(f) => {
                 if trouble.rings(TELL_EVERY) {
                     app.output.warn(format!("{f}; trying again"));
                 }
+                true
             }
+        };
+        let enough = args.rounds.is_some_and(|n| t.paid >= n) && !t.waits();
+        if enough || (args.once && !busy) || (t.is_broken() && !busy) {
+            break;
         }
         std::thread::sleep(Duration::from_secs(args.poll.max(1)));
     }
@@ -139,6 +141,7 @@ impl<'a> Trainer<'a> {
             pace,
             ours: BTreeMap::new(),
             evaluations: BTreeMap::new(),
+            left_alone: BTreeSet::new(),
             confirmations,
             paid: 0,
             earned: U256::ZERO,
@@ -193,34 +196,48 @@ impl<'a> Trainer<'a> {
     fn look(&mut self) -> Outcome<bool> {
         let market = self.system.at.training();
         let count = market.tasks(self.system.chain.as_mut())?;
-        let mut busy = false;
-        for id in 1..=count {
-            let task = market.task(self.system.chain.as_mut(), id).map_err(explained)?;
-            busy |= self.settle_accounts(id, &task)?;
-            if task.status != TaskStatus::Open || !self.is_ours(task.ids.trainId)? {
-                continue;
+        // A reorganisation took the task away with the lease.
+        for b in self.journal.state().begun.clone() {
+            if b.ids().iter().any(|n| n >> ROUND_BITS > count) {
+                self.journal.write(Step::NotLeased { jobs: b.ids() })?;
             }
-            if task.phase == Phase::None {
-                busy |= self.lease(id, &task)?;
-                continue;
-            }
-            let round = market.round(self.system.chain.as_mut(), id).map_err(explained)?;
-            if self.system.moment()?.now >= round.until.to::<u64>() {
-                // Whoever leases the next round ends this one.
-                busy |= self.lease(id, &task)?;
-                continue;
-            }
-            if round.payout != self.payout || round.dataset != self.stacks.dataset.0 {
-                continue;
-            }
-            busy |= match task.phase {
-                Phase::Leased => self.seed(id, &round)?,
-                Phase::Seeded => self.train(id, &task, &round)?,
-                Phase::Revealed => self.evaluate(id, &task, &round)?,
-                _ => false,
-            };
         }
-        Ok(busy)
+        // What goes wrong with one task must not keep another one's proof from being handed in.
+        let (mut busy, mut trouble) = (false, None);
+        for id in 1..=count {
+            match self.look_at(id) {
+                Ok(acts) => busy |= acts,
+                Err(f) => trouble = trouble.or(Some(f)),
+            }
+        }
+        trouble.map_or(Ok(busy), Err)
+    }
+
+    fn look_at(&mut self, id: u64) -> Outcome<bool> {
+        let market = self.system.at.training();
+        let task = market.task(self.system.chain.as_mut(), id).map_err(explained)?;
+        let waits = self.settle_accounts(id, &task)?;
+        if task.status != TaskStatus::Open || !self.is_ours(task.ids.trainId)? {
+            return Ok(waits);
+        }
+        if task.phase == Phase::None {
+            return Ok(self.lease(id, &task)? || waits);
+        }
+        let round = market.round(self.system.chain.as_mut(), id).map_err(explained)?;
+        if self.system.moment()?.now >= round.until.to::<u64>() {
+            // Whoever leases the next round ends this one.
+            return Ok(self.lease(id, &task)? || waits);
+        }
+        if round.payout != self.payout || round.dataset != self.stacks.dataset.0 {
+            return Ok(waits);
+        }
+        let acts = match task.phase {
+            Phase::Leased => self.seed(id, &round)?,
+            Phase::Seeded => self.train(id, &task, &round)?,
+            Phase::Revealed => self.evaluate(id, &task, &round)?,
+            _ => false,
+        };
+        Ok(acts || waits)
     }
 
     /// Whether a payment is not for good yet.
@@ -231,6 +248,10 @@ impl<'a> Trainer<'a> {
     /// Leases the next round, if it is worth it and the weights to begin with are at hand.
     fn lease(&mut self, id: u64, task: &Task) -> Outcome<bool> {
         if self.args.rounds.is_some_and(|n| self.paid >= n) || self.is_broken() || task.used >= task.shards {
+            return Ok(false);
+        }
+        // One at a time: another round's proof would come first, or after this one's.
+        if self.journal.state().begun.iter().any(|b| b.paid.is_none()) {
             return Ok(false);
         }
         if !self.stacks.weights.contains_key(&task.ids.head) {
@@ -246,7 +267,15 @@ impl<'a> Trainer<'a> {
         if !self.evaluates(id, task)? {
             return Ok(false);
         }
-        let path = tasks::path_to(id, task.ids.datasets, &self.args.allowed, self.dataset_id)?;
+        let path = match tasks::path_to(id, task.ids.datasets, &self.args.allowed, self.dataset_id) {
+            Ok(path) => path,
+            Err(f) => {
+                if self.left_alone.insert(id) {
+                    self.log("left_alone", &f.to_string(), json!({ "task_id": id, "reason": f.message }));
+                }
+                return Ok(false);
+            }
+        };
         lease::approve(&mut self.system, U256::from(bond), "the bond is")?;
         let moment = self.system.moment()?;
         let number = id << ROUND_BITS | u64::from(task.rounds + 1);

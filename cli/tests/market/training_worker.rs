@@ -78,17 +78,36 @@ fn a_task_whose_evaluation_it_cannot_prove_is_left_alone() {
         odd.push(w.entry(&key));
     }
     for verifier in &odd {
-        w.post(verifier);
+        w.post(Some(verifier), &[]);
     }
-    // The one that it can prove is leased, so nothing of it is seen here but that.
-    let mut worker = Running::start(w.command(&["--once"]), "worker");
-    for verifier in &odd {
-        assert_eq!(worker.wait_for("left_alone")["verifier_id"], verifier.as_str());
-    }
-    assert!(worker.seen.iter().filter(|e| e["event"] == "leased").all(|e| e["task_id"].to_string() == w.task));
+    let (code, events) = w.work(&["--once"]);
+    assert_eq!(code, Some(0), "{events:#?}");
+    let all = ["started", "leased", "seeded", "proven", "paid", "left_alone", "left_alone", "result"];
+    assert_eq!(names(&events), all, "{events:#?}");
+    let said: Vec<&Value> = events.iter().filter(|e| e["event"] == "left_alone").map(|e| &e["verifier_id"]).collect();
+    assert_eq!(said, odd.iter().map(String::as_str).collect::<Vec<_>>());
     for id in ["2", "3"] {
         assert_eq!(w.m.json(&["task", "show", id])["status"], "open");
     }
+}
+
+#[test]
+fn a_task_of_other_datasets_stops_no_other_one() {
+    let mut w = World::new("task-work-datasets");
+    w.m.s.ok(&["dataset", "commit", &digits(), "--model", &mlp(), "-o", "c.stack"]);
+    let other = w.m.json(&["dataset", "register", "c.stack", "--licence", "LICENCE"]);
+    let other = other["dataset_id"].as_str().unwrap();
+    let restricted = w.post(None, &["--dataset", other]);
+    let behind = w.post(None, &[]);
+    let (code, events) = w.work(&["--rounds", "2"]);
+    assert_eq!(code, Some(0), "{events:#?}");
+    let of = |name: &str| -> Vec<String> {
+        events.iter().filter(|e| e["event"] == name).map(|e| e["task_id"].to_string()).collect()
+    };
+    assert_eq!(of("left_alone"), [restricted]);
+    let mut paid = of("paid");
+    paid.sort();
+    assert_eq!(paid, [w.task.clone(), behind]);
 }
 
 #[test]

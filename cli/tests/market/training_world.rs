@@ -29,6 +29,7 @@ pub(crate) struct World {
     how: Vec<&'static str>,
     head: &'static str,
     pub(crate) at_hand: Vec<&'static str>,
+    posted: usize,
 }
 
 impl World {
@@ -36,7 +37,7 @@ impl World {
     pub(crate) fn new(name: &str) -> Self {
         let mut w = Self::keys(name, &[]);
         w.m.s.ok(&["stack", "commit", &mlp(), "--train", "-o", "weights.stack"]);
-        w.task = w.post(&w.evaluate.clone());
+        w.task = w.post(None, &[]);
         w
     }
 
@@ -45,7 +46,7 @@ impl World {
         let mut w = Self::keys(name, &["--lora", "4"]);
         w.head = "tried/weights.stack";
         w.at_hand = vec!["--stack", w.head, "--stack", "tried/base.stack"];
-        w.task = w.post(&w.evaluate.clone());
+        w.task = w.post(None, &[]);
         w
     }
 
@@ -65,7 +66,16 @@ impl World {
         m.s.key = Some(CURATOR);
         m.json(&["dataset", "register", "data.stack", "--licence", "LICENCE"]);
         m.s.key = Some(WORKER);
-        Self { task: String::new(), m, train, evaluate, how, head: "weights.stack", at_hand: WEIGHTS.to_vec() }
+        Self {
+            task: String::new(),
+            m,
+            train,
+            evaluate,
+            how,
+            head: "weights.stack",
+            at_hand: WEIGHTS.to_vec(),
+            posted: 0,
+        }
     }
 
     /// A verifier of the settlement key in this file.
@@ -73,14 +83,16 @@ impl World {
         entry(&self.m, file)
     }
 
-    /// The sponsor opens a task with this evaluation; its shards are sealed in `sealed.json`, or where its number says.
-    pub(crate) fn post(&mut self, evaluate: &str) -> String {
+    /// The sponsor opens a task, with this evaluation or the world's own; the first one's shards are sealed in `sealed.json`.
+    pub(crate) fn post(&mut self, evaluate: Option<&str>, more: &[&str]) -> String {
         self.m.s.key = Some(SPONSOR);
-        let sealed = if self.task.is_empty() { "sealed.json".to_owned() } else { format!("sealed-{evaluate}.json") };
+        self.posted += 1;
+        let sealed = if self.posted == 1 { "sealed.json".to_owned() } else { format!("sealed-{}.json", self.posted) };
+        let evaluate = evaluate.unwrap_or(&self.evaluate);
         let held = ["--head", self.head, "--shard", "a.stack", "--shard", "b.stack", "--sealed", &sealed];
         let pay = ["--eta", "1", "--rate", "1", "--max-steps", "30", "--max-price", "10", "--min-price", "10"];
         let keys = ["task", "post", "--train", &self.train, "--evaluate", evaluate, "--bond", "1"];
-        let posted = self.m.json(&[&keys[..], &held, &pay].concat());
+        let posted = self.m.json(&[&keys[..], &held, &pay, more].concat());
         self.m.s.key = Some(WORKER);
         posted["task_id"].as_u64().unwrap().to_string()
     }
