@@ -29,12 +29,12 @@ use assay_verifier::{
     proof::{Argument, Given},
     protocol::padded_bits,
 };
+use std::borrow::Cow;
 use support::{
     Lcg,
     argued::{argued, public_of, task},
     model, srs,
 };
-use std::borrow::Cow;
 
 fn named(tensor: &str, shape: &[usize], bits: u32, role: Role) -> NamedStack {
     let tensor = SchemaTensor { name: tensor.to_owned(), shape: shape.to_vec(), bits };
