@@ -81,7 +81,7 @@ fn settled_runs() {
     let v = s.json(&[&["train", &mlp(), &digits(), "-o", "out"], &run[..]].concat());
     assert_eq!(
         (v["accepted"].as_bool(), v["hiding"].as_bool(), v["row_bits"].as_u64()),
-        (Some(true), Some(true), Some(16))
+        (Some(true), Some(true), Some(18))
     );
     let settlement = v["settlement_id"].clone();
     let check = ["verify", "out/settled", "--key", "out/settlement.key", "--training"];

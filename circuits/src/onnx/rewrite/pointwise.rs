@@ -83,7 +83,14 @@ fn pow(b: &mut Builder<'_>) -> Result<Vec<String>> {
         None => PRODUCTS + 1,
     };
     if let Some(n) = whole.filter(|n| (least..=PRODUCTS).contains(n) && scalar && b.values(&x).is_none()) {
-        let mut power = b.op("Mul", &[&x, &x], vec![]);
+        let mut power = if least == 2 {
+            // `-(x (-x))`: tract makes its square of a product of equal factors.
+            let negative = b.op("Neg", &[&x], vec![]);
+            let product = b.op("Mul", &[&x, &negative], vec![]);
+            b.op("Neg", &[&product], vec![])
+        } else {
+            b.op("Mul", &[&x, &x], vec![])
+        };
         for _ in 2..n {
             power = b.op("Mul", &[&power, &x], vec![]);
         }
