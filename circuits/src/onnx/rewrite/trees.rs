@@ -71,6 +71,9 @@ const MAX_SPLITS: usize = 1 << 16;
 /// Features and the least and largest values that are left of them.
 type Bounds = Vec<(u32, f32, f32)>;
 
+/// A split, and whether its `yes` side is meant.
+type Side = (usize, bool);
+
 /// The ensemble with two comparisons for every equality. Of a chain of equalities of one feature, as categories are written, those
 /// that an earlier one has decided are left out, so that its length grows with the chain and not exponentially.
 fn without_equalities(trees: &Trees, equal: &[bool]) -> Result<Trees> {
@@ -78,8 +81,7 @@ fn without_equalities(trees: &Trees, equal: &[bool]) -> Result<Trees> {
     let n = trees.targets as usize;
     let mut out = Trees { roots: vec![], splits: vec![], leaves: vec![], ..trees.clone() };
     // Nodes with what is known of features there, and the split and side where their copies belong.
-    let mut todo: Vec<(Next, Bounds, Option<(usize, bool)>)> =
-        trees.roots.iter().rev().map(|r| (*r, vec![], None)).collect();
+    let mut todo: Vec<(Next, Bounds, Option<Side>)> = trees.roots.iter().rev().map(|r| (*r, vec![], None)).collect();
     while let Some((node, bounds, parent)) = todo.pop() {
         let at = out.splits.len();
         let copy = match node {
