@@ -25,7 +25,16 @@ pub struct Saturation {
     pub count: usize,
 }
 
-impl Values<'_> {
+impl<'w> Values<'w> {
+    /// Values of weights alone, in the order of [`Graph::weights`]; those of other nodes are a zero.
+    pub fn of_weights(graph: &Graph, weights: &'w [Tensor]) -> Self {
+        let mut values = vec![Cow::Owned(Tensor::zeros(&[])); graph.nodes().len()];
+        for (id, value) in graph.weights().zip(weights) {
+            values[id.0] = Cow::Borrowed(value);
+        }
+        Self(values)
+    }
+
     /// The value of a node.
     pub fn of(&self, id: NodeId) -> &Tensor {
         &self.0[id.0]

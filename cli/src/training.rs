@@ -10,7 +10,7 @@ pub(crate) use proof::Proof;
 pub(crate) use record::{Kind, Record, Statement};
 pub(crate) use stacks::{
     Made, Runs, SETTLED_ROW_BITS, base_of, commit, commit_with, data_of, initial, prove, prove_settled, row_bits,
-    shape, weights_of,
+    rows_of, shape, weights_of,
 };
 
 use crate::{

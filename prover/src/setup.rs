@@ -9,7 +9,7 @@ use crate::{
 };
 use ark_ec::AffineRepr;
 use assay_circuits::{
-    Op, Program, Tensor, Visibility,
+    Program, Tensor, Visibility,
     eval::Values,
     model::{Model, ModelError, weights_digest},
     program::MODEL,
@@ -21,7 +21,6 @@ use assay_verifier::{
     opening::OpeningProof,
     proof::{Argument, Given},
 };
-use std::borrow::Cow;
 
 /// What the key-maker chooses.
 #[derive(Clone, Copy, Debug, Default)]
@@ -185,19 +184,7 @@ fn register(device: &impl Device, key: &ProvingKey) -> Result<Argument, ProveErr
     let program = Program::registration_beside(graph, &key.verifying.stacks)?;
     let public = program.registration_public();
     // Only weights have values here; nothing else of the graph is looked up.
-    let mut weights = key.weights.iter();
-    let none = || Cow::Owned(Tensor::zeros(&[]));
-    let values = Values(
-        program
-            .graph
-            .nodes()
-            .iter()
-            .map(|n| match n.op {
-                Op::Weight(_) => weights.next().map_or_else(none, Cow::Borrowed),
-                _ => none(),
-            })
-            .collect(),
-    );
+    let values = Values::of_weights(&program.graph, &key.weights);
     let witness = Witness::build(&program, &values)?;
     let task = Task {
         program: &program,

@@ -8,7 +8,7 @@ mod support;
 
 use ark_ff::{AdditiveGroup, BigInt, BigInteger, Field, PrimeField};
 use assay_circuits::{
-    GraphBuilder, NodeId, Op, Program, Tensor,
+    GraphBuilder, Program, Tensor,
     eval::eval,
     program::Source,
     stack::{Role, Schema},
@@ -37,8 +37,8 @@ use assay_verifier::{
 use settle_evm::Contract;
 use settle_support::{context, listen, mock, random};
 use stack_set::{classes, commit, features, given, key, named, options, run_for, schema, srs};
-use std::{borrow::Cow, sync::OnceLock};
-use support::{Lcg, model};
+use std::sync::OnceLock;
+use support::{Lcg, argued::recompute, model};
 
 fn run(p: &SettlementProver, inputs: &[Vec<Tensor>], stacks: Vec<Option<Stack>>) -> Result<Settled, SettleFailure> {
     run_for(p, inputs, stacks, context())
@@ -387,13 +387,7 @@ fn ranges_of_given_stacks_are_checked_in_the_circuit() {
         if let Some(v) = lie {
             held.data[4] = v;
             values.0[program.graph.inputs()[0].0].to_mut().data[4] = v;
-            for id in (0..program.graph.nodes().len()).map(NodeId) {
-                let n = program.graph.node(id);
-                if !matches!(n.op, Op::Input(_) | Op::Weight(_)) {
-                    let of: Vec<&Tensor> = n.inputs.iter().map(|i| values.of(*i)).collect();
-                    values.0[id.0] = Cow::Owned(n.op.eval(&of, &n.shape, program.graph.tables()).unwrap());
-                }
-            }
+            recompute(&program, &mut values);
             witness.segments[0].keys[4] = v as i32;
         }
         let stacks =

@@ -139,7 +139,8 @@ fn every_field_of_a_proof_is_bound() {
                 let error = verify(&key.verifying, &tampered).expect_err(&class.name);
                 if class.name == "batch" {
                     // A key about named inputs is for one batch.
-                    let possible = matches!(caught(&error), Caught::Count | Caught::Graph | Caught::Protocol(_));
+                    let graph = caught(&error) == Caught::Graph && !key.verifying.stacks.is_empty();
+                    let possible = graph || matches!(caught(&error), Caught::Count | Caught::Protocol(_));
                     assert!(possible, "{i}: {error}");
                 } else {
                     assert_eq!(caught(&error), class.caught, "{} {i}: {error}", class.name);
@@ -213,7 +214,7 @@ fn flipped_bits_of_a_proof_file_are_noticed() {
                 }
             }
         }
-        assert!(decoded * stride > 700 && refused * stride > 500, "{decoded} decoded, {refused} refused");
+        assert!(decoded * stride > 700 && refused * stride > 700, "{decoded} decoded, {refused} refused");
     }
 }
 
@@ -237,7 +238,7 @@ fn flipped_bits_of_a_key_file_are_noticed() {
                 }
             }
         }
-        assert!(decoded * stride > 700 && refused * stride > 500, "{decoded} decoded, {refused} refused");
+        assert!(decoded * stride > 700 && refused * stride > 700, "{decoded} decoded, {refused} refused");
     }
 }
 

@@ -109,8 +109,7 @@ fn given(args: &TrainArgs, source: &Trainable, seed: [u8; 32]) -> Outcome<Given>
             .help("train on the .npz file, or leave out --standardize"));
     }
     let arrays = if held.is_none() { Some(training::arrays(&args.data, &source.network.input)?) } else { None };
-    let of_stack = |s: &Stack| s.schema().tensors.first().and_then(|t| t.shape.first()).copied().unwrap_or(0);
-    let rows = arrays.as_ref().map_or_else(|| held.as_ref().map_or(0, of_stack), |a| a.rows);
+    let rows = arrays.as_ref().map_or_else(|| held.as_ref().map_or(0, training::rows_of), |a| a.rows);
     let classes = arrays.as_ref().is_none_or(training::Arrays::classes);
     let spec = args.hyper.hyper().spec(source, rows, classes, seed)?;
     let features = source.network.input.iter().product();

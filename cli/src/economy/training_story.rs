@@ -199,12 +199,17 @@ impl Stage {
         Ok((market.task(chain, task)?, market.round(chain, task)?))
     }
 
+    /// The chain as one of them, for calls whose refusal is what is shown.
+    fn sender(&mut self, who: Who) -> Result<&mut dyn Chain, assay_contracts::Error> {
+        self.on.by(who).map_err(|_| nobody())
+    }
+
     /// Hands in a proof of training. Whatever it shows, the contract takes ids of head and data, and the walk, from its own state.
     pub(crate) fn submit(&mut self, who: Who, proof: &SettledProof) -> Result<(Trained, u64), assay_contracts::Error> {
         let (market, task) = (self.at.training(), self.task);
         let trained = B256::from_slice(proof.public.get(32..64).unwrap_or(&[0; 32]));
         let losses = proof.public.get(32 * 3 + 16..).unwrap_or_default();
-        let chain = self.on.by(who).map_err(|_| assay_contracts::Error::NoSigner { place: String::new() })?;
+        let chain = self.sender(who)?;
         market.submit(chain, task, trained, losses, &proof.argument, "").map(|(e, done)| (e, done.gas_used))
     }
 
@@ -226,16 +231,15 @@ impl Stage {
         index: usize,
     ) -> Result<(), assay_contracts::Error> {
         let (market, task) = (self.at.training(), self.task);
-        let nobody = || assay_contracts::Error::NoSigner { place: String::new() };
         let (shard, path) = shards.get(index).zip(holdout.path(index)).ok_or_else(nobody)?;
-        let chain = self.on.by(Who::Sponsor).map_err(|_| nobody())?;
+        let chain = self.sender(Who::Sponsor)?;
         market.reveal(chain, task, shard, &path, "").map(|_| ())
     }
 
     /// The sponsor asks for his escrow.
     pub(crate) fn take_back(&mut self) -> Result<(), assay_contracts::Error> {
         let (market, task) = (self.at.training(), self.task);
-        let chain = self.on.by(Who::Sponsor).map_err(|_| assay_contracts::Error::NoSigner { place: String::new() })?;
+        let chain = self.sender(Who::Sponsor)?;
         market.refund(chain, task).map(|_| ())
     }
 
@@ -247,7 +251,7 @@ impl Stage {
         proof: &SettledProof,
     ) -> Result<(Evaluated, u64), assay_contracts::Error> {
         let (market, task) = (self.at.training(), self.task);
-        let chain = self.on.by(who).map_err(|_| assay_contracts::Error::NoSigner { place: String::new() })?;
+        let chain = self.sender(who)?;
         market.settle(chain, task, losses, &proof.argument).map(|(e, done)| (e, done.gas_used))
     }
 
@@ -268,6 +272,10 @@ impl Stage {
         }
         Ok(out)
     }
+}
+
+fn nobody() -> assay_contracts::Error {
+    assay_contracts::Error::NoSigner { place: String::new() }
 }
 
 /// Says what everybody has, having begun with 1,000.

@@ -58,8 +58,7 @@ pub(crate) struct Tally {
 
 /// Works until it is told to end, the farm drains, or it has done what it was asked for.
 pub(crate) fn work(app: &App, backend: &Arc<dyn Backend>, options: &Options) -> Outcome<Tally> {
-    let mut worker =
-        Worker { app, backend, options, bench: Bench::default(), tally: Tally::default(), failures: 0, busy: false };
+    let mut worker = Worker { app, backend, options, bench: Bench::default(), tally: Tally::default(), failures: 0 };
     while !options.ending.load(Ordering::Relaxed) && options.jobs.is_none_or(|n| worker.tally.proven < n) {
         if backend.is_draining().or_else(away)? {
             app.output.event("draining", json!({}));
@@ -67,12 +66,9 @@ pub(crate) fn work(app: &App, backend: &Arc<dyn Backend>, options: &Options) -> 
             break;
         }
         let Some(message) = backend.take(&options.lanes, LOOK)? else {
-            if std::mem::take(&mut worker.busy) {
-                pages::give_back();
-            }
+            pages::give_back();
             continue;
         };
-        worker.busy = true;
         worker.message(Arc::new(message))?;
         if worker.failures >= options.max_failures {
             return Err(Failure::new(format!("{} jobs failed one after another", worker.failures)).help(
@@ -95,8 +91,6 @@ struct Worker<'a> {
     bench: Bench,
     tally: Tally,
     failures: u32,
-    /// Whether there was a job since it last waited.
-    busy: bool,
 }
 
 impl Worker<'_> {

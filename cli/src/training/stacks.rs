@@ -158,10 +158,14 @@ pub(crate) fn base_of(spec: &Spec, stack: Option<Stack>, path: &Path) -> Outcome
     Ok(Some(stack))
 }
 
+/// How many rows a stack of data has.
+pub(crate) fn rows_of(stack: &Stack) -> usize {
+    stack.schema().tensors.first().and_then(|t| t.shape.first()).copied().unwrap_or(0)
+}
+
 /// Rows and targets that a stack holds.
 pub(crate) fn data_of(spec: &Spec, stack: &Stack, path: &Path) -> Outcome<Data> {
-    let rows = stack.schema().tensors.first().and_then(|t| t.shape.first()).copied().unwrap_or(0);
-    fits(stack, &data_schema(spec, rows, stack.schema().row_bits)?, "rows with targets", path)?;
+    fits(stack, &data_schema(spec, rows_of(stack), stack.schema().row_bits)?, "rows with targets", path)?;
     let [rows, targets] = stack.values() else {
         return Err(Failure::new("a stack of data with other tensors than rows and targets").bug());
     };

@@ -28,6 +28,7 @@ use crate::{
     error::{Failure, Outcome},
 };
 use assay_contracts::{Address, B256, Error, U256, is_local};
+use assay_prover::pages;
 use board::Board;
 use journal::{Journal, Place, beside};
 use policy::Gas;
@@ -104,6 +105,7 @@ pub(crate) fn run(app: &App, args: &WorkerArgs) -> Outcome<()> {
             }
             Ok(false) => {
                 wait = FIRST_WAIT;
+                pages::give_back();
                 Duration::from_secs_f64(args.poll)
             }
             Err(Trouble::Node(e)) => {

@@ -19,7 +19,6 @@ use assay_contracts::{
     B256, Bytes, Call, Error,
     economy::{Job, Status},
 };
-use assay_prover::pages;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -373,8 +372,6 @@ impl Worker<'_> {
         let slots = slots(&begun.ids(), station.served.batch())?;
         let settled = station.served.prove(self.app, inputs, &slots, market, self.payout)?;
         let took = start.elapsed().as_secs_f64();
-        // The next job may be hours away.
-        pages::give_back();
         if let Some(station) = self.bench.of_mut(begun.verifier) {
             station.pace.measure(took);
         }

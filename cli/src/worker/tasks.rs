@@ -93,6 +93,7 @@ pub(crate) fn run(app: &App, args: &Work) -> Outcome<()> {
         if enough || (args.once && !busy) || (t.is_broken() && !busy) {
             break;
         }
+        pages::give_back();
         std::thread::sleep(Duration::from_secs(args.poll.max(1)));
     }
     t.finish()
@@ -106,8 +107,7 @@ impl<'a> Trainer<'a> {
         // The number of rows is the dataset's.
         let probe = args.hyper.hyper().spec(&source, 1, true, [0; 32])?;
         let (stacks, row_bits) = Stacks::sort(app, args, &probe)?;
-        let rows = stacks.dataset.1.schema().tensors.first().and_then(|t| t.shape.first()).copied().unwrap_or(0);
-        let spec = Spec { rows, ..probe };
+        let spec = Spec { rows: training::rows_of(&stacks.dataset.1), ..probe };
         spec.validate()?;
         let runs = Runs::training(&spec.training()?, row_bits)?.over(stacks.base.clone());
         let prepared = runs.prepared(app, args.srs.as_deref(), &args.settlement)?;
@@ -438,7 +438,6 @@ impl<'a> Trainer<'a> {
         // Last: what is there then is whole.
         proof.write(&|name: &str| folder.join(name))?;
         let seconds = start.elapsed().as_secs_f64();
-        pages::give_back();
         self.pace.measure(seconds);
         self.journal.note(Step::Measured { verifier: self.train_id, seconds })?;
         self.log("proven", &format!("task {id} in {seconds:.1} s"), json!({ "task_id": id, "seconds": seconds }));
@@ -454,7 +453,7 @@ impl<'a> Trainer<'a> {
         ) else {
             return Ok(false);
         };
-        let rows = shard.schema().tensors.first().and_then(|t| t.shape.first()).copied().unwrap_or(0);
+        let rows = training::rows_of(&shard);
         let schema = data_schema(&self.spec, rows, self.row_bits)?;
         if *shard.schema() != schema {
             return Ok(false);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity =0.8.37;
 
-import { Base } from "../Base.sol";
+import { InvariantBase } from "../InvariantBase.sol";
 import { Handler } from "./Handler.sol";
 
 /// The handler itself checks each call against the rules; here is what holds between calls.
@@ -11,12 +11,7 @@ import { Handler } from "./Handler.sol";
 /// forge-config: soak.invariant.runs = 9000
 /// forge-config: soak.invariant.depth = 120
 /// forge-config: soak.invariant.fail-on-revert = true
-contract MarketInvariants is Base {
-    struct FuzzSelector {
-        address addr;
-        bytes4[] selectors;
-    }
-
+contract MarketInvariants is InvariantBase {
     Handler private _handler;
 
     function setUp() public {
@@ -24,14 +19,12 @@ contract MarketInvariants is Base {
         _handler.setUp();
     }
 
-    function targetContracts() external view returns (address[] memory targets) {
-        targets = new address[](1);
-        targets[0] = address(_handler);
+    function _target() internal view override returns (address) {
+        return address(_handler);
     }
 
-    /// @dev What happens often in life is here more than once.
-    function targetSelectors() external view returns (FuzzSelector[] memory targets) {
-        bytes4[] memory moves = new bytes4[](21);
+    function _moves() internal pure override returns (bytes4[] memory moves) {
+        moves = new bytes4[](21);
         for (uint256 i = 0; i < 3; i++) {
             moves[i] = Handler.doPost.selector;
             moves[3 + i] = Handler.doLease.selector;
@@ -49,8 +42,6 @@ contract MarketInvariants is Base {
         moves[18] = Handler.doWait.selector;
         moves[19] = Handler.doWait.selector;
         moves[20] = Handler.doLease.selector;
-        targets = new FuzzSelector[](1);
-        targets[0] = FuzzSelector(address(_handler), moves);
     }
 
     /// I1, I3, I6, I8.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity =0.8.37;
 
-import { Base } from "../Base.sol";
+import { InvariantBase } from "../InvariantBase.sol";
 import { SystemHandler } from "./SystemHandler.sol";
 
 /// I12 and I13 in the deployed system, after whatever was done before.
@@ -10,12 +10,7 @@ import { SystemHandler } from "./SystemHandler.sol";
 /// forge-config: soak.invariant.runs = 10000
 /// forge-config: soak.invariant.depth = 100
 /// forge-config: soak.invariant.fail-on-revert = true
-contract SystemInvariants is Base {
-    struct FuzzSelector {
-        address addr;
-        bytes4[] selectors;
-    }
-
+contract SystemInvariants is InvariantBase {
     SystemHandler private _handler;
 
     function setUp() public {
@@ -23,14 +18,12 @@ contract SystemInvariants is Base {
         _handler.setUp();
     }
 
-    function targetContracts() external view returns (address[] memory targets) {
-        targets = new address[](1);
-        targets[0] = address(_handler);
+    function _target() internal view override returns (address) {
+        return address(_handler);
     }
 
-    /// @dev What happens often in life is here more than once.
-    function targetSelectors() external view returns (FuzzSelector[] memory targets) {
-        bytes4[] memory moves = new bytes4[](16);
+    function _moves() internal pure override returns (bytes4[] memory moves) {
+        moves = new bytes4[](16);
         for (uint256 i = 0; i < 3; i++) {
             moves[i] = SystemHandler.doPost.selector;
             moves[3 + i] = SystemHandler.doFulfil.selector;
@@ -45,8 +38,6 @@ contract SystemInvariants is Base {
         moves[13] = SystemHandler.doRates.selector;
         moves[14] = SystemHandler.doWait.selector;
         moves[15] = SystemHandler.doEdge.selector;
-        targets = new FuzzSelector[](1);
-        targets[0] = FuzzSelector(address(_handler), moves);
     }
 
     function invariantSplittingAndSelfDealing() external view {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity =0.8.37;
 
-import { Base } from "../Base.sol";
+import { InvariantBase } from "../InvariantBase.sol";
 import { TrainingGainsHandler } from "./TrainingGainsHandler.sol";
 
 /// I12 in training, and that data is not paid twice, whatever is copied and under however many names.
@@ -11,12 +11,7 @@ import { TrainingGainsHandler } from "./TrainingGainsHandler.sol";
 /// forge-config: soak.invariant.runs = 2000
 /// forge-config: soak.invariant.depth = 60
 /// forge-config: soak.invariant.fail-on-revert = true
-contract TrainingGainsInvariants is Base {
-    struct FuzzSelector {
-        address addr;
-        bytes4[] selectors;
-    }
-
+contract TrainingGainsInvariants is InvariantBase {
     TrainingGainsHandler private _handler;
 
     function setUp() public {
@@ -36,14 +31,12 @@ contract TrainingGainsInvariants is Base {
         check(_handler.gained() >= 10 && _handler.repeated() >= 10, "nothing gains, or everything does");
     }
 
-    function targetContracts() external view returns (address[] memory targets) {
-        targets = new address[](1);
-        targets[0] = address(_handler);
+    function _target() internal view override returns (address) {
+        return address(_handler);
     }
 
-    /// @dev What happens often in life is here more than once.
-    function targetSelectors() external view returns (FuzzSelector[] memory targets) {
-        bytes4[] memory moves = new bytes4[](9);
+    function _moves() internal pure override returns (bytes4[] memory moves) {
+        moves = new bytes4[](9);
         for (uint256 i = 0; i < 4; i++) {
             moves[i] = TrainingGainsHandler.doRound.selector;
         }
@@ -52,8 +45,6 @@ contract TrainingGainsInvariants is Base {
         moves[6] = TrainingGainsHandler.doWithdraw.selector;
         moves[7] = TrainingGainsHandler.doClaim.selector;
         moves[8] = TrainingGainsHandler.doWait.selector;
-        targets = new FuzzSelector[](1);
-        targets[0] = FuzzSelector(address(_handler), moves);
     }
 
     function invariantGainsAndSplitting() external view {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity =0.8.37;
 
-import { Base } from "../Base.sol";
+import { InvariantBase } from "../InvariantBase.sol";
 import { TrainingHandler } from "./TrainingHandler.sol";
 
 /// The handler itself checks each call against the rules; here is what holds between calls.
@@ -11,12 +11,7 @@ import { TrainingHandler } from "./TrainingHandler.sol";
 /// forge-config: soak.invariant.runs = 9000
 /// forge-config: soak.invariant.depth = 120
 /// forge-config: soak.invariant.fail-on-revert = true
-contract TrainingInvariants is Base {
-    struct FuzzSelector {
-        address addr;
-        bytes4[] selectors;
-    }
-
+contract TrainingInvariants is InvariantBase {
     TrainingHandler private _handler;
 
     function setUp() public {
@@ -26,7 +21,7 @@ contract TrainingInvariants is Base {
 
     /// The moves get as far as there is to go, so what is checked after them is no empty claim.
     function testMovesGoFar() external {
-        bytes4[] memory moves = this.targetSelectors()[0].selectors;
+        bytes4[] memory moves = _moves();
         for (uint256 i = 0; i < 600; i++) {
             uint256 seed = uint256(keccak256(abi.encode(i)));
             bytes4 move = moves[(seed >> 224) % moves.length];
@@ -46,14 +41,12 @@ contract TrainingInvariants is Base {
         _handler.drain();
     }
 
-    function targetContracts() external view returns (address[] memory targets) {
-        targets = new address[](1);
-        targets[0] = address(_handler);
+    function _target() internal view override returns (address) {
+        return address(_handler);
     }
 
-    /// @dev What happens often in life is here more than once.
-    function targetSelectors() external view returns (FuzzSelector[] memory targets) {
-        bytes4[] memory moves = new bytes4[](26);
+    function _moves() internal pure override returns (bytes4[] memory moves) {
+        moves = new bytes4[](26);
         for (uint256 i = 0; i < 3; i++) {
             moves[i] = TrainingHandler.doLease.selector;
             moves[3 + i] = TrainingHandler.doPin.selector;
@@ -72,8 +65,6 @@ contract TrainingInvariants is Base {
         moves[23] = TrainingHandler.doWait.selector;
         moves[24] = TrainingHandler.doCheat.selector;
         moves[25] = TrainingHandler.doCheat.selector;
-        targets = new FuzzSelector[](1);
-        targets[0] = FuzzSelector(address(_handler), moves);
     }
 
     /// I1, I3, I7 and the emission's books. I4, I8, I9, I10, I11 and that nobody trains on a shard that he has seen are checked with each

@@ -17,7 +17,7 @@ use ark_bn254::G1Projective;
 use ark_ec::CurveGroup;
 use ark_ff::AdditiveGroup;
 use assay_circuits::{
-    Op, Program, Tensor, Visibility,
+    Program, Tensor, Visibility,
     eval::Values,
     model::Model,
     program::{MODEL, NAMED, WITNESS},
@@ -38,7 +38,6 @@ use assay_verifier::{
         layout::Rows,
     },
 };
-use std::borrow::Cow;
 
 /// What a row length is chosen for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -448,13 +447,7 @@ fn register(
     let Registration { model, named, descriptor, stack, blinds, bases } = *parts;
     let program = Program::registration_beside(&model.graph, named)?;
     let public = program.registration_public();
-    let mut weights = model.weights.iter();
-    let none = || Cow::Owned(Tensor::zeros(&[]));
-    let values = program.graph.nodes().iter().map(|n| match n.op {
-        Op::Weight(_) => weights.next().map_or_else(none, Cow::Borrowed),
-        _ => none(),
-    });
-    let values = Values(values.collect());
+    let values = Values::of_weights(&program.graph, &model.weights);
     let witness = Witness::build(&program, &values)?;
     let (public, context) = (public.as_slice(), [0; 32]);
     let statement = Statement { program: &program, descriptor, public, stacks: &[], context, stack, blinds, bases };

@@ -5,7 +5,7 @@
 use ark_ec::{AffineRepr, CurveGroup};
 use ark_ff::{AdditiveGroup, BigInt, Field, PrimeField as _, UniformRand};
 use assay_circuits::{
-    Op, Program, Tensor, Visibility,
+    Program, Tensor, Visibility,
     eval::{Values, eval},
     model::Model,
     program::{MODEL, WITNESS},
@@ -60,7 +60,7 @@ use halo2_proofs::{
     transcript::{EncodedChallenge, Transcript, TranscriptRead},
 };
 use rand::rngs::OsRng;
-use std::{borrow::Cow, io};
+use std::io;
 
 /// What all contexts of the tests differ from in one field or other.
 pub fn context() -> Context {
@@ -195,12 +195,7 @@ pub fn inference_claim(program: &Program, model: &Model, inputs: &[Vec<Tensor>])
 
 /// What a registration claims.
 pub fn registration_claim(program: &Program, model: &Model) -> Claim {
-    let mut weights = model.weights.iter();
-    let values = program.graph.nodes().iter().map(|n| match n.op {
-        Op::Weight(_) => Cow::Owned(weights.next().cloned().unwrap()),
-        _ => Cow::Owned(Tensor::zeros(&[])),
-    });
-    let values = Values(values.collect());
+    let values = Values::of_weights(&program.graph, &model.weights).into_owned();
     let witness = Witness::build(program, &values).unwrap();
     Claim { values, witness, public: program.registration_public(), context: [0; 32] }
 }

@@ -1,6 +1,6 @@
 //! A prover of false statements about named stacks: the honest machinery on contents of its choice, whose blinding factors it knows.
 
-use assay_circuits::{Program, eval::Values, program::Source};
+use assay_circuits::{NodeId, Op, Program, Tensor, eval::Values, program::Source};
 use assay_prover::{
     ProvingKey, Recorder, Stack,
     device::Cpu,
@@ -8,11 +8,23 @@ use assay_prover::{
     witness::Witness,
 };
 use assay_verifier::{CoreProof, core::Kind};
+use std::borrow::Cow;
 
 /// The public values of a run.
 pub fn public_of(program: &Program, values: &Values<'_>) -> Vec<Vec<i64>> {
     let of = |s: Source| if let Source::Node(id) = s { values.of(id).data.clone() } else { unreachable!() };
     program.public.iter().map(|p| of(p.source)).collect()
+}
+
+/// Computes again what follows from inputs and weights, whatever their ranges are: the interpreter refuses those outside of them.
+pub fn recompute(program: &Program, values: &mut Values<'_>) {
+    for id in (0..program.graph.nodes().len()).map(NodeId) {
+        let n = program.graph.node(id);
+        if !matches!(n.op, Op::Input(_) | Op::Weight(_)) {
+            let of: Vec<&Tensor> = n.inputs.iter().map(|i| values.of(*i)).collect();
+            values.0[id.0] = Cow::Owned(n.op.eval(&of, &n.shape, program.graph.tables()).unwrap());
+        }
+    }
 }
 
 /// What is proven of one inference.

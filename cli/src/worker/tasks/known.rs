@@ -154,16 +154,12 @@ impl Trainer<'_> {
         };
         let Ok(key) = Descriptor::from_bytes(&words) else { return other() };
         let Some(rows) = evaluated_rows(&key, &self.spec, bits)? else { return other() };
-        let (graph, stacks) = {
-            let evaluation = self.spec.evaluation(rows)?;
-            let stacks = evaluation.stacks(bits)?;
-            (evaluation.graph, stacks)
-        };
-        let (pace, needed) = Pace::over(self.app, &graph, &stacks, key.circuit.k)?;
+        let runs = self.evaluation(rows)?;
+        let (pace, needed) = Pace::over(self.app, &runs.model().graph, runs.named(), key.circuit.k)?;
         if let Some((has, _)) = memory().filter(|(has, _)| needed > *has) {
             return Ok(Err(format!("{rows} rows take {}, and this machine has {}", bytes(needed), bytes(has))));
         }
-        let made = self.evaluation(rows)?.prepared(self.app, self.args.srs.as_deref(), &self.args.settlement)?;
+        let made = runs.prepared(self.app, self.args.srs.as_deref(), &self.args.settlement)?;
         if entry.settlementId == B256::from(made.prover.key.id()) { Ok(Ok(pace)) } else { other() }
     }
 
