@@ -31,14 +31,18 @@ def network(name: str, width: int, out: int, relu: bool) -> bytes:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
 
 
-@pytest.fixture(scope="module")
-def models() -> tuple[assay.Model, assay.Model, np.ndarray]:
+def two_models() -> tuple[assay.Model, assay.Model, np.ndarray]:
     """Features of 12 values, three scores of features, and samples for the first."""
     x = np.array([[(r * 5 + i * 7) % 17 / 8 - 1 for i in range(12)] for r in range(60)], dtype=np.float32)
     first = assay.compile(network("x", 12, 20, True), x, weight_bits=10, activation_bits=10, private_outputs=True)
     features = quietly(assay.prove, first, x).outputs
     # What is never negative has a bit more as an output than the activations that it comes from.
     return first, assay.compile(network("features", 20, 3, False), features, weight_bits=10, activation_bits=11), x
+
+
+@pytest.fixture(scope="module")
+def models() -> tuple[assay.Model, assay.Model, np.ndarray]:
+    return two_models()
 
 
 @pytest.mark.parametrize("make", [assay.prove, assay.settle])

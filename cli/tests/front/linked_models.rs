@@ -25,13 +25,18 @@ fn network(input: &str, from: usize, to: usize, relu: bool) -> Vec<u8> {
 }
 
 /// Samples, and the float features of each.
-fn samples() -> [Vec<f32>; 2] {
+pub(super) fn samples() -> [Vec<f32>; 2] {
     let x: Vec<f32> = (0..60).flat_map(|r| (0..12).map(move |i| ((r * 5 + i * 7) % 17) as f32 / 8.0 - 1.0)).collect();
     let w = weights(12, FEATURES);
     let one =
         |row: &[f32], j: usize| row.iter().enumerate().map(|(i, v)| v * w[i * FEATURES + j]).sum::<f32>().max(0.0);
     let features = x.chunks(12).flat_map(|row| (0..FEATURES).map(|j| one(row, j)).collect::<Vec<_>>()).collect();
     [x, features]
+}
+
+/// Features of twelve values, and three scores of the features.
+pub(super) fn networks() -> [Vec<u8>; 2] {
+    [network("x", 12, FEATURES, true), network("features", FEATURES, 3, false)]
 }
 
 fn stack(v: &Value, name: &str) -> String {
@@ -44,8 +49,9 @@ fn stack(v: &Value, name: &str) -> String {
 fn features_of_one_model_are_classified_by_another() {
     let s = Sandbox::new("linked-models");
     let [x, features] = samples();
-    s.write("features.onnx", network("x", 12, FEATURES, true));
-    s.write("classes.onnx", network("features", FEATURES, 3, false));
+    let [first, second] = networks();
+    s.write("features.onnx", first);
+    s.write("classes.onnx", second);
     s.write("xs.npy", npy("(60, 12)", &x));
     s.write("x.npy", npy("(1, 12)", &x[..12]));
     s.write("fs.npy", npy("(60, 20)", &features));

@@ -2,6 +2,7 @@
 
 mod bad_files;
 mod bench;
+mod blocks;
 #[path = "../common/mod.rs"]
 mod common;
 mod demo;

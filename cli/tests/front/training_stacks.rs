@@ -112,19 +112,22 @@ fn record(s: &Sandbox, path: &str) -> Value {
     serde_json::from_slice(&s.read(path)).unwrap()
 }
 
+/// Inputs of `attention_block.onnx` and their classes: four tokens of twelve values; the class is the sign of a sum.
+pub(super) fn attention_rows() -> [Vec<u8>; 2] {
+    let (rows, width) = (40, 48);
+    let x: Vec<f32> = (0..rows * width).map(|k| ((k * 7919 + k / width * 31) % 201) as f32 / 100.0 - 1.0).collect();
+    let y: Vec<f32> = x.chunks(width).map(|r| f32::from(u8::from(r[..4].iter().sum::<f32>() > 0.0))).collect();
+    [npy(&format!("({rows}, 4, 12)"), &x), npy(&format!("({rows},)"), &y)]
+}
+
 /// Adapters of a transformer's block: the file's weights stay in a stack of their own, which a settlement key pins.
 #[test]
 fn adapters_over_weights_that_stay() {
     let s = Sandbox::new("train-adapters");
     let block = concat!(env!("CARGO_MANIFEST_DIR"), "/../circuits/tests/training_onnx/attention_block.onnx");
-    // Four tokens of twelve values; the class is the sign of a sum.
-    let (rows, width) = (40, 48);
-    let x: Vec<f32> = (0..rows * width).map(|k| ((k * 7919 + k / width * 31) % 201) as f32 / 100.0 - 1.0).collect();
-    let y: Vec<f32> = x.chunks(width).map(|r| f32::from(u8::from(r[..4].iter().sum::<f32>() > 0.0))).collect();
-    s.write("x.npy", npy(&format!("({rows}, 4, 12)"), &x));
-    s.write("y.npy", npy(&format!("({rows},)"), &y));
-    let files = [("x.npy", npy(&format!("({rows}, 4, 12)"), &x)), ("y.npy", npy(&format!("({rows},)"), &y))];
-    s.write("data.npz", super::training::stored_zip(&files));
+    let [x, y] = attention_rows();
+    s.write("x.npy", &x);
+    s.write("data.npz", super::training::stored_zip(&[("x.npy", x), ("y.npy", y)]));
     let v = s.json(&["inspect", block, "--train"]);
     assert_eq!(v["trainable"], true, "{v}");
     let run = ["--lora", "2", "--steps", "4", "--batch", "8", "--lr", "2^-3", "--seed", SEED, "--row-bits", "12"];
