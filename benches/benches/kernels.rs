@@ -89,13 +89,9 @@ fn fraction_tree(device: &impl Device, leaves: &Leaves<'_>, r: Fr) -> Fr {
     let mut tree = device.fraction_tree(leaves);
     let mut total = Fr::zero();
     for k in 1..leaves.bits {
-        let suffixes = device.eq_suffixes(&vec![r; k]);
-        let mut rest = suffixes.iter();
-        if let Some(first) = rest.next() {
-            total += device.fraction_descend(&mut tree, first, r)[0];
-        }
+        total += device.fraction_descend(&mut tree, &vec![r; k], r);
         for _ in 0..k {
-            total += device.fraction_bind_round(&mut tree, r, rest.next(), r)[0];
+            total += device.fraction_bind_round(&mut tree, r)[0];
         }
     }
     total + device.fraction_children(&tree)[0]

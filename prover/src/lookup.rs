@@ -5,7 +5,7 @@ use crate::{
     transcript::ProverTranscript,
     witness::{VectorValues, Witness, block_values},
 };
-use ark_ff::{AdditiveGroup, PrimeField};
+use ark_ff::PrimeField;
 use assay_circuits::{Program, program::VectorLookup};
 use assay_verifier::{Fr, protocol::gkr::LeafClaim};
 use rayon::prelude::*;
@@ -76,36 +76,34 @@ pub fn element(v: i32) -> Fr {
 /// Proves that all leaf fractions add up to zero, and returns the claim on the leaves.
 pub fn prove(device: &impl Device, leaves: &Leaves<'_>, transcript: &mut ProverTranscript) -> LeafClaim<Fr> {
     let mut tree = device.fraction_tree(leaves);
-    let mut claim = LeafClaim { point: vec![], p: Fr::ZERO, q: Fr::ZERO };
-    send_children(device.fraction_children(&tree), transcript, &mut claim, vec![]);
+    let mut children = device.fraction_children(&tree);
+    let mut claim = send_children(children, transcript, vec![]);
     for k in 1..leaves.bits {
         let mix = transcript.challenge();
-        let suffixes = device.eq_suffixes(&claim.point);
         let mut point = Vec::with_capacity(k + 1);
-        let mut round = device.fraction_descend(&mut tree, &suffixes[0], mix);
-        // Each table is let go when the next is asked for: together they take half the memory of the layer.
-        let mut tables = suffixes.into_iter().skip(1);
+        let slope = device.fraction_descend(&mut tree, &claim.point, mix);
+        let mut round = [children[2] + mix * children[0], slope];
         for _ in 0..k {
             transcript.send(round[0]);
             transcript.send(round[1]);
             let r = transcript.challenge();
             point.push(r);
-            round = device.fraction_bind_round(&mut tree, r, tables.next().as_ref(), mix);
+            round = device.fraction_bind_round(&mut tree, r);
         }
-        send_children(device.fraction_children(&tree), transcript, &mut claim, point);
+        children = device.fraction_children(&tree);
+        claim = send_children(children, transcript, point);
     }
     claim
 }
 
 /// Sends the four values of a layer that is bound to one pair of children, and descends.
-fn send_children(values: [Fr; 4], transcript: &mut ProverTranscript, claim: &mut LeafClaim<Fr>, point: Vec<Fr>) {
+fn send_children(values: [Fr; 4], transcript: &mut ProverTranscript, bound: Vec<Fr>) -> LeafClaim<Fr> {
     values.iter().for_each(|v| transcript.send(*v));
     let tau = transcript.challenge();
     let [p0, p1, q0, q1] = values;
-    claim.p = p0 + tau * (p1 - p0);
-    claim.q = q0 + tau * (q1 - q0);
-    claim.point = vec![tau];
-    claim.point.extend(point);
+    let mut point = vec![tau];
+    point.extend(bound);
+    LeafClaim { point, p: p0 + tau * (p1 - p0), q: q0 + tau * (q1 - q0) }
 }
 
 /// `2^-n`.

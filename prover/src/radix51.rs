@@ -158,6 +158,9 @@ pub(crate) const fn digits(x: [u64; 4]) -> [u64; 5] {
 /// Four elements, one vector for each digit.
 pub(crate) type Value = [__m256i; 5];
 
+/// The first four and the last four of eight elements.
+pub(crate) type Pair<T> = [T; 2];
+
 /// Columns of products, to be read as `sum_i column_i 2^(51 i)`.
 pub(crate) type Columns = [__m256i; 10];
 
@@ -244,43 +247,82 @@ pub(crate) fn mul(a: Value, b: Value) -> Columns {
     mul_add([splat(0); 10], a, b)
 }
 
+/// Propagates the carry of digit `j`.
+#[inline(always)]
+fn carry_digit(v: &mut Value, j: usize) {
+    // SAFETY: see the module.
+    unsafe {
+        v[j + 1] = plus(v[j + 1], _mm256_srli_epi64::<51>(v[j]));
+        v[j] = _mm256_and_si256(v[j], splat(MASK));
+    }
+}
+
 /// Propagates carries upwards: all digits but the last are below `2^51` after it. They must be nonnegative.
 #[inline(always)]
 pub(crate) fn carry(mut v: Value) -> Value {
-    // SAFETY: see the module.
-    unsafe {
-        for j in 0..4 {
-            v[j + 1] = plus(v[j + 1], _mm256_srli_epi64::<51>(v[j]));
-            v[j] = _mm256_and_si256(v[j], splat(MASK));
-        }
+    for j in 0..4 {
+        carry_digit(&mut v, j);
     }
     v
+}
+
+/// [`carry`] of two vectors, in turns.
+#[inline(always)]
+pub(crate) fn carries(mut v: Pair<Value>) -> Pair<Value> {
+    for j in 0..4 {
+        carry_digit(&mut v[0], j);
+        carry_digit(&mut v[1], j);
+    }
+    v
+}
+
+/// The digit by which `p` is multiplied to clear column `i`.
+#[inline(always)]
+fn multiple<M: Modulus>(a: &Columns, i: usize) -> __m256d {
+    // SAFETY: see the module.
+    unsafe {
+        // The constants that are still in the column are multiples of 2^51.
+        let digit = double(_mm256_and_si256(a[i], splat(MASK)));
+        let [_, k] = parts(digit, double(splat(M::INV)));
+        double(_mm256_and_si256(k, splat(MASK)))
+    }
+}
+
+/// Adds `k p 2^(51 i)`, which clears column `i`, and carries that column.
+#[inline(always)]
+fn clear<M: Modulus>(a: &mut Columns, i: usize, k: __m256d) {
+    for j in 0..5 {
+        let [high, low] = parts(k, double(splat(M::P[j])));
+        a[i + j] = plus(a[i + j], low);
+        a[i + j + 1] = plus(a[i + j + 1], high);
+    }
+    // SAFETY: see the module.
+    a[i + 1] = plus(a[i + 1], unsafe { _mm256_srli_epi64::<51>(a[i]) });
+}
+
+#[inline(always)]
+fn clear_both<M: Modulus>(a: &mut Pair<Columns>, i: usize) {
+    let k = [multiple::<M>(&a[0], i), multiple::<M>(&a[1], i)];
+    clear::<M>(&mut a[0], i, k[0]);
+    clear::<M>(&mut a[1], i, k[1]);
 }
 
 /// The upper five columns after adding the multiple of `p` that clears the lower five; carries are left in them, and the last
 /// may be negative until they are propagated.
 ///
 /// The columns but the last must be nonnegative and below `2^62`.
+///
+/// Each digit of the multiple waits for the one before, more than 30 cycles: the two vectors take turns.
 #[inline(always)]
-pub(crate) fn reduce_columns<M: Modulus>(a: Columns) -> Value {
-    let mut a = started(a, 1);
-    // SAFETY: see the module.
-    unsafe {
-        let inverse = double(splat(M::INV));
-        for i in 0..5 {
-            // The constants that are still in the column are multiples of 2^51.
-            let digit = double(_mm256_and_si256(a[i], splat(MASK)));
-            let [_, k] = parts(digit, inverse);
-            let k = double(_mm256_and_si256(k, splat(MASK)));
-            for j in 0..5 {
-                let [high, low] = parts(k, double(splat(M::P[j])));
-                a[i + j] = plus(a[i + j], low);
-                a[i + j + 1] = plus(a[i + j + 1], high);
-            }
-            a[i + 1] = plus(a[i + 1], _mm256_srli_epi64::<51>(a[i]));
-        }
-    }
-    [a[5], a[6], a[7], a[8], a[9]]
+pub(crate) fn reductions<M: Modulus>(a: Pair<Columns>) -> Pair<Value> {
+    let mut a = [started(a[0], 1), started(a[1], 1)];
+    // Written out: a loop of this size is not unrolled, and its columns would go through memory at each step.
+    clear_both::<M>(&mut a, 0);
+    clear_both::<M>(&mut a, 1);
+    clear_both::<M>(&mut a, 2);
+    clear_both::<M>(&mut a, 3);
+    clear_both::<M>(&mut a, 4);
+    [[a[0][5], a[0][6], a[0][7], a[0][8], a[0][9]], [a[1][5], a[1][6], a[1][7], a[1][8], a[1][9]]]
 }
 
 /// `a - b + p` with carries left in it, for carried `b`.
@@ -317,38 +359,64 @@ fn top(v: &Value) -> __m256i {
     plus(v[4], unsafe { _mm256_srli_epi64::<51>(v[3]) })
 }
 
-/// The residues of values that are mostly below `2p`.
+/// `v`, or `p` less where that is surely not negative but for what [`settle`] finds.
 #[inline(always)]
-pub(crate) fn canonical<M: Modulus>(v: Value) -> Value {
-    // Comparing the last digit decides except within 2^-49 of `p`; the rare rest is settled exactly.
-    let over = above(top(&v), M::P[4]);
-    settle::<M>(carry(masked(v, over, M::MINUS)))
+fn less_once<M: Modulus>(v: Value) -> Value {
+    // Comparing the last digit decides except within 2^-49 of `p`.
+    masked(v, above(top(&v), M::P[4]), M::MINUS)
 }
 
-/// The residues of values that are mostly below `4p`.
+/// The residues of values that are mostly below `2p`.
 #[inline(always)]
-pub(crate) fn canonical4<M: Modulus>(v: Value) -> Value {
+pub(crate) fn canonical<M: Modulus>(v: Pair<Value>) -> Pair<Value> {
+    settle::<M>(carries([less_once::<M>(v[0]), less_once::<M>(v[1])]))
+}
+
+/// `v` less as many times `p` as [`less_once`] would in two steps.
+#[inline(always)]
+fn less_thrice<M: Modulus>(v: Value) -> Value {
     let first = top(&v);
     let twice = above(first, M::P2[4]);
     // SAFETY: see the module.
     let rest = minus(first, unsafe { _mm256_and_si256(twice, splat(M::P2[4] + 1)) });
     let once = above(rest, M::P[4]);
-    settle::<M>(carry(masked(masked(v, twice, M::MINUS2), once, M::MINUS)))
+    masked(masked(v, twice, M::MINUS2), once, M::MINUS)
+}
+
+/// The residues of values that are mostly below `4p`.
+#[inline(always)]
+pub(crate) fn canonical4<M: Modulus>(v: Pair<Value>) -> Pair<Value> {
+    settle::<M>(carries([less_thrice::<M>(v[0]), less_thrice::<M>(v[1])]))
 }
 
 /// Values below `2^255` or `2p` less than they were.
 #[inline(always)]
-pub(crate) fn shrunk<M: Modulus>(v: Value) -> Value {
-    carry(masked(v, above(top(&v), MASK), M::MINUS2))
+pub(crate) fn shrunk<M: Modulus>(v: Pair<Value>) -> Pair<Value> {
+    let less = [masked(v[0], above(top(&v[0]), MASK), M::MINUS2), masked(v[1], above(top(&v[1]), MASK), M::MINUS2)];
+    carries(less)
 }
 
 /// Subtracts `p` exactly, from carried values, while that leaves any of them nonnegative.
 #[inline(always)]
-fn settle<M: Modulus>(mut w: Value) -> Value {
+fn settle<M: Modulus>(mut v: Pair<Value>) -> Pair<Value> {
+    // SAFETY: see the module.
+    unsafe {
+        let large = [above(v[0][4], M::P[4] - 1), above(v[1][4], M::P[4] - 1)];
+        if _mm256_movemask_epi8(_mm256_or_si256(large[0], large[1])) != 0 {
+            for w in &mut v {
+                settle_slowly::<M>(w);
+            }
+        }
+    }
+    v
+}
+
+#[inline(always)]
+fn settle_slowly<M: Modulus>(w: &mut Value) {
     // SAFETY: see the module.
     unsafe {
         while _mm256_movemask_epi8(above(w[4], M::P[4] - 1)) != 0 {
-            let mut less = w;
+            let mut less = *w;
             for j in 0..5 {
                 less[j] = plus(w[j], splat(M::MINUS[j]));
             }
@@ -362,7 +430,6 @@ fn settle<M: Modulus>(mut w: Value) -> Value {
             }
         }
     }
-    w
 }
 
 /// 51 bits of `hi 2^64 + lo`, from bit `RIGHT = 64 - LEFT` on.

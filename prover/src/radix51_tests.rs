@@ -50,17 +50,13 @@ fn check<M: Modulus, F: PrimeField>(a: [[u64; 5]; 4], b: [[u64; 5]; 4], c: [[u64
         let loose = carry(difference::<M>(a, c));
         let both = mul(loose, carry(difference::<M>(b, a)));
         let scaled = mul(halved::<M>(a), b);
-        let reduced = carry(reduce_columns::<M>(mul_add(mul_add(both, loose, loose), loose, b)));
-        [
-            canonical::<M>(reduce_columns::<M>(product)),
-            canonical4::<M>(reduce_columns::<M>(sum)),
-            canonical4::<M>(reduce_columns::<M>(both)),
-            canonical::<M>(reduce_columns::<M>(scaled)),
-            reduced,
-            canonical4::<M>(reduce_columns::<M>(mul(a, shrunk::<M>(reduced)))),
-            canonical::<M>(loose),
-            carry(difference::<M>(loose, a)),
-        ]
+        let reduced = carries(reductions::<M>([mul_add(mul_add(both, loose, loose), loose, b), product]))[0];
+        let [product, scaled] = canonical::<M>(reductions::<M>([product, scaled]));
+        let [sum, both] = canonical4::<M>(reductions::<M>([sum, both]));
+        let [shrunk, _] = shrunk::<M>([reduced, loose]);
+        let [_, last] = canonical4::<M>(reductions::<M>([mul(c, c), mul(a, shrunk)]));
+        let [residue, _] = canonical::<M>([loose, a]);
+        [product, sum, both, scaled, reduced, last, residue, carry(difference::<M>(loose, a))]
     }
     if Available::detect().is_none() {
         return;

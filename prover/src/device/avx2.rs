@@ -1,4 +1,6 @@
-//! Four field elements at once with AVX2 and fused multiply-adds (docs of [`crate::radix51`]).
+//! Eight field elements at once with AVX2 and fused multiply-adds, as two vectors of four (docs of [`crate::radix51`]).
+//!
+//! The two vectors take turns in what is a long chain of dependent steps, reduction above all.
 //!
 //! Two obligations of `unsafe` code are discharged here: the instructions exist, because only the holder of an
 //! [`Available`] gets to run them; and vector loads and stores stay inside a checked slice.
@@ -14,8 +16,8 @@ use super::kernels::{self, Quarters, kernel_list};
 use super::lanes::Lanes;
 use super::mac::{ProductSum, add_at, element, reduce_five};
 use crate::radix51::{
-    self, Available, Columns, MASK, ScalarField, Value, canonical, canonical4, carry, difference, digits, from_words,
-    halved, plus, reduce_columns, shrunk, splat, started, to_words, transposed, words,
+    self, Available, Columns, MASK, Pair, ScalarField, Value, canonical, canonical4, carries, difference, digits,
+    from_words, halved, plus, reductions, shrunk, splat, started, to_words, transposed, words,
 };
 use ark_bn254::{Fr, FrConfig};
 use ark_ff::{Fp, MontConfig, MontFp};
@@ -74,18 +76,43 @@ fn load_four(from: &[i32], at: usize) -> __m128i {
     unsafe { _mm_loadu_si128(from.as_ptr().cast::<__m128i>()) }
 }
 
+/// Stores canonical values.
+#[inline(always)]
+fn store_words(v: Value, to: &mut [Fr], at: usize) {
+    let to = &mut to[at..at + 4];
+    let rows = transposed(to_words(v));
+    // SAFETY: an element is four words, so the four elements that the slice holds are four vectors; every bit pattern
+    // below `p` is an element.
+    unsafe {
+        let words = to.as_mut_ptr().cast::<__m256i>();
+        for k in 0..4 {
+            _mm256_storeu_si256(words.add(k), rows[k]);
+        }
+    }
+}
+
+/// `a + b` with carries left in it.
+#[inline(always)]
+fn sum(a: Value, b: Value) -> Value {
+    let mut sum = a;
+    for j in 0..5 {
+        sum[j] = plus(a[j], b[j]);
+    }
+    sum
+}
+
 impl Lanes for Avx2 {
-    const COUNT: usize = 4;
-    // Ten parts of at most 2^52 a product and column, in 63 bits.
-    const FOLD: usize = 128;
+    const COUNT: usize = 8;
+    // Twenty parts of at most 2^52 a product and column, in 63 bits: both vectors go into the same columns.
+    const FOLD: usize = 64;
     // Four products below p^2, reduced and added to an element, are below 4p.
     const PRODUCTS: usize = 4;
-    type Value = Value;
-    type Wide = Columns;
+    type Value = Pair<Value>;
+    type Wide = Pair<Columns>;
     type Sum = Sum;
-    type Sign = Signs;
-    type Integer = __m256d;
-    type IntegerSum = DigitSum;
+    type Sign = Pair<Signs>;
+    type Integer = Pair<__m256d>;
+    type IntegerSum = Pair<DigitSum>;
 
     #[inline(always)]
     fn excess() -> Fr {
@@ -93,85 +120,71 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
-    fn load(from: &[Fr], at: usize) -> Value {
-        from_words(load_words(from, at))
+    fn load(from: &[Fr], at: usize) -> Pair<Value> {
+        [from_words(load_words(from, at)), from_words(load_words(from, at + 4))]
     }
 
     #[inline(always)]
-    fn load_scaled(from: &[Fr], at: usize) -> Value {
-        halved::<ScalarField>(from_words(load_words(from, at)))
+    fn load_scaled(from: &[Fr], at: usize) -> Pair<Value> {
+        let [a, b] = Self::load(from, at);
+        [halved::<ScalarField>(a), halved::<ScalarField>(b)]
     }
 
     #[inline(always)]
-    fn broadcast(x: &Fr) -> Value {
-        digits(x.0.0).map(splat)
+    fn broadcast(x: &Fr) -> Pair<Value> {
+        [digits(x.0.0).map(splat); 2]
     }
 
     #[inline(always)]
-    fn store(v: Value, to: &mut [Fr], at: usize) {
-        let to = &mut to[at..at + 4];
-        let rows = transposed(to_words(v));
-        // SAFETY: an element is four words, so the four elements that the slice holds are four vectors; every bit
-        // pattern below `p` is an element.
-        unsafe {
-            let words = to.as_mut_ptr().cast::<__m256i>();
-            for k in 0..4 {
-                _mm256_storeu_si256(words.add(k), rows[k]);
-            }
-        }
+    fn store(v: Pair<Value>, to: &mut [Fr], at: usize) {
+        store_words(v[0], to, at);
+        store_words(v[1], to, at + 4);
     }
 
     #[inline(always)]
-    fn canonical(value: Value) -> Value {
+    fn canonical(value: Pair<Value>) -> Pair<Value> {
         canonical::<ScalarField>(value)
     }
 
     #[inline(always)]
-    fn shrunk(value: Value) -> Value {
+    fn shrunk(value: Pair<Value>) -> Pair<Value> {
         shrunk::<ScalarField>(value)
     }
 
     #[inline(always)]
-    fn add(a: Value, b: Value) -> Value {
-        let mut sum = a;
-        for j in 0..5 {
-            sum[j] = plus(a[j], b[j]);
-        }
-        carry(sum)
+    fn add(a: Pair<Value>, b: Pair<Value>) -> Pair<Value> {
+        carries([sum(a[0], b[0]), sum(a[1], b[1])])
     }
 
     #[inline(always)]
-    fn sub(a: Value, b: Value) -> Value {
-        carry(difference::<ScalarField>(a, b))
+    fn sub(a: Pair<Value>, b: Pair<Value>) -> Pair<Value> {
+        carries([difference::<ScalarField>(a[0], b[0]), difference::<ScalarField>(a[1], b[1])])
     }
 
     #[inline(always)]
-    fn mul(a: Value, b: Value) -> Columns {
-        radix51::mul(a, b)
+    fn mul(a: Pair<Value>, b: Pair<Value>) -> Pair<Columns> {
+        [radix51::mul(a[0], b[0]), radix51::mul(a[1], b[1])]
     }
 
     #[inline(always)]
-    fn mul_add(sum: Columns, a: Value, b: Value) -> Columns {
-        radix51::mul_add(sum, a, b)
+    fn mul_add(sum: Pair<Columns>, a: Pair<Value>, b: Pair<Value>) -> Pair<Columns> {
+        [radix51::mul_add(sum[0], a[0], b[0]), radix51::mul_add(sum[1], a[1], b[1])]
     }
 
     #[inline(always)]
-    fn reduce(a: Columns) -> Value {
-        carry(reduce_columns::<ScalarField>(a))
+    fn reduce(a: Pair<Columns>) -> Pair<Value> {
+        carries(reductions::<ScalarField>(a))
     }
 
     #[inline(always)]
-    fn reduce_canonical(a: Columns) -> Value {
-        canonical::<ScalarField>(reduce_columns::<ScalarField>(a))
+    fn reduce_canonical(a: Pair<Columns>) -> Pair<Value> {
+        canonical::<ScalarField>(reductions::<ScalarField>(a))
     }
 
     #[inline(always)]
-    fn reduce_add(a: Columns, b: Value) -> Value {
-        let mut sum = reduce_columns::<ScalarField>(a);
-        for j in 0..5 {
-            sum[j] = plus(sum[j], b[j]);
-        }
-        canonical4::<ScalarField>(sum)
+    fn reduce_add(a: Pair<Columns>, b: Pair<Value>) -> Pair<Value> {
+        let reduced = reductions::<ScalarField>(a);
+        canonical4::<ScalarField>([sum(reduced[0], b[0]), sum(reduced[1], b[1])])
     }
 
     #[inline(always)]
@@ -180,9 +193,10 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
-    fn accumulate(sum: &mut Sum, a: Value, b: Value) {
-        sum.columns = radix51::mul_add_raw(sum.columns, a, b);
-        sum.products += 1;
+    fn accumulate(sum: &mut Sum, a: Pair<Value>, b: Pair<Value>) {
+        sum.columns = radix51::mul_add_raw(sum.columns, a[0], b[0]);
+        sum.columns = radix51::mul_add_raw(sum.columns, a[1], b[1]);
+        sum.products += 2;
     }
 
     #[inline(always)]
@@ -215,71 +229,69 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
-    fn load_bits(from: &[i32], at: usize) -> Option<Signs> {
-        let x = load_four(from, at);
+    fn load_bits(from: &[i32], at: usize) -> Option<Pair<Signs>> {
+        let x = [load_four(from, at), load_four(from, at + 4)];
         // SAFETY: see `Avx2`.
         unsafe {
-            if _mm_testz_si128(x, _mm_set1_epi32(!1)) == 0 {
+            if _mm_testz_si128(_mm_or_si128(x[0], x[1]), _mm_set1_epi32(!1)) == 0 {
                 return None;
             }
-            let mask = _mm256_cvtepi32_epi64(_mm_sub_epi32(_mm_setzero_si128(), x));
-            Some(Signs { plus: mask, minus: splat(0) })
+            let zero = _mm_setzero_si128();
+            Some([
+                Signs { plus: _mm256_cvtepi32_epi64(_mm_sub_epi32(zero, x[0])), minus: splat(0) },
+                Signs { plus: _mm256_cvtepi32_epi64(_mm_sub_epi32(zero, x[1])), minus: splat(0) },
+            ])
         }
     }
 
     #[inline(always)]
-    fn sign_sub(a: Signs, b: Signs) -> Signs {
-        // SAFETY: see `Avx2`.
-        unsafe { Signs { plus: _mm256_andnot_si256(b.plus, a.plus), minus: _mm256_andnot_si256(a.plus, b.plus) } }
+    fn sign_sub(a: Pair<Signs>, b: Pair<Signs>) -> Pair<Signs> {
+        [sign_difference(a[0], b[0]), sign_difference(a[1], b[1])]
     }
 
     #[inline(always)]
-    fn sign_mul(a: Signs, b: Signs) -> Signs {
+    fn sign_mul(a: Pair<Signs>, b: Pair<Signs>) -> Pair<Signs> {
+        [sign_product(a[0], b[0]), sign_product(a[1], b[1])]
+    }
+
+    #[inline(always)]
+    fn add_signed(value: Pair<Value>, sign: Pair<Signs>, up: Pair<Value>, down: Pair<Value>) -> Pair<Value> {
+        carries([signed(value[0], sign[0], up[0], down[0]), signed(value[1], sign[1], up[1], down[1])])
+    }
+
+    #[inline(always)]
+    fn load_integers(from: &[i32], at: usize) -> Pair<__m256d> {
+        let x = [load_four(from, at), load_four(from, at + 4)];
         // SAFETY: see `Avx2`.
         unsafe {
-            let both = |x, y, z, w| _mm256_or_si256(_mm256_and_si256(x, y), _mm256_and_si256(z, w));
-            Signs { plus: both(a.plus, b.plus, a.minus, b.minus), minus: both(a.plus, b.minus, a.minus, b.plus) }
+            let offset = _mm256_set1_pd(f64::from(1u32 << 31));
+            [_mm256_add_pd(_mm256_cvtepi32_pd(x[0]), offset), _mm256_add_pd(_mm256_cvtepi32_pd(x[1]), offset)]
         }
     }
 
     #[inline(always)]
-    fn add_signed(value: Value, sign: Signs, up: Value, down: Value) -> Value {
-        let mut sum = value;
-        for j in 0..5 {
-            // SAFETY: see `Avx2`.
-            let x =
-                unsafe { _mm256_or_si256(_mm256_and_si256(up[j], sign.plus), _mm256_and_si256(down[j], sign.minus)) };
-            sum[j] = plus(sum[j], x);
-        }
-        carry(sum)
-    }
-
-    #[inline(always)]
-    fn load_integers(from: &[i32], at: usize) -> __m256d {
-        // SAFETY: see `Avx2`.
-        unsafe { _mm256_add_pd(_mm256_cvtepi32_pd(load_four(from, at)), _mm256_set1_pd(f64::from(1u32 << 31))) }
-    }
-
-    #[inline(always)]
-    fn load_integers_unordered(from: &[i32], at: usize) -> __m256d {
+    fn load_integers_unordered(from: &[i32], at: usize) -> Pair<__m256d> {
         Self::load_integers(from, at)
     }
 
     #[inline(always)]
-    fn reorder(value: Value) -> Value {
+    fn reorder(value: Pair<Value>) -> Pair<Value> {
         value
     }
 
     #[inline(always)]
-    fn integer(x: u64) -> __m256d {
+    fn integer(x: u64) -> Pair<__m256d> {
         // SAFETY: see `Avx2`.
-        unsafe { _mm256_set1_pd(x as f64) }
+        [unsafe { _mm256_set1_pd(x as f64) }; 2]
     }
 
     #[inline(always)]
-    fn integer_sub(a: __m256d, b: __m256d) -> __m256d {
+    fn integer_sub(a: Pair<__m256d>, b: Pair<__m256d>) -> Pair<__m256d> {
         // SAFETY: see `Avx2`.
-        unsafe { _mm256_sub_pd(_mm256_add_pd(a, _mm256_set1_pd((1u64 << 32) as f64)), b) }
+        unsafe {
+            let offset = _mm256_set1_pd((1u64 << 32) as f64);
+            [_mm256_sub_pd(_mm256_add_pd(a[0], offset), b[0]), _mm256_sub_pd(_mm256_add_pd(a[1], offset), b[1])]
+        }
     }
 
     #[inline(always)]
@@ -289,65 +301,135 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
-    fn integer_sum(start: Value) -> DigitSum {
-        DigitSum { columns: [start[0], start[1], start[2], start[3], start[4], splat(0)], terms: 0 }
+    fn integer_sum(start: Pair<Value>) -> Pair<DigitSum> {
+        [DigitSum::new(start[0]), DigitSum::new(start[1])]
     }
 
     #[inline(always)]
-    fn integer_add(sum: &mut DigitSum, weight: Value, x: __m256d) {
-        let weight = radix51::doubles(weight);
-        for j in 0..5 {
-            let [high, low] = radix51::parts(weight[j], x);
-            sum.columns[j] = plus(sum.columns[j], low);
-            sum.columns[j + 1] = plus(sum.columns[j + 1], high);
-        }
-        sum.terms += 1;
+    fn integer_add(sum: &mut Pair<DigitSum>, weight: Pair<Value>, x: Pair<__m256d>) {
+        sum[0].add(weight[0], x[0]);
+        sum[1].add(weight[1], x[1]);
     }
 
     #[inline(always)]
-    fn integer_add_one(sum: &mut DigitSum, weight: Value) {
-        for j in 0..5 {
-            sum.columns[j] = plus(sum.columns[j], weight[j]);
-        }
+    fn integer_add_one(sum: &mut Pair<DigitSum>, weight: Pair<Value>) {
+        sum[0].add_one(weight[0]);
+        sum[1].add_one(weight[1]);
     }
 
     #[inline(always)]
-    fn integer_finish(sum: DigitSum) -> Value {
+    fn integer_finish(sum: Pair<DigitSum>) -> Pair<Value> {
         let six = carried(sum);
-        let mut columns = [splat(0); 10];
-        columns[..6].copy_from_slice(&six);
-        canonical::<ScalarField>(reduce_columns::<ScalarField>(columns))
+        let zero = splat(0);
+        let mut columns = [[zero; 10]; 2];
+        for i in 0..6 {
+            columns[0][i] = six[0][i];
+            columns[1][i] = six[1][i];
+        }
+        canonical::<ScalarField>(reductions::<ScalarField>(columns))
     }
 
     #[inline(always)]
-    fn integer_fold(sum: &mut DigitSum) {
-        *sum = DigitSum { columns: carried(*sum), terms: 0 };
+    fn integer_fold(sum: &mut Pair<DigitSum>) {
+        let [a, b] = carried(*sum);
+        *sum = [DigitSum { columns: a, terms: 0 }, DigitSum { columns: b, terms: 0 }];
     }
 
     #[inline(always)]
-    fn integer_total(sum: DigitSum) -> Fr {
+    fn integer_total(sum: Pair<DigitSum>) -> Fr {
+        let six = carried(sum);
         let mut limbs = [0u64; 5];
-        for (i, column) in carried(sum).into_iter().enumerate() {
-            let total: u64 = words(column).into_iter().sum();
+        for i in 0..6 {
+            let total: u64 = words(plus(six[0][i], six[1][i])).into_iter().sum();
             add_at(&mut limbs, 51 * i, total);
         }
         element(reduce_five(&limbs))
     }
 }
 
-/// The columns with the constants taken back and carries propagated: all but the last are below `2^51`.
+/// `a * b`.
 #[inline(always)]
-fn carried(sum: DigitSum) -> [__m256i; 6] {
-    let mut columns = sum.columns;
+fn sign_product(a: Signs, b: Signs) -> Signs {
     // SAFETY: see `Avx2`.
     unsafe {
-        for i in 0..6 {
-            columns[i] = plus(columns[i], splat(radix51::integer_start(i, sum.terms)));
+        Signs {
+            plus: _mm256_or_si256(_mm256_and_si256(a.plus, b.plus), _mm256_and_si256(a.minus, b.minus)),
+            minus: _mm256_or_si256(_mm256_and_si256(a.plus, b.minus), _mm256_and_si256(a.minus, b.plus)),
         }
-        for i in 0..5 {
-            columns[i + 1] = plus(columns[i + 1], _mm256_srli_epi64::<51>(columns[i]));
-            columns[i] = _mm256_and_si256(columns[i], splat(MASK));
+    }
+}
+
+/// `a - b` of integers that are 0 or 1.
+#[inline(always)]
+fn sign_difference(a: Signs, b: Signs) -> Signs {
+    // SAFETY: see `Avx2`.
+    unsafe { Signs { plus: _mm256_andnot_si256(b.plus, a.plus), minus: _mm256_andnot_si256(a.plus, b.plus) } }
+}
+
+/// [`Lanes::add_signed`] with carries left in it.
+#[inline(always)]
+fn signed(value: Value, sign: Signs, up: Value, down: Value) -> Value {
+    let mut sum = value;
+    for j in 0..5 {
+        // SAFETY: see `Avx2`.
+        let x = unsafe { _mm256_or_si256(_mm256_and_si256(up[j], sign.plus), _mm256_and_si256(down[j], sign.minus)) };
+        sum[j] = plus(sum[j], x);
+    }
+    sum
+}
+
+impl DigitSum {
+    #[inline(always)]
+    fn new(start: Value) -> Self {
+        Self { columns: [start[0], start[1], start[2], start[3], start[4], splat(0)], terms: 0 }
+    }
+
+    #[inline(always)]
+    fn add(&mut self, weight: Value, x: __m256d) {
+        let weight = radix51::doubles(weight);
+        for j in 0..5 {
+            let [high, low] = radix51::parts(weight[j], x);
+            self.columns[j] = plus(self.columns[j], low);
+            self.columns[j + 1] = plus(self.columns[j + 1], high);
         }
+        self.terms += 1;
+    }
+
+    #[inline(always)]
+    fn add_one(&mut self, weight: Value) {
+        for j in 0..5 {
+            self.columns[j] = plus(self.columns[j], weight[j]);
+        }
+    }
+}
+
+/// The columns with the constants taken back.
+#[inline(always)]
+fn settled(sum: &DigitSum) -> [__m256i; 6] {
+    let mut columns = sum.columns;
+    for i in 0..6 {
+        columns[i] = plus(columns[i], splat(radix51::integer_start(i, sum.terms)));
+    }
+    columns
+}
+
+/// Propagates the carry of column `i`.
+#[inline(always)]
+fn carry_column(columns: &mut [__m256i; 6], i: usize) {
+    // SAFETY: see `Avx2`.
+    unsafe {
+        columns[i + 1] = plus(columns[i + 1], _mm256_srli_epi64::<51>(columns[i]));
+        columns[i] = _mm256_and_si256(columns[i], splat(MASK));
+    }
+}
+
+/// The columns with the constants taken back and carries propagated: all but the last are below `2^51`.
+#[inline(always)]
+fn carried(sums: Pair<DigitSum>) -> Pair<[__m256i; 6]> {
+    let mut columns = [settled(&sums[0]), settled(&sums[1])];
+    for i in 0..5 {
+        carry_column(&mut columns[0], i);
+        carry_column(&mut columns[1], i);
     }
     columns
 }
@@ -355,7 +437,7 @@ fn carried(sum: DigitSum) -> [__m256i; 6] {
 /// Compiles every kernel of the list for the instructions.
 macro_rules! compile {
     ($(fn $name:ident($($argument:ident: $type:ty),*) $(-> $out:ty)?;)*) => {$(
-        /// The kernel of this name, on lengths that are a multiple of 4.
+        /// The kernel of this name, on lengths that are a multiple of 8.
         pub(super) fn $name(_: Available, $($argument: $type),*) $(-> $out)? {
             #[target_feature(enable = "avx2,fma")]
             fn compiled($($argument: $type),*) $(-> $out)? {

@@ -108,6 +108,27 @@ pub(super) fn axis_lines_fr<L: Lanes>(out: &mut [Fr], data: &[Fr], inner: usize,
     }
 }
 
+/// `out[i] += sum_k scale_k * data_k[start + i]`.
+#[inline(always)]
+pub(super) fn add_products<L: Lanes>(out: &mut [Fr], start: usize, terms: &[(&[Fr], Fr)]) {
+    let mut weights = [L::broadcast(&Fr::ZERO); PRODUCTS];
+    let mut data: [&[Fr]; PRODUCTS] = [&[]; PRODUCTS];
+    for chunk in terms.chunks(L::PRODUCTS.min(PRODUCTS)) {
+        for (k, (from, scale)) in chunk.iter().enumerate() {
+            weights[k] = broadcast_scaled::<L>(scale);
+            data[k] = &from[start..][..out.len()];
+        }
+        for at in (0..out.len()).step_by(L::COUNT) {
+            let mut sum = L::mul(weights[0], L::load(data[0], at));
+            for k in 1..chunk.len() {
+                sum = L::mul_add(sum, weights[k], L::load(data[k], at));
+            }
+            let value = L::reduce_add(sum, L::load(out, at));
+            L::store(value, out, at);
+        }
+    }
+}
+
 /// The inner product.
 #[inline(always)]
 pub(super) fn dot<L: Lanes>(weights: &[Fr], data: &[Fr]) -> Fr {

@@ -1,5 +1,6 @@
 //! One suite for every device: each kernel against [`Reference`], on random and on extreme inputs.
 
+use super::eq::EqWeights;
 use super::fractions::{FractionKernels, FractionLayer};
 use super::{
     AxisMatrix, Cpu, Device, Functional, FunctionalFactor, FunctionalTerm, LeadingRounds, LeafRun, Leaves, Numerators,
@@ -56,6 +57,18 @@ impl Source {
                 Fr::from_le_bytes_mod_order(&bytes)
             }
         }
+    }
+
+    /// An element that is not zero.
+    fn factor(&mut self) -> Fr {
+        let x = self.element();
+        if x == Fr::ZERO { Fr::from(3) } else { x }
+    }
+
+    /// Factors of `len` entries, as two tables.
+    fn weights(&mut self, len: usize) -> [Vec<Fr>; 2] {
+        let low = 1 << (self.word() as usize % (len.max(1).ilog2().min(8) as usize + 1));
+        [self.elements(len / low), self.elements(low)]
     }
 
     fn elements(&mut self, len: usize) -> Vec<Fr> {
@@ -198,8 +211,6 @@ fn check<S: Strategy>(cases: u32, strategy: S, test: impl Fn(S::Value)) {
 pub(super) fn eq_tables<D: Device>(device: &D, n: usize, seed: u64) {
     let point = Source::new(seed).elements(n);
     assert_eq!(device.download(&device.eq_table(&point)), Reference.eq_table(&point));
-    let suffixes: Vec<Vec<Fr>> = device.eq_suffixes(&point).iter().map(|table| device.download(table)).collect();
-    assert_eq!(suffixes, Reference.eq_suffixes(&point));
 }
 
 pub(super) fn products<D: Device>(device: &D, n: usize, width: Width, seed: u64) {
@@ -294,6 +305,13 @@ impl OwnedLeaves {
     }
 }
 
+/// The claim of the next round at `r`, as the verifier has it: `claim = (1 - z) g(0) + z g(1)`. Nothing where that does not say
+/// what `g(1)` is.
+fn next_claim(claim: Fr, [g0, infinity]: [Fr; 2], z: Fr, r: Fr) -> Option<Fr> {
+    let g1 = (claim - g0 + z * g0) * z.inverse()?;
+    Some(g0 + r * (g1 - g0 - infinity) + r.square() * infinity)
+}
+
 /// A tree from the root to the leaves, through all rounds.
 pub(super) fn trees<D: Device>(device: &D, bits: usize, runs: usize, width: Width, seed: u64) {
     let mut source = Source::new(seed);
@@ -301,17 +319,29 @@ pub(super) fn trees<D: Device>(device: &D, bits: usize, runs: usize, width: Widt
     let leaves = leaves.borrowed();
     let (mut tree, mut expected) = (device.fraction_tree(&leaves), Reference.fraction_tree(&leaves));
     assert_eq!(device.fraction_children(&tree), Reference.fraction_children(&expected));
+    let mut bound = vec![];
     for k in 1..bits {
-        let lambda = source.element();
-        let suffixes = Reference.eq_suffixes(&source.elements(k));
-        let there: Vec<D::Elements> = suffixes.iter().map(|table| device.elements(table.clone())).collect();
-        let g = Reference.fraction_descend(&mut expected, &suffixes[0], lambda);
-        assert_eq!(device.fraction_descend(&mut tree, &there[0], lambda), g, "layer {k}");
+        let lambda = source.factor();
+        let mut point = source.elements(1);
+        point.extend(bound);
+        let parent = Reference.fraction_children(&expected);
+        let slope = Reference.fraction_descend(&mut expected, &point, lambda);
+        assert_eq!(device.fraction_descend(&mut tree, &point, lambda), slope, "layer {k}");
+        // What the trait says of g(0), by the verifier's relations.
+        let line = |a: Fr, b: Fr| a + point[0] * (b - a);
+        let mut claim = Some(line(parent[2], parent[3]) + lambda * line(parent[0], parent[1]));
+        let mut round = [parent[2] + lambda * parent[0], slope];
+        bound = vec![];
         for j in 0..k {
             let r = source.element();
-            let g = Reference.fraction_bind_round(&mut expected, r, suffixes.get(j + 1), lambda);
-            assert_eq!(device.fraction_bind_round(&mut tree, r, there.get(j + 1), lambda), g, "layer {k}, round {j}");
+            claim = claim.and_then(|claim| next_claim(claim, round, point[j], r));
+            bound.push(r);
+            round = Reference.fraction_bind_round(&mut expected, r);
+            assert_eq!(device.fraction_bind_round(&mut tree, r), round, "layer {k}, round {j}");
         }
+        let [p0, p1, q0, q1] = Reference.fraction_children(&expected);
+        let last = q0 * q1 + lambda * (p0 * q1 + p1 * q0);
+        assert_eq!(last, claim.unwrap_or(last), "layer {k}");
         assert_eq!(device.fraction_children(&tree), Reference.fraction_children(&expected), "layer {k}");
     }
 }
@@ -399,29 +429,33 @@ fn fractions(device: &Cpu, reference: &Reference, n: usize, width: Width, seed: 
     if n > 1 {
         assert_eq!(device.fraction_layers_i32(&leaves, &q), reference.fraction_layers_i32(&leaves, &q));
     }
-    let lambda = source.element();
-    let eq = source.elements((1 << n) / 4);
-    assert_eq!(
-        device.fraction_round_i32(&leaves, &q, &eq, lambda),
-        reference.fraction_round_i32(&leaves, &q, &eq, lambda)
-    );
+    let lambda = source.factor();
+    let [high, low] = source.weights((1 << n) / 4);
+    let eq = EqWeights { high: &high, low: &low };
     let mut layer = FractionLayer::split(p, q.clone());
-    assert_eq!(device.fraction_round(&layer, &eq, lambda), reference.fraction_round(&layer, &eq, lambda));
+    let expected = reference.fraction_slope_i32(&leaves, &q, eq, lambda);
+    assert_eq!(device.fraction_slope_i32(&leaves, &q, eq, lambda), expected);
+    assert_eq!(device.fraction_slope(&layer, eq, lambda), reference.fraction_slope(&layer, eq, lambda));
+    assert_eq!(device.fraction_round(&layer, eq), reference.fraction_round(&layer, eq));
     if n == 1 {
         return;
     }
     let r = source.element();
-    assert_eq!(device.fraction_bind_i32(&leaves, &q, r), reference.fraction_bind_i32(&leaves, &q, r));
-    let (mut bound, mut expected) = (layer.clone(), layer.clone());
-    device.fraction_bind(&mut bound, r);
-    reference.fraction_bind(&mut expected, r);
-    assert_eq!(bound, expected);
+    assert_eq!(device.fraction_bind_i32(&leaves, &q, r, lambda), reference.fraction_bind_i32(&leaves, &q, r, lambda));
+    for scale in [None, Some(lambda)] {
+        let (mut bound, mut expected) = (layer.clone(), layer.clone());
+        device.fraction_bind(&mut bound, r, scale);
+        reference.fraction_bind(&mut expected, r, scale);
+        assert_eq!(bound, expected);
+    }
     while layer.len() > 1 {
         let r = source.element();
-        let eq = source.elements(layer.len() / 4);
+        let scale = source.word().is_multiple_of(2).then_some(lambda);
+        let [high, low] = source.weights(layer.len() / 4);
+        let eq = EqWeights { high: &high, low: &low };
         let mut expected = layer.clone();
-        let g = reference.layer_bind_round(&mut expected, r, &eq, lambda);
-        assert_eq!(device.layer_bind_round(&mut layer, r, &eq, lambda), g);
+        let g = reference.layer_bind_round(&mut expected, r, scale, eq);
+        assert_eq!(device.layer_bind_round(&mut layer, r, scale, eq), g);
         assert_eq!(layer, expected);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::arena::zeroed;
 use super::dispatch::{self, Vector};
+use super::eq::{EqWeights, weighed};
 use super::fractions::{FractionKernels, FractionLayer};
 use super::kernels::Quarters;
 use super::leaves::{add_pairs, rearrange};
@@ -62,17 +63,10 @@ impl Cpu {
         self.vector
     }
 
-    /// An eq table with one more variable, the most significant.
-    fn grow(&self, from: &[Fr], r: &Fr) -> Vec<Fr> {
-        let mut table = zeroed(2 * from.len());
-        let (lo, hi) = table.split_at_mut(from.len());
-        for_each((from, [lo, hi]), &|(from, [lo, hi])| dispatch::eq_grow_into(self.vector, from, lo, hi, r));
-        table
-    }
-
     fn bind_integers(&self, [lo, hi]: [&[i32]; 2], r: &Fr) -> Vec<Fr> {
         let mut out = zeroed(lo.len());
-        for_each(([lo, hi], &mut out[..]), &|([lo, hi], out)| dispatch::bind_i32(self.vector, lo, hi, out, r));
+        let weights = [Fr::ONE - r, *r];
+        for_each(([lo, hi], &mut out[..]), &|([lo, hi], out)| dispatch::bind_i32(self.vector, lo, hi, out, &weights));
         out
     }
 }
@@ -196,19 +190,6 @@ impl Device for Cpu {
         table
     }
 
-    fn eq_suffixes(&self, point: &[Fr]) -> Vec<Vec<Fr>> {
-        let Some((_, suffix)) = point.split_first() else {
-            return Vec::new();
-        };
-        let mut tables = vec![vec![Fr::ONE]];
-        for (k, r) in suffix.iter().rev().enumerate() {
-            let table = self.grow(&tables[k], r);
-            tables.push(table);
-        }
-        tables.reverse();
-        tables
-    }
-
     fn axis_map_i32(&self, data: &&[i32], outer: usize, inner: usize, m: &AxisMatrix) -> Vec<Fr> {
         axis::map_i32(self.vector, data, outer, inner, m)
     }
@@ -306,12 +287,12 @@ impl Device for Cpu {
         tree.children()
     }
 
-    fn fraction_descend(&self, tree: &mut Tree<'_>, eq: &Vec<Fr>, lambda: Fr) -> [Fr; 2] {
-        tree.descend(self, eq, lambda)
+    fn fraction_descend(&self, tree: &mut Tree<'_>, point: &[Fr], lambda: Fr) -> Fr {
+        tree.descend(self, point, lambda)
     }
 
-    fn fraction_bind_round(&self, tree: &mut Tree<'_>, r: Fr, eq: Option<&Vec<Fr>>, lambda: Fr) -> [Fr; 2] {
-        tree.bind_round(self, r, eq.map(Vec::as_slice), lambda)
+    fn fraction_bind_round(&self, tree: &mut Tree<'_>, r: Fr) -> [Fr; 2] {
+        tree.bind_round(self, r)
     }
 }
 
@@ -336,6 +317,13 @@ impl FractionKernels for Cpu {
                 });
             }
         }
+    }
+
+    fn eq_grown(&self, from: &[Fr], r: &Fr) -> Vec<Fr> {
+        let mut table = zeroed(2 * from.len());
+        let (lo, hi) = table.split_at_mut(from.len());
+        for_each((from, [lo, hi]), &|(from, [lo, hi])| dispatch::eq_grow_into(self.vector, from, lo, hi, r));
+        table
     }
 
     fn fraction_layer(&self, p: &[Fr], q: &[Fr]) -> (Vec<Fr>, Vec<Fr>) {
@@ -382,35 +370,37 @@ impl FractionKernels for Cpu {
         (p_out, q_out)
     }
 
-    fn fraction_round(&self, layer: &FractionLayer, eq: &[Fr], lambda: Fr) -> [Fr; 2] {
-        let arrays = layer.arrays();
+    fn fraction_slope(&self, layer: &FractionLayer, eq: EqWeights<'_>, lambda: Fr) -> Fr {
         if layer.len() == 1 {
-            return [Fr::ZERO; 2];
+            return Fr::ZERO;
         }
-        assert_eq!(eq.len(), layer.len() / 2, "eq table of a fraction round");
-        let lo = arrays.map(|array| halves(array)[0]);
-        let hi = arrays.map(|array| halves(array)[1]);
-        reduce((lo, hi, eq), &|(lo, hi, eq)| dispatch::fraction_round(self.vector, lo, hi, eq, &lambda), &add_pairs)
+        let (lo, hi) = (layer.arrays().map(|a| halves(a)[0]), layer.arrays().map(|a| halves(a)[1]));
+        let [_, slope] = weighed((lo, hi), eq, &|(lo, hi), eq| {
+            [Fr::ZERO, dispatch::fraction_slope(self.vector, lo, hi, eq, &lambda)]
+        });
+        slope
     }
 
-    fn fraction_round_i32(&self, p: &[i32], q: &[Fr], eq: &[Fr], lambda: Fr) -> [Fr; 2] {
+    fn fraction_slope_i32(&self, p: &[i32], q: &[Fr], eq: EqWeights<'_>, lambda: Fr) -> Fr {
         assert_eq!(p.len(), q.len(), "numerators and denominators");
         let (p, q) = (halves(p), halves(q));
         if p[0].len() == 1 {
-            return [Fr::ZERO; 2];
+            return Fr::ZERO;
         }
-        assert_eq!(eq.len(), p[0].len() / 2, "eq table of a fraction round");
-        let work = (p.map(halves), q.map(halves), eq);
-        reduce(work, &|(p, q, eq)| dispatch::fraction_round_i32(self.vector, p, q, eq, &lambda), &add_pairs)
+        let [_, slope] = weighed((p.map(halves), q.map(halves)), eq, &|(p, q), eq| {
+            [Fr::ZERO, dispatch::fraction_slope_i32(self.vector, p, q, eq, &lambda)]
+        });
+        slope
     }
 
-    fn fraction_bind_i32(&self, p: &[i32], q: &[Fr], r: Fr) -> FractionLayer {
+    fn fraction_bind_i32(&self, p: &[i32], q: &[Fr], r: Fr, lambda: Fr) -> FractionLayer {
         assert_eq!(p.len(), q.len(), "numerators and denominators");
         let quarter = p.len() / 4;
         check_length(2 * quarter);
         let (mut p_out, mut q_out) = (zeroed(2 * quarter), zeroed(2 * quarter));
+        let weights = [lambda * (Fr::ONE - r), lambda * r];
         for (child, out) in halves(p).map(halves).into_iter().zip(p_out.chunks_mut(quarter)) {
-            for_each((child, out), &|([lo, hi], out)| dispatch::bind_i32(self.vector, lo, hi, out, &r));
+            for_each((child, out), &|([lo, hi], out)| dispatch::bind_i32(self.vector, lo, hi, out, &weights));
         }
         for (child, out) in halves(q).map(halves).into_iter().zip(q_out.chunks_mut(quarter)) {
             for_each((child, out), &|([lo, hi], out)| dispatch::bind_into(self.vector, lo, hi, out, &r));
@@ -418,25 +408,35 @@ impl FractionKernels for Cpu {
         FractionLayer::split(p_out, q_out)
     }
 
-    fn fraction_bind(&self, layer: &mut FractionLayer, r: Fr) {
+    fn fraction_bind(&self, layer: &mut FractionLayer, r: Fr, scale: Option<Fr>) {
         check_length(layer.len());
         let half = layer.len() / 2;
-        for array in layer.arrays_mut() {
+        for (k, array) in layer.arrays_mut().into_iter().enumerate() {
             let (lo, hi) = array.split_at_mut(half);
-            for_each((lo, &*hi), &|(lo, hi)| dispatch::bind(self.vector, lo, hi, &r));
+            for_each((lo, &*hi), &|(lo, hi)| match scale {
+                Some(scale) if k < 2 => dispatch::bind_scaled(self.vector, lo, hi, &r, &scale),
+                _ => dispatch::bind(self.vector, lo, hi, &r),
+            });
         }
         layer.halve();
     }
 
-    fn layer_bind_round(&self, layer: &mut FractionLayer, r: Fr, eq: &[Fr], lambda: Fr) -> [Fr; 2] {
-        if layer.len() == 2 {
-            self.fraction_bind(layer, r);
+    fn fraction_round(&self, layer: &FractionLayer, eq: EqWeights<'_>) -> [Fr; 2] {
+        if layer.len() == 1 {
             return [Fr::ZERO; 2];
         }
-        assert_eq!(eq.len(), layer.len() / 4, "eq table of a fraction round");
-        let work = (layer.arrays_mut().map(quarters), eq);
-        let g =
-            reduce(work, &|(layer, eq)| dispatch::fraction_bind_round(self.vector, layer, &r, eq, &lambda), &add_pairs);
+        let (lo, hi) = (layer.arrays().map(|a| halves(a)[0]), layer.arrays().map(|a| halves(a)[1]));
+        weighed((lo, hi), eq, &|(lo, hi), eq| dispatch::fraction_round(self.vector, lo, hi, eq))
+    }
+
+    fn layer_bind_round(&self, layer: &mut FractionLayer, r: Fr, scale: Option<Fr>, eq: EqWeights<'_>) -> [Fr; 2] {
+        if layer.len() == 2 {
+            self.fraction_bind(layer, r, scale);
+            return [Fr::ZERO; 2];
+        }
+        let g = weighed(layer.arrays_mut().map(quarters), eq, &|layer, eq| {
+            dispatch::fraction_bind_round(self.vector, layer, &r, scale.as_ref(), eq)
+        });
         layer.halve();
         g
     }

@@ -1,5 +1,6 @@
 //! Layers of fraction trees in the host's memory, and the kernels that work on them.
 
+use super::eq::EqWeights;
 use ark_bn254::Fr;
 
 /// The two children of one layer of the fraction tree: `n` fractions `p0/q0` and `n` fractions `p1/q1`, where the layer
@@ -63,6 +64,9 @@ pub(super) trait FractionKernels {
     /// so is `values`, or empty for all zeros.
     fn fingerprints(&self, keys: &[i32], values: &[i32], out: &mut [Fr], alpha_minus_tag: Fr, beta: Fr);
 
+    /// An eq table with one more variable, the most significant.
+    fn eq_grown(&self, from: &[Fr], r: &Fr) -> Vec<Fr>;
+
     /// One layer, `2n` fractions to `n`.
     fn fraction_layer(&self, p: &[Fr], q: &[Fr]) -> (Vec<Fr>, Vec<Fr>);
 
@@ -73,19 +77,27 @@ pub(super) trait FractionKernels {
     /// Two layers up from the leaves, `4n` fractions to `n`; the layer between is not kept.
     fn fraction_layers_i32(&self, p: &[i32], q: &[Fr]) -> (Vec<Fr>, Vec<Fr>);
 
-    /// One round of a layer's sumcheck; zeros when the children have one entry.
-    fn fraction_round(&self, layer: &FractionLayer, eq: &[Fr], lambda: Fr) -> [Fr; 2];
+    /// The leading coefficient of a layer's first round; zero when the children have one entry.
+    fn fraction_slope(&self, layer: &FractionLayer, eq: EqWeights<'_>, lambda: Fr) -> Fr;
 
-    /// The first round of the leaf layer: `p` and `q` hold `2n` fractions that their top index bit splits into the two
-    /// children, and `eq` has `n / 2` entries.
-    fn fraction_round_i32(&self, p: &[i32], q: &[Fr], eq: &[Fr], lambda: Fr) -> [Fr; 2];
+    /// [`FractionKernels::fraction_slope`] of the leaf layer: `p` and `q` hold `2n` fractions that their top index bit splits into
+    /// the two children, and `eq` has `n / 2` entries.
+    fn fraction_slope_i32(&self, p: &[i32], q: &[Fr], eq: EqWeights<'_>, lambda: Fr) -> Fr;
 
-    /// Splits the leaf layer into its children and binds their first variable to `r`.
-    fn fraction_bind_i32(&self, p: &[i32], q: &[Fr], r: Fr) -> FractionLayer;
+    /// Splits the leaf layer into its children and binds their first variable to `r`; numerators come out `lambda` times as
+    /// large.
+    fn fraction_bind_i32(&self, p: &[i32], q: &[Fr], r: Fr, lambda: Fr) -> FractionLayer;
 
-    /// Binds the first variable of all four arrays to `r`, in place.
-    fn fraction_bind(&self, layer: &mut FractionLayer, r: Fr);
+    /// Binds the first variable of all four arrays to `r`, in place, and multiplies numerators by a scale.
+    fn fraction_bind(&self, layer: &mut FractionLayer, r: Fr, scale: Option<Fr>);
 
-    /// Binds all four arrays, then gives the next round, in one pass. `eq` is not read when one entry is left.
-    fn layer_bind_round(&self, layer: &mut FractionLayer, r: Fr, eq: &[Fr], lambda: Fr) -> [Fr; 2];
+    /// One round of the sumcheck of a layer whose numerators are `lambda` times as large as they were; zeros when the
+    /// children have one entry.
+    ///
+    /// With `P = lambda p`, what is summed is `q0 q1 + P0 q1 + P1 q0 = (q0 + P0) q1 + P1 q0`: two products.
+    fn fraction_round(&self, layer: &FractionLayer, eq: EqWeights<'_>) -> [Fr; 2];
+
+    /// [`FractionKernels::fraction_bind`] and [`FractionKernels::fraction_round`] in one pass. `eq` is not read when one entry is
+    /// left.
+    fn layer_bind_round(&self, layer: &mut FractionLayer, r: Fr, scale: Option<Fr>, eq: EqWeights<'_>) -> [Fr; 2];
 }

@@ -90,31 +90,29 @@ impl Group {
     }
 }
 
-/// log2 of the length of a dense low product: two of them stay in the second-level cache, and one multiplication of the outer
-/// factors is shared by so many entries that vectors do nearly all the work.
-const LOW_BITS: usize = 11;
+/// log2 of the length of a dense low product, at most: one multiplication of the outer factors is shared by so many entries
+/// that vectors do nearly all the work.
+const LOW_BITS: usize = 14;
 
-/// `out[i] += scale * data[i]`, with vectors as far as they reach.
-pub(super) fn add_scaled(vector: Option<Vector>, out: &mut [Fr], data: &[Fr], scale: Fr) {
+/// `out[i] += sum_k scale_k * data_k[i]`, with vectors as far as they reach.
+pub(super) fn add_products(vector: Option<Vector>, out: &mut [Fr], terms: &[(&[Fr], Fr)]) {
     let (head, tail) = out.split_at_mut(out.len() / 8 * 8);
-    let rest = &data[head.len()..];
-    if !head.is_empty() {
-        dispatch::axis_lines_fr(vector, head, data, 0, &[(0, scale)]);
-    }
-    tail.iter_mut().zip(rest).for_each(|(out, x)| *out += scale * x);
+    let start = head.len();
+    dispatch::add_products(vector, head, 0, terms);
+    dispatch::add_products(None, tail, start, terms);
 }
 
 /// The dense product of `low` and a factor.
 fn multiplied_out(vector: Option<Vector>, low: &[Fr], factor: &FunctionalFactor) -> Vec<Fr> {
     let last = factor.last();
-    let mut out = vec![Fr::ZERO; (last + low.len()).next_power_of_two()];
+    let mut out = vec![Fr::ZERO; last + low.len()];
     match low {
         [one] if factor.offsets.iter().copied().eq(0..=last) => {
-            add_scaled(vector, &mut out[..=last], &factor.weights, *one);
+            add_products(vector, &mut out[..=last], &[(&factor.weights, *one)]);
         }
         _ => {
             for (offset, weight) in factor.offsets.iter().zip(&factor.weights) {
-                add_scaled(vector, &mut out[*offset..offset + low.len()], low, *weight);
+                add_products(vector, &mut out[*offset..offset + low.len()], &[(low, *weight)]);
             }
         }
     }
@@ -141,7 +139,7 @@ impl PreparedTerm {
 
     /// Calls `add(at, scale, low)` for each part of piece `piece` of the block: `scale * low` belongs at place `at` of it,
     /// where `low` is dense. Gives nothing for a piece of zeros.
-    pub(super) fn parts(&self, piece: usize, scale: Fr, add: &mut impl FnMut(usize, Fr, &[Fr])) {
+    pub(super) fn parts<'a>(&'a self, piece: usize, scale: Fr, add: &mut impl FnMut(usize, Fr, &'a [Fr])) {
         // Index bits that no factor uses are zero in every place.
         if piece & !self.factors.iter().fold(0, |mask, factor| mask | factor.mask) != 0 {
             return;

@@ -15,7 +15,7 @@ macro_rules! kernel_list {
         $apply! {
             fn bind(lo: &mut [Fr], hi: &[Fr], r: &Fr);
             fn bind_into(lo: &[Fr], hi: &[Fr], out: &mut [Fr], r: &Fr);
-            fn bind_i32(lo: &[i32], hi: &[i32], out: &mut [Fr], r: &Fr);
+            fn bind_i32(lo: &[i32], hi: &[i32], out: &mut [Fr], weights: &[Fr; 2]);
             fn product_round(a: [&[Fr]; 2], b: [&[Fr]; 2]) -> [Fr; 2];
             fn product_round_i32(a: [&[i32]; 2], b: [&[Fr]; 2]) -> [Fr; 2];
             fn product_bind_round(factors: [Quarters<'_>; 2], r: &Fr) -> [Fr; 2];
@@ -24,22 +24,26 @@ macro_rules! kernel_list {
             fn axis_lines_i32(out: &mut [Fr], data: &[i32], inner: usize, row: &[(usize, Fr)], start: &Fr);
             fn axis_dots_i32(weights: &[Fr], data: &[i32], stride: usize, out: &mut [Fr]);
             fn axis_lines_fr(out: &mut [Fr], data: &[Fr], inner: usize, row: &[(usize, Fr)]);
+            fn add_products(out: &mut [Fr], start: usize, terms: &[(&[Fr], Fr)]);
             fn dot(weights: &[Fr], data: &[Fr]) -> Fr;
             fn eq_grow(lo: &mut [Fr], hi: &mut [Fr], r: &Fr);
             fn eq_grow_into(from: &[Fr], lo: &mut [Fr], hi: &mut [Fr], r: &Fr);
             fn fraction_layer(p: [&[Fr]; 2], q: [&[Fr]; 2], out: [&mut [Fr]; 2]);
             fn fraction_layer_i32(p: [&[i32]; 2], q: [&[Fr]; 2], out: [&mut [Fr]; 2]);
-            fn fraction_round(lo: [&[Fr]; 4], hi: [&[Fr]; 4], eq: &[Fr], lambda: &Fr) -> [Fr; 2];
-            fn fraction_round_i32(p: [[&[i32]; 2]; 2], q: [[&[Fr]; 2]; 2], eq: &[Fr], lambda: &Fr) -> [Fr; 2];
-            fn fraction_bind_round(layer: [Quarters<'_>; 4], r: &Fr, eq: &[Fr], lambda: &Fr) -> [Fr; 2];
+            fn fraction_slope(lo: [&[Fr]; 4], hi: [&[Fr]; 4], eq: &[Fr], lambda: &Fr) -> Fr;
+            fn fraction_slope_i32(p: [[&[i32]; 2]; 2], q: [[&[Fr]; 2]; 2], eq: &[Fr], lambda: &Fr) -> Fr;
+            fn fraction_round(lo: [&[Fr]; 4], hi: [&[Fr]; 4], eq: &[Fr]) -> [Fr; 2];
+            fn fraction_bind_round(layer: [Quarters<'_>; 4], r: &Fr, scale: Option<&Fr>, eq: &[Fr]) -> [Fr; 2];
+            fn bind_scaled(lo: &mut [Fr], hi: &[Fr], r: &Fr, scale: &Fr);
         }
     };
 }
 pub(super) use kernel_list;
 
-pub(super) use super::axis_kernels::{axis_dots_i32, axis_lines_fr, axis_lines_i32, dot};
+pub(super) use super::axis_kernels::{add_products, axis_dots_i32, axis_lines_fr, axis_lines_i32, dot};
 pub(super) use super::fraction_kernels::{
-    fraction_bind_round, fraction_layer, fraction_layer_i32, fraction_round, fraction_round_i32,
+    bind_scaled, fraction_bind_round, fraction_layer, fraction_layer_i32, fraction_round, fraction_slope,
+    fraction_slope_i32,
 };
 
 /// The four quarters of an array that is bound in place: the first two are overwritten with the bound halves.
@@ -166,19 +170,18 @@ pub(super) fn eq_grow_into<L: Lanes>(from: &[Fr], lo: &mut [Fr], hi: &mut [Fr], 
     eq_grow::<L>(lo, hi, r);
 }
 
-/// Binds an integer array out of place.
+/// Sums of two integers with weights, out of place.
 #[inline(always)]
-pub(super) fn bind_i32<L: Lanes>(lo: &[i32], hi: &[i32], out: &mut [Fr], r: &Fr) {
+pub(super) fn bind_i32<L: Lanes>(lo: &[i32], hi: &[i32], out: &mut [Fr], weights: &[Fr; 2]) {
     let (lo, hi) = (&lo[..out.len()], &hi[..out.len()]);
     let scale = L::integer_scale();
-    let (low_weight, high_weight) = (L::broadcast(&((Fr::ONE - r) * scale)), L::broadcast(&(*r * scale)));
-    let shift = L::broadcast(&-(Fr::from(OFFSET) * scale));
-    let (zero, one) = (L::broadcast(&Fr::ZERO), L::broadcast(&Fr::ONE));
-    let (plus, minus) = (L::broadcast(r), L::broadcast(&-*r));
+    let (low_weight, high_weight) = (L::broadcast(&(weights[0] * scale)), L::broadcast(&(weights[1] * scale)));
+    let shift = L::broadcast(&-((weights[0] + weights[1]) * Fr::from(OFFSET) * scale));
+    let (zero, low_one, high_one) = (L::broadcast(&Fr::ZERO), L::broadcast(&weights[0]), L::broadcast(&weights[1]));
     for at in (0..out.len()).step_by(L::COUNT) {
         if let (Some(low), Some(high)) = (L::load_bits(lo, at), L::load_bits(hi, at)) {
-            let value = L::add_signed(zero, low, one, zero);
-            L::store(L::canonical(L::add_signed(value, L::sign_sub(high, low), plus, minus)), out, at);
+            let value = L::add_signed(zero, low, low_one, zero);
+            L::store(L::canonical(L::add_signed(value, high, high_one, zero)), out, at);
         } else {
             let mut sum = L::integer_sum(shift);
             L::integer_add(&mut sum, low_weight, L::load_integers(lo, at));

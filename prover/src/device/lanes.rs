@@ -57,7 +57,7 @@ pub(super) trait Lanes {
     fn mul(a: Self::Value, b: Self::Value) -> Self::Wide;
     /// `sum + a * b`.
     fn mul_add(sum: Self::Wide, a: Self::Value, b: Self::Value) -> Self::Wide;
-    /// `a / (E R)`, and less than `p` more; `a` is below `9 p^2`.
+    /// `a / (E R)`, and less than `p` more; `a` is below `9.5 p^2`, where [`Lanes::shrunk`] gives values below `2.7 p`.
     fn reduce(a: Self::Wide) -> Self::Value;
     /// The canonical [`Lanes::reduce`], when that is below `2p`.
     fn reduce_canonical(a: Self::Wide) -> Self::Value;

@@ -140,8 +140,11 @@ impl<'a> LeafPieces<'a> {
         kernels.fingerprints(&run.keys[range.clone()], values, out, placed.alpha_minus_tag, self.beta);
         if !run.sides.is_empty() {
             for (print, side) in out.iter_mut().zip(&run.sides[range.clone()]) {
-                if *side != 0 {
-                    *print -= self.beta2 * Fr::from(*side);
+                match side {
+                    0 => {}
+                    1 => *print -= self.beta2,
+                    -1 => *print += self.beta2,
+                    side => *print -= self.beta2 * Fr::from(*side),
                 }
             }
         }

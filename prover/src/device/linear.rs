@@ -1,14 +1,25 @@
-//! Sums of integers with a functional that is expanded a piece at a time, in a buffer of the second-level cache.
+//! Sums of integers with a functional, and a functional with its first variables bound, a piece at a time.
+//!
+//! A functional is a sum of products of small vectors. Where the dense product of a term's low factors is long, integers are
+//! summed with that product, once for each place that the outer factors name; only short ones are expanded.
 
 use super::arena::zeroed;
 use super::dispatch::{self, Vector};
-use super::functional::{Functional, PreparedTerm, add_scaled};
+use super::functional::{Functional, PreparedTerm, add_products};
+use super::kernels::OFFSET;
 use ark_bn254::Fr;
-use ark_ff::AdditiveGroup;
+use ark_ff::{AdditiveGroup, Field};
 use rayon::prelude::*;
 
-/// log2 of the entries of a piece: 256 KiB of field elements.
-const PIECE_BITS: usize = 13;
+/// log2 of the entries of a piece: 512 KiB of field elements.
+const PIECE_BITS: usize = 14;
+
+/// Entries from which integers are summed with a low product where it is: the sums of shorter ones would cost more than they
+/// save.
+const DIRECT: usize = if cfg!(test) { 16 } else { 192 };
+
+/// Entries of a piece that are put together at once, in the first-level cache.
+const TILE: usize = 256;
 
 /// The terms that fall into each piece of a functional.
 struct Pieces {
@@ -16,6 +27,13 @@ struct Pieces {
     terms: Vec<PreparedTerm>,
     /// For each piece, indices of its terms.
     of_piece: Vec<Vec<u32>>,
+}
+
+/// What a term adds to a piece: `scale * low` from place `at` on.
+struct Part<'a> {
+    at: usize,
+    scale: Fr,
+    low: &'a [Fr],
 }
 
 impl Pieces {
@@ -33,24 +51,51 @@ impl Pieces {
         Self { bits, terms, of_piece }
     }
 
-    /// Adds `scale` times a piece of the functional. Gives whether there was anything to add.
-    fn add(&self, vector: Option<Vector>, piece: usize, scale: Fr, out: &mut [Fr]) -> bool {
-        let mut any = false;
+    /// Gives the parts of `scale` times a piece of the functional.
+    fn parts<'a>(&'a self, piece: usize, scale: Fr, add: &mut impl FnMut(Part<'a>)) {
+        let len = 1 << self.bits;
         for t in &self.of_piece[piece] {
             let term = &self.terms[*t as usize];
             // Where the block begins within the piece, and the piece within the block: one of them is zero.
-            let start = term.offset & ((1 << self.bits) - 1);
+            let start = term.offset & (len - 1);
             let within = piece - (term.offset >> self.bits);
             term.parts(within, scale, &mut |at, scale, low| {
-                any = true;
+                let at = start + at;
                 // Where a factor above uses bits below the highest of `low`, the places of `low` that reach beyond are zero.
-                let out = &mut out[start + at..];
-                let len = low.len().min(out.len());
-                add_scaled(vector, &mut out[..len], low, scale);
+                add(Part { at, scale, low: &low[..low.len().min(len - at)] });
             });
         }
-        any
     }
+}
+
+/// Adds parts up, those that cover the same places together.
+fn add_parts(vector: Option<Vector>, parts: &[Part<'_>], out: &mut [Fr]) {
+    let mut cut = Vec::with_capacity(parts.len());
+    for Part { at, scale, low } in parts {
+        let mut from = 0;
+        while from < low.len() {
+            let start = at + from;
+            let to = low.len().min(from + TILE - start % TILE);
+            cut.push(Part { at: start, scale: *scale, low: &low[from..to] });
+            from = to;
+        }
+    }
+    cut.sort_unstable_by_key(|part| (part.at, part.low.len()));
+    let mut terms = Vec::new();
+    for same in cut.chunk_by(|a, b| (a.at, a.low.len()) == (b.at, b.low.len())) {
+        terms.clear();
+        terms.extend(same.iter().map(|part| (part.low, part.scale)));
+        add_products(vector, &mut out[same[0].at..][..same[0].low.len()], &terms);
+    }
+}
+
+/// `out[o] += sum_l weights[l] * data[o * stride + l]`, with vectors as far as they reach.
+fn add_dots(vector: Option<Vector>, weights: &[Fr], data: &[i32], stride: usize, scale: Fr, out: &mut [Fr]) {
+    let mut dots = vec![-(weights.iter().sum::<Fr>() * Fr::from(OFFSET)); out.len()];
+    let (head, tail) = weights.split_at(weights.len() / 8 * 8);
+    dispatch::axis_dots_i32(vector, head, data, stride, &mut dots);
+    dispatch::axis_dots_i32(None, tail, &data[head.len()..], stride, &mut dots);
+    out.iter_mut().zip(dots).for_each(|(out, dot)| *out += scale * dot);
 }
 
 /// See [`super::Device::functional_products`].
@@ -59,28 +104,23 @@ pub(super) fn products(vector: Option<Vector>, f: &[i32], omega: &Functional, le
     let (side, row_bits) = (1 << leading, omega.bits - leading);
     let pieces = Pieces::new(vector, omega, row_bits);
     let (len, columns) = (1usize << pieces.bits, 1usize << (row_bits - pieces.bits));
-    let zeros = vec![0; len];
-    // The kernel is for whole vectors, and reads `x + 2^31`.
-    let vector = if len.is_multiple_of(8) { vector } else { None };
     let one_column = |column: usize| {
+        // `sums[c * side + b]`: the sums of one column's entries with all rows of integers are next to each other.
         let mut sums = vec![Fr::ZERO; side * side];
-        let mut dense = vec![Fr::ZERO; len];
-        let rows = |b: usize| &f[(b << row_bits) + column * len..][..len];
-        if (0..side).all(|b| rows(b).iter().all(|x| *x == 0)) {
-            return sums;
-        }
-        let mut dirty = false;
-        for c in 0..side {
-            if dirty {
-                dense.fill(Fr::ZERO);
+        let mut dense = vec![];
+        for (c, sums) in sums.chunks_exact_mut(side).enumerate() {
+            let (mut parts, mut short) = (vec![], vec![]);
+            pieces.parts(c * columns + column, Fr::ONE, &mut |part| {
+                if part.low.len() < DIRECT { short.push(part) } else { parts.push(part) }
+            });
+            for Part { at, scale, low } in parts {
+                add_dots(vector, low, &f[column * len + at..], 1 << row_bits, scale, sums);
             }
-            dirty = pieces.add(vector, c * columns + column, Fr::from(1u64), &mut dense);
-            if dirty {
-                let mut out = vec![Fr::ZERO; side];
-                dispatch::axis_dots_i32(vector, &dense, &f[column * len..], 1 << row_bits, &mut out);
-                let mut shift = [Fr::ZERO];
-                dispatch::axis_dots_i32(vector, &dense, &zeros, len, &mut shift);
-                out.iter().enumerate().for_each(|(b, sum)| sums[b * side + c] += *sum - shift[0]);
+            if !short.is_empty() {
+                dense.clear();
+                dense.resize(len, Fr::ZERO);
+                add_parts(vector, &short, &mut dense);
+                add_dots(vector, &dense, &f[column * len..], 1 << row_bits, Fr::ONE, sums);
             }
         }
         sums
@@ -89,7 +129,8 @@ pub(super) fn products(vector: Option<Vector>, f: &[i32], omega: &Functional, le
         a.iter_mut().zip(&b).for_each(|(a, b)| *a += b);
         a
     };
-    (0..columns).into_par_iter().map(one_column).reduce(|| vec![Fr::ZERO; side * side], add)
+    let sums = (0..columns).into_par_iter().map(one_column).reduce(|| vec![Fr::ZERO; side * side], add);
+    (0..side * side).map(|k| sums[k % side * side + k / side]).collect()
 }
 
 /// The functional with its leading index bits summed over `weights`.
@@ -99,9 +140,11 @@ pub(super) fn bind(vector: Option<Vector>, omega: &Functional, weights: &[Fr]) -
     let columns = 1usize << (row_bits - pieces.bits);
     let mut out = zeroed(1 << row_bits);
     out.par_chunks_mut(1 << pieces.bits).enumerate().for_each(|(column, out)| {
+        let mut parts = Vec::new();
         for (c, weight) in weights.iter().enumerate() {
-            pieces.add(vector, c * columns + column, *weight, out);
+            pieces.parts(c * columns + column, *weight, &mut |part| parts.push(part));
         }
+        add_parts(vector, &parts, out);
     });
     out
 }

@@ -21,6 +21,7 @@ mod axis_kernels;
 mod cpu;
 pub mod cuda;
 mod dispatch;
+mod eq;
 mod fraction_kernels;
 mod fractions;
 mod functional;
@@ -144,9 +145,6 @@ pub trait Device: Send + Sync {
     /// All `2^n` values of `eq(point, .)`; `point[0]` belongs to the most significant index bit.
     fn eq_table(&self, point: &[Fr]) -> Self::Elements;
 
-    /// The eq tables of all proper suffixes: `out[j] = eq_table(point[j + 1..])`, so the last one is `[1]`.
-    fn eq_suffixes(&self, point: &[Fr]) -> Vec<Self::Elements>;
-
     /// Applies `m` to the middle axis of an `outer x m.len x inner` integer tensor:
     /// `out[o, k, i] = sum_l m[k][l] * data[o, l, i]`.
     fn axis_map_i32(&self, data: &Self::Integers<'_>, outer: usize, inner: usize, m: &AxisMatrix) -> Self::Elements;
@@ -196,17 +194,16 @@ pub trait Device: Send + Sync {
     /// The first pair of children of the current layer, `[p0, p1, q0, q1]`: all there is when its variables are bound.
     fn fraction_children(&self, tree: &Self::Tree<'_>) -> [Fr; 4];
 
-    /// Makes the next layer the current one, with twice as many pairs as its parent had at first, and gives the first
-    /// round of its sumcheck, with the eq factor of the current variable taken out (Gruen, "Some improvements for the
-    /// PIOP for ZeroCheck", section 3):
-    /// `g(X) = sum_x eq[x] * (lambda * (p0 q1 + p1 q0) + q0 q1)(X, x)`.
+    /// Makes the next layer the current one, with twice as many pairs as its parent had at first, and begins its sumcheck, with
+    /// the eq factor of the current variable taken out (Gruen, "Some improvements for the PIOP for ZeroCheck", section 3):
+    /// `g(X) = sum_x eq(point[1..], x) * (lambda * (p0 q1 + p1 q0) + q0 q1)(X, x)`.
     ///
-    /// `eq` has half as many entries as there are pairs. Gives `[g(0), g(inf)]`. There is a layer left.
-    fn fraction_descend(&self, tree: &mut Self::Tree<'_>, eq: &Self::Elements, lambda: Fr) -> [Fr; 2];
+    /// The parent was bound to `point[1..]`, and there are `2^n` pairs for `n` coordinates. Gives `g(inf)` of the first
+    /// round; `g(0) = lambda p0 + q0` for the parent's [`Device::fraction_children`]: where `X` is 0 or 1, what is summed are
+    /// the parent's own entries. `lambda` is not zero. There is a layer left.
+    fn fraction_descend(&self, tree: &mut Self::Tree<'_>, point: &[Fr], lambda: Fr) -> Fr;
 
-    /// Binds the first variable of the current layer to `r`, then gives the next round as [`Device::fraction_descend`]
-    /// does, or zeros when one pair is left. `eq` has half as many entries as pairs are left, and is absent when that is
-    /// one.
-    fn fraction_bind_round(&self, tree: &mut Self::Tree<'_>, r: Fr, eq: Option<&Self::Elements>, lambda: Fr)
-    -> [Fr; 2];
+    /// Binds the first variable of the current layer to `r`, then gives the next round, `[g(0), g(inf)]` with the eq factors of the
+    /// variables behind it, or zeros when one pair is left.
+    fn fraction_bind_round(&self, tree: &mut Self::Tree<'_>, r: Fr) -> [Fr; 2];
 }

@@ -1,5 +1,6 @@
 //! The device that says what the kernels mean: one thread, no tricks, arithmetic as written in the trait.
 
+use super::eq::EqWeights;
 use super::fractions::{FractionKernels, FractionLayer};
 use super::leaves::rearrange;
 use super::{AxisMatrix, Device, Functional, Leaves, Numerators};
@@ -11,9 +12,14 @@ use ark_ff::{AdditiveGroup, BigInteger, Field, PrimeField};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reference;
 
-/// All layers of a fraction tree that have not been passed, the smallest last.
+/// All layers of a fraction tree that have not been passed, the smallest last, which is the current one.
 #[derive(Debug)]
-pub struct Layers(Vec<FractionLayer>);
+pub struct Layers {
+    layers: Vec<FractionLayer>,
+    /// Coordinates of the variables behind the next that is bound, and the one before them.
+    point: Vec<Fr>,
+    lambda: Fr,
+}
 
 impl Device for Reference {
     type Elements = Vec<Fr>;
@@ -81,10 +87,6 @@ impl Device for Reference {
                 (0..n).map(|j| if index >> (n - 1 - j) & 1 == 1 { point[j] } else { Fr::ONE - point[j] }).product()
             })
             .collect()
-    }
-
-    fn eq_suffixes(&self, point: &[Fr]) -> Vec<Vec<Fr>> {
-        (0..point.len()).map(|j| self.eq_table(&point[j + 1..])).collect()
     }
 
     fn axis_map_i32(&self, data: &&[i32], outer: usize, inner: usize, m: &AxisMatrix) -> Vec<Fr> {
@@ -178,22 +180,47 @@ impl Device for Reference {
             let next = self.fraction_layer(p, q);
             layers.push(next);
         }
-        Layers(layers.into_iter().map(|(p, q)| FractionLayer::split(p, q)).collect())
+        let layers = layers.into_iter().map(|(p, q)| FractionLayer::split(p, q)).collect();
+        Layers { layers, point: vec![], lambda: Fr::ONE }
     }
 
     fn fraction_children(&self, tree: &Layers) -> [Fr; 4] {
-        tree.0[tree.0.len() - 1].arrays().map(|array| array[0])
+        tree.layers[tree.layers.len() - 1].arrays().map(|array| array[0])
     }
 
-    fn fraction_descend(&self, tree: &mut Layers, eq: &Vec<Fr>, lambda: Fr) -> [Fr; 2] {
-        tree.0.pop();
-        self.fraction_round(&tree.0[tree.0.len() - 1], eq, lambda)
+    fn fraction_descend(&self, tree: &mut Layers, point: &[Fr], lambda: Fr) -> Fr {
+        tree.layers.pop();
+        (tree.point, tree.lambda) = (point.to_vec(), lambda);
+        layer_round(&tree.layers[tree.layers.len() - 1], &self.eq_table(&point[1..]), lambda)[1]
     }
 
-    fn fraction_bind_round(&self, tree: &mut Layers, r: Fr, eq: Option<&Vec<Fr>>, lambda: Fr) -> [Fr; 2] {
-        let last = tree.0.len() - 1;
-        self.layer_bind_round(&mut tree.0[last], r, eq.map_or(&[], Vec::as_slice), lambda)
+    fn fraction_bind_round(&self, tree: &mut Layers, r: Fr) -> [Fr; 2] {
+        tree.point.remove(0);
+        let last = tree.layers.len() - 1;
+        self.fraction_bind(&mut tree.layers[last], r, None);
+        if tree.point.is_empty() {
+            return [Fr::ZERO; 2];
+        }
+        layer_round(&tree.layers[last], &self.eq_table(&tree.point[1..]), tree.lambda)
     }
+}
+
+/// One round of a layer's sumcheck; zeros when the children have one entry.
+fn layer_round(layer: &FractionLayer, eq: &[Fr], lambda: Fr) -> [Fr; 2] {
+    let [p0, p1, q0, q1] = layer.arrays();
+    let half = half_for_round(layer.len());
+    if half == 0 {
+        return [Fr::ZERO; 2];
+    }
+    assert_eq!(eq.len(), half, "eq factors of a fraction round");
+    let mut g = [Fr::ZERO; 2];
+    for x in 0..half {
+        let at_zero = |a: &[Fr]| a[x];
+        let at_infinity = |a: &[Fr]| a[x + half] - a[x];
+        g[0] += eq[x] * combined(at_zero(p0), at_zero(p1), at_zero(q0), at_zero(q1), lambda);
+        g[1] += eq[x] * combined(at_infinity(p0), at_infinity(p1), at_infinity(q0), at_infinity(q1), lambda);
+    }
+    g
 }
 
 /// Numerators and denominators of all leaves, entry by entry.
@@ -226,6 +253,10 @@ impl FractionKernels for Reference {
         }
     }
 
+    fn eq_grown(&self, from: &[Fr], r: &Fr) -> Vec<Fr> {
+        from.iter().map(|x| *x - *x * r).chain(from.iter().map(|x| *x * r)).collect()
+    }
+
     fn fraction_layer(&self, p: &[Fr], q: &[Fr]) -> (Vec<Fr>, Vec<Fr>) {
         assert_eq!(p.len(), q.len(), "numerators and denominators");
         assert!(p.len() >= 2 && p.len().is_power_of_two(), "a layer of {} fractions", p.len());
@@ -242,46 +273,38 @@ impl FractionKernels for Reference {
         self.fraction_layer(&p, &q)
     }
 
-    fn fraction_round(&self, layer: &FractionLayer, eq: &[Fr], lambda: Fr) -> [Fr; 2] {
-        let [p0, p1, q0, q1] = layer.arrays();
-        let half = half_for_round(layer.len());
-        if half == 0 {
-            return [Fr::ZERO; 2];
-        }
-        assert_eq!(eq.len(), half, "eq table of a fraction round");
-        let mut g = [Fr::ZERO; 2];
-        for x in 0..half {
-            let at_zero = |a: &[Fr]| a[x];
-            let at_infinity = |a: &[Fr]| a[x + half] - a[x];
-            g[0] += eq[x] * combined(at_zero(p0), at_zero(p1), at_zero(q0), at_zero(q1), lambda);
-            g[1] += eq[x] * combined(at_infinity(p0), at_infinity(p1), at_infinity(q0), at_infinity(q1), lambda);
-        }
-        g
+    fn fraction_slope(&self, layer: &FractionLayer, eq: EqWeights<'_>, lambda: Fr) -> Fr {
+        layer_round(layer, &eq.expand(), lambda)[1]
     }
 
-    fn fraction_round_i32(&self, p: &[i32], q: &[Fr], eq: &[Fr], lambda: Fr) -> [Fr; 2] {
-        self.fraction_round(&FractionLayer::split(field_elements(p), q.to_vec()), eq, lambda)
+    fn fraction_slope_i32(&self, p: &[i32], q: &[Fr], eq: EqWeights<'_>, lambda: Fr) -> Fr {
+        self.fraction_slope(&FractionLayer::split(field_elements(p), q.to_vec()), eq, lambda)
     }
 
-    fn fraction_bind_i32(&self, p: &[i32], q: &[Fr], r: Fr) -> FractionLayer {
+    fn fraction_bind_i32(&self, p: &[i32], q: &[Fr], r: Fr, lambda: Fr) -> FractionLayer {
         let mut layer = FractionLayer::split(field_elements(p), q.to_vec());
-        self.fraction_bind(&mut layer, r);
+        self.fraction_bind(&mut layer, r, Some(lambda));
         layer
     }
 
-    fn fraction_bind(&self, layer: &mut FractionLayer, r: Fr) {
+    fn fraction_bind(&self, layer: &mut FractionLayer, r: Fr, scale: Option<Fr>) {
         let half = layer.len() / 2;
-        for array in layer.arrays_mut() {
+        for (k, array) in layer.arrays_mut().into_iter().enumerate() {
+            let scale = scale.filter(|_| k < 2).unwrap_or(Fr::ONE);
             for x in 0..half {
-                array[x] = array[x] + r * (array[x + half] - array[x]);
+                array[x] = scale * (array[x] + r * (array[x + half] - array[x]));
             }
         }
         layer.halve();
     }
 
-    fn layer_bind_round(&self, layer: &mut FractionLayer, r: Fr, eq: &[Fr], lambda: Fr) -> [Fr; 2] {
-        self.fraction_bind(layer, r);
-        self.fraction_round(layer, eq, lambda)
+    fn fraction_round(&self, layer: &FractionLayer, eq: EqWeights<'_>) -> [Fr; 2] {
+        layer_round(layer, &eq.expand(), Fr::ONE)
+    }
+
+    fn layer_bind_round(&self, layer: &mut FractionLayer, r: Fr, scale: Option<Fr>, eq: EqWeights<'_>) -> [Fr; 2] {
+        self.fraction_bind(layer, r, scale);
+        self.fraction_round(layer, eq)
     }
 }
 

@@ -4,15 +4,17 @@
 //! leaves for each pass over them, until enough variables are bound. A few leaves are kept, which is faster.
 
 use super::arena::zeroed;
+use super::eq::{EqSuffixes, EqWeights, LOW_BITS};
 use super::fractions::{FractionKernels, FractionLayer};
 use super::leaf_pieces::{LeafBuffer, LeafPieces};
 use super::{Leaves, leaves::add_pairs};
 use ark_bn254::Fr;
-use ark_ff::AdditiveGroup;
+use ark_ff::{AdditiveGroup, Field};
 use rayon::prelude::*;
 
-/// Fractions of each piece that are put together at once: with all pieces, what fits the second-level cache.
-const SLICE: usize = 256;
+/// Fractions of each piece that are put together at once: with all pieces, what fits the second-level cache. The eq factors of as
+/// many entries are one table.
+const SLICE: usize = 1 << LOW_BITS;
 
 /// Leaves that are kept: up to 36 MiB. Tests have both kinds of trees at small sizes.
 const KEPT: usize = if cfg!(test) { 1 << 6 } else { 1 << 20 };
@@ -29,6 +31,14 @@ pub struct Tree<'a> {
     at: At,
     /// The current layer, when it is stored.
     current: FractionLayer,
+    /// The eq factors of its rounds.
+    eq: EqSuffixes,
+    /// What its numerators are multiplied by as soon as a variable is bound.
+    lambda: Fr,
+    /// How many of its variables are not bound.
+    left: usize,
+    /// Whether numerators of `current` are multiplied by `lambda`.
+    scaled: bool,
 }
 
 /// Which layer is the current one.
@@ -60,71 +70,82 @@ impl<'a> Tree<'a> {
         }
         let (p, q) = layers.pop().unwrap_or_default();
         let leaves = (!few).then_some(pieces);
-        Self { leaves, kept, layers, at: At::Stored, current: FractionLayer::split(p, q) }
+        let current = FractionLayer::split(p, q);
+        let (eq, lambda) = (EqSuffixes::default(), Fr::ONE);
+        Self { leaves, kept, layers, at: At::Stored, current, eq, lambda, left: 0, scaled: false }
     }
 
     /// See [`super::Device::fraction_children`].
     pub(super) fn children(&self) -> [Fr; 4] {
-        self.current.arrays().map(|array| array[0])
+        let [p0, p1, q0, q1] = self.current.arrays().map(|array| array[0]);
+        if !self.scaled {
+            return [p0, p1, q0, q1];
+        }
+        let Some(scale) = self.lambda.inverse() else { panic!("lambda is zero") };
+        [p0 * scale, p1 * scale, q0, q1]
     }
 
     /// See [`super::Device::fraction_descend`].
-    pub(super) fn descend(&mut self, kernels: &(impl FractionKernels + Sync), eq: &[Fr], lambda: Fr) -> [Fr; 2] {
+    pub(super) fn descend(&mut self, kernels: &(impl FractionKernels + Sync), point: &[Fr], lambda: Fr) -> Fr {
+        assert!(lambda != Fr::ZERO, "lambda is zero");
         // What was bound is not needed any more.
         self.current = FractionLayer::split(vec![], vec![]);
+        self.eq = EqSuffixes::new(point, &|from, r| kernels.eq_grown(from, r));
+        (self.lambda, self.left, self.scaled) = (lambda, point.len(), false);
+        let eq = self.eq.weights(self.left - 1);
         if let Some((p, q)) = self.layers.pop() {
             self.current = FractionLayer::split(p, q);
-            return kernels.fraction_round(&self.current, eq, lambda);
+            return kernels.fraction_slope(&self.current, eq, lambda);
         }
         let Some(leaves) = &self.leaves else { panic!("no layer below the leaves") };
         match (self.at, &self.kept) {
             (At::Stored, Some(all)) => {
                 self.at = At::Largest { bound: true };
                 self.current = largest(kernels, all);
-                kernels.fraction_round(&self.current, eq, lambda)
+                kernels.fraction_slope(&self.current, eq, lambda)
             }
             (At::Largest { .. }, Some(all)) => {
                 self.at = At::Leaves { first: None, bound: false };
-                kernels.fraction_round_i32(&all.p, &all.q, eq, lambda)
+                kernels.fraction_slope_i32(&all.p, &all.q, eq, lambda)
             }
             (At::Stored, None) => {
                 self.at = At::Largest { bound: false };
-                over_slices(kernels, leaves, 8, eq, &|buffer, eq| {
-                    kernels.fraction_round(&largest(kernels, buffer), eq, lambda)
-                })
+                let slopes = over_slices(kernels, leaves, 8, eq, &|buffer, eq| {
+                    [Fr::ZERO, kernels.fraction_slope(&largest(kernels, buffer), eq, lambda)]
+                });
+                slopes[1]
             }
             (At::Largest { .. }, None) => {
                 self.at = At::Leaves { first: None, bound: false };
-                over_slices(kernels, leaves, 4, eq, &|buffer, eq| {
-                    kernels.fraction_round_i32(&buffer.p, &buffer.q, eq, lambda)
-                })
+                let slopes = over_slices(kernels, leaves, 4, eq, &|buffer, eq| {
+                    [Fr::ZERO, kernels.fraction_slope_i32(&buffer.p, &buffer.q, eq, lambda)]
+                });
+                slopes[1]
             }
             (At::Leaves { .. }, _) => panic!("no layer below the leaves"),
         }
     }
 
     /// See [`super::Device::fraction_bind_round`].
-    pub(super) fn bind_round(
-        &mut self,
-        kernels: &(impl FractionKernels + Sync),
-        r: Fr,
-        eq: Option<&[Fr]>,
-        lambda: Fr,
-    ) -> [Fr; 2] {
-        let eq = eq.unwrap_or(&[]);
+    pub(super) fn bind_round(&mut self, kernels: &(impl FractionKernels + Sync), r: Fr) -> [Fr; 2] {
+        self.left -= 1;
+        let lambda = self.lambda;
+        // Of the last variable nothing is left to weigh.
+        let eq = self.eq.weights(self.left.saturating_sub(1));
+        let scale = (!std::mem::replace(&mut self.scaled, true)).then_some(lambda);
         if matches!(self.at, At::Leaves { bound: false, .. })
             && let Some(all) = self.kept.take()
         {
-            self.current = kernels.fraction_bind_i32(&all.p, &all.q, r);
+            self.current = kernels.fraction_bind_i32(&all.p, &all.q, r, lambda);
             self.at = At::Leaves { first: None, bound: true };
             // There are at least four pairs of leaves, so two are left.
-            return kernels.fraction_round(&self.current, eq, lambda);
+            return kernels.fraction_round(&self.current, eq);
         }
         match (self.at, &self.leaves) {
             (At::Largest { bound: false }, Some(leaves)) => {
                 self.current = bound_slices(kernels, leaves, &|buffer| {
                     let mut layer = largest(kernels, buffer);
-                    kernels.fraction_bind(&mut layer, r);
+                    kernels.fraction_bind(&mut layer, r, scale);
                     layer
                 });
                 self.at = At::Largest { bound: true };
@@ -132,23 +153,23 @@ impl<'a> Tree<'a> {
             (At::Leaves { first: None, bound: false }, Some(leaves)) => {
                 self.at = At::Leaves { first: Some(r), bound: false };
                 return over_slices(kernels, leaves, 8, eq, &|buffer, eq| {
-                    kernels.fraction_round(&kernels.fraction_bind_i32(&buffer.p, &buffer.q, r), eq, lambda)
+                    kernels.fraction_round(&kernels.fraction_bind_i32(&buffer.p, &buffer.q, r, lambda), eq)
                 });
             }
             (At::Leaves { first: Some(first), bound: false }, Some(leaves)) => {
                 self.current = bound_slices(kernels, leaves, &|buffer| {
-                    let mut layer = kernels.fraction_bind_i32(&buffer.p, &buffer.q, first);
-                    kernels.fraction_bind(&mut layer, r);
+                    let mut layer = kernels.fraction_bind_i32(&buffer.p, &buffer.q, first, lambda);
+                    kernels.fraction_bind(&mut layer, r, None);
                     layer
                 });
                 self.at = At::Leaves { first: None, bound: true };
             }
-            _ => return kernels.layer_bind_round(&mut self.current, r, eq, lambda),
+            _ => return kernels.layer_bind_round(&mut self.current, r, scale, eq),
         }
         if self.current.len() == 1 {
             return [Fr::ZERO; 2];
         }
-        kernels.fraction_round(&self.current, eq, lambda)
+        kernels.fraction_round(&self.current, eq)
     }
 }
 
@@ -181,22 +202,21 @@ fn largest(kernels: &impl FractionKernels, buffer: &LeafBuffer) -> FractionLayer
     FractionLayer::split(p, q)
 }
 
-/// Sums a round over slices of `pieces` pieces of the leaves, each with its slice of `eq`. There are at least 8 leaves.
+/// Sums a round over slices of `pieces` pieces of the leaves, each with its eq factors. There are at least 8 leaves.
 fn over_slices(
     kernels: &(impl FractionKernels + Sync),
     leaves: &LeafPieces<'_>,
     pieces: usize,
-    eq: &[Fr],
-    round: &(impl Fn(&LeafBuffer, &[Fr]) -> [Fr; 2] + Sync),
+    eq: EqWeights<'_>,
+    round: &(impl Fn(&LeafBuffer, EqWeights<'_>) -> [Fr; 2] + Sync),
 ) -> [Fr; 2] {
-    let len = leaves.len() / pieces;
-    assert_eq!(eq.len(), len, "eq table of a fraction round");
-    let slice = len.min(SLICE);
-    let sums = eq.par_chunks(slice).enumerate().map_init(
+    assert_eq!(eq.len(), leaves.len() / pieces, "eq factors of a fraction round");
+    let slice = eq.low.len();
+    let sums = eq.high.par_chunks(1).enumerate().map_init(
         || LeafBuffer::new(pieces, slice),
-        |buffer, (k, eq)| {
+        |buffer, (k, high)| {
             leaves.read(kernels, k * slice, buffer);
-            round(buffer, eq)
+            round(buffer, EqWeights { high, low: eq.low })
         },
     );
     sums.reduce(|| [Fr::ZERO; 2], add_pairs)

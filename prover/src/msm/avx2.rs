@@ -21,15 +21,12 @@ use super::affine::{Addition, NEGATIVE, Place, Summands};
 use super::point::Point;
 use super::vectors::{self, Coordinates};
 use crate::radix51::{
-    Available, BaseField, Modulus, Value, canonical, canonical4, carry, difference, digits, from_words, minus, mul,
-    plus, reduce_columns, splat, to_words, transposed, words,
+    Available, BaseField, Modulus, Pair, Value, canonical, canonical4, carries, carry, difference, digits, from_words,
+    minus, mul, plus, reductions, splat, to_words, transposed, words,
 };
 
 /// The vector unit. Its methods must be inlined into code that is compiled for the instructions.
 struct Avx2;
-
-/// The first and the last four lanes.
-type Pair<T> = [T; 2];
 
 impl Coordinates for Avx2 {
     type Value = Pair<Value>;
@@ -42,26 +39,24 @@ impl Coordinates for Avx2 {
 
     #[inline(always)]
     fn product(a: Pair<Value>, b: Pair<Value>) -> Pair<Value> {
-        [product(a[0], b[0]), product(a[1], b[1])]
+        carries(reductions::<BaseField>([mul(a[0], b[0]), mul(a[1], b[1])]))
     }
 
     #[inline(always)]
     fn difference(a: Pair<Value>, b: Pair<Value>) -> Pair<Value> {
-        [
-            canonical::<BaseField>(difference::<BaseField>(a[0], b[0])),
-            canonical::<BaseField>(difference::<BaseField>(a[1], b[1])),
-        ]
+        canonical::<BaseField>([difference::<BaseField>(a[0], b[0]), difference::<BaseField>(a[1], b[1])])
     }
 
     #[inline(always)]
     fn third(slope: Pair<Value>, [ax, bx]: [Pair<Value>; 2], ay: Pair<Value>) -> [Pair<Value>; 2] {
-        let first = third(slope[0], [ax[0], bx[0]], ay[0]);
-        let second = third(slope[1], [ax[1], bx[1]], ay[1]);
-        [[first[0], second[0]], [first[1], second[1]]]
+        let squares = [mul(slope[0], slope[0]), mul(slope[1], slope[1])];
+        let squares = canonical4::<BaseField>(reductions::<BaseField>(squares));
+        let x = canonical4::<BaseField>([third_x(squares[0], ax[0], bx[0]), third_x(squares[1], ax[1], bx[1])]);
+        let run = carries([difference::<BaseField>(ax[0], x[0]), difference::<BaseField>(ax[1], x[1])]);
+        let y = reductions::<BaseField>([mul(slope[0], run[0]), mul(slope[1], run[1])]);
+        [x, canonical4::<BaseField>([difference::<BaseField>(y[0], ay[0]), difference::<BaseField>(y[1], ay[1])])]
     }
 
-    /// Read in this file's way, the product of the denominators is `d = v / 2^255`; read as a stored coordinate it is
-    /// `f = d / 2`, and `d^-1` is stored as the coordinate `1 / (4 f)` is.
     fn inverse_scale() -> Fq {
         // 1/4, as (p + 1) / 4.
         MontFp!("5472060717959818805561601436314318772174077789324455915672259473661306552146")
@@ -111,11 +106,12 @@ impl Coordinates for Avx2 {
 
     fn residues(value: Pair<Value>) -> [[u64; 4]; 8] {
         #[target_feature(enable = "avx2,fma")]
-        fn compiled(value: Value) -> [__m256i; 4] {
-            to_words(canonical::<BaseField>(value))
+        fn compiled(value: Pair<Value>) -> Pair<[__m256i; 4]> {
+            let [a, b] = canonical::<BaseField>(value);
+            [to_words(a), to_words(b)]
         }
         // SAFETY: see `Avx2`.
-        let by_word = value.map(|v| unsafe { compiled(v) }.map(words));
+        let by_word = unsafe { compiled(value) }.map(|v| v.map(words));
         core::array::from_fn(|k| core::array::from_fn(|j| by_word[k / 4][j][k % 4]))
     }
 
@@ -131,24 +127,16 @@ impl Coordinates for Avx2 {
     }
 }
 
+/// `2 square - a - b`, with carries left in it.
 #[inline(always)]
-fn product(a: Value, b: Value) -> Value {
-    carry(reduce_columns::<BaseField>(mul(a, b)))
-}
-
-/// [`Coordinates::third`] of four lanes.
-#[inline(always)]
-fn third(slope: Value, [ax, bx]: [Value; 2], ay: Value) -> [Value; 2] {
-    let square = canonical4::<BaseField>(reduce_columns::<BaseField>(mul(slope, slope)));
+fn third_x(square: Value, a: Value, b: Value) -> Value {
     let mut x = square;
     for j in 0..5 {
         // Twice the padded `p` makes up for both subtractions.
         let twice = plus(plus(square[j], square[j]), splat(BaseField::PADDED[j].wrapping_mul(2)));
-        x[j] = minus(twice, plus(ax[j], bx[j]));
+        x[j] = minus(twice, plus(a[j], b[j]));
     }
-    let x = canonical4::<BaseField>(x);
-    let y = reduce_columns::<BaseField>(mul(slope, carry(difference::<BaseField>(ax, x))));
-    [x, canonical4::<BaseField>(difference::<BaseField>(y, ay))]
+    x
 }
 
 /// Four words of each of four points, as columns: the first (0) or the second coordinate (1).

@@ -119,6 +119,7 @@ impl<E: Engine> Accelerated<E> {
         Ok(table)
     }
 
+    /// The eq tables of all proper suffixes, the shortest first.
     fn try_eq_suffixes(&self, point: &[Fr]) -> Result<Vec<Scalars<E>>, CudaError> {
         let e = &self.engine;
         let Some((_, suffix)) = point.split_first() else {
@@ -132,7 +133,6 @@ impl<E: Engine> Accelerated<E> {
             unsafe { self.over(half, "eq_grow", &[tables[k].at(e, 0), next.at(e, 0), half.into(), r.into()])? };
             tables.push(next);
         }
-        tables.reverse();
         Ok(tables)
     }
 
@@ -238,10 +238,6 @@ impl<E: Engine> Device for Accelerated<E> {
         done(self.try_eq_table(point))
     }
 
-    fn eq_suffixes(&self, point: &[Fr]) -> Vec<Self::Elements> {
-        done(self.try_eq_suffixes(point))
-    }
-
     fn axis_map_i32(&self, data: &Self::Integers<'_>, outer: usize, inner: usize, m: &AxisMatrix) -> Self::Elements {
         assert_eq!(data.len, outer * m.len * inner, "data of an axis map");
         let kernels = ["axis_map_integers", "axis_dots_integers"];
@@ -329,18 +325,12 @@ impl<E: Engine> Device for Accelerated<E> {
         done(tree.children(self))
     }
 
-    fn fraction_descend(&self, tree: &mut Self::Tree<'_>, eq: &Self::Elements, lambda: Fr) -> [Fr; 2] {
-        done(tree.descend(self, eq, &lambda))
+    fn fraction_descend(&self, tree: &mut Self::Tree<'_>, point: &[Fr], lambda: Fr) -> Fr {
+        done(tree.descend(self, point, lambda))
     }
 
-    fn fraction_bind_round(
-        &self,
-        tree: &mut Self::Tree<'_>,
-        r: Fr,
-        eq: Option<&Self::Elements>,
-        lambda: Fr,
-    ) -> [Fr; 2] {
-        done(tree.bind_round(self, &r, eq, &lambda))
+    fn fraction_bind_round(&self, tree: &mut Self::Tree<'_>, r: Fr) -> [Fr; 2] {
+        done(tree.bind_round(self, &r))
     }
 }
 

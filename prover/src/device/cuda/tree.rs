@@ -30,6 +30,9 @@ pub struct Tree<E: Engine> {
     /// Whether the largest is still to come.
     largest: bool,
     current: Option<Layer<E>>,
+    /// The eq tables of the current layer's rounds that are still to come, the next one last.
+    eq: Vec<Scalars<E>>,
+    lambda: Fr,
 }
 
 impl<E: Engine> Accelerated<E> {
@@ -121,7 +124,7 @@ impl<E: Engine> Accelerated<E> {
             // SAFETY: both arrays have two entries.
             unsafe { self.over(2, "numerators", &[p.at(e, 0), 2usize.into(), numerators.at(e, 0)])? };
             let current = Some(Layer::split(numerators, q));
-            return Ok(Tree { leaves: None, layers: vec![], largest: false, current });
+            return Ok(Tree { leaves: None, layers: vec![], largest: false, current, eq: vec![], lambda: Fr::ONE });
         }
         let mut last = self.layer_above("fraction_layer_integers", p.at(e, 0), &q)?;
         let largest = last.1.len > 2;
@@ -133,7 +136,8 @@ impl<E: Engine> Accelerated<E> {
                 layers.push(below);
             }
         }
-        Ok(Tree { leaves: Some((p, q)), layers, largest, current: Some(Layer::split(last.0, last.1)) })
+        let current = Some(Layer::split(last.0, last.1));
+        Ok(Tree { leaves: Some((p, q)), layers, largest, current, eq: vec![], lambda: Fr::ONE })
     }
 }
 
@@ -165,15 +169,13 @@ impl<E: Engine> Tree<E> {
         unsafe { device.sums(half, "fraction_round", &arguments) }
     }
 
-    pub(super) fn descend(
-        &mut self,
-        device: &Accelerated<E>,
-        eq: &Scalars<E>,
-        lambda: &Fr,
-    ) -> Result<[Fr; 2], CudaError> {
+    pub(super) fn descend(&mut self, device: &Accelerated<E>, point: &[Fr], lambda: Fr) -> Result<Fr, CudaError> {
         let e = &device.engine;
         // What was bound is not needed any more.
         self.current = None;
+        self.eq = device.try_eq_suffixes(point)?;
+        self.lambda = lambda;
+        let eq = self.eq.pop();
         let mut next = self.layers.pop();
         if next.is_none()
             && self.largest
@@ -184,24 +186,21 @@ impl<E: Engine> Tree<E> {
         }
         if let Some((p, q)) = next {
             let layer = self.current.insert(Layer::split(p, q));
-            return Self::round(device, layer, Some(eq), lambda);
+            return Ok(Self::round(device, layer, eq.as_ref(), &lambda)?[1]);
         }
         let Some((p, q)) = &self.leaves else { panic!("no layer below the leaves") };
         let (stride, half) = (q.len / 2, q.len / 4);
-        let eq = expect_eq(Some(eq), half);
-        let arguments = [p.at(e, 0), q.at(e, 0), stride.into(), half.into(), eq.at(e, 0), lambda.into()];
+        let eq = expect_eq(eq.as_ref(), half);
+        let arguments = [p.at(e, 0), q.at(e, 0), stride.into(), half.into(), eq.at(e, 0), (&lambda).into()];
         // SAFETY: four quarters are within the arrays, and there is an eq factor for each entry of one.
-        unsafe { device.sums(half, "fraction_round_integers", &arguments) }
+        let [_, slope] = unsafe { device.sums(half, "fraction_round_integers", &arguments)? };
+        Ok(slope)
     }
 
-    pub(super) fn bind_round(
-        &mut self,
-        device: &Accelerated<E>,
-        r: &Fr,
-        eq: Option<&Scalars<E>>,
-        lambda: &Fr,
-    ) -> Result<[Fr; 2], CudaError> {
+    pub(super) fn bind_round(&mut self, device: &Accelerated<E>, r: &Fr) -> Result<[Fr; 2], CudaError> {
         let e = &device.engine;
+        let (eq, lambda) = (self.eq.pop(), self.lambda);
+        let (eq, lambda) = (eq.as_ref(), &lambda);
         let Some(layer) = &mut self.current else {
             let Some((p, q)) = self.leaves.take() else { panic!("no layer to bind") };
             let (stride, half) = (q.len / 2, q.len / 4);
