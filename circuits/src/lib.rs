@@ -27,6 +27,7 @@ pub mod ramp;
 pub mod relation;
 pub mod ring;
 pub mod schedule;
+pub mod split;
 pub mod stack;
 pub mod table;
 pub mod tensor;

@@ -23,6 +23,7 @@ pub mod opening;
 pub mod proof;
 pub mod protocol;
 pub mod security;
+pub mod segments;
 pub mod settle;
 pub mod stack;
 pub mod transcript;
