@@ -6,7 +6,7 @@ use std::{
     io::{BufRead, BufReader, Write},
     path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-    sync::{Mutex, OnceLock},
+    sync::{Condvar, Mutex, OnceLock, PoisonError},
 };
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/explorer");
@@ -24,12 +24,39 @@ fn installed() -> &'static Result<String, String> {
     })
 }
 
+/// How many browsers there are at a time: each takes a few hundred megabytes, and mostly waits for a page's next look at the chain.
+const TOGETHER: usize = 4;
+
+/// One of the browsers that there may be.
+struct Turn;
+
+impl Turn {
+    fn state() -> &'static (Mutex<usize>, Condvar) {
+        static TAKEN: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
+        &TAKEN
+    }
+
+    fn take() -> Self {
+        let (taken, free) = Self::state();
+        let taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
+        *free.wait_while(taken, |n| *n == TOGETHER).unwrap_or_else(PoisonError::into_inner) += 1;
+        Self
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let (taken, free) = Self::state();
+        *taken.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        free.notify_one();
+    }
+}
+
 pub(crate) struct Browser {
     child: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
-    /// One at a time: each takes a few hundred megabytes.
-    _turn: std::sync::MutexGuard<'static, ()>,
+    _turn: Turn,
 }
 
 impl Drop for Browser {
@@ -43,8 +70,7 @@ impl Drop for Browser {
 impl Browser {
     /// A browser with an empty page. None, with a loud word about it, where there can be none.
     pub(crate) fn start(test: &str) -> Option<Self> {
-        static TURN: Mutex<()> = Mutex::new(());
-        let turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let turn = Turn::take();
         let path = match installed() {
             Ok(path) => path,
             Err(why) => {
