@@ -5,7 +5,7 @@ use crate::{
     transcript::ProverTranscript,
     witness::{VectorValues, Witness, block_values},
 };
-use ark_ff::PrimeField;
+use ark_ff::{AdditiveGroup, PrimeField};
 use assay_circuits::{Program, program::VectorLookup};
 use assay_verifier::{Fr, protocol::gkr::LeafClaim};
 use rayon::prelude::*;

@@ -187,7 +187,7 @@ pub(crate) fn minus(a: __m256i, b: __m256i) -> __m256i {
 
 /// Integers below `2^52` as doubles.
 #[inline(always)]
-fn double(x: __m256i) -> __m256d {
+pub(crate) fn double(x: __m256i) -> __m256d {
     // SAFETY: see the module.
     unsafe {
         let bits = _mm256_or_si256(x, splat(UNIT));

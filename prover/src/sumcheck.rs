@@ -35,7 +35,8 @@ enum Sides<'a, 'b, D: Device> {
 /// Leading variables that are bound before a functional of `bits` variables is expanded: each halves the memory, and
 /// doubles the products.
 fn leading(bits: usize) -> usize {
-    bits.saturating_sub(12).clamp(1, 3).min(bits)
+    let most = if bits < 24 { 3 } else { 4 };
+    bits.saturating_sub(12).clamp(1, most).min(bits)
 }
 
 impl<'a, 'b, D: Device> Product<'a, 'b, D> {

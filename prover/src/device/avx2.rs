@@ -16,11 +16,11 @@ use super::kernels::{self, Quarters, kernel_list};
 use super::lanes::Lanes;
 use super::mac::{ProductSum, add_at, element, reduce_five};
 use crate::radix51::{
-    self, Available, Columns, MASK, Pair, ScalarField, Value, canonical, canonical4, carries, difference, digits,
-    from_words, halved, plus, reductions, shrunk, splat, started, to_words, transposed, words,
+    self, Available, Columns, MASK, Modulus, Pair, ScalarField, Value, canonical, canonical4, carries, difference,
+    digits, from_words, halved, plus, reductions, shrunk, splat, started, to_words, transposed, words,
 };
-use ark_bn254::{Fr, FrConfig};
-use ark_ff::{Fp, MontConfig, MontFp};
+use ark_bn254::Fr;
+use ark_ff::{Field, MontFp};
 use std::arch::x86_64::*;
 
 /// `(r + 1) / 2`, which is 1/2.
@@ -296,8 +296,7 @@ impl Lanes for Avx2 {
 
     #[inline(always)]
     fn integer_scale() -> Fr {
-        // The element with the stored form R^2 is R.
-        Fp::new_unchecked(FrConfig::R2) * Self::excess()
+        Fr::ONE
     }
 
     #[inline(always)]
@@ -319,14 +318,7 @@ impl Lanes for Avx2 {
 
     #[inline(always)]
     fn integer_finish(sum: Pair<DigitSum>) -> Pair<Value> {
-        let six = carried(sum);
-        let zero = splat(0);
-        let mut columns = [[zero; 10]; 2];
-        for i in 0..6 {
-            columns[0][i] = six[0][i];
-            columns[1][i] = six[1][i];
-        }
-        canonical::<ScalarField>(reductions::<ScalarField>(columns))
+        canonical4::<ScalarField>([sum[0].reduced(), sum[1].reduced()])
     }
 
     #[inline(always)]
@@ -401,7 +393,51 @@ impl DigitSum {
             self.columns[j] = plus(self.columns[j], weight[j]);
         }
     }
+
+    /// The sum `X`, below `2^304`, less a multiple of `p`: carried, between 0 and `2.4 p`.
+    ///
+    /// With `Y = X + 2p` and its two highest columns `t 2^204`, the quotient `q` is the integer next to `t 2^204 / p - 1.2`. What
+    /// lower columns hold is below `2^-38 p`, and the arithmetic of doubles is off by less than `2^-51` of `2^50.4`: so
+    /// `Y / p - q` is between 0.03 and 2.4. It is found by adding `q (2^255 - p)` and leaving out multiples of `2^255`,
+    /// since `2.4 p < 2^255`.
+    #[inline(always)]
+    fn reduced(mut self) -> Value {
+        // SAFETY: see `Avx2`.
+        unsafe {
+            let low = plus(self.columns[4], splat(radix51::integer_start(4, self.terms).wrapping_add(TWICE[4])));
+            let high = plus(self.columns[5], splat(radix51::integer_start(5, self.terms)));
+            let high = radix51::double(plus(high, _mm256_srli_epi64::<51>(low)));
+            let low = radix51::double(_mm256_and_si256(low, splat(MASK)));
+            let t = _mm256_fmadd_pd(high, _mm256_set1_pd((1u64 << 51) as f64), low);
+            let quotient = _mm256_fmadd_pd(t, _mm256_set1_pd(RATIO), _mm256_set1_pd(-1.2));
+            // Integers are 1 apart here.
+            let integers = _mm256_set1_pd((3u64 << 51) as f64);
+            let quotient = _mm256_sub_pd(_mm256_add_pd(quotient, integers), integers);
+            let [a, b, c, d, e] = COMPLEMENT;
+            self.add([splat(a), splat(b), splat(c), splat(d), splat(e)], quotient);
+        }
+        let mut v = [splat(0); 5];
+        for i in 0..5 {
+            v[i] = plus(self.columns[i], splat(radix51::integer_start(i, self.terms).wrapping_add(TWICE[i])));
+        }
+        let mut v = radix51::carry(v);
+        // SAFETY: see `Avx2`.
+        v[4] = unsafe { _mm256_and_si256(v[4], splat(MASK)) };
+        v
+    }
 }
+
+/// `2p`.
+const TWICE: [u64; 5] = ScalarField::P2;
+
+/// `2^204 / p`.
+const RATIO: f64 = 1.0 / (ScalarField::P[4] as f64 + ScalarField::P[3] as f64 / (1u64 << 51) as f64);
+
+/// `2^255 - p`.
+const COMPLEMENT: [u64; 5] = {
+    let [a, b, c, d, e] = ScalarField::P;
+    [MASK + 1 - a, MASK - b, MASK - c, MASK - d, MASK - e]
+};
 
 /// The columns with the constants taken back.
 #[inline(always)]

@@ -425,7 +425,14 @@ fn fractions(device: &Cpu, reference: &Reference, n: usize, width: Width, seed: 
     let leaves = source.integers(1 << n, width);
     let (p, q) = (source.elements(1 << n), source.elements(1 << n));
     assert_eq!(device.fraction_layer(&p, &q), reference.fraction_layer(&p, &q));
-    assert_eq!(device.fraction_layer_i32(&leaves, &q), reference.fraction_layer_i32(&leaves, &q));
+    let sums = |kernels: &dyn Fn([&[i32]; 2], [&[Fr]; 2], [&mut [Fr]; 2])| {
+        let (mut p, mut sum) = (vec![Fr::ZERO; 1 << (n - 1)], vec![Fr::ZERO; 1 << (n - 1)]);
+        let ((p0, p1), (q0, q1)) = (leaves.split_at(p.len()), q.split_at(p.len()));
+        kernels([p0, p1], [q0, q1], [&mut p, &mut sum]);
+        (p, sum)
+    };
+    let expected = sums(&|p, q, out| reference.fraction_layer_i32(p, q, out));
+    assert_eq!(sums(&|p, q, out| device.fraction_layer_i32(p, q, out)), expected);
     if n > 1 {
         assert_eq!(device.fraction_layers_i32(&leaves, &q), reference.fraction_layers_i32(&leaves, &q));
     }
@@ -441,7 +448,26 @@ fn fractions(device: &Cpu, reference: &Reference, n: usize, width: Width, seed: 
         return;
     }
     let r = source.element();
-    assert_eq!(device.fraction_bind_i32(&leaves, &q, r, lambda), reference.fraction_bind_i32(&leaves, &q, r, lambda));
+    let child = |kernels: &dyn Fn([&mut [Fr]; 2])| {
+        let (mut p, mut q) = (vec![Fr::ZERO; 1 << (n - 1)], vec![Fr::ZERO; 1 << (n - 1)]);
+        kernels([&mut p, &mut q]);
+        (p, q)
+    };
+    let expected = child(&|out| reference.child_bind_i32(&leaves, &q, r, lambda, out));
+    assert_eq!(child(&|out| device.child_bind_i32(&leaves, &q, r, lambda, out)), expected);
+    let eq_sum = low.iter().sum();
+    let (p_low, q_low) = (&leaves[..low.len()], &q[..low.len()]);
+    let expected = reference.weighed_leaves(p_low, q_low, &low, eq_sum, lambda);
+    assert_eq!(device.weighed_leaves(p_low, q_low, &low, eq_sum, lambda), expected);
+    let (mut scaled, mut expected) = (q.clone(), q.clone());
+    device.scaled_integers(&leaves, lambda, &mut scaled);
+    reference.scaled_integers(&leaves, lambda, &mut expected);
+    assert_eq!(scaled, expected);
+    let (first, second) = q.split_at(q.len() / 2);
+    let (mut bound, mut expected) = (first.to_vec(), first.to_vec());
+    device.bind_halves(&mut bound, second, r);
+    reference.bind_halves(&mut expected, second, r);
+    assert_eq!(bound, expected);
     for scale in [None, Some(lambda)] {
         let (mut bound, mut expected) = (layer.clone(), layer.clone());
         device.fraction_bind(&mut bound, r, scale);
@@ -463,11 +489,11 @@ fn fractions(device: &Cpu, reference: &Reference, n: usize, width: Width, seed: 
 fn lookup_denominators(device: &Cpu, reference: &Reference, len: usize, width: Width, seed: u64) {
     let mut source = Source::new(seed);
     let (keys, values) = (source.integers(len, Width::Full), source.integers(len, width));
-    let (alpha, beta) = (source.element(), source.element());
+    let (alpha, weights) = (source.element(), [source.element(), source.element()]);
     for values in [&values[..], &[]] {
         let (mut prints, mut expected) = (vec![Fr::ZERO; len], vec![Fr::ZERO; len]);
-        device.fingerprints(&keys, values, &mut prints, alpha, beta);
-        reference.fingerprints(&keys, values, &mut expected, alpha, beta);
+        device.fingerprints(&keys, values, &mut prints, alpha, weights);
+        reference.fingerprints(&keys, values, &mut expected, alpha, weights);
         assert_eq!(prints, expected);
     }
 }

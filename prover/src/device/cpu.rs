@@ -4,7 +4,7 @@ use super::arena::zeroed;
 use super::dispatch::{self, Vector};
 use super::eq::{EqWeights, weighed};
 use super::fractions::{FractionKernels, FractionLayer};
-use super::kernels::Quarters;
+use super::kernels::{OFFSET, Quarters};
 use super::leaves::{add_pairs, rearrange};
 use super::split::{for_each, reduce};
 use super::tree::Tree;
@@ -297,7 +297,7 @@ impl Device for Cpu {
 }
 
 impl FractionKernels for Cpu {
-    fn fingerprints(&self, keys: &[i32], values: &[i32], out: &mut [Fr], alpha_minus_tag: Fr, beta: Fr) {
+    fn fingerprints(&self, keys: &[i32], values: &[i32], out: &mut [Fr], start: Fr, weights: [Fr; 2]) {
         assert_eq!(out.len(), keys.len(), "a denominator for each key");
         // A tail that is shorter than a vector goes by itself.
         let (head, tail) = out.split_at_mut(keys.len() / 8 * 8);
@@ -305,7 +305,7 @@ impl FractionKernels for Cpu {
         if values.is_empty() {
             for (keys, out) in [(head_keys, head), (tail_keys, tail)] {
                 for_each((keys, out), &|(keys, out)| {
-                    dispatch::key_fingerprints(self.vector, keys, out, &alpha_minus_tag);
+                    dispatch::key_fingerprints(self.vector, keys, out, &start, &weights[0]);
                 });
             }
         } else {
@@ -313,10 +313,21 @@ impl FractionKernels for Cpu {
             let (head_values, tail_values) = values.split_at(head.len());
             for (keys, values, out) in [(head_keys, head_values, head), (tail_keys, tail_values, tail)] {
                 for_each(([keys, values], out), &|([keys, values], out)| {
-                    dispatch::fingerprints(self.vector, keys, values, out, &alpha_minus_tag, &beta);
+                    dispatch::fingerprints(self.vector, keys, values, out, &start, &weights);
                 });
             }
         }
+    }
+
+    fn scaled_integers(&self, x: &[i32], weight: Fr, out: &mut [Fr]) {
+        dispatch::bind_i32(self.vector, x, x, out, &[weight, Fr::ZERO]);
+    }
+
+    fn weighed_leaves(&self, p: &[i32], q: &[Fr], eq: &[Fr], eq_sum: Fr, lambda: Fr) -> Fr {
+        // The kernel reads `x + 2^31`.
+        let mut numerators = [-(eq_sum * Fr::from(OFFSET))];
+        dispatch::axis_dots_i32(self.vector, eq, p, p.len(), &mut numerators);
+        dispatch::dot(self.vector, eq, q) + lambda * numerators[0]
     }
 
     fn eq_grown(&self, from: &[Fr], r: &Fr) -> Vec<Fr> {
@@ -336,14 +347,8 @@ impl FractionKernels for Cpu {
         (p_out, q_out)
     }
 
-    fn fraction_layer_i32(&self, p: &[i32], q: &[Fr]) -> (Vec<Fr>, Vec<Fr>) {
-        assert_eq!(p.len(), q.len(), "numerators and denominators");
-        let (p, q) = (halves(p), halves(q));
-        let (mut p_out, mut q_out) = (zeroed(p[0].len()), zeroed(p[0].len()));
-        for_each((p, q, [&mut p_out[..], &mut q_out[..]]), &|(p, q, out)| {
-            dispatch::fraction_layer_i32(self.vector, p, q, out);
-        });
-        (p_out, q_out)
+    fn fraction_layer_i32(&self, p: [&[i32]; 2], q: [&[Fr]; 2], out: [&mut [Fr]; 2]) {
+        for_each((p, q, out), &|(p, q, out)| dispatch::fraction_layer_i32(self.vector, p, q, out));
     }
 
     fn fraction_layers_i32(&self, p: &[i32], q: &[Fr]) -> (Vec<Fr>, Vec<Fr>) {
@@ -393,19 +398,14 @@ impl FractionKernels for Cpu {
         slope
     }
 
-    fn fraction_bind_i32(&self, p: &[i32], q: &[Fr], r: Fr, lambda: Fr) -> FractionLayer {
-        assert_eq!(p.len(), q.len(), "numerators and denominators");
-        let quarter = p.len() / 4;
-        check_length(2 * quarter);
-        let (mut p_out, mut q_out) = (zeroed(2 * quarter), zeroed(2 * quarter));
+    fn child_bind_i32(&self, p: &[i32], q: &[Fr], r: Fr, lambda: Fr, [p_out, q_out]: [&mut [Fr]; 2]) {
         let weights = [lambda * (Fr::ONE - r), lambda * r];
-        for (child, out) in halves(p).map(halves).into_iter().zip(p_out.chunks_mut(quarter)) {
-            for_each((child, out), &|([lo, hi], out)| dispatch::bind_i32(self.vector, lo, hi, out, &weights));
-        }
-        for (child, out) in halves(q).map(halves).into_iter().zip(q_out.chunks_mut(quarter)) {
-            for_each((child, out), &|([lo, hi], out)| dispatch::bind_into(self.vector, lo, hi, out, &r));
-        }
-        FractionLayer::split(p_out, q_out)
+        for_each((halves(p), p_out), &|([lo, hi], out)| dispatch::bind_i32(self.vector, lo, hi, out, &weights));
+        for_each((halves(q), q_out), &|([lo, hi], out)| dispatch::bind_into(self.vector, lo, hi, out, &r));
+    }
+
+    fn bind_halves(&self, lo: &mut [Fr], hi: &[Fr], r: Fr) {
+        for_each((lo, hi), &|(lo, hi)| dispatch::bind(self.vector, lo, hi, &r));
     }
 
     fn fraction_bind(&self, layer: &mut FractionLayer, r: Fr, scale: Option<Fr>) {

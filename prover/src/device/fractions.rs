@@ -60,9 +60,15 @@ impl PartialEq for FractionLayer {
 
 /// What a layer of a tree is computed with.
 pub(super) trait FractionKernels {
-    /// Denominators of lookups: `out[i] = alpha_minus_tag - keys[i] - beta * values[i]`. `out` is as long as `keys`, and
+    /// Denominators of lookups: `out[i] = start - weights[0] * keys[i] - weights[1] * values[i]`. `out` is as long as `keys`, and
     /// so is `values`, or empty for all zeros.
-    fn fingerprints(&self, keys: &[i32], values: &[i32], out: &mut [Fr], alpha_minus_tag: Fr, beta: Fr);
+    fn fingerprints(&self, keys: &[i32], values: &[i32], out: &mut [Fr], start: Fr, weights: [Fr; 2]);
+
+    /// `out[i] = weight * x[i]`.
+    fn scaled_integers(&self, x: &[i32], weight: Fr, out: &mut [Fr]);
+
+    /// `sum_i eq[i] * (q[i] + lambda * p[i])`; `eq_sum` is the sum of `eq`.
+    fn weighed_leaves(&self, p: &[i32], q: &[Fr], eq: &[Fr], eq_sum: Fr, lambda: Fr) -> Fr;
 
     /// An eq table with one more variable, the most significant.
     fn eq_grown(&self, from: &[Fr], r: &Fr) -> Vec<Fr>;
@@ -72,7 +78,7 @@ pub(super) trait FractionKernels {
 
     /// [`FractionKernels::fraction_layer`] at the leaves, where numerators are small integers: 0 and 1 for lookups, minus
     /// the multiplicity for table rows.
-    fn fraction_layer_i32(&self, p: &[i32], q: &[Fr]) -> (Vec<Fr>, Vec<Fr>);
+    fn fraction_layer_i32(&self, p: [&[i32]; 2], q: [&[Fr]; 2], out: [&mut [Fr]; 2]);
 
     /// Two layers up from the leaves, `4n` fractions to `n`; the layer between is not kept.
     fn fraction_layers_i32(&self, p: &[i32], q: &[Fr]) -> (Vec<Fr>, Vec<Fr>);
@@ -84,9 +90,11 @@ pub(super) trait FractionKernels {
     /// the two children, and `eq` has `n / 2` entries.
     fn fraction_slope_i32(&self, p: &[i32], q: &[Fr], eq: EqWeights<'_>, lambda: Fr) -> Fr;
 
-    /// Splits the leaf layer into its children and binds their first variable to `r`; numerators come out `lambda` times as
-    /// large.
-    fn fraction_bind_i32(&self, p: &[i32], q: &[Fr], r: Fr, lambda: Fr) -> FractionLayer;
+    /// Binds the first variable of one child of the leaf layer to `r`; numerators come out `lambda` times as large.
+    fn child_bind_i32(&self, p: &[i32], q: &[Fr], r: Fr, lambda: Fr, out: [&mut [Fr]; 2]);
+
+    /// `lo[i] += r (hi[i] - lo[i])`.
+    fn bind_halves(&self, lo: &mut [Fr], hi: &[Fr], r: Fr);
 
     /// Binds the first variable of all four arrays to `r`, in place, and multiplies numerators by a scale.
     fn fraction_bind(&self, layer: &mut FractionLayer, r: Fr, scale: Option<Fr>);

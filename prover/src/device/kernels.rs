@@ -4,7 +4,7 @@
 
 use super::lanes::{INTEGER_TERMS, Lanes};
 use ark_bn254::Fr;
-use ark_ff::{AdditiveGroup, Field};
+use ark_ff::AdditiveGroup;
 
 /// What [`Lanes::load_integers`] adds.
 pub(super) const OFFSET: u64 = 1 << 31;
@@ -19,8 +19,8 @@ macro_rules! kernel_list {
             fn product_round(a: [&[Fr]; 2], b: [&[Fr]; 2]) -> [Fr; 2];
             fn product_round_i32(a: [&[i32]; 2], b: [&[Fr]; 2]) -> [Fr; 2];
             fn product_bind_round(factors: [Quarters<'_>; 2], r: &Fr) -> [Fr; 2];
-            fn key_fingerprints(keys: &[i32], out: &mut [Fr], alpha_minus_tag: &Fr);
-            fn fingerprints(keys: &[i32], values: &[i32], out: &mut [Fr], alpha_minus_tag: &Fr, beta: &Fr);
+            fn key_fingerprints(keys: &[i32], out: &mut [Fr], start: &Fr, weight: &Fr);
+            fn fingerprints(keys: &[i32], values: &[i32], out: &mut [Fr], start: &Fr, weights: &[Fr; 2]);
             fn axis_lines_i32(out: &mut [Fr], data: &[i32], inner: usize, row: &[(usize, Fr)], start: &Fr);
             fn axis_dots_i32(weights: &[Fr], data: &[i32], stride: usize, out: &mut [Fr]);
             fn axis_lines_fr(out: &mut [Fr], data: &[Fr], inner: usize, row: &[(usize, Fr)]);
@@ -220,13 +220,13 @@ pub(super) fn product_round_i32<L: Lanes>(a: [&[i32]; 2], b: [&[Fr]; 2]) -> [Fr;
     h
 }
 
-/// `out[i] = alpha_minus_tag - keys[i]`.
+/// `out[i] = start - weight * keys[i]`.
 #[inline(always)]
-pub(super) fn key_fingerprints<L: Lanes>(keys: &[i32], out: &mut [Fr], alpha_minus_tag: &Fr) {
+pub(super) fn key_fingerprints<L: Lanes>(keys: &[i32], out: &mut [Fr], start: &Fr, weight: &Fr) {
     let keys = &keys[..out.len()];
     let scale = L::integer_scale();
-    let start = L::broadcast(&((*alpha_minus_tag + Fr::from(OFFSET)) * scale));
-    let weight = L::broadcast(&-scale);
+    let start = L::broadcast(&((*start + Fr::from(OFFSET) * weight) * scale));
+    let weight = L::broadcast(&-(scale * weight));
     for at in (0..out.len()).step_by(L::COUNT) {
         let mut sum = L::integer_sum(start);
         L::integer_add(&mut sum, weight, L::load_integers(keys, at));
@@ -234,13 +234,13 @@ pub(super) fn key_fingerprints<L: Lanes>(keys: &[i32], out: &mut [Fr], alpha_min
     }
 }
 
-/// `out[i] = alpha_minus_tag - keys[i] - beta * values[i]`.
+/// `out[i] = start - weights[0] * keys[i] - weights[1] * values[i]`.
 #[inline(always)]
-pub(super) fn fingerprints<L: Lanes>(keys: &[i32], values: &[i32], out: &mut [Fr], alpha_minus_tag: &Fr, beta: &Fr) {
+pub(super) fn fingerprints<L: Lanes>(keys: &[i32], values: &[i32], out: &mut [Fr], start: &Fr, weights: &[Fr; 2]) {
     let (keys, values) = (&keys[..out.len()], &values[..out.len()]);
     let scale = L::integer_scale();
-    let start = L::broadcast(&((*alpha_minus_tag + Fr::from(OFFSET) * (Fr::ONE + beta)) * scale));
-    let (key_weight, value_weight) = (L::broadcast(&-scale), L::broadcast(&-(scale * beta)));
+    let start = L::broadcast(&((*start + Fr::from(OFFSET) * (weights[0] + weights[1])) * scale));
+    let (key_weight, value_weight) = (L::broadcast(&-(scale * weights[0])), L::broadcast(&-(scale * weights[1])));
     for at in (0..out.len()).step_by(L::COUNT) {
         let mut sum = L::integer_sum(start);
         L::integer_add(&mut sum, key_weight, L::load_integers(keys, at));

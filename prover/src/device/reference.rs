@@ -244,13 +244,21 @@ fn all_leaves(leaves: &Leaves<'_>) -> (Vec<Fr>, Vec<Fr>) {
 }
 
 impl FractionKernels for Reference {
-    fn fingerprints(&self, keys: &[i32], values: &[i32], out: &mut [Fr], alpha_minus_tag: Fr, beta: Fr) {
+    fn fingerprints(&self, keys: &[i32], values: &[i32], out: &mut [Fr], start: Fr, weights: [Fr; 2]) {
         assert!(values.is_empty() || values.len() == keys.len(), "a value for each key, or none");
         assert_eq!(out.len(), keys.len(), "a denominator for each key");
         for (i, (out, key)) in out.iter_mut().zip(keys).enumerate() {
             let value = values.get(i).copied().unwrap_or(0);
-            *out = alpha_minus_tag - Fr::from(*key) - beta * Fr::from(value);
+            *out = start - weights[0] * Fr::from(*key) - weights[1] * Fr::from(value);
         }
+    }
+
+    fn scaled_integers(&self, x: &[i32], weight: Fr, out: &mut [Fr]) {
+        out.iter_mut().zip(x).for_each(|(out, x)| *out = weight * Fr::from(*x));
+    }
+
+    fn weighed_leaves(&self, p: &[i32], q: &[Fr], eq: &[Fr], _: Fr, lambda: Fr) -> Fr {
+        eq.iter().zip(p.iter().zip(q)).map(|(eq, (p, q))| *eq * (lambda * Fr::from(*p) + q)).sum()
     }
 
     fn eq_grown(&self, from: &[Fr], r: &Fr) -> Vec<Fr> {
@@ -264,12 +272,14 @@ impl FractionKernels for Reference {
         (0..n).map(|i| (p[i] * q[i + n] + p[i + n] * q[i], q[i] * q[i + n])).unzip()
     }
 
-    fn fraction_layer_i32(&self, p: &[i32], q: &[Fr]) -> (Vec<Fr>, Vec<Fr>) {
-        self.fraction_layer(&field_elements(p), q)
+    fn fraction_layer_i32(&self, p: [&[i32]; 2], q: [&[Fr]; 2], [p_out, q_out]: [&mut [Fr]; 2]) {
+        let (p, q) = self.fraction_layer(&field_elements(&p.concat()), &q.concat());
+        p_out.copy_from_slice(&p);
+        q_out.copy_from_slice(&q);
     }
 
     fn fraction_layers_i32(&self, p: &[i32], q: &[Fr]) -> (Vec<Fr>, Vec<Fr>) {
-        let (p, q) = self.fraction_layer_i32(p, q);
+        let (p, q) = self.fraction_layer(&field_elements(p), q);
         self.fraction_layer(&p, &q)
     }
 
@@ -281,10 +291,16 @@ impl FractionKernels for Reference {
         self.fraction_slope(&FractionLayer::split(field_elements(p), q.to_vec()), eq, lambda)
     }
 
-    fn fraction_bind_i32(&self, p: &[i32], q: &[Fr], r: Fr, lambda: Fr) -> FractionLayer {
-        let mut layer = FractionLayer::split(field_elements(p), q.to_vec());
-        self.fraction_bind(&mut layer, r, Some(lambda));
-        layer
+    fn child_bind_i32(&self, p: &[i32], q: &[Fr], r: Fr, lambda: Fr, [p_out, q_out]: [&mut [Fr]; 2]) {
+        let (mut p, mut q) = (field_elements(p), q.to_vec());
+        self.bind(&mut p, r);
+        self.bind(&mut q, r);
+        p_out.iter_mut().zip(p).for_each(|(out, p)| *out = lambda * p);
+        q_out.copy_from_slice(&q);
+    }
+
+    fn bind_halves(&self, lo: &mut [Fr], hi: &[Fr], r: Fr) {
+        lo.iter_mut().zip(hi).for_each(|(lo, hi)| *lo += r * (*hi - *lo));
     }
 
     fn fraction_bind(&self, layer: &mut FractionLayer, r: Fr, scale: Option<Fr>) {

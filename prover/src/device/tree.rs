@@ -110,14 +110,21 @@ impl<'a> Tree<'a> {
             }
             (At::Stored, None) => {
                 self.at = At::Largest { bound: false };
-                let slopes = over_slices(kernels, leaves, 8, eq, &|buffer, eq| {
-                    [Fr::ZERO, kernels.fraction_slope(&largest(kernels, buffer), eq, lambda)]
+                let slopes = over_slices(leaves, 8, eq, &|buffer, offset, eq| {
+                    let (p, q) = leaves.sums(kernels, offset, buffer);
+                    [Fr::ZERO, kernels.fraction_slope(&FractionLayer::split(p, q), eq, lambda)]
                 });
                 slopes[1]
             }
             (At::Largest { .. }, None) => {
                 self.at = At::Leaves { first: None, bound: false };
-                let slopes = over_slices(kernels, leaves, 4, eq, &|buffer, eq| {
+                let slopes = over_slices(leaves, 4, eq, &|buffer, offset, eq| {
+                    // A child that is the same everywhere has no slope.
+                    let len = eq.low.len();
+                    if [0..2, 2..4].into_iter().any(|child| leaves.are_none(child, 4, offset, len)) {
+                        return [Fr::ZERO; 2];
+                    }
+                    leaves.read(kernels, offset, buffer, 0..4);
                     [Fr::ZERO, kernels.fraction_slope_i32(&buffer.p, &buffer.q, eq, lambda)]
                 });
                 slopes[1]
@@ -136,31 +143,61 @@ impl<'a> Tree<'a> {
         if matches!(self.at, At::Leaves { bound: false, .. })
             && let Some(all) = self.kept.take()
         {
-            self.current = kernels.fraction_bind_i32(&all.p, &all.q, r, lambda);
+            self.current = bound_leaves(kernels, &all.p, &all.q, r, lambda);
             self.at = At::Leaves { first: None, bound: true };
             // There are at least four pairs of leaves, so two are left.
             return kernels.fraction_round(&self.current, eq);
         }
         match (self.at, &self.leaves) {
             (At::Largest { bound: false }, Some(leaves)) => {
-                self.current = bound_slices(kernels, leaves, &|buffer| {
-                    let mut layer = largest(kernels, buffer);
+                self.current = bound_slices(leaves, &|buffer, offset, out| {
+                    let (p, q) = leaves.sums(kernels, offset, buffer);
+                    let mut layer = FractionLayer::split(p, q);
                     kernels.fraction_bind(&mut layer, r, scale);
-                    layer
+                    out.into_iter().zip(layer.arrays()).for_each(|(out, array)| out.copy_from_slice(array));
                 });
                 self.at = At::Largest { bound: true };
             }
             (At::Leaves { first: None, bound: false }, Some(leaves)) => {
                 self.at = At::Leaves { first: Some(r), bound: false };
-                return over_slices(kernels, leaves, 8, eq, &|buffer, eq| {
-                    kernels.fraction_round(&kernels.fraction_bind_i32(&buffer.p, &buffer.q, r, lambda), eq)
+                let eq_sum = eq.low.iter().sum();
+                return over_slices(leaves, 8, eq, &|buffer, offset, eq| {
+                    let len = eq.low.len();
+                    if !leaves.are_none(4..8, 8, offset, len) {
+                        leaves.read(kernels, offset, buffer, 0..8);
+                        let layer = bound_leaves(kernels, &buffer.p, &buffer.q, r, lambda);
+                        return kernels.fraction_round(&layer, eq);
+                    }
+                    // Where `p1 / q1` is `0 / alpha`, what is summed is `alpha (q0 + lambda p0)`, and has no slope.
+                    leaves.read(kernels, offset, buffer, [0, 2].into_iter());
+                    let sum = |k: usize| {
+                        let place = k * len..(k + 1) * len;
+                        kernels.weighed_leaves(&buffer.p[place.clone()], &buffer.q[place], eq.low, eq_sum, lambda)
+                    };
+                    let (low, high) = (sum(0), sum(2));
+                    [eq.high[0] * leaves.none() * (low + r * (high - low)), Fr::ZERO]
                 });
             }
             (At::Leaves { first: Some(first), bound: false }, Some(leaves)) => {
-                self.current = bound_slices(kernels, leaves, &|buffer| {
-                    let mut layer = kernels.fraction_bind_i32(&buffer.p, &buffer.q, first, lambda);
-                    kernels.fraction_bind(&mut layer, r, None);
-                    layer
+                self.current = bound_slices(leaves, &|buffer, offset, [p0, p1, q0, q1]| {
+                    let len = q0.len();
+                    for (child, (p_out, q_out)) in [(p0, q0), (p1, q1)].into_iter().enumerate() {
+                        let pieces = 4 * child..4 * child + 4;
+                        if leaves.are_none(pieces.clone(), 8, offset, len) {
+                            p_out.fill(Fr::ZERO);
+                            q_out.fill(leaves.none());
+                            continue;
+                        }
+                        leaves.read(kernels, offset, buffer, pieces.clone());
+                        let place = pieces.start * len..pieces.end * len;
+                        let (mut p, mut q) = (zeroed(2 * len), zeroed(2 * len));
+                        let out = [&mut p[..], &mut q[..]];
+                        kernels.child_bind_i32(&buffer.p[place.clone()], &buffer.q[place], first, lambda, out);
+                        for (array, out) in [(p, p_out), (q, q_out)] {
+                            out.copy_from_slice(&array[..len]);
+                            kernels.bind_halves(out, &array[len..], r);
+                        }
+                    }
                 });
                 self.at = At::Leaves { first: None, bound: true };
             }
@@ -187,8 +224,8 @@ fn quarter_layer(kernels: &(impl FractionKernels + Sync), leaves: &LeafPieces<'_
     (p_out.par_chunks_mut(slice), q_out.par_chunks_mut(slice)).into_par_iter().enumerate().for_each_init(
         || LeafBuffer::new(4, slice),
         |buffer, (k, (p_out, q_out))| {
-            leaves.read(kernels, k * slice, buffer);
-            let (p, q) = kernels.fraction_layers_i32(&buffer.p, &buffer.q);
+            let (p, q) = leaves.sums(kernels, k * slice, buffer);
+            let (p, q) = kernels.fraction_layer(&p, &q);
             p_out.copy_from_slice(&p);
             q_out.copy_from_slice(&q);
         },
@@ -196,38 +233,48 @@ fn quarter_layer(kernels: &(impl FractionKernels + Sync), leaves: &LeafPieces<'_
     (p_out, q_out)
 }
 
-/// The layer above the leaves of a buffer.
-fn largest(kernels: &impl FractionKernels, buffer: &LeafBuffer) -> FractionLayer {
-    let (p, q) = kernels.fraction_layer_i32(&buffer.p, &buffer.q);
+/// The layer above all leaves.
+fn largest(kernels: &impl FractionKernels, all: &LeafBuffer) -> FractionLayer {
+    let half = all.q.len() / 2;
+    let (mut p, mut q) = (zeroed(half), zeroed(half));
+    let ((p0, p1), (q0, q1)) = (all.p.split_at(half), all.q.split_at(half));
+    kernels.fraction_layer_i32([p0, p1], [q0, q1], [&mut p, &mut q]);
     FractionLayer::split(p, q)
 }
 
-/// Sums a round over slices of `pieces` pieces of the leaves, each with its eq factors. There are at least 8 leaves.
+/// The leaf layer with its first variable bound and numerators `lambda` times as large.
+fn bound_leaves(kernels: &impl FractionKernels, p: &[i32], q: &[Fr], r: Fr, lambda: Fr) -> FractionLayer {
+    let (child, bound) = (q.len() / 2, q.len() / 4);
+    let (mut p_out, mut q_out) = (zeroed(child), zeroed(child));
+    let out = p_out.chunks_exact_mut(bound).zip(q_out.chunks_exact_mut(bound));
+    for ((p, q), (p_out, q_out)) in p.chunks_exact(child).zip(q.chunks_exact(child)).zip(out) {
+        kernels.child_bind_i32(p, q, r, lambda, [p_out, q_out]);
+    }
+    FractionLayer::split(p_out, q_out)
+}
+
+/// Sums a round over slices of `pieces` pieces of the leaves, each at its offset and with its eq factors. There are at least 8
+/// leaves.
 fn over_slices(
-    kernels: &(impl FractionKernels + Sync),
     leaves: &LeafPieces<'_>,
     pieces: usize,
     eq: EqWeights<'_>,
-    round: &(impl Fn(&LeafBuffer, EqWeights<'_>) -> [Fr; 2] + Sync),
+    round: &(impl Fn(&mut LeafBuffer, usize, EqWeights<'_>) -> [Fr; 2] + Sync),
 ) -> [Fr; 2] {
     assert_eq!(eq.len(), leaves.len() / pieces, "eq factors of a fraction round");
     let slice = eq.low.len();
     let sums = eq.high.par_chunks(1).enumerate().map_init(
         || LeafBuffer::new(pieces, slice),
-        |buffer, (k, high)| {
-            leaves.read(kernels, k * slice, buffer);
-            round(buffer, EqWeights { high, low: eq.low })
-        },
+        |buffer, (k, high)| round(buffer, k * slice, EqWeights { high, low: eq.low }),
     );
     sums.reduce(|| [Fr::ZERO; 2], add_pairs)
 }
 
-/// Puts together what `bound` makes of slices of eight pieces of the leaves: four arrays of an eighth each. There are at
-/// least 8 leaves.
+/// Puts together what `bound` writes for slices of eight pieces of the leaves, each at its offset: four arrays of an eighth each.
+/// There are at least 8 leaves.
 fn bound_slices(
-    kernels: &(impl FractionKernels + Sync),
     leaves: &LeafPieces<'_>,
-    bound: &(impl Fn(&LeafBuffer) -> FractionLayer + Sync),
+    bound: &(impl Fn(&mut LeafBuffer, usize, [&mut [Fr]; 4]) + Sync),
 ) -> FractionLayer {
     let len = leaves.len() / 8;
     let slice = len.min(SLICE);
@@ -235,13 +282,7 @@ fn bound_slices(
     let [p0, p1, q0, q1] = layer.arrays_mut().map(|array| array.par_chunks_mut(slice));
     (p0, p1, q0, q1).into_par_iter().enumerate().for_each_init(
         || LeafBuffer::new(8, slice),
-        |buffer, (k, (p0, p1, q0, q1))| {
-            leaves.read(kernels, k * slice, buffer);
-            let found = bound(buffer);
-            for (out, array) in [p0, p1, q0, q1].into_iter().zip(found.arrays()) {
-                out.copy_from_slice(array);
-            }
-        },
+        |buffer, (k, (p0, p1, q0, q1))| bound(buffer, k * slice, [p0, p1, q0, q1]),
     );
     layer
 }
