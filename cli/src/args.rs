@@ -60,6 +60,8 @@ pub(crate) enum Command {
     Inspect(cmd::inspect::InspectArgs),
     /// Quantize an ONNX model and report how far the result is from it
     Compile(cmd::compile::CompileArgs),
+    /// Cut a model into segments that are proven apart, on one machine or by many
+    Split(cmd::split::SplitArgs),
     /// Commit to a model, once: writes the verifying key
     Setup(cmd::setup::SetupArgs),
     /// Prove inferences

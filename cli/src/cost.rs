@@ -22,8 +22,8 @@ pub(crate) use machine::Machine;
 
 use crate::error::Outcome;
 use assay_circuits::{
-    Graph, Op, Program, Visibility,
-    program::{MODEL, NAMED, WITNESS},
+    Graph, NodeId, Op, Program, Visibility,
+    program::{LookupMode, MODEL, NAMED, WITNESS, lookup_mode},
     stack::NamedStack,
 };
 use assay_prover::{Stage, setup::choose_row_bits};
@@ -166,6 +166,44 @@ pub(crate) fn estimate_linked(
         setup_seconds: machine.seconds("setup", setup_seconds),
         memory_bytes: (BASE_BYTES + LEAF_BYTES * leaves as f64 + ENTRY_BYTES * all) as u64,
     })
+}
+
+/// About the seconds that each node adds to a proof, by the constants of the forecast: multiply-adds and operands of contractions;
+/// leaves and stack entries of what is committed. What does not belong to a node, such as tables and the opening, is left out.
+pub(crate) fn node_seconds(machine: &Machine, graph: &Graph) -> Outcome<Vec<f64>> {
+    let of = |stage: Stage, s: f64| machine.seconds(stage.name(), s);
+    let speed = speed();
+    let value = boundary_seconds(machine);
+    let reduced = of(Stage::Reduction, REDUCE_ENTRY) / speed;
+    let size = |i: usize| graph.nodes().get(i).map_or(0, |n| n.shape.iter().product::<usize>()) as f64;
+    let mut out = Vec::with_capacity(graph.nodes().len());
+    for (i, n) in graph.nodes().iter().enumerate() {
+        out.push(match &n.op {
+            Op::Contraction(c) => {
+                let operands = n.inputs.iter().map(|i| size(i.0)).sum::<f64>();
+                of(Stage::Evaluate, c.multiply_adds() as f64 * EVALUATE_MAC)
+                    + of(Stage::Operators, operands * OPERAND_ENTRY) / speed
+            }
+            Op::Lookup(op) => {
+                let limbs = op.shift.div_ceil(graph.limb_bits());
+                let clamped = lookup_mode(graph, NodeId(i))? != LookupMode::Plain;
+                size(i) * value * f64::from(1 + limbs + 2 * u32::from(clamped))
+            }
+            // The output, and two checked sums of a limb or two each.
+            Op::Divide(_) | Op::Root(_) => size(i) * value * 4.0,
+            Op::Input(_) | Op::Gather(_) => size(i) * value,
+            Op::Weight(_) => size(i) * reduced,
+            _ => 0.0,
+        });
+    }
+    Ok(out)
+}
+
+/// About the seconds for a committed value that is looked up once: a value at a boundary, where it is read.
+pub(crate) fn boundary_seconds(machine: &Machine) -> f64 {
+    let of = |stage: Stage, s: f64| machine.seconds(stage.name(), s);
+    of(Stage::Witness, WITNESS_ENTRY)
+        + (of(Stage::Commit, COMMIT_ENTRY) + of(Stage::Lookups, LEAF) + of(Stage::Reduction, REDUCE_ENTRY)) / speed()
 }
 
 impl Estimate {

@@ -17,6 +17,10 @@ pub(crate) enum Kind {
     SettlementKey,
     SettledProof,
     Srs,
+    /// Keys of all segments of a split model.
+    SegmentKeys,
+    /// Proofs of all segments of a split model.
+    SegmentProofs,
     /// Tensors that were committed apart.
     Stack,
     Ptau,
@@ -45,6 +49,8 @@ impl Kind {
             Some(b"ASSAYSKY") => Self::SettlementKey,
             Some(b"ASSAYSRS") => Self::Srs,
             Some(b"ASSAYSTK") => Self::Stack,
+            Some(b"ASSAYSGK") => Self::SegmentKeys,
+            Some(b"ASSAYSGP") => Self::SegmentProofs,
             _ if bytes.starts_with(b"ptau") => Self::Ptau,
             _ if bytes.starts_with(b"\x93NUMPY") => Self::Npy,
             _ if bytes.starts_with(b"PK") => Self::Npz,
@@ -68,6 +74,8 @@ impl Kind {
             Self::SettlementKey => "a settlement key",
             Self::SettledProof => "a settled proof",
             Self::Srs => "powers of tau",
+            Self::SegmentKeys => "the keys of a split model",
+            Self::SegmentProofs => "the proofs of a split model",
             Self::Stack => "a stack",
             Self::Ptau => "a .ptau ceremony file",
             Self::Onnx => "an ONNX model",
@@ -89,6 +97,10 @@ impl Kind {
             Self::Srs => {
                 "make one: assay srs new --power K -o FILE, or assay srs import CEREMONY.ptau --power K -o FILE"
             }
+            Self::SegmentKeys => {
+                "make them: assay setup FOLDER -o KEYS, or assay settle FOLDER INPUT -o PROOFS --key-out KEYS"
+            }
+            Self::SegmentProofs => "make them: assay prove FOLDER INPUT -o PROOFS",
             Self::Stack => "make one: assay stack commit DATA --model MODEL -o FILE",
             Self::Ptau => "ceremony files are published with the perpetual powers of tau",
             Self::Onnx => "export one: torch.onnx.export(model.eval(), example, \"model.onnx\")",
@@ -171,7 +183,12 @@ pub(crate) fn kind(path: &Path) -> Outcome<Kind> {
 /// All bytes of a file of a given kind.
 pub(crate) fn read_kind(path: &Path, expected: Kind) -> Outcome<Vec<u8>> {
     let limit = match expected {
-        Kind::Proof | Kind::Key | Kind::SettlementKey | Kind::SettledProof => MAX_BYTES,
+        Kind::Proof
+        | Kind::Key
+        | Kind::SettlementKey
+        | Kind::SettledProof
+        | Kind::SegmentKeys
+        | Kind::SegmentProofs => MAX_BYTES,
         Kind::Stack => assay_prover::stack::MAX_FILE_BYTES as u64,
         _ => MAX_LARGE_BYTES,
     };

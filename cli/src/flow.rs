@@ -210,14 +210,24 @@ pub(crate) fn prepare_named(
 
 /// Loads a key from a file for proving.
 pub(crate) fn load_key(app: &App, model: &Model, path: &Path, srs_file: Option<&Path>) -> Outcome<Prepared> {
-    let verifying = read_key(path)?;
+    use_key(app, model, read_key(path)?, srs_file, |f| f.in_file(path))
+}
+
+/// As [`load_key`], of a key that was read; `blame` says where, if it is not the model's.
+pub(crate) fn use_key(
+    app: &App,
+    model: &Model,
+    verifying: VerifyingKey,
+    srs_file: Option<&Path>,
+    blame: impl FnOnce(Failure) -> Failure,
+) -> Outcome<Prepared> {
     // A row of a named stack comes with what blinds it.
     let power = verifying.row_bits + usize::from(!verifying.stacks.is_empty());
     let power = u32::try_from(power).unwrap_or(u32::MAX);
     let srs = srs::of_key(app, &verifying.srs, srs_file, power)?;
     warn_insecure(app, srs.insecure_dev);
     let (key, seconds) = timed(|| setup::load(model, verifying, &srs));
-    Ok(Prepared { key: key.map_err(|e| Failure::from(e).in_file(path))?, seconds, cached: true })
+    Ok(Prepared { key: key.map_err(|e| blame(e.into()))?, seconds, cached: true })
 }
 
 pub(crate) fn read_key(path: &Path) -> Outcome<VerifyingKey> {
@@ -435,18 +445,25 @@ fn registration_entry(key: &VerifyingKey) -> Outcome<String> {
     ))
 }
 
-/// Checks a key and a proof. A registration that was found valid is remembered in the cache.
-pub(crate) fn check(app: &App, key: &VerifyingKey, proof: &CoreProof) -> Outcome<Checked> {
+/// Checks a key's registration. One that was found valid is remembered in the cache.
+pub(crate) fn check_key(app: &App, key: &VerifyingKey) -> Outcome<()> {
     let entry = registration_entry(key)?;
-    let (registered, registration_seconds) = timed(|| match app.cache.get(&entry, &app.output) {
-        Some(_) => Ok(()),
-        None => check_registration(key).inspect(|()| app.cache.put(&entry, b"valid")),
-    });
-    registered.map_err(|e| {
+    if app.cache.get(&entry, &app.output).is_some() {
+        return Ok(());
+    }
+    check_registration(key).map_err(|e| {
         Failure::new(format!("the key is not valid: {e}"))
             .help("its weights or tables are not what it says: no proof under it means anything")
             .invalid()
     })?;
+    app.cache.put(&entry, b"valid");
+    Ok(())
+}
+
+/// Checks a key and a proof.
+pub(crate) fn check(app: &App, key: &VerifyingKey, proof: &CoreProof) -> Outcome<Checked> {
+    let (registered, registration_seconds) = timed(|| check_key(app, key));
+    registered?;
     let (verified, verify_seconds) = timed(|| verify(key, proof));
     Ok(Checked { verified: verified?, registration_seconds, verify_seconds })
 }

@@ -26,6 +26,7 @@ mod output;
 mod progress;
 mod settlement;
 mod signals;
+mod split;
 mod srs;
 mod stacks;
 mod training;
@@ -189,6 +190,7 @@ fn run(app: &App, command: Command) -> Outcome<()> {
         Command::Demo(a) => cmd::demo::run(app, &a),
         Command::Inspect(a) => cmd::inspect::run(app, &a),
         Command::Compile(a) => cmd::compile::run(app, &a),
+        Command::Split(a) => cmd::split::run(app, &a),
         Command::Setup(a) => cmd::setup::run(app, &a),
         Command::Prove(a) => cmd::prove::run(app, &a),
         Command::Settle(a) => cmd::settle::run(app, &a),

@@ -409,28 +409,31 @@ pub(crate) struct Checked {
     pub(crate) verify_seconds: f64,
 }
 
-/// Recomputes a key, unless this machine did so before, and checks a proof.
-pub(crate) fn check(app: &App, key: &SettlementKey, proof: &SettledProof, srs_file: Option<&Path>) -> Outcome<Checked> {
+/// Recomputes a key, unless this machine did so before.
+pub(crate) fn check_key_of(app: &App, key: &SettlementKey, srs_file: Option<&Path>) -> Outcome<()> {
     let entry = checked_entry(key);
-    let (known, key_seconds) = timed(|| {
-        if app.cache.get(&entry, &app.output).is_some() {
-            return Ok(());
-        }
-        let invalid = |e: String| {
-            Failure::new(format!("the settlement key is not valid: {e}"))
-                .help("its circuit, weights or tables are not what it says: no proof under it means anything")
-                .invalid()
-        };
-        // What is cheap comes before powers of tau are looked for, or made, for a key that may be nonsense.
-        key.check().map_err(|e| invalid(e.to_string()))?;
-        let power = u32::try_from(key.power()).unwrap_or(u32::MAX);
-        let srs = srs::of_key(app, &key.srs(), srs_file, power)?;
-        let progress = Progress::start(&app.output, "check key", 2.0);
-        progress.stage("recomputing the circuits of the key", 2.0);
-        check_key(key, &srs).map_err(|e| invalid(e.to_string()))?;
-        app.cache.put(&entry, b"checked");
-        Ok::<_, Failure>(())
-    });
+    if app.cache.get(&entry, &app.output).is_some() {
+        return Ok(());
+    }
+    let invalid = |e: String| {
+        Failure::new(format!("the settlement key is not valid: {e}"))
+            .help("its circuit, weights or tables are not what it says: no proof under it means anything")
+            .invalid()
+    };
+    // What is cheap comes before powers of tau are looked for, or made, for a key that may be nonsense.
+    key.check().map_err(|e| invalid(e.to_string()))?;
+    let power = u32::try_from(key.power()).unwrap_or(u32::MAX);
+    let srs = srs::of_key(app, &key.srs(), srs_file, power)?;
+    let progress = Progress::start(&app.output, "check key", 2.0);
+    progress.stage("recomputing the circuits of the key", 2.0);
+    check_key(key, &srs).map_err(|e| invalid(e.to_string()))?;
+    app.cache.put(&entry, b"checked");
+    Ok(())
+}
+
+/// Checks a key and a proof.
+pub(crate) fn check(app: &App, key: &SettlementKey, proof: &SettledProof, srs_file: Option<&Path>) -> Outcome<Checked> {
+    let (known, key_seconds) = timed(|| check_key_of(app, key, srs_file));
     known?;
     let (shown, verify_seconds) = timed(|| key.verify(proof));
     let shown = shown.map_err(|e| {

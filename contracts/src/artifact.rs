@@ -13,7 +13,12 @@ pub const JSON: &str = include_str!("../artifacts/AssayVerifier.json");
 ///
 /// If the artefact in the repository is not of its form; a test reads it.
 pub fn creation_code() -> Bytes {
-    let json: serde_json::Value = serde_json::from_str(JSON).expect("the artefact is JSON");
+    bytecode_of(JSON)
+}
+
+/// The code that creates an artefact's contract, without constructor arguments.
+pub(crate) fn bytecode_of(artefact: &str) -> Bytes {
+    let json: serde_json::Value = serde_json::from_str(artefact).expect("the artefact is JSON");
     let text = json["bytecode"].as_str().expect("the artefact has bytecode");
     hex::decode(text).expect("the bytecode is hexadecimal").into()
 }

@@ -20,6 +20,7 @@ mod embedded;
 mod error;
 #[cfg(feature = "rpc")]
 mod rpc;
+pub mod segments;
 #[cfg(feature = "rpc")]
 mod signer;
 

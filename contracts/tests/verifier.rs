@@ -9,9 +9,10 @@ use assay_contracts::{
     abi::{AssayVerifier, ContractError},
     anvil::Anvil,
     artifact, calldata_floor, context, is_development,
+    segments::{Plan, Proofs, SegmentVerifier},
 };
 use std::collections::BTreeSet;
-use vector_files::{Vector, vector_again, vectors};
+use vector_files::{Vector, stacks, vector_again, vectors};
 
 /// What the vectors of real models are bound to.
 const CONSUMER: Address = Address::repeat_byte(0x11);
@@ -375,4 +376,41 @@ fn a_node_charges_what_the_embedded_evm_says() {
     let id = B256::repeat_byte(0x99);
     let e = verifier.verify(&mut node, id, &[], [0; 32], &[]).expect_err("unknown");
     assert!(matches!(e, Error::UnknownModel { model, .. } if model == id), "{e:?}");
+}
+
+/// Two vectors that share a stack, as the segments of one model.
+#[test]
+fn segments_are_accepted_together_and_their_plan_has_one_id() {
+    let (mut chain, verifier) = embedded();
+    let (together, deployed) = SegmentVerifier::deploy(&mut chain, &verifier).expect("a deployment");
+    println!("deployment: {deployed:?}");
+    let all = stacks();
+    let named = |name: &str| all.iter().find(|v| v.name == name).expect("a vector");
+    let (first, second) = (named("features"), named("classes"));
+    let ids = [first, second].map(|v| verifier.register(&mut chain, &v.key).expect("a key").model_id);
+    let plan = Plan::new(&ids.map(|id| (id, vec![0])));
+    assert_eq!(together.plan_id(&mut chain, &plan), Ok(plan.id()));
+    let proofs = Proofs {
+        public_values: vec![first.public_values.clone(), second.public_values.clone()],
+        context: first.context,
+        proofs: vec![first.proof.clone(), second.proof.clone()],
+    };
+    assert_eq!(together.verify(&mut chain, &plan, &proofs), Ok(true));
+    let both = together.verify_cost(&mut chain, &plan, &proofs).expect("gas");
+    let mut one =
+        |v: &Vector, id| verifier.verify_cost(&mut chain, id, &v.public_values, v.context, &v.proof).expect("gas");
+    let apart = one(first, ids[0]).gas_used + one(second, ids[1]).gas_used;
+    println!("together: {both:?}; apart {apart}");
+    assert!(both.gas_used < apart + 60_000, "{both:?}, {apart}");
+    let mut cheat = proofs.clone();
+    cheat.proofs.swap(0, 1);
+    assert_eq!(together.verify(&mut chain, &plan, &cheat), Ok(false));
+    let mut cheat = proofs.clone();
+    cheat.public_values[1][0] ^= 1;
+    assert_eq!(together.verify(&mut chain, &plan, &cheat), Ok(false));
+    cheat.proofs[1].pop();
+    assert_eq!(together.verify(&mut chain, &plan, &cheat), Ok(false));
+    let other = Plan::new(&[(ids[0], vec![1]), (ids[1], vec![0])]);
+    assert!(together.verify(&mut chain, &other, &proofs).is_err(), "what is no plan reverts");
+    assert_ne!(other.id(), plan.id());
 }

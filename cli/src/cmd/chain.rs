@@ -4,11 +4,19 @@ use crate::{
     App,
     chain::{ChainArgs, address, measured_json, merge},
     error::{Failure, Outcome},
+    files::{self, Kind},
     output::count,
     settlement,
+    split::check,
 };
-use assay_contracts::{Address, B256, Chain, Embedded, Measured, Verifier, is_development};
-use assay_verifier::core::hex;
+use assay_contracts::{
+    Address, B256, Chain, Embedded, Measured, Verifier, is_development,
+    segments::{Plan, Proofs, SegmentVerifier},
+};
+use assay_verifier::{
+    core::hex,
+    segments::{SegmentKeys, SegmentProofs},
+};
 use clap::{Args, Subcommand};
 use serde_json::json;
 use std::path::PathBuf;
@@ -63,7 +71,7 @@ struct Register {
 
 #[derive(Debug, Args)]
 struct Verify {
-    /// The settled proof
+    /// The settled proof, or settled proofs of all segments of a split model (on the embedded EVM, with --key)
     proof: PathBuf,
     /// The settlement key [default: the contract must know it]
     #[arg(long, value_name = "KEY")]
@@ -159,6 +167,9 @@ fn register(app: &App, args: &Register) -> Outcome<()> {
 }
 
 fn verify(app: &App, args: &Verify) -> Outcome<()> {
+    if files::kind(&args.proof)? == Kind::SegmentProofs {
+        return segments(app, args);
+    }
     let o = &app.output;
     let proof = settlement::read_proof(&args.proof)?;
     let key = args.key.as_deref().map(settlement::read_key).transpose()?;
@@ -213,6 +224,61 @@ fn verify(app: &App, args: &Verify) -> Outcome<()> {
         "chain_id": chain.chain_id(),
     });
     merge(&mut result, measured_json(&measured));
+    o.result(result);
+    Ok(())
+}
+
+/// Settled proofs of all segments, checked by the contract that takes them together.
+fn segments(app: &App, args: &Verify) -> Outcome<()> {
+    let o = &app.output;
+    if args.chain.rpc.is_some() || args.contract.is_some() || args.submit {
+        return Err(Failure::new("proofs of segments are checked on the embedded EVM alone")
+            .help("leave out --rpc, --contract and --submit; on a chain, call `verify` of a SegmentVerifier"));
+    }
+    let path = args.key.as_deref().ok_or_else(|| {
+        Failure::new("which keys? pass those of the split model with --key")
+            .help("`assay settle FOLDER INPUT -o PROOFS --key-out KEYS` writes both")
+    })?;
+    let keys = check::read_keys(path)?;
+    let (proofs, _) = check::read_proofs(&args.proof)?;
+    let (SegmentKeys::Settled(settled), SegmentProofs::Settled(proofs)) = (&keys, proofs) else {
+        return Err(Failure::new("a contract takes settled proofs, and these are core proofs or keys of core proofs")
+            .help("settle the model: assay settle FOLDER INPUT -o PROOFS --key-out KEYS"));
+    };
+    let wires = keys.wires()?;
+    let mut chain = Embedded::new();
+    let (verifier, _) = Verifier::deploy(&mut chain, true)?;
+    let (together, _) = SegmentVerifier::deploy(&mut chain, &verifier)?;
+    for key in settled {
+        verifier.register(&mut chain, &key.descriptor.to_bytes())?;
+    }
+    let number = |b: &usize| u8::try_from(*b).unwrap_or(u8::MAX);
+    let numbers = wires.iter().map(|w| w.iter().map(number).collect::<Vec<_>>());
+    let plan = Plan::new(&settled.iter().map(|k| B256::from(k.id())).zip(numbers).collect::<Vec<_>>());
+    let context = proofs.first().map_or([0; 32], |p| p.context.digest());
+    let (public_values, proofs) = proofs.into_iter().map(|p| (p.public, p.argument)).unzip();
+    let all = Proofs { public_values, context, proofs };
+    if !together.verify(&mut chain, &plan, &all)? {
+        return Err(Failure::new("the contract does not accept the proofs")
+            .help("do not trust what the proofs claim, and check that they were made for these keys")
+            .invalid());
+    }
+    let m = together.verify_cost(&mut chain, &plan, &all)?;
+    let plan_id = together.plan_id(&mut chain, &plan)?;
+    o.answer("accepted");
+    o.say(format!("plan     {plan_id}, {} segments", settled.len()));
+    o.say(format!("gas      {}; {} bytes of calldata", count(m.gas_used), count(m.calldata_bytes as u64)));
+    let mut result = json!({
+        "accepted": true,
+        "valid": true,
+        "submitted": false,
+        "segments": settled.len(),
+        "split_id": check::id(&keys)?,
+        "plan_id": plan_id,
+        "contract": together.address().to_string(),
+        "chain_id": chain.chain_id(),
+    });
+    merge(&mut result, measured_json(&m));
     o.result(result);
     Ok(())
 }

@@ -20,6 +20,7 @@ pub(crate) mod run;
 pub(crate) mod settle;
 pub(crate) mod setup;
 pub(crate) mod show;
+pub(crate) mod split;
 pub(crate) mod srs;
 pub(crate) mod stack;
 pub(crate) mod task;

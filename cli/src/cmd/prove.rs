@@ -5,6 +5,10 @@ use crate::{
     args::{BatchArgs, KeyArgs, QuantArgs},
     error::{Failure, Outcome},
     files, flow,
+    split::{
+        Split,
+        prove::{allows, core, inputs, report},
+    },
     stacks::{self, CommitArgs},
 };
 use clap::Args;
@@ -12,7 +16,7 @@ use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub(crate) struct ProveArgs {
-    /// A compiled model, or an ONNX model
+    /// A compiled model, an ONNX model, or the folder of a split model
     model: PathBuf,
     /// The inputs, as floats: JSON {"input_data": [[...]]}, .npy or .npz; none where a stack holds them
     #[arg(required_unless_present = "commits")]
@@ -40,6 +44,9 @@ pub(crate) fn run(app: &App, args: &ProveArgs) -> Outcome<()> {
     let o = &app.output;
     files::check_target(&args.output)?;
     args.key_out.as_deref().map_or(Ok(()), files::check_target)?;
+    if Split::is_at(&args.model) {
+        return segments(app, args);
+    }
     let model = flow::load_model(app, &args.model, &args.quant, args.new_key.shape.private_outputs)?.model;
     args.stacks.check_targets()?;
     let (named, samples) = flow::read_open_samples(app, &model, args.input.as_deref(), &args.stacks, args.batch)?;
@@ -78,4 +85,15 @@ pub(crate) fn run(app: &App, args: &ProveArgs) -> Outcome<()> {
     result["stacks"] = stacks::to_json(&named.named, &stacks)?;
     o.result(result);
     Ok(())
+}
+
+/// Proofs of all segments of a split model, in one file.
+fn segments(app: &App, args: &ProveArgs) -> Outcome<()> {
+    allows(&args.stacks, args.quant.is_used())?;
+    let split = Split::read(&args.model)?;
+    let input =
+        args.input.as_deref().ok_or_else(|| Failure::new("INPUT is missing").help("name a file with the inputs"))?;
+    let tensors = inputs(app, &split, input, args.batch)?;
+    let proven = core(app, &split, &tensors, args.key.as_deref(), &args.new_key)?;
+    report(app, &split, &proven, &args.output, args.key_out.as_deref())
 }

@@ -3,17 +3,22 @@
 use crate::{
     App, accuracy,
     args::{BatchArgs, ContextArgs, KeyArgs, QuantArgs, SettleArgs},
-    error::Outcome,
+    error::{Failure, Outcome},
     files, flow, settlement,
+    split::{
+        Split,
+        prove::{allows, inputs, report, settle},
+    },
     stacks::{self, CommitArgs},
 };
+use assay_verifier::settle::key::Context;
 use clap::Args;
 use serde_json::json;
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub(crate) struct SettleCommand {
-    /// A compiled model, or an ONNX model
+    /// A compiled model, an ONNX model, or the folder of a split model
     model: PathBuf,
     /// The inputs, as floats: JSON {"input_data": [[...]]}, .npy or .npz; none where a stack holds them
     #[arg(required_unless_present = "commits")]
@@ -43,6 +48,9 @@ pub(crate) fn run(app: &App, args: &SettleCommand) -> Outcome<()> {
     files::check_target(&args.output)?;
     args.key_out.as_deref().map_or(Ok(()), files::check_target)?;
     let context = args.context.context()?;
+    if Split::is_at(&args.model) {
+        return segments(app, args, &context);
+    }
     let model = flow::load_model(app, &args.model, &args.quant, args.key.shape.private_outputs)?.model;
     args.stacks.check_targets()?;
     let (mut named, samples) = flow::read_open_samples(app, &model, args.input.as_deref(), &args.stacks, args.batch)?;
@@ -73,4 +81,15 @@ pub(crate) fn run(app: &App, args: &SettleCommand) -> Outcome<()> {
     result["insecure_srs"] = json!(prepared.prover.key.descriptor.insecure_dev);
     o.result(result);
     Ok(())
+}
+
+/// Settled proofs of all segments of a split model, in one file.
+fn segments(app: &App, args: &SettleCommand, context: &Context) -> Outcome<()> {
+    allows(&args.stacks, args.quant.is_used())?;
+    let split = Split::read(&args.model)?;
+    let input =
+        args.input.as_deref().ok_or_else(|| Failure::new("INPUT is missing").help("name a file with the inputs"))?;
+    let tensors = inputs(app, &split, input, args.batch)?;
+    let proven = settle(app, &split, &tensors, &args.key, &args.settle, context)?;
+    report(app, &split, &proven, &args.output, args.key_out.as_deref())
 }

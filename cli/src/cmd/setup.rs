@@ -3,9 +3,13 @@
 use crate::{
     App,
     args::{KeyArgs, QuantArgs},
-    error::Outcome,
+    error::{Failure, Outcome},
     files, flow,
     output::{bytes, seconds},
+    split::{
+        Split, check,
+        prove::{allows, core_keys},
+    },
     stacks::CommitArgs,
 };
 use assay_verifier::core::hex;
@@ -15,11 +19,14 @@ use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub(crate) struct SetupArgs {
-    /// A compiled model, or an ONNX model
+    /// A compiled model, an ONNX model, or the folder of a split model
     model: PathBuf,
     /// Where to write the verifying key
     #[arg(long, short, value_name = "KEY")]
     output: PathBuf,
+    /// Of a split model: the number of inferences in a proof, which its keys fix
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 16))]
+    batch: Option<u32>,
     #[command(flatten)]
     key: KeyArgs,
     #[command(flatten)]
@@ -31,6 +38,13 @@ pub(crate) struct SetupArgs {
 pub(crate) fn run(app: &App, args: &SetupArgs) -> Outcome<()> {
     let o = &app.output;
     files::check_target(&args.output)?;
+    if Split::is_at(&args.model) {
+        return segments(app, args);
+    }
+    if args.batch.is_some() {
+        return Err(Failure::new("--batch is for split models: the key of another is for every batch")
+            .help("leave it out, or cut the model first: assay split MODEL --segments N -o FOLDER"));
+    }
     let model = flow::load_model(app, &args.model, &args.quant, args.key.shape.private_outputs)?.model;
     let (named, batch) = args.stacks.resolve(&model, None)?;
     let prepared = if args.stacks.is_used() {
@@ -67,6 +81,37 @@ pub(crate) fn run(app: &App, args: &SetupArgs) -> Outcome<()> {
         "stacks": v.stacks.iter().map(|n| n.name.clone()).collect::<Vec<_>>(),
         "srs_hash": hex(&v.srs.srs_hash),
         "insecure_srs": v.srs.insecure_dev,
+    }));
+    Ok(())
+}
+
+/// Keys of all segments of a split model, in one file.
+fn segments(app: &App, args: &SetupArgs) -> Outcome<()> {
+    let o = &app.output;
+    allows(&args.stacks, args.quant.is_used())?;
+    let split = Split::read(&args.model)?;
+    let batch = args.batch.unwrap_or(1);
+    let (keys, taken) = flow::timed(|| core_keys(app, &split, &args.key, batch as usize));
+    let keys = keys?;
+    let file = keys.to_bytes()?;
+    files::write(&args.output, &file)?;
+    let id = check::id(&keys)?;
+    o.say(format!("split   {id}, of model {}", split.model_id()));
+    o.say(format!(
+        "wrote   {} ({}, {} keys, for a batch of {batch}) in {}",
+        args.output.display(),
+        bytes(file.len() as u64),
+        keys.len(),
+        seconds(taken)
+    ));
+    o.result(json!({
+        "split_id": id,
+        "model_id": split.model_id(),
+        "segments": keys.len(),
+        "batch": batch,
+        "setup_seconds": taken,
+        "key_bytes": file.len(),
+        "insecure_srs": check::describe(&keys)?.insecure,
     }));
     Ok(())
 }

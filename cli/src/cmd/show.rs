@@ -6,14 +6,21 @@ use crate::{
     files::{self, Kind},
     flow,
     output::{bytes, count, table},
-    settlement, srs,
+    settlement,
+    split::check,
+    srs,
 };
 use assay_circuits::{
     Graph,
     model::{Model, TensorSpec},
     stack::NamedStack,
 };
-use assay_verifier::{CoreProof, core::hex, opening::VerifierSrs};
+use assay_verifier::{
+    CoreProof,
+    core::hex,
+    opening::VerifierSrs,
+    segments::{SegmentKeys, SegmentProofs},
+};
 use clap::Args;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -38,6 +45,8 @@ pub(crate) fn run(app: &App, args: &ShowArgs) -> Outcome<()> {
         Kind::SettlementKey => settlement_key(app, path, size, args.nodes),
         Kind::SettledProof => settled_proof(app, path, size),
         Kind::Srs => powers(app, path, size),
+        Kind::SegmentKeys => segment_keys(app, path, size),
+        Kind::SegmentProofs => segment_proofs(app, path, size),
         Kind::Stack => super::stack::show(app, path),
         Kind::Ptau => Err(Failure::new(format!("'{}' is a ceremony file", path.display()))
             .help("import it: assay srs import FILE.ptau --power K -o SRS")),
@@ -254,6 +263,45 @@ fn settlement_key(app: &App, path: &Path, size: u64, nodes: bool) -> Outcome<()>
 fn stack_line(n: &NamedStack, kind: &str) -> String {
     let (tensors, rows) = (n.schema.tensors.len(), n.schema.rows());
     format!("stack   '{}', {kind}: {tensors} tensors, {rows} rows of 2^{} values", n.name, n.schema.row_bits)
+}
+
+fn segment_keys(app: &App, path: &Path, size: u64) -> Outcome<()> {
+    let o = &app.output;
+    let keys = check::read_keys(path)?;
+    let d = check::describe(&keys)?;
+    let settled = matches!(keys, SegmentKeys::Settled(_));
+    flow::warn_insecure(app, d.insecure);
+    let kind = if settled { "settlement keys" } else { "verifying keys" };
+    o.answer(format!("{kind} of {} segments of a model, {}", keys.len(), bytes(size)));
+    o.answer(format!("id      {}", check::id(&keys)?));
+    say_specs(app, "input", d.inputs);
+    say_specs(app, "output", d.outputs);
+    o.result(json!({
+        "kind": "segment_keys",
+        "settled": settled,
+        "segments": keys.len(),
+        "split_id": check::id(&keys)?,
+        "inputs": specs_json(d.inputs),
+        "outputs": specs_json(d.outputs),
+        "key_bytes": size,
+        "insecure_srs": d.insecure,
+    }));
+    Ok(())
+}
+
+fn segment_proofs(app: &App, path: &Path, size: u64) -> Outcome<()> {
+    let o = &app.output;
+    let (proofs, _) = check::read_proofs(path)?;
+    let (settled, n) = match &proofs {
+        SegmentProofs::Core(p) => (false, p.len()),
+        SegmentProofs::Settled(p) => (true, p.len()),
+    };
+    let kind = if settled { "settled proofs: zero-knowledge" } else { "core proofs: sound, NOT hiding" };
+    o.answer(format!("proofs of {n} segments of a model, {}", bytes(size)));
+    o.answer(kind);
+    o.answer("nothing was checked: use `assay verify PROOFS --key KEYS`");
+    o.result(json!({ "kind": "segment_proofs", "hiding": settled, "segments": n, "proof_bytes": size }));
+    Ok(())
 }
 
 fn settled_proof(app: &App, path: &Path, size: u64) -> Outcome<()> {

@@ -12,7 +12,7 @@ use crate::{
     training::{Record, Statement},
 };
 use assay_circuits::{
-    Graph,
+    Graph, Tensor,
     model::TensorSpec,
     stack::{self, NamedStack},
 };
@@ -29,33 +29,35 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
     /// The proof
-    proof: PathBuf,
-    /// The verifying key (of a settled proof: the settlement key), from anybody or made from the model by yourself
+    pub(super) proof: PathBuf,
+    /// The verifying key (of a settled proof: the settlement key; of a split model: its keys), from anybody or made from the model by yourself
     #[arg(long, value_name = "KEY")]
-    key: PathBuf,
+    pub(super) key: PathBuf,
     /// Also check that the proof is about these inputs (of a key with --public-inputs)
     #[arg(long, value_name = "FILE")]
-    input: Option<PathBuf>,
+    pub(super) input: Option<PathBuf>,
     /// Also check that the proof shows these outputs: {"output_data": [[...]]}, .npy or .npz
     #[arg(long, value_name = "FILE")]
-    output: Option<PathBuf>,
+    pub(super) output: Option<PathBuf>,
     /// Powers of tau, to recompute a settlement key that uses real ones
     #[arg(long, value_name = "SRS")]
-    srs: Option<PathBuf>,
-    /// Also check that the key is of this model (of a settled proof: the settlement id)
+    pub(super) srs: Option<PathBuf>,
+    /// Also check that the key is of this model (of a settled proof: the settlement id; of a split model: the id of its keys)
     #[arg(long, value_name = "HEX")]
-    model_id: Option<String>,
+    pub(super) model_id: Option<String>,
     /// Also check that the proof is of this training run, or of its evaluation: the record that `assay train` wrote
     #[arg(long, value_name = "RECORD")]
-    training: Option<PathBuf>,
+    pub(super) training: Option<PathBuf>,
     #[command(flatten)]
-    stacks: CommitArgs,
+    pub(super) stacks: CommitArgs,
 }
 
 pub(crate) fn run(app: &App, args: &VerifyArgs) -> Outcome<()> {
     let o = &app.output;
-    if files::kind(&args.proof)? == Kind::SettledProof {
-        return settled(app, args);
+    match files::kind(&args.proof)? {
+        Kind::SettledProof => return settled(app, args),
+        Kind::SegmentProofs => return super::split::verify(app, args),
+        _ => {}
     }
     let key = flow::read_key(&args.key)?;
     let file = files::read_kind(&args.proof, Kind::Proof)?;
@@ -84,7 +86,7 @@ pub(crate) fn run(app: &App, args: &VerifyArgs) -> Outcome<()> {
     if let Some(path) = &args.input {
         let given = input::read(app, path, &key.inputs, Role::Input)?;
         need_public(key.visibility.inputs, path, "inputs", "--public-inputs")?;
-        check_inputs(&key.graph, &key.inputs, v, &given, path)?;
+        check_inputs(&key.graph, &key.inputs, (v.batch, &v.inputs), &given, path)?;
     }
     if let Some(path) = &args.output {
         need_public(key.visibility.outputs, path, "outputs", "no --private-outputs")?;
@@ -263,7 +265,7 @@ fn stacks_json(named: &[NamedStack], ids: &[[u8; 32]]) -> Value {
     named.iter().zip(ids).map(|(n, id)| json!({ "name": n.name, "id": hex(id) })).collect()
 }
 
-fn need_public(public: bool, path: &Path, what: &str, flag: &str) -> Outcome<()> {
+pub(super) fn need_public(public: bool, path: &Path, what: &str, flag: &str) -> Outcome<()> {
     if public {
         return Ok(());
     }
@@ -280,14 +282,14 @@ fn check_batch(batch: usize, given: usize, path: &Path, what: &str) -> Outcome<(
 }
 
 /// Inputs are compared as the integers that the proof is about.
-fn check_inputs(
+pub(super) fn check_inputs(
     graph: &Graph,
     specs: &[TensorSpec],
-    verified: &assay_verifier::Verified,
+    (batch, verified): (usize, &[Tensor]),
     given: &input::Samples,
     path: &Path,
 ) -> Outcome<()> {
-    check_batch(verified.batch, given.len(), path, "inputs")?;
+    check_batch(batch, given.len(), path, "inputs")?;
     for (i, sample) in given.iter().enumerate() {
         for (k, (spec, values)) in specs.iter().zip(sample).enumerate() {
             let range = graph.inputs().get(k).map(|id| graph.node(*id).range);
@@ -297,7 +299,7 @@ fn check_inputs(
             })?;
             let (wanted, _) = spec.quantize(values, range.lo as i64, range.hi as i64)?;
             let n = spec.len();
-            let shown = verified.inputs.get(k).and_then(|t| t.data.get(i * n..(i + 1) * n)).unwrap_or(&[]);
+            let shown = verified.get(k).and_then(|t| t.data.get(i * n..(i + 1) * n)).unwrap_or(&[]);
             if let Some(at) = (0..n).find(|j| wanted.data.get(*j) != shown.get(*j)) {
                 let text = format!(
                     "the proof is about another input: inference {i}, '{}', value {at} differs from '{}'",
@@ -312,7 +314,12 @@ fn check_inputs(
 }
 
 /// Outputs are equal where they are nearest to the same step of the output's scale.
-fn check_outputs(specs: &[TensorSpec], shown: &[Vec<Vec<f32>>], given: &input::Samples, path: &Path) -> Outcome<()> {
+pub(super) fn check_outputs(
+    specs: &[TensorSpec],
+    shown: &[Vec<Vec<f32>>],
+    given: &input::Samples,
+    path: &Path,
+) -> Outcome<()> {
     check_batch(shown.len(), given.len(), path, "outputs")?;
     for (i, (sample, proven)) in given.iter().zip(shown).enumerate() {
         for ((spec, wanted), values) in specs.iter().zip(sample).zip(proven) {

@@ -2,19 +2,23 @@
 //!
 //! The outputs are computed again from the job's inputs, by the interpreter: a valid proof of other inputs does not pass where a
 //! proof shows inputs or outputs. Where it shows neither, nothing about a proof tells them apart, and whoever farms such jobs out has
-//! to trust the workers with the inputs.
+//! to trust the workers with the inputs. Of a segment the ids of its boundaries are compared with the job's stacks.
 
 use super::{
     backend::Backend,
     record::Spec,
-    shelf::{Done, Key, MAX_PROOF, Shelf, Undone},
+    shelf::{About, Done, Key, MAX_PROOF, Shelf, Undone},
 };
 use crate::{
     App,
     error::{Exit, Failure},
     flow, settlement,
 };
-use assay_circuits::{Tensor, Visibility, eval::eval, model::Model};
+use assay_circuits::{
+    Tensor, Visibility,
+    eval::eval,
+    stack::{Role, open},
+};
 use assay_contracts::B256;
 use assay_verifier::{CoreProof, settle::key::SettledProof};
 use std::path::Path;
@@ -36,7 +40,13 @@ pub(crate) fn check(
     srs: Option<&Path>,
 ) -> Done<(Vec<u8>, Verdict)> {
     let about = shelf.about(app, backend, spec)?;
-    let tensors = shelf.input(backend, spec, &about.model)?;
+    let tensors = shelf.input(backend, spec, &about)?;
+    let stacks = shelf.stacks(backend, spec, &about)?;
+    let ids: Vec<[u8; 32]> = stacks
+        .iter()
+        .map(|s| s.id().map_err(|e| Undone::Hopeless(format!("a stack of the job has no id: {e}"))))
+        .collect::<Done<_>>()?;
+    let others = || -> Done<Verdict> { Ok(Verdict::Refused("it is about other stacks than the job".to_owned())) };
     let bytes = backend.get(proof, MAX_PROOF)?;
     let verdict = match about.key.as_ref() {
         Key::Core(key) => {
@@ -45,11 +55,12 @@ pub(crate) fn check(
                 Err(e) => return Ok((bytes, Verdict::Refused(e.to_string()))),
             };
             match flow::check(app, key, &proof) {
+                Ok(checked) if checked.verified.stacks != ids => others()?,
                 Ok(checked) => {
                     let v = checked.verified;
                     let batch = u32::try_from(v.batch).is_ok_and(|b| b == spec.batch);
                     let public: Vec<Tensor> = v.inputs.into_iter().chain(v.outputs).collect();
-                    compare(&about.model, key.visibility, &tensors, &public, batch)?
+                    compare(&about, key.visibility, &tensors, &public, batch)?
                 }
                 Err(f) => refused(f)?,
             }
@@ -63,9 +74,8 @@ pub(crate) fn check(
                 return Ok((bytes, Verdict::Refused("it is made for something else than the job says".to_owned())));
             }
             match settlement::check(app, key, &proof, srs) {
-                Ok(checked) => {
-                    compare(&about.model, key.visibility, &tensors, &checked.public, key.batch == spec.batch)?
-                }
+                Ok(checked) if checked.stacks != ids => others()?,
+                Ok(checked) => compare(&about, key.visibility, &tensors, &checked.public, key.batch == spec.batch)?,
                 Err(f) => refused(f)?,
             }
         }
@@ -80,7 +90,7 @@ fn refused(f: Failure) -> Done<Verdict> {
 
 /// Compares what a proof shows with the job's inputs and what follows from them.
 fn compare(
-    model: &Model,
+    about: &About,
     visible: Visibility,
     tensors: &[Vec<Tensor>],
     public: &[Tensor],
@@ -90,6 +100,7 @@ fn compare(
     if !batch {
         return no("it is about another number of inferences than the job");
     }
+    let model = &about.model;
     let mut shown = public.iter();
     // `[sample][tensor]` of the job against one tensor over the batch.
     let mut same = |samples: &[Vec<Tensor>], count: usize| {
@@ -98,10 +109,11 @@ fn compare(
             shown.next().is_some_and(|t| t.data.iter().eq(expected))
         })
     };
-    if visible.inputs && !same(tensors, model.inputs.len()) {
+    if visible.inputs && !same(tensors, open(about.key.stacks(), Role::Input, &model.inputs).len()) {
         return no("it is about other inputs than the job");
     }
-    if visible.outputs {
+    // About the boundaries of a segment the ids say all: what is shown follows from what they hold.
+    if visible.outputs && about.key.stacks().is_empty() {
         let outputs = tensors.iter().map(|sample| {
             let values = eval(&model.graph, &model.weights, sample);
             values

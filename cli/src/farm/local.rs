@@ -5,7 +5,7 @@ use super::{
     keeper,
     memory::Memory,
     prove::Means,
-    submit::{self, Collected, Target, Work},
+    submit::{self, Collected, Sending, Target},
     worker,
 };
 use crate::{
@@ -42,9 +42,13 @@ struct Shared<'a> {
 }
 
 /// Proves all of it here; what came out, and how many jobs there were.
-pub(crate) fn run(app: &App, work: &Work, options: &Options<'_>) -> Outcome<(Collected, usize)> {
+pub(crate) fn run(
+    app: &App,
+    send: impl FnOnce(&dyn Backend) -> Outcome<Sending>,
+    options: &Options<'_>,
+) -> Outcome<(Collected, usize)> {
     let backend: Arc<dyn Backend> = Arc::new(Memory::new(super::TERMS));
-    let sending = submit::send(app, backend.as_ref(), work, false)?;
+    let sending = send(backend.as_ref())?;
     let shared = Shared { app, backend, ending: Arc::default(), broken: Mutex::default(), means: &options.means };
     // With one worker the threads of this process are its own.
     let share = (options.workers > 1).then(|| (rayon::current_num_threads() / options.workers).max(1));

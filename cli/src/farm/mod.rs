@@ -13,6 +13,7 @@ mod memory;
 pub(crate) mod nats;
 pub(crate) mod prove;
 pub(crate) mod record;
+pub(crate) mod segments;
 pub(crate) mod server;
 pub(crate) mod shelf;
 pub(crate) mod status;

@@ -9,9 +9,9 @@ use crate::{App, error::Failure, flow, settlement, srs};
 use assay_circuits::model::Model;
 use assay_contracts::B256;
 use assay_prover::{
-    ProvingKey, Recorder,
+    ProvingKey, Recorder, Stack,
     device::Cpu,
-    settle::{Optimize, SettlementOptions, SettlementProver, load_settlement},
+    settle::{Optimize, SettledStack, SettlementOptions, SettlementProver, load_settlement},
     setup::{self, SetupError},
 };
 use assay_verifier::{VerifyingKey, settle::key::SettlementKey};
@@ -41,7 +41,8 @@ impl Bench {
     /// Proves. The proof was checked as any verifier would.
     pub(crate) fn prove(&mut self, app: &App, backend: &dyn Backend, spec: &Spec, means: &Means) -> Done<Vec<u8>> {
         let about = self.shelf.about(app, backend, spec)?;
-        let tensors = self.shelf.input(backend, spec, &about.model)?;
+        let tensors = self.shelf.input(backend, spec, &about)?;
+        let stacks: Vec<Option<Stack>> = self.shelf.stacks(backend, spec, &about)?.into_iter().map(Some).collect();
         let id = (spec.model, spec.key);
         let ready = match &self.ready {
             Some((known, ready)) if *known == id => Arc::clone(ready),
@@ -59,13 +60,14 @@ impl Bench {
         let failed = |f: Failure| Undone::Failed(f.message);
         match ready.as_ref() {
             Ready::Core(key) => {
-                Ok(flow::prove_integers(app, &about.model, key, &tensors, vec![]).map_err(failed)?.0.bytes)
+                Ok(flow::prove_integers(app, &about.model, key, &tensors, stacks).map_err(failed)?.0.bytes)
             }
             Ready::Settled(prover) => {
                 let purpose =
                     spec.purpose.as_ref().ok_or_else(|| Undone::Hopeless("the job has no purpose".to_owned()))?;
                 let context = purpose.into();
-                let made = settlement::prove_tensors(app, &about.model, prover, &tensors, context).map_err(failed)?;
+                let (made, _) =
+                    settlement::prove_named(app, &about.model, prover, &tensors, stacks, context).map_err(failed)?;
                 Ok(made.bytes)
             }
         }
@@ -74,7 +76,9 @@ impl Bench {
 
 /// Powers that a worker has not got are its own business, and so is a secret; all else is wrong for everybody.
 fn core(app: &App, model: &Model, key: &VerifyingKey, means: &Means) -> Done<ProvingKey> {
-    let power = u32::try_from(key.row_bits).unwrap_or(u32::MAX);
+    // A row of a named stack comes with what blinds it.
+    let power = key.row_bits + usize::from(!key.stacks.is_empty());
+    let power = u32::try_from(power).unwrap_or(u32::MAX);
     let srs = srs::of_key(app, &key.srs, means.srs.as_deref(), power).map_err(Undone::Unfit)?;
     setup::load(model, key.clone(), &srs).map_err(|e| match e {
         SetupError::OtherSrs { .. } => Undone::Unfit(e.into()),
@@ -103,7 +107,7 @@ fn settled(app: &App, model: &Model, key: &SettlementKey, spec: &Spec, means: &M
         batch: key.batch,
         row_bits: Some(key.descriptor.row_bits),
         optimize: Optimize::default(),
-        stacks: vec![],
+        stacks: key.stacks.iter().map(|named| SettledStack { named: named.clone(), pinned: None }).collect(),
         secret,
     };
     load_settlement(&Cpu::default(), model, &srs, &options, key.clone(), &Recorder::new(None))

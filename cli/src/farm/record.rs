@@ -74,6 +74,21 @@ pub(crate) struct Spec {
     /// Digest of the secret that blinds the weights of the settlement key ([`super::shelf::secret_digest`]): a worker with another
     /// one cannot use the key.
     pub(crate) secret: Option<B256>,
+    /// Stack files, in the order of the key's named stacks: boundaries of a segment.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) stacks: Vec<B256>,
+}
+
+/// Which part of a larger work a job is. It is no part of the job's identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Part {
+    /// All jobs of one inference of a split model have the same.
+    pub(crate) whole: B256,
+    /// The segment, from 1.
+    pub(crate) segment: u32,
+    /// How many there are.
+    pub(crate) of: u32,
 }
 
 impl Spec {
@@ -83,7 +98,8 @@ impl Spec {
         let kind = [self.kind as u8];
         let secret = self.secret.unwrap_or_default();
         let batch = self.batch.to_be_bytes();
-        let parts: [&[u8]; 7] = [&kind, &self.model.0, &self.key.0, &self.input.0, &batch, &purpose, &secret.0];
+        let mut parts: Vec<&[u8]> = vec![&kind, &self.model.0, &self.key.0, &self.input.0, &batch, &purpose, &secret.0];
+        parts.extend(self.stacks.iter().map(|s| s.0.as_slice()));
         canonical::digest("assay.farm.job.v1", &parts).into()
     }
 }
@@ -111,6 +127,9 @@ pub(crate) struct Record {
     pub(crate) spec: Spec,
     /// What whoever submitted it first calls it.
     pub(crate) name: String,
+    /// What it is a part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) part: Option<Part>,
     /// How often it was put back into the queue by somebody who checked or retried it. A message of another run is none.
     pub(crate) run: u32,
     /// Leases since it was submitted or retried.
@@ -146,7 +165,7 @@ pub(crate) enum Take {
 impl Record {
     pub(crate) fn new(spec: Spec, name: &str) -> Self {
         let name = cut(name, MAX_NAME);
-        Self { spec, name, run: 0, attempts: 0, message: None, error: None, at: State::Queued }
+        Self { spec, name, part: None, run: 0, attempts: 0, message: None, error: None, at: State::Queued }
     }
 
     /// Whether nothing more happens to it by itself.
@@ -288,7 +307,7 @@ pub(crate) mod tests {
 
     pub(crate) fn spec(n: u8) -> Spec {
         let [model, key, input] = [1, 2, n].map(B256::repeat_byte);
-        Spec { kind: Kind::Core, model, key, input, batch: 1, purpose: None, secret: None }
+        Spec { kind: Kind::Core, model, key, input, batch: 1, purpose: None, secret: None, stacks: vec![] }
     }
 
     fn lease(n: u8) -> B256 {
@@ -312,7 +331,7 @@ pub(crate) mod tests {
         };
         let base = spec(3);
         let mut all = vec![base.id()];
-        for change in 0..8 {
+        for change in 0..10 {
             let mut s = base.clone();
             match change {
                 0 => s.kind = Kind::Settled,
@@ -322,13 +341,15 @@ pub(crate) mod tests {
                 4 => s.batch = 2,
                 5 => s.purpose = Some(purpose),
                 6 => s.secret = Some(lease(9)),
+                7 => s.stacks = vec![lease(9)],
+                8 => s.stacks = vec![lease(9), lease(8)],
                 _ => s.purpose = Some(Purpose { chain_id: 2, ..purpose }),
             }
             all.push(s.id());
         }
         all.sort();
         all.dedup();
-        assert_eq!((all.len(), spec(3).id()), (9, base.id()));
+        assert_eq!((all.len(), spec(3).id()), (11, base.id()));
     }
 
     #[test]

@@ -9,8 +9,13 @@ use crate::{
     error::{Failure, Outcome},
     files,
 };
-use assay_circuits::{Tensor, canonical, model::Model};
+use assay_circuits::{
+    NodeId, Tensor, canonical,
+    model::{Model, TensorSpec},
+    stack::{NamedStack, Role, open},
+};
 use assay_contracts::B256;
+use assay_prover::{Stack, stack::MAX_FILE_BYTES};
 use assay_verifier::{VerifyingKey, core::hex, keccak::keccak256, settle::key::SettlementKey};
 use std::sync::Arc;
 
@@ -52,6 +57,16 @@ pub(crate) type Done<T> = Result<T, Undone>;
 pub(crate) enum Key {
     Core(Box<VerifyingKey>),
     Settled(Box<SettlementKey>),
+}
+
+impl Key {
+    /// The stacks that proofs under it are about.
+    pub(crate) fn stacks(&self) -> &[NamedStack] {
+        match self {
+            Self::Core(k) => &k.stacks,
+            Self::Settled(k) => &k.stacks,
+        }
+    }
 }
 
 /// What a job is about.
@@ -125,33 +140,67 @@ impl Shelf {
         Ok(About { model, key })
     }
 
-    /// The inputs of a job.
-    pub(crate) fn input(&self, backend: &dyn Backend, spec: &Spec, model: &Model) -> Done<Vec<Vec<Tensor>>> {
-        let size = input_bytes(model, spec.batch)
+    /// The inputs of a job that no stack holds.
+    pub(crate) fn input(&self, backend: &dyn Backend, spec: &Spec, about: &About) -> Done<Vec<Vec<Tensor>>> {
+        let model = &about.model;
+        let inputs = open_inputs(model, about.key.stacks());
+        if inputs.is_empty() {
+            return Ok(vec![vec![]; usize::try_from(spec.batch).unwrap_or(0)]);
+        }
+        let size = input_bytes(&inputs, spec.batch)
             .ok_or_else(|| Undone::Hopeless(format!("the job's batch of {} is too large", spec.batch)))?;
         let bytes = backend.get(spec.input, size)?;
         if bytes.len() as u64 != size {
             return Err(Undone::Hopeless(format!("the job's input has {} bytes; its batch takes {size}", bytes.len())));
         }
-        unpack(model, &bytes).map_err(Undone::Hopeless)
+        unpack(model, &inputs, &bytes).map_err(Undone::Hopeless)
     }
+
+    /// The stacks of a job, as its key declares them.
+    pub(crate) fn stacks(&self, backend: &dyn Backend, spec: &Spec, about: &About) -> Done<Vec<Stack>> {
+        let mut out = Vec::with_capacity(spec.stacks.len());
+        for (n, hash) in about.key.stacks().iter().zip(&spec.stacks) {
+            let bytes = backend.get(*hash, MAX_FILE_BYTES as u64)?;
+            let stack = Stack::from_bytes(&bytes)
+                .map_err(|e| Undone::Hopeless(format!("the job's stack '{}' makes no sense: {e}", n.name)))?;
+            if *stack.schema() != n.schema {
+                return Err(Undone::Hopeless(format!("the job's stack '{}' is not one of its key", n.name)));
+            }
+            out.push(stack);
+        }
+        Ok(out)
+    }
+}
+
+/// The inputs of a model that no stack holds.
+fn open_inputs<'a>(model: &'a Model, stacks: &[NamedStack]) -> Vec<(&'a TensorSpec, NodeId)> {
+    let specs = open(stacks, Role::Input, &model.inputs);
+    let ids = open(stacks, Role::Input, model.graph.inputs());
+    specs.into_iter().zip(ids.into_iter().copied()).collect()
 }
 
 /// Whether the key is one of the model, as far as it shows.
 fn fits(model: &Model, key: &Key, spec: &Spec) -> Done<()> {
     let same = match (key, spec.kind) {
-        (Key::Core(k), Kind::Core) => matches!((model.model_id(), k.model_id()), (Ok(a), Ok(b)) if a == b),
+        (Key::Core(k), Kind::Core) => {
+            k.graph == model.graph && model.weights_digest().is_ok_and(|digest| digest == k.weights_digest)
+        }
         (Key::Settled(k), Kind::Settled) => {
             (&k.graph, &k.inputs, &k.outputs, k.batch) == (&model.graph, &model.inputs, &model.outputs, spec.batch)
         }
         _ => false,
     };
-    if same { Ok(()) } else { Err(Undone::Hopeless("the job's key is not one of its model and batch".to_owned())) }
+    let stacks = key.stacks().len() == spec.stacks.len();
+    if same && stacks {
+        Ok(())
+    } else {
+        Err(Undone::Hopeless("the job's key is not one of its model and batch".to_owned()))
+    }
 }
 
 /// Bytes of the inputs of a batch.
-fn input_bytes(model: &Model, batch: u32) -> Option<u64> {
-    let one: usize = model.inputs.iter().map(|s| s.len()).sum();
+fn input_bytes(inputs: &[(&TensorSpec, NodeId)], batch: u32) -> Option<u64> {
+    let one: usize = inputs.iter().map(|(s, _)| s.len()).sum();
     let size = (one as u64).checked_mul(8)?.checked_mul(u64::from(batch))?;
     (size > 0 && size <= files::MAX_DATA_BYTES).then_some(size)
 }
@@ -162,8 +211,8 @@ pub(crate) fn pack(tensors: &[Vec<Tensor>]) -> Vec<u8> {
 }
 
 /// The inverse of [`pack`]; every integer is in the range that the graph has for it.
-pub(crate) fn unpack(model: &Model, bytes: &[u8]) -> Result<Vec<Vec<Tensor>>, String> {
-    let one: usize = 8 * model.inputs.iter().map(|s| s.len()).sum::<usize>();
+fn unpack(model: &Model, inputs: &[(&TensorSpec, NodeId)], bytes: &[u8]) -> Result<Vec<Vec<Tensor>>, String> {
+    let one: usize = 8 * inputs.iter().map(|(s, _)| s.len()).sum::<usize>();
     if one == 0 || bytes.is_empty() || !bytes.len().is_multiple_of(one) {
         return Err(format!("the job's input has {} bytes; an inference takes {one}", bytes.len()));
     }
@@ -171,7 +220,7 @@ pub(crate) fn unpack(model: &Model, bytes: &[u8]) -> Result<Vec<Vec<Tensor>>, St
     let mut out = Vec::new();
     for _ in 0..bytes.len() / one {
         let mut sample = Vec::new();
-        for (spec, id) in model.inputs.iter().zip(model.graph.inputs()) {
+        for (spec, id) in inputs {
             let range = model.graph.node(*id).range;
             let data: Vec<i64> = values.by_ref().take(spec.len()).collect();
             if data.iter().any(|v| i128::from(*v) < range.lo || i128::from(*v) > range.hi) {

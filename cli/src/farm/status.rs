@@ -37,6 +37,20 @@ pub(crate) struct Overview {
     pub(crate) counts: Counts,
     pub(crate) workers: BTreeMap<String, Who>,
     pub(crate) failures: Vec<Failed>,
+    /// Inferences of split models, by what all jobs of one have in common.
+    pub(crate) wholes: BTreeMap<B256, Whole>,
+}
+
+/// An inference whose segments are jobs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Whole {
+    /// What the first of its jobs is called.
+    pub(crate) name: String,
+    /// Number of segments.
+    pub(crate) of: u32,
+    pub(crate) accepted: u32,
+    /// Segments whose jobs failed.
+    pub(crate) failed: Vec<u32>,
 }
 
 pub(crate) fn overview(backend: &dyn Backend) -> Result<Overview> {
@@ -48,6 +62,20 @@ pub(crate) fn overview(backend: &dyn Backend) -> Result<Overview> {
                 f(out.workers.entry(name.to_owned()).or_default());
             }
         };
+        if let Some(part) = record.part
+            && (out.wholes.len() < LISTED || out.wholes.contains_key(&part.whole))
+        {
+            let whole = out.wholes.entry(part.whole).or_default();
+            if whole.name.is_empty() || part.segment == 1 {
+                whole.name.clone_from(&record.name);
+            }
+            whole.of = part.of;
+            match &record.at {
+                State::Accepted { .. } => whole.accepted += 1,
+                State::Failed { .. } => whole.failed.push(part.segment),
+                _ => {}
+            }
+        }
         match &record.at {
             State::Queued => out.counts.queued += 1,
             State::Leased { worker, .. } => {
@@ -84,6 +112,9 @@ impl Overview {
             "failed": c.failed,
             "workers": self.workers.iter().map(|(name, w)| {
                 json!({ "name": name, "works_on": w.works_on, "accepted": w.accepted })
+            }).collect::<Vec<_>>(),
+            "split": self.wholes.iter().map(|(whole, w)| {
+                json!({ "whole": whole, "name": w.name, "segments": w.of, "accepted": w.accepted, "failed": w.failed })
             }).collect::<Vec<_>>(),
             "failures": self.failures.iter().map(|(job, name, reason)| {
                 json!({ "job": job, "name": name, "reason": reason })

@@ -72,22 +72,32 @@ pub(crate) fn send(app: &App, backend: &dyn Backend, work: &Work, retry: bool) -
             batch: u32::try_from(samples.len()).unwrap_or(u32::MAX),
             purpose: work.purpose,
             secret: work.secret,
+            stacks: vec![],
         };
         let name = format!("{}-{:05}", work.name, work.first + i * work.batch);
-        let (mut record, fresh) = create(backend, &Record::new(spec.clone(), &name))?;
-        out.known += usize::from(!fresh);
+        out.one(app, backend, Record::new(spec, &name), retry)?;
+    }
+    Ok(out)
+}
+
+impl Sending {
+    /// Sends one job.
+    pub(super) fn one(&mut self, app: &App, backend: &dyn Backend, new: Record, retry: bool) -> Outcome<()> {
+        let (spec, name) = (new.spec.clone(), new.name.clone());
+        let (mut record, fresh) = create(backend, &new)?;
+        self.known += usize::from(!fresh);
         if retry && let Changed::Done(next) = change(backend, spec.id(), Record::retry)? {
             record = next;
-            out.retried += 1;
+            self.retried += 1;
         }
         // Whoever wrote the record may have stopped before this; copies of a note do no harm.
         if record.needs_message() {
             backend.push(spec.kind.into(), record.note())?;
         }
         app.output.event("submitted", json!({ "job": spec.id(), "name": name, "known": !fresh }));
-        out.sent.push(Sent { name, spec });
+        self.sent.push(Sent { name, spec });
+        Ok(())
     }
-    Ok(out)
 }
 
 /// Where proofs go.
@@ -219,6 +229,7 @@ pub(crate) fn preflight(app: &App, work: &Work) -> Outcome<()> {
         batch: u32::try_from(work.batch).unwrap_or(u32::MAX),
         purpose: work.purpose,
         secret: work.secret,
+        stacks: vec![],
     };
     match Shelf::default().about(app, &memory, &spec) {
         Err(Undone::Hopeless(why)) => Err(Failure::new(why).help("make the key from this model, for this --batch")),

@@ -15,6 +15,7 @@ mod kills;
 mod no_server;
 mod nonsense_from_the_server;
 mod poisoned_job;
+mod segments;
 mod server_restarts;
 mod slow_network;
 mod strangers;

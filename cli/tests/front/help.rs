@@ -10,6 +10,7 @@ fn help_of_every_command() {
         &["demo"][..],
         &["inspect"],
         &["compile"],
+        &["split"],
         &["setup"],
         &["prove"],
         &["verify"],

@@ -15,6 +15,7 @@ mod messages;
 #[path = "../../../circuits/tests/onnx/proto.rs"]
 mod proto;
 mod pytorch;
+mod segments;
 mod srs;
 mod stacks;
 mod training;

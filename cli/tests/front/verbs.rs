@@ -42,6 +42,7 @@ fn every_command_speaks_json() {
     let rows: Vec<(&str, Vec<&str>, i32)> = vec![
         ("inspect", vec![&onnx], 0),
         ("compile", vec![&onnx, "--weight-bits", "8", "--activation-bits", "8", "-o", "m2"], 0),
+        ("split", vec!["model", "--segments", "2", "-o", "cut"], 0),
         ("setup", vec!["model", "-o", "k2"], 0),
         ("prove", vec!["model", "input.json", "-o", "p2"], 0),
         ("settle", vec!["model", "input.json", "-o", "sp", "--key-out", "sk"], 0),

@@ -85,6 +85,11 @@ fn say(app: &App, all: &Overview, draining: bool) {
         rows.extend(workers.map(|(name, w)| vec![name.clone(), count(w.works_on), count(w.accepted)]));
         o.say(table(&rows));
     }
+    for w in all.wholes.values().take(SHOWN) {
+        let failed: Vec<String> = w.failed.iter().map(u32::to_string).collect();
+        let failed = if failed.is_empty() { String::new() } else { format!("; failed: {}", failed.join(", ")) };
+        o.say(format!("split   {}: {} of {} segments accepted{failed}", w.name, w.accepted, w.of));
+    }
     for (_, name, reason) in all.failures.iter().take(SHOWN) {
         o.say(format!("failed  {name}: {reason}"));
     }

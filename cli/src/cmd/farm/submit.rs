@@ -7,18 +7,26 @@ use crate::{
     economy::units,
     error::{Failure, Outcome},
     farm::{
+        backend::Backend,
         local,
         nats::Nats,
         prove::Means,
         record::{Kind, Purpose},
+        segments::Segments,
         shelf::secret_digest,
-        submit::{self, Collected, Target, Work},
+        submit::{self, Collected, Sending, Target, Work},
     },
     files, flow,
     output::seconds,
     settlement, signals,
+    split::{
+        Split, check,
+        prove::{allows, core_keys, inputs, settled_keys},
+    },
+    stacks::CommitArgs,
 };
 use assay_circuits::model::Model;
+use assay_verifier::segments::SegmentKeys;
 use clap::Args;
 use serde_json::json;
 use std::{
@@ -29,7 +37,7 @@ use std::{
 
 #[derive(Debug, Args)]
 pub(super) struct Submit {
-    /// A compiled model, or an ONNX model
+    /// A compiled model, an ONNX model, or the folder of a split model, whose segments are jobs
     model: PathBuf,
     /// The inputs, as floats: JSON {"input_data": [[...]]}, .npy or .npz
     input: PathBuf,
@@ -87,7 +95,8 @@ pub(super) fn run(app: &App, args: &Submit) -> Outcome<()> {
                 .help("choose a folder that can be written")
         })?;
     }
-    let work = work(app, args)?;
+    let work =
+        if Split::is_at(&args.model) { Jobs::Segments(segments(app, args)?) } else { Jobs::Whole(work(app, args)?) };
     let start = Instant::now();
     let target = |folder| Target {
         folder,
@@ -96,14 +105,14 @@ pub(super) fn run(app: &App, args: &Submit) -> Outcome<()> {
     };
     let key_file = args.output.as_ref().map(|f| f.join("key"));
     if let Some(path) = &key_file {
-        files::write(path, &work.key)?;
+        files::write(path, &work.key()?)?;
     }
     let mut result = json!({});
     let collected = match (&args.nats, &args.output) {
         (None, Some(folder)) => {
             let means = Means { srs: args.new_key.srs.clone(), secret: args.settling.secret.clone() };
             let options = local::Options { workers: usize::from(args.workers), means, target: target(folder) };
-            let (collected, jobs) = local::run(app, &work, &options)?;
+            let (collected, jobs) = local::run(app, |farm| work.send(app, farm, false), &options)?;
             result["jobs"] = json!(jobs);
             Some(collected)
         }
@@ -111,7 +120,7 @@ pub(super) fn run(app: &App, args: &Submit) -> Outcome<()> {
             let place = args.farm.place(url, Duration::from_secs(60), signals::ending()?)?;
             let ending = Arc::clone(&place.ending);
             let farm = Nats::open(place)?;
-            let sending = submit::send(app, &farm, &work, args.retry)?;
+            let sending = work.send(app, &farm, args.retry)?;
             let sent = sending.sent.len();
             o.say(format!(
                 "sent    {sent} job{} to {}{}{}",
@@ -137,11 +146,14 @@ pub(super) fn run(app: &App, args: &Submit) -> Outcome<()> {
         }
         (None, None) => return Err(Failure::new("where are the proofs to go?").help("pass --output FOLDER")),
     };
-    let Some(collected) = collected else {
+    let Some(mut collected) = collected else {
         o.say("the same command with --output FOLDER collects the proofs");
         o.result(result);
         return Ok(());
     };
+    if let (None, Jobs::Segments(all), Some(folder)) = (collected.problem(), &work, &args.output) {
+        all.join(&mut collected, folder)?;
+    }
     finish(app, args, &collected, start, result)
 }
 
@@ -166,7 +178,8 @@ fn finish(
     if !args.settle {
         o.say("core proofs are sound, but NOT hiding");
     }
-    o.say(format!("wrote   {}/*.proof and {}/key", folder.display(), folder.display()));
+    let ending = if Split::is_at(&args.model) { "proofs" } else { "proof" };
+    o.say(format!("wrote   {}/*.{ending} and {}/key", folder.display(), folder.display()));
     if let (serde_json::Value::Object(all), serde_json::Value::Object(more)) = (&mut result, collected.json()) {
         all.extend(more);
     }
@@ -178,17 +191,81 @@ fn finish(
     Ok(())
 }
 
+/// What is sent: a job for each proof of a model, or of each segment of one.
+enum Jobs {
+    Whole(Work),
+    Segments(Segments),
+}
+
+impl Jobs {
+    fn key(&self) -> Outcome<Vec<u8>> {
+        match self {
+            Self::Whole(work) => Ok(work.key.clone()),
+            Self::Segments(all) => Ok(all.keys.to_bytes()?),
+        }
+    }
+
+    fn send(&self, app: &App, farm: &dyn Backend, retry: bool) -> Outcome<Sending> {
+        match self {
+            Self::Whole(work) => submit::send(app, farm, work, retry),
+            Self::Segments(all) => all.send(app, farm, retry),
+        }
+    }
+}
+
+/// The samples to take, which must make whole proofs.
+fn range(args: &Submit) -> BatchArgs {
+    let wanted = args.count.map(|n| (n as usize).saturating_mul(args.batch as usize));
+    BatchArgs { batch: wanted, from: args.from, strict: args.strict }
+}
+
+fn check_batches(samples: usize, batch: usize) -> Outcome<()> {
+    if samples.is_multiple_of(batch) {
+        return Ok(());
+    }
+    Err(Failure::new(format!("{samples} samples do not make proofs of {batch} each"))
+        .help("choose --batch, --from and --count so that they do"))
+}
+
+/// All that a farm needs to know of a split model.
+fn segments(app: &App, args: &Submit) -> Outcome<Segments> {
+    allows(&CommitArgs::default(), args.quant.is_used())?;
+    let split = Split::read(&args.model)?;
+    let batch = args.batch as usize;
+    let samples = inputs(app, &split, &args.input, range(args))?;
+    check_batches(samples.len(), batch)?;
+    let keys = match &args.key {
+        Some(path) => check::read_keys(path)?,
+        None if args.settle => settled_keys(app, &split, &args.new_key, &args.settling, batch)?,
+        None => core_keys(app, &split, &args.new_key, batch)?,
+    };
+    keys.wires()?;
+    if keys.len() != split.len() || matches!(keys, SegmentKeys::Settled(_)) != args.settle {
+        return Err(Failure::new(format!(
+            "the keys are of {} segments, or of the other kind of proofs; the model has {} segments",
+            keys.len(),
+            split.len()
+        ))
+        .help("leave --key out, or make keys of this split: assay setup FOLDER -o KEYS"));
+    }
+    let purpose = if args.settle { Some((&args.context.context()?).into()) } else { None };
+    let secret = match &keys {
+        SegmentKeys::Settled(all) if all.iter().any(|k| !k.visibility.weights) => {
+            let visibility = args.new_key.shape.visibility();
+            Some(secret_digest(&settlement::secret(app, visibility, args.settling.secret.as_deref())?))
+        }
+        _ => None,
+    };
+    let (name, first) = (plain_name(&args.input), args.from);
+    Ok(Segments { split, keys, secret, purpose, srs: args.new_key.srs.clone(), samples, batch, name, first })
+}
+
 /// All that a farm needs to know.
 fn work(app: &App, args: &Submit) -> Outcome<Work> {
     let model = flow::load_model(app, &args.model, &args.quant, args.new_key.shape.private_outputs)?.model;
     let batch = args.batch as usize;
-    let wanted = args.count.map(|n| (n as usize).saturating_mul(batch));
-    let range = BatchArgs { batch: wanted, from: args.from, strict: args.strict };
-    let samples = flow::read_samples(app, &model, &args.input, range)?;
-    if samples.len() % batch != 0 {
-        return Err(Failure::new(format!("{} samples do not make proofs of {batch} each", samples.len()))
-            .help("choose --batch, --from and --count so that they do"));
-    }
+    let samples = flow::read_samples(app, &model, &args.input, range(args))?;
+    check_batches(samples.len(), batch)?;
     let samples = flow::quantize(app, &model, &samples)?;
     let (key, secret, purpose) = if args.settle {
         settlement_key(app, args, &model, batch)?

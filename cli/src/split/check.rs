@@ -1,0 +1,148 @@
+//! What proofs of all segments of a model show together.
+
+use crate::{
+    App,
+    error::{Failure, Outcome},
+    files::{self, Kind},
+    flow::{self, timed},
+    settlement,
+};
+use assay_circuits::{Graph, model::TensorSpec};
+use assay_verifier::{
+    core::hex,
+    segments::{SegmentKeys, SegmentProofs, SegmentsError, SegmentsFileError, Shown},
+};
+use std::path::Path;
+
+/// Reads the keys of a split model.
+pub(crate) fn read_keys(path: &Path) -> Outcome<SegmentKeys> {
+    let bytes = files::read_kind(path, Kind::SegmentKeys)?;
+    SegmentKeys::from_bytes(&bytes).map_err(|e| Failure::from(e).in_file(path))
+}
+
+/// Reads the proofs of all segments. What is none is not valid; what another program may read could not be checked.
+pub(crate) fn read_proofs(path: &Path) -> Outcome<(SegmentProofs, usize)> {
+    let bytes = files::read_kind(path, Kind::SegmentProofs)?;
+    let proofs = SegmentProofs::from_bytes(&bytes).map_err(|e| {
+        let unknown = matches!(e, SegmentsFileError::Version { .. } | SegmentsFileError::Kind(_));
+        let f = Failure::from(e).in_file(path);
+        if unknown { f } else { f.invalid() }
+    })?;
+    Ok((proofs, bytes.len()))
+}
+
+/// What was checked, and the seconds of it.
+pub(crate) struct Checked {
+    pub(crate) shown: Shown,
+    pub(crate) key_seconds: f64,
+    pub(crate) verify_seconds: f64,
+}
+
+/// Checks the keys, each as the key of one proof is checked, that they are those of one model, and all proofs.
+pub(crate) fn check(app: &App, keys: &SegmentKeys, proofs: &SegmentProofs, srs: Option<&Path>) -> Outcome<Checked> {
+    let (sound, key_seconds) = timed(|| {
+        keys.wires()?;
+        match keys {
+            SegmentKeys::Core(keys) => {
+                keys.iter().enumerate().try_for_each(|(k, key)| flow::check_key(app, key).map_err(|f| at(k, f)))
+            }
+            SegmentKeys::Settled(keys) => keys
+                .iter()
+                .enumerate()
+                .try_for_each(|(k, key)| settlement::check_key_of(app, key, srs).map_err(|f| at(k, f))),
+        }
+    });
+    sound?;
+    let (shown, verify_seconds) = timed(|| keys.verify(proofs));
+    Ok(Checked { shown: shown?, key_seconds, verify_seconds })
+}
+
+/// Names the segment that is to blame.
+pub(crate) fn at(k: usize, f: Failure) -> Failure {
+    Failure { message: format!("segment {}: {}", k + 1, f.message), ..f }
+}
+
+/// Descriptions of the model's inputs and outputs, and whether proofs show them.
+pub(crate) struct Described<'a> {
+    /// The graph of the first segment, which has the inputs.
+    pub(crate) graph: &'a Graph,
+    pub(crate) inputs: &'a [TensorSpec],
+    pub(crate) outputs: &'a [TensorSpec],
+    pub(crate) shows_inputs: bool,
+    pub(crate) shows_outputs: bool,
+    pub(crate) insecure: bool,
+}
+
+/// What the first and the last key say.
+pub(crate) fn describe(keys: &SegmentKeys) -> Outcome<Described<'_>> {
+    let none = || Failure::new("there are no keys").help("make them: assay setup FOLDER -o KEYS");
+    Ok(match keys {
+        SegmentKeys::Core(keys) => {
+            let (first, last) = keys.first().zip(keys.last()).ok_or_else(none)?;
+            Described {
+                graph: &first.graph,
+                inputs: &first.inputs,
+                outputs: &last.outputs,
+                shows_inputs: first.visibility.inputs,
+                shows_outputs: last.visibility.outputs,
+                insecure: keys.iter().any(|k| k.srs.insecure_dev),
+            }
+        }
+        SegmentKeys::Settled(keys) => {
+            let (first, last) = keys.first().zip(keys.last()).ok_or_else(none)?;
+            Described {
+                graph: &first.graph,
+                inputs: &first.inputs,
+                outputs: &last.outputs,
+                shows_inputs: first.visibility.inputs,
+                shows_outputs: last.visibility.outputs,
+                insecure: keys.iter().any(|k| k.descriptor.insecure_dev),
+            }
+        }
+    })
+}
+
+/// The identity of a split model, in hexadecimal.
+pub(crate) fn id(keys: &SegmentKeys) -> Outcome<String> {
+    Ok(hex(&keys.id()?))
+}
+
+impl From<SegmentsFileError> for Failure {
+    fn from(e: SegmentsFileError) -> Self {
+        let help = match &e {
+            SegmentsFileError::Magic(_) => {
+                "keys and proofs of a split model are written by `assay setup` and `assay prove`"
+            }
+            SegmentsFileError::Version { .. } => "make it again with this program, or use the program that made it",
+            SegmentsFileError::Kind(_) => "use the program that made it",
+            SegmentsFileError::Codec(_)
+            | SegmentsFileError::Key { .. }
+            | SegmentsFileError::Proof { .. }
+            | SegmentsFileError::Settled { .. } => "the file is damaged: copy it again, or make it again",
+        };
+        Self::new(e).help(help)
+    }
+}
+
+impl From<SegmentsError> for Failure {
+    fn from(e: SegmentsError) -> Self {
+        let (help, invalid) = match &e {
+            SegmentsError::Keys { .. } => {
+                ("no proof under these keys is one of a model: make them with `assay setup FOLDER`", true)
+            }
+            SegmentsError::Kinds => {
+                ("settled proofs go with the keys that `assay settle FOLDER --key-out` wrote", false)
+            }
+            SegmentsError::Count { .. } | SegmentsError::Core { .. } | SegmentsError::Settled { .. } => {
+                ("do not trust what the proofs claim, and check that they were made for these keys", true)
+            }
+            SegmentsError::Boundary { .. } => {
+                ("the proofs are of different inferences: together they show nothing", true)
+            }
+            SegmentsError::Context { .. } => ("settle all segments for one purpose", true),
+            SegmentsError::Graph(_) => ("the file is damaged: copy it again, or make it again", false),
+        };
+        let f = Self::new(e).help(help);
+        if invalid { f.invalid() } else { f }
+    }
+}

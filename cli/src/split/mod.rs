@@ -1,0 +1,208 @@
+//! A compiled model cut into segments: a folder with a model file for each and `split.json`, which says how they hang together
+//! (docs/protocol.md#segments).
+
+pub(crate) mod check;
+pub(crate) mod prove;
+
+use crate::{
+    App,
+    cost::{self, Machine},
+    error::{Failure, Outcome},
+    files::{self, Kind},
+};
+use assay_circuits::{
+    Graph, Program, Visibility,
+    model::{Model, QuantReport, TensorSpec},
+    split::{self, Segment, Wires},
+    stack::{NamedStack, ROW_BITS},
+};
+use assay_prover::setup::choose_row_bits;
+use assay_verifier::core::hex;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// The file of a split model's folder that says how its segments hang together.
+pub(crate) const MANIFEST: &str = "split.json";
+/// The first field of the manifest, which says how to read the rest.
+const FORMAT: &str = "assay split 1";
+/// Largest manifest, in bytes.
+const MAX_MANIFEST: u64 = 1 << 24;
+
+/// One segment of the manifest.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Part {
+    /// Its model file, in the folder.
+    file: String,
+    /// Id of that model, in hexadecimal.
+    pub(crate) model_id: String,
+    wires: Wires,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    format: String,
+    /// Id of the model that was cut, in hexadecimal.
+    model_id: String,
+    /// log2 of the length of a row, of core proofs of all segments.
+    row_bits: u8,
+    segments: Vec<Part>,
+}
+
+/// A split model on disk. Models are read one at a time.
+#[derive(Debug)]
+pub(crate) struct Split {
+    folder: PathBuf,
+    manifest: Manifest,
+    wires: Vec<Wires>,
+}
+
+/// The shortest row of stacks that is no shorter than a proof wants its own.
+pub(crate) fn rows_of_stacks(wanted: usize) -> u8 {
+    let longest = ROW_BITS[ROW_BITS.len() - 1];
+    ROW_BITS.into_iter().find(|m| usize::from(*m) >= wanted).unwrap_or(longest)
+}
+
+impl Split {
+    /// Whether a path is a folder with a split model.
+    pub(crate) fn is_at(path: &Path) -> bool {
+        path.join(MANIFEST).is_file()
+    }
+
+    /// Reads the manifest of a folder.
+    pub(crate) fn read(folder: &Path) -> Outcome<Self> {
+        let path = folder.join(MANIFEST);
+        let again = "cut the model again: assay split MODEL --segments N -o FOLDER";
+        let wrong = |what: String| Failure::new(format!("'{}' is no split model: {what}", path.display())).help(again);
+        let bytes = files::read(&path, MAX_MANIFEST)?;
+        let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|e| wrong(e.to_string()))?;
+        if manifest.format != FORMAT {
+            return Err(wrong(format!("its format is '{}'; this program reads '{FORMAT}'", manifest.format)));
+        }
+        if !(2..=split::MAX_SEGMENTS).contains(&manifest.segments.len()) {
+            return Err(wrong(format!("it has {} segments", manifest.segments.len())));
+        }
+        let plain = |name: &str| !name.is_empty() && Path::new(name).file_name().is_some_and(|n| n == name);
+        if let Some(part) = manifest.segments.iter().find(|p| !plain(&p.file)) {
+            return Err(wrong(format!("'{}' is no name of a file in its folder", part.file)));
+        }
+        let wires: Vec<Wires> = manifest.segments.iter().map(|p| p.wires.clone()).collect();
+        let this = Self { folder: folder.to_owned(), manifest, wires };
+        for k in 0..this.len() {
+            this.stacks(k, 1, this.manifest.row_bits).map_err(|f| wrong(f.message))?;
+        }
+        Ok(this)
+    }
+
+    /// Writes the segments of a model into a new folder.
+    pub(crate) fn write(folder: &Path, whole: &Model, segments: Vec<Segment>) -> Outcome<Self> {
+        std::fs::create_dir_all(folder).map_err(|e| {
+            Failure::new(format!("cannot make the folder '{}': {e}", folder.display()))
+                .help("choose a folder where this user may write and that has room left")
+        })?;
+        let model_id = hex(&whole.model_id()?);
+        let count = segments.len();
+        let mut parts = Vec::with_capacity(count);
+        let mut row_bits = ROW_BITS[0];
+        for (k, segment) in segments.into_iter().enumerate() {
+            let wires = segment.wires.clone();
+            let model = model_of(whole, segment, k, count)?;
+            let wanted = choose_row_bits(&Program::inference(&model.graph, 1, Visibility::default())?);
+            row_bits = row_bits.max(rows_of_stacks(wanted));
+            let file = format!("segment-{}.assay", k + 1);
+            let (bytes, id) = model.to_bytes_with_id()?;
+            files::write(&folder.join(&file), &bytes)?;
+            parts.push(Part { file, model_id: hex(&id), wires });
+        }
+        let manifest = Manifest { format: FORMAT.to_owned(), model_id, row_bits, segments: parts };
+        let text = serde_json::to_vec_pretty(&manifest)
+            .map_err(|e| Failure::new(format!("the manifest cannot be written: {e}")).bug())?;
+        files::write(&folder.join(MANIFEST), &text)?;
+        Self::read(folder)
+    }
+
+    /// Number of segments.
+    pub(crate) fn len(&self) -> usize {
+        self.wires.len()
+    }
+
+    /// Id of the model that was cut.
+    pub(crate) fn model_id(&self) -> &str {
+        &self.manifest.model_id
+    }
+
+    /// log2 of the length of a row of core proofs.
+    pub(crate) fn row_bits(&self) -> u8 {
+        self.manifest.row_bits
+    }
+
+    /// How the segments hang together.
+    pub(crate) fn wires(&self) -> &[Wires] {
+        &self.wires
+    }
+
+    /// The model file of segment `k`, counted from zero.
+    pub(crate) fn bytes(&self, k: usize) -> Outcome<Vec<u8>> {
+        Ok(self.model(k)?.to_bytes()?)
+    }
+
+    /// The model of segment `k`, counted from zero; its file must be the one that the manifest names.
+    pub(crate) fn model(&self, k: usize) -> Outcome<Model> {
+        let part = self
+            .manifest
+            .segments
+            .get(k)
+            .ok_or_else(|| Failure::new(format!("there is no segment {}", k + 1)).bug())?;
+        let path = self.folder.join(&part.file);
+        let model =
+            Model::from_bytes(&files::read_kind(&path, Kind::Model)?).map_err(|e| Failure::from(e).in_file(&path))?;
+        let id = hex(&model.model_id()?);
+        if id != part.model_id {
+            return Err(Failure::new(format!(
+                "'{}' is model {id}, not {}, which was cut off",
+                path.display(),
+                part.model_id
+            ))
+            .help("cut the model again: assay split MODEL --segments N -o FOLDER"));
+        }
+        Ok(model)
+    }
+
+    /// The stacks of the key of segment `k`.
+    pub(crate) fn stacks(&self, k: usize, batch: usize, row_bits: u8) -> Outcome<Vec<NamedStack>> {
+        Ok(split::named(&self.wires, k, batch, row_bits)?)
+    }
+
+    /// For each stack of the key of segment `k` the boundary that it is.
+    pub(crate) fn boundaries(&self, k: usize) -> Outcome<Vec<usize>> {
+        let number = |n: &NamedStack| (0..self.len()).find(|b| split::boundary_name(*b) == n.name);
+        Ok(self.stacks(k, 1, self.row_bits())?.iter().filter_map(number).collect())
+    }
+}
+
+/// A segment as a model. At boundaries a step is 1: values are the integers of the graph.
+fn model_of(whole: &Model, segment: Segment, k: usize, count: usize) -> Outcome<Model> {
+    let at_boundary = |ids: &[assay_circuits::NodeId]| -> Vec<TensorSpec> {
+        ids.iter()
+            .map(|id| {
+                let node = segment.graph.node(*id);
+                TensorSpec::uniform(&node.name, &node.shape, 0)
+            })
+            .collect()
+    };
+    let inputs = if k == 0 { whole.inputs.clone() } else { at_boundary(segment.graph.inputs()) };
+    let outputs = if k + 1 == count { whole.outputs.clone() } else { at_boundary(segment.graph.outputs()) };
+    let missing = || Failure::new("a segment has a weight that the model lacks").bug();
+    let weights: Vec<_> =
+        segment.weights.iter().map(|w| whole.weights.get(*w).cloned().ok_or_else(missing)).collect::<Outcome<_>>()?;
+    // The accuracy that was measured is the whole's.
+    Ok(Model { graph: segment.graph, weights, inputs, outputs, report: QuantReport::default() })
+}
+
+/// Cuts for so many segments that cost about the same.
+pub(crate) fn balanced(app: &App, graph: &Graph, segments: usize) -> Outcome<Vec<usize>> {
+    let machine: Machine = app.machine();
+    let costs = cost::node_seconds(&machine, graph)?;
+    Ok(split::balance(graph, segments, &costs, cost::boundary_seconds(&machine))?)
+}

@@ -1,0 +1,109 @@
+//! The segments of one inference are proven side by side; a worker that dies, and a segment that kills its workers, concern that segment
+//! alone, and what is collected is a proof of the whole.
+
+use crate::{
+    common::digits,
+    support::{Farm, Running, nats},
+};
+use serde_json::Value;
+
+fn split_farm(name: &str, more: &[&str]) -> Farm {
+    let farm = Farm::new(name, more);
+    farm.s.ok(&["split", "model", "--segments", "2", "-o", "cut"]);
+    farm
+}
+
+fn submit(farm: &Farm, count: usize, more: &[&str]) -> Vec<String> {
+    let (url, count) = (farm.url(), count.to_string());
+    let fixed = ["farm", "submit", "cut", &digits(), "--nats", &url, "--count", &count];
+    fixed.iter().chain(more).map(|a| (*a).to_owned()).collect()
+}
+
+fn run(farm: &Farm, args: &[String]) -> Value {
+    farm.s.json(&args.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// The jobs that a worker handed in.
+fn jobs(worker: &mut Running) -> Vec<String> {
+    worker.said("proven").iter().map(|e| e["job"].to_string()).collect()
+}
+
+#[test]
+fn they_are_proven_side_by_side_and_verified_as_one() {
+    if !nats() {
+        return;
+    }
+    let farm = split_farm("segments", &[]);
+    let mut first = farm.worker("first", &[]);
+    let sent = run(&farm, &submit(&farm, 3, &[]));
+    assert_eq!((&sent["jobs"], &sent["known"]), (&6.into(), &0.into()));
+    let job = first.wait_for("leased")["job"].as_str().unwrap().to_owned();
+    first.kill();
+    let killed = first.said("proven").is_empty();
+    let mut workers = [farm.worker("a", &[]), farm.worker("b", &[])];
+    // The boundaries were kept: the same command is the same jobs.
+    let all = run(&farm, &submit(&farm, 3, &["--output", "out", "--timeout", "170s"]));
+    assert_eq!((&all["jobs"], &all["known"], &all["accepted"]), (&6.into(), &6.into(), &3.into()), "{all:#}");
+    let one = farm.s.json(&["farm", "status", "--nats", &farm.url(), "--job", &job]);
+    assert_eq!(one["state"], "accepted");
+    assert!(!killed || one["attempts"].as_u64() >= Some(2), "{one:#}");
+    let done: usize = workers.iter_mut().map(|w| jobs(w).len()).sum();
+    assert!(done + usize::from(!killed) >= 6, "{done}");
+    let status = farm.status();
+    let split = status["split"].as_array().unwrap();
+    assert_eq!(split.len(), 3, "{status:#}");
+    assert!(split.iter().all(|w| (&w["segments"], &w["accepted"]) == (&2.into(), &2.into())), "{status:#}");
+    for i in 0..3 {
+        let file = format!("out/digits_test-0000{i}.proofs");
+        let v = farm.s.json(&["verify", &file, "--key", "out/key"]);
+        assert_eq!((&v["valid"], &v["segments"]), (&true.into(), &2.into()));
+        let from = i.to_string();
+        let whole =
+            farm.s.json(&["prove", "model", &digits(), "--key", "key", "-o", "w", "--batch", "1", "--from", &from]);
+        assert_eq!(v["outputs"], whole["outputs"]);
+    }
+}
+
+#[test]
+fn a_poisoned_segment_is_named() {
+    if !nats() {
+        return;
+    }
+    let farm = split_farm("segments-poisoned", &["--tries", "1", "--lease", "1s"]);
+    run(&farm, &submit(&farm, 1, &[]));
+    let mut victim = farm.worker("victim", &[]);
+    let job = victim.wait_for("leased")["job"].as_str().unwrap().to_owned();
+    victim.kill();
+    if !victim.said("proven").is_empty() {
+        // It was faster than the signal.
+        return;
+    }
+    let _healthy = farm.worker("healthy", &[]);
+    let status = farm.until("failed", 1);
+    farm.until("accepted", 1);
+    let name = status["failures"][0]["name"].as_str().unwrap().to_owned();
+    assert_eq!(status["failures"][0]["job"], job);
+    assert!(name.starts_with("digits_test-00000-segment-"), "{name}");
+    let whole = &farm.status()["split"][0];
+    let segment: u64 = name.rsplit('-').next().unwrap().parse().unwrap();
+    assert_eq!((&whole["accepted"], &whole["failed"]), (&1.into(), &vec![segment].into()), "{whole:#}");
+    let args = submit(&farm, 1, &["--output", "out"]);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    farm.s.fails(2, &args, &["1 of 2 jobs failed", &name, "--retry"]);
+    let again = farm.s.json(&[&args[..], &["--retry"]].concat());
+    assert_eq!((&again["retried"], &again["accepted"]), (&1.into(), &1.into()));
+    farm.s.ok(&["verify", "out/digits_test-00000.proofs", "--key", "out/key"]);
+}
+
+#[test]
+fn threads_of_one_process_do_it_too() {
+    let s = crate::support::sandbox("segments-local");
+    s.ok(&["split", "model", "--segments", "2", "-o", "cut"]);
+    let all =
+        s.json(&["farm", "submit", "cut", &digits(), "--count", "2", "--batch", "2", "--workers", "2", "-o", "out"]);
+    assert_eq!((&all["jobs"], &all["accepted"]), (&4.into(), &2.into()), "{all:#}");
+    for i in ["0", "2"] {
+        let v = s.json(&["verify", &format!("out/digits_test-0000{i}.proofs"), "--key", "out/key"]);
+        assert_eq!(v["batch"], 2);
+    }
+}
