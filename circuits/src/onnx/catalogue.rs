@@ -125,7 +125,7 @@ pub const OPERATORS: &[Row] = {
                 "sign of the difference",
                 ONE,
                 ONE,
-                "equality of floats only where they are whole numbers (counts, sums of comparisons)",
+                "equality of floats only where they are whole numbers (counts, sums of comparisons), or one is maxima or minima of the other",
             ),
         ),
         ("", "And Or Xor", Proven("table of the sum", ONE, ONE, "")),
@@ -272,7 +272,7 @@ pub const OPERATORS: &[Row] = {
                 "the model's own integers, rounded as onnxruntime does",
                 "1 a rounded value",
                 "1 and limbs",
-                "constant scales for a tensor or an axis; 8 and 16 bits",
+                "constant scales for a tensor or an axis; 8 bits bit for bit, 16 bits (which runtimes compute in floats) to the nearest integer",
             ),
         ),
         (
