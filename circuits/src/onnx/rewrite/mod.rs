@@ -31,6 +31,7 @@ mod sample;
 mod scatter;
 mod shape;
 mod softmax;
+mod state;
 mod svm;
 mod tabular;
 mod transposed;
@@ -74,6 +75,7 @@ fn rule(node: &NodeProto, opset: i64) -> Option<(Rule, bool)> {
     pointwise::rule(node, opset)
         .or_else(|| softmax::rule(node, opset))
         .or_else(|| attention::rule(node))
+        .or_else(|| state::rule(node))
         .or_else(|| loss::rule(node))
         .or_else(|| index::rule(node))
         .or_else(|| order::rule(node))
