@@ -293,12 +293,13 @@ def write(case, seed):
         nodes += [N("Equal", ["x", "m" if keep else "u"], ["e"]), N("Cast", ["e"], ["y"], to=1)]
         case(f"entries_that_are_{op.lower()}_{keep}", nodes, {"x": f(3, 9)}, ["y"], {"a": np.array([1])})
 
-    # Rows divided by their norm, some of zeros.
-    rows = np.maximum(f(6, 5) - 0.6, 0)
-    rows[2] = 0
-    nodes = [N("Relu", ["x"], ["r"]), N("Mul", ["r", "r"], ["q"]), N("ReduceSum", ["q", "a"], ["s"], keepdims=1), N("Sqrt", ["s"], ["n"])]
-    nodes += [N("Add", ["n", "e"], ["d"]), N("Div", ["r", "d"], ["y"])]
-    case("unit_rows_of_zeros", nodes, {"x": rows}, ["y"], {"a": np.array([1]), "e": np.array(1e-10, np.float32)})
+    # Rows divided by their norm, some of zeros: short ones and long ones.
+    for width in (5, 12):
+        rows = f(6, width) + 0.3
+        rows[2] = -1
+        nodes = [N("Relu", ["x"], ["r"]), N("Mul", ["r", "r"], ["q"]), N("ReduceSum", ["q", "a"], ["s"], keepdims=1), N("Sqrt", ["s"], ["n"])]
+        nodes += [N("Add", ["n", "e"], ["d"]), N("Div", ["r", "d"], ["y"])]
+        case(f"unit_rows_of_zeros_{width}", nodes, {"x": rows}, ["y"], {"a": np.array([1]), "e": np.array(1e-10, np.float32)})
 
     # What is padded, and what is a constant, of integers.
     held = {"s": np.array(0.03, np.float32), "z": np.array(7, np.int8), "p": np.array([0, 0, 1, 0, 0, 0, 0, 1])}
@@ -310,7 +311,7 @@ def write(case, seed):
     case("padded_integers", nodes, {"x": 2 * f(1, 3, 6, 6)}, ["y"], held, WITH_MS, kind=T.INT8)
 
     # Heads that share keys and values: a prompt, a step behind a cache, rotary embeddings, one product for all.
-    angles = np.arange(12)[:, None] / 10.0 ** np.arange(4)
+    angles = np.arange(12)[:, None] / 2.0 ** np.arange(8)
     turns = {"c": np.cos(angles).astype(np.float32), "d": np.sin(angles).astype(np.float32)}
     for name, past, steps, turn, more in (
         ("prompt", 0, 5, False, {"scale": 0.3}),
@@ -319,13 +320,27 @@ def write(case, seed):
         ("turned_pairs", 0, 5, True, {"rotary_interleaved": 1}),
         ("turned_step", 6, 1, True, {"rotary_interleaved": 0}),
     ):
-        inputs = {"q": f(1, steps, 32), "k": f(1, steps, 16), "v": f(1, steps, 16)}
+        inputs = {"q": f(1, steps, 64), "k": f(1, steps, 32), "v": f(1, steps, 32)}
         if past:
-            inputs |= {"pk": f(1, 2, past, 8), "pv": f(1, 2, past, 8)}
+            inputs |= {"pk": f(1, 2, past, 16), "pv": f(1, 2, past, 16)}
         held = {"n": np.full((1, 1), past + steps - 1, np.int32), "t": np.array(past + steps, np.int32)} | (turns if turn else {})
         names = ["q", "k", "v", *(["pk", "pv"] if past else ["", ""]), *held]
         node = N("GroupQueryAttention", names, ["y", "nk", "nv"], **MS, num_heads=4, kv_num_heads=2, do_rotary=int(turn), **more)
         case(f"shared_keys_{name}", [node], inputs, ["y", "nk", "nv"], held, WITH_MS)
     held = {"n": np.full((1, 1), 4, np.int32), "t": np.array(5, np.int32)}
     node = N("GroupQueryAttention", ["x", "", "", "", "", "n", "t"], ["y"], **MS, num_heads=4, kv_num_heads=2)
-    case("shared_keys_of_one_product", [node], {"x": f(1, 5, 64)}, ["y"], held, WITH_MS)
+    case("shared_keys_of_one_product", [node], {"x": f(1, 5, 128)}, ["y"], held, WITH_MS)
+
+    # Layers with a state, in the runtime's own domain.
+    for name, before, bias, activation in (("plain", False, False, "none"), ("behind", True, False, "silu"), ("step", True, True, "silu")):
+        inputs = {"x": f(2, 4, 1 if name == "step" else 8)} | ({"p": f(2, 4, 3)} if before else {})
+        held = {"w": f(4, 1, 4)} | ({"b": f(4)} if bias else {})
+        node = N("CausalConvWithState", ["x", "w", "b" if bias else "", "p" if before else ""], ["y", "n"], **MS, activation=activation)
+        case(f"causal_conv_{name}", [node], inputs, ["y", "n"], held, WITH_MS)
+    for rule, before, heads in (("linear", False, 2), ("gated", True, 4), ("delta", False, 2), ("gated_delta", True, 4)):
+        inputs = {"q": f(1, 5, 8 * heads), "k": 0.5 * f(1, 5, 16), "v": f(1, 5, 16)} | ({"p": f(1, 2, 8, 8)} if before else {})
+        inputs |= {"d": -np.abs(f(1, 5, 16))} if "gated" in rule else {}
+        inputs |= {"e": 1 / (1 + np.exp(f(1, 5, 2)))} if "delta" in rule else {}
+        names = [name if name in inputs else "" for name in "qkvpde"]
+        node = N("LinearAttention", names, ["y", "n"], **MS, q_num_heads=heads, kv_num_heads=2, update_rule=rule)
+        case(f"linear_attention_{rule}", [node], inputs, ["y", "n"], {}, WITH_MS)

@@ -75,12 +75,15 @@ fn compare(c: &mut Lowering<'_>, node: &TypedNode, op: &TypedBinOp, floats: bool
         None
     };
     let exact = !floats || peaks.is_some();
+    // Of maxima the integers themselves are compared, whatever their unit.
+    let counted = peaks.is_some();
     let (a, b) = match peaks {
         Some(both) => both,
         None => (operand(c, node, 0)?, operand(c, node, 1)?),
     };
-    let (d, scale) = c.combine(&[(a, 1), (b, -1)])?;
-    let range = (a.range.0 - b.range.1, a.range.1 - b.range.0);
+    let (d, unit) = c.combine(&[(a, 1), (b, -1)])?;
+    let scale = if counted { 1.0 } else { unit };
+    let range = ((a.range.0 - b.range.1) * scale / unit, (a.range.1 - b.range.0) * scale / unit);
     if exact {
         c.exact.insert(d);
     }

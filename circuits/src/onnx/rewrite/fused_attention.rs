@@ -145,9 +145,20 @@ fn grouped(b: &mut Builder<'_>) -> Result<Vec<String>> {
     let x = b.need(0)?;
     let [batch, steps, width] = b.shape(&x)?[..] else { return refuse("queries that are not [batch, steps, width]") };
     let (parts, depth) = match (b.input(1), b.input(2)) {
-        (Some(k), Some(v)) => ([x, k, v], width / heads),
+        (Some(k), Some(v)) => {
+            let (depth, wanted) = (width / heads, width / heads * shared);
+            if [&k, &v].into_iter().any(|x| b.shape(x).ok() != Some(vec![batch, steps, wanted]))
+                || depth * heads != width
+            {
+                return refuse(&format!("{heads} and {shared} heads in {width} values a step"));
+            }
+            ([x, k, v], depth)
+        }
         (None, None) => {
             let depth = width / (heads + 2 * shared);
+            if depth * (heads + 2 * shared) != width {
+                return refuse(&format!("{heads} and twice {shared} heads in {width} values a step"));
+            }
             let ends = [0, heads * depth, (heads + shared) * depth, (heads + 2 * shared) * depth];
             ([0, 1, 2].map(|i| b.slice(&x, 2, ends[i], ends[i + 1])), depth)
         }
@@ -167,10 +178,6 @@ fn grouped(b: &mut Builder<'_>) -> Result<Vec<String>> {
     }
     let mut cut = Vec::new();
     for (part, count) in parts.iter().zip([heads, shared, shared]) {
-        let all = b.shape(part)?;
-        if all != [batch, steps, count * depth] || depth == 0 {
-            return refuse(&format!("{count} heads of {depth} values in shape {all:?}"));
-        }
         let apart = b.reshape(part, &[batch, steps, count, depth]);
         cut.push(b.transpose(&apart, &[0, 2, 1, 3]));
     }

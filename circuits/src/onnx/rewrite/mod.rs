@@ -64,7 +64,8 @@ fn rule(node: &NodeProto, opset: i64) -> Option<(Rule, bool)> {
             quantized::VENDOR => quantized::rule(node)
                 .or_else(|| dynamic::rule(node))
                 .or_else(|| fused::rule(node))
-                .or_else(|| fused_attention::rule(node)),
+                .or_else(|| fused_attention::rule(node))
+                .or_else(|| state::rule(node)),
             "ai.onnx.ml" => trees::rule(node)
                 .or_else(|| tabular::rule(node))
                 .or_else(|| features::rule(node))

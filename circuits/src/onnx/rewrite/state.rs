@@ -1,4 +1,5 @@
-//! Layers with a state, as recent language models have them: CausalConvWithState and LinearAttention, step by step.
+//! Layers with a state, as recent language models have them: CausalConvWithState and LinearAttention of the standard and of
+//! `com.microsoft`, step by step.
 
 use super::{
     Rule,
