@@ -24,6 +24,7 @@ const HONOURED: &[(&str, &[&str])] = &[
     ("BlackmanWindow", &["output_datatype", "periodic"]),
     ("Cast", &["to", "saturate", "round_mode"]),
     ("CastLike", &["saturate", "round_mode"]),
+    ("CausalConvWithState", &["activation", "ndim"]),
     ("Celu", &["alpha"]),
     ("CenterCropPad", &["axes"]),
     ("Clip", &["max", "min"]),
@@ -115,6 +116,7 @@ const HONOURED: &[(&str, &[&str])] = &[
         "LinearClassifier",
         &["classlabels_ints", "classlabels_strings", "coefficients", "intercepts", "multi_class", "post_transform"],
     ),
+    ("LinearAttention", &["chunk_size", "kv_num_heads", "q_num_heads", "scale", "update_rule"]),
     ("LinearRegressor", &["coefficients", "intercepts", "post_transform", "targets"]),
     ("LogSoftmax", &["axis"]),
     ("Loop", &["body"]),
@@ -338,6 +340,7 @@ fn check_node(node: &NodeProto) -> Result<(), String> {
 fn passed_over(node: &NodeProto, a: &AttributeProto) -> Option<&'static str> {
     match (node.op_type.as_str(), a.name.as_str()) {
         ("MaxPool", "storage_order") if a.i != 0 => Some("must be 0"),
+        ("CausalConvWithState", "ndim") if a.i != 1 => Some("must be 1"),
         ("BatchNormalization", "training_mode") if a.i != 0 => {
             Some("must be 0, or means and variances are those of the batch: export after model.eval()")
         }

@@ -33,7 +33,7 @@ pub(crate) struct Widths {
 /// Width of additive constants (biases).
 pub(crate) const BIAS_BITS: u32 = 16;
 /// Units that an offset may have where it is added exactly; beyond, the tensor is rounded first.
-pub(crate) const MAX_OFFSET: f64 = (1u64 << 58) as f64;
+pub(crate) const MAX_OFFSET: f64 = (1u64 << 46) as f64;
 /// Bits that fine tensors have beyond the others.
 const FINER: u32 = 3;
 /// Most bits of a fine tensor, unless all others have more.
@@ -123,6 +123,8 @@ pub(crate) struct Lowering<'a> {
     pub(crate) fineness: &'a Fineness,
     /// The least sum of squares of a row that is not constant.
     pub(crate) least_squares: HashMap<NodeId, f64>,
+    /// The integers that maxima and minima were taken of, by their outlet.
+    pub(crate) extrema: HashMap<OutletId, Root>,
     /// Sums with a mask that depends on the inputs.
     pub(crate) masked: HashSet<NodeId>,
     /// Matrices among the weights that are worth finding again.
@@ -162,6 +164,7 @@ impl<'a> Lowering<'a> {
             committed: HashMap::new(),
             fineness: stats.fineness(model),
             least_squares: HashMap::new(),
+            extrema: HashMap::new(),
             masked: HashSet::new(),
             matrices: vec![],
         }

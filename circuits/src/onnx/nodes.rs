@@ -94,7 +94,7 @@ fn known_help(node: &SourceNode) -> Option<&'static str> {
         op if op.starts_with("String") || op.starts_with("Tokenizer") || op == "TfIdfVectorizer" => {
             "it works on texts; encode them before the model, and export what follows"
         }
-        "GroupQueryAttention" | "PagedAttention" | "DecoderMaskedMultiHeadAttention" => {
+        "PagedAttention" | "DecoderMaskedMultiHeadAttention" => {
             "its cache is laid out for a runtime; export the model with the standard's Attention, or attention written out"
         }
         "BeamSearch" | "GreedySearch" | "Sampling" => {

@@ -359,7 +359,7 @@ fn to_power_of_two(c: &mut Lowering<'_>, root: Root) -> Result<(NodeId, i32)> {
         return Ok((root.node, -(power.round() as i32)));
     }
     let range = c.g.node(root.node).range;
-    let width = 128 - (range.hi - range.lo).leading_zeros() as i32;
+    let width = 129 - range.hi.max(-range.lo).leading_zeros() as i32;
     let e = (58 - width).clamp(0, 16) - power.floor() as i32;
     let factor = to_int(root.scale * f64::from(e).exp2())?;
     Ok((c.linear(&[(root.node, factor)], 0)?, e))

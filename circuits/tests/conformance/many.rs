@@ -19,6 +19,13 @@ fn values(path: &Path) -> Option<Values> {
     read(&TensorProto::decode(&*std::fs::read(path).ok()?).ok()?)
 }
 
+/// From the smallest to the largest of the runtime's results.
+pub(crate) fn range(folder: &Path) -> f64 {
+    let all = values(&folder.join("outputs.pb")).expect("outputs").data;
+    let ends = all.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), v| (v.min(lo), v.max(hi)));
+    ends.1 - ends.0
+}
+
 /// How far a model is from the runtime.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Outcome {

@@ -283,3 +283,64 @@ def write(case, seed):
         index = np.stack([rng.integers(-n, n, 6) for n in (4, 3)[:depth]], 1)
         inputs = {"x": f(4, 3, 2), "i": index, "u": f(6, *(4, 3, 2)[depth:])}
         case(f"scatter_sums_of_rows_{depth}", [N("ScatterND", ["x", "i", "u"], ["y"], reduction="add")], inputs, ["y"])
+
+    # Peaks of heat maps: entries that are the largest of their window, of an axis, and the smallest of one.
+    nodes = [N("Sigmoid", ["x"], ["h"]), N("MaxPool", ["h"], ["m"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]), N("Equal", ["m", "h"], ["e"])]
+    nodes += [N("Cast", ["e"], ["c"], to=1), N("Mul", ["h", "c"], ["y"])]
+    case("peaks_of_windows", nodes, {"x": 2 * f(1, 2, 6, 7)}, ["y"])
+    for op, keep in itertools.product(("ReduceMax", "ReduceMin"), (0, 1)):
+        nodes = [N(op, ["x", "a"], ["m"], keepdims=keep), *([] if keep else [N("Unsqueeze", ["m", "a"], ["u"])])]
+        nodes += [N("Equal", ["x", "m" if keep else "u"], ["e"]), N("Cast", ["e"], ["y"], to=1)]
+        case(f"entries_that_are_{op.lower()}_{keep}", nodes, {"x": f(3, 9)}, ["y"], {"a": np.array([1])})
+
+    # Rows divided by their norm, some of zeros: short ones and long ones.
+    for width in (5, 12):
+        rows = f(6, width) + 0.3
+        rows[2] = -1
+        nodes = [N("Relu", ["x"], ["r"]), N("Mul", ["r", "r"], ["q"]), N("ReduceSum", ["q", "a"], ["s"], keepdims=1), N("Sqrt", ["s"], ["n"])]
+        nodes += [N("Add", ["n", "e"], ["d"]), N("Div", ["r", "d"], ["y"])]
+        case(f"unit_rows_of_zeros_{width}", nodes, {"x": rows}, ["y"], {"a": np.array([1]), "e": np.array(1e-10, np.float32)})
+
+    # What is padded, and what is a constant, of integers.
+    held = {"s": np.array(0.03, np.float32), "z": np.array(7, np.int8), "p": np.array([0, 0, 1, 0, 0, 0, 0, 1])}
+    held |= {"w": rng.integers(-90, 90, (4, 3, 3, 3)).astype(np.int8), "ws": np.array(0.02, np.float32), "wz": np.array(0, np.int8)}
+    held |= {"ys": np.array(0.11, np.float32), "yz": np.array(-5, np.int8), "k": rng.integers(-99, 99, (1, 4, 1, 1)).astype(np.int8)}
+    nodes = [N("QuantizeLinear", ["x", "s", "z"], ["q"]), N("Pad", ["q", "p", "z"], ["r"])]
+    nodes += [N("QLinearConv", ["r", "s", "z", "w", "ws", "wz", "ys", "yz"], ["c"])]
+    nodes += [N("QLinearMul", ["c", "ys", "yz", "k", "ws", "wz", "ys", "yz"], ["y"], **MS)]
+    case("padded_integers", nodes, {"x": 2 * f(1, 3, 6, 6)}, ["y"], held, WITH_MS, kind=T.INT8)
+
+    # Heads that share keys and values: a prompt, a step behind a cache, rotary embeddings, one product for all.
+    angles = np.arange(12)[:, None] / 2.0 ** np.arange(8)
+    turns = {"c": np.cos(angles).astype(np.float32), "d": np.sin(angles).astype(np.float32)}
+    for name, past, steps, turn, more in (
+        ("prompt", 0, 5, False, {"scale": 0.3}),
+        ("step", 6, 1, False, {"softcap": 5.0}),
+        ("turned", 0, 5, True, {"rotary_interleaved": 0}),
+        ("turned_pairs", 0, 5, True, {"rotary_interleaved": 1}),
+        ("turned_step", 6, 1, True, {"rotary_interleaved": 0}),
+    ):
+        inputs = {"q": f(1, steps, 64), "k": f(1, steps, 32), "v": f(1, steps, 32)}
+        if past:
+            inputs |= {"pk": f(1, 2, past, 16), "pv": f(1, 2, past, 16)}
+        held = {"n": np.full((1, 1), past + steps - 1, np.int32), "t": np.array(past + steps, np.int32)} | (turns if turn else {})
+        names = ["q", "k", "v", *(["pk", "pv"] if past else ["", ""]), *held]
+        node = N("GroupQueryAttention", names, ["y", "nk", "nv"], **MS, num_heads=4, kv_num_heads=2, do_rotary=int(turn), **more)
+        case(f"shared_keys_{name}", [node], inputs, ["y", "nk", "nv"], held, WITH_MS)
+    held = {"n": np.full((1, 1), 4, np.int32), "t": np.array(5, np.int32)}
+    node = N("GroupQueryAttention", ["x", "", "", "", "", "n", "t"], ["y"], **MS, num_heads=4, kv_num_heads=2)
+    case("shared_keys_of_one_product", [node], {"x": f(1, 5, 128)}, ["y"], held, WITH_MS)
+
+    # Layers with a state, in the runtime's own domain.
+    for name, before, bias, activation in (("plain", False, False, "none"), ("behind", True, False, "silu"), ("step", True, True, "silu")):
+        inputs = {"x": f(2, 4, 1 if name == "step" else 8)} | ({"p": f(2, 4, 3)} if before else {})
+        held = {"w": f(4, 1, 4)} | ({"b": f(4)} if bias else {})
+        node = N("CausalConvWithState", ["x", "w", "b" if bias else "", "p" if before else ""], ["y", "n"], **MS, activation=activation)
+        case(f"causal_conv_{name}", [node], inputs, ["y", "n"], held, WITH_MS)
+    for rule, before, heads in (("linear", False, 2), ("gated", True, 4), ("delta", False, 2), ("gated_delta", True, 4)):
+        inputs = {"q": f(1, 5, 8 * heads), "k": 0.5 * f(1, 5, 16), "v": f(1, 5, 16)} | ({"p": f(1, 2, 8, 8)} if before else {})
+        inputs |= {"d": -np.abs(f(1, 5, 16))} if "gated" in rule else {}
+        inputs |= {"e": 1 / (1 + np.exp(f(1, 5, 2)))} if "delta" in rule else {}
+        names = [name if name in inputs else "" for name in "qkvpde"]
+        node = N("LinearAttention", names, ["y", "n"], **MS, q_num_heads=heads, kv_num_heads=2, update_rule=rule)
+        case(f"linear_attention_{rule}", [node], inputs, ["y", "n"], {}, WITH_MS)

@@ -1,4 +1,4 @@
-"""Writes QDQ networks made by onnxruntime's own quantizer, with what onnxruntime computes on 1,000 random inputs.
+"""Writes networks made by onnxruntime's own quantizer, in both of its formats, with what onnxruntime computes on 1,000 random inputs.
 
 Weights keep 7 bits, so that no processor's 8-bit instructions saturate.
 """
@@ -55,10 +55,18 @@ def network(rng, residual):
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-for name, residual, per_channel, seed in [("plain", False, True, 1), ("residual", True, False, 2), ("both", True, True, 3)]:
+for name, residual, per_channel, seed, form, kind in [
+    ("qdq_plain", False, True, 1, QuantFormat.QDQ, QuantType.QUInt8),
+    ("qdq_residual", True, False, 2, QuantFormat.QDQ, QuantType.QUInt8),
+    ("qdq_both", True, True, 3, QuantFormat.QDQ, QuantType.QUInt8),
+    ("qoperator", True, False, 4, QuantFormat.QOperator, QuantType.QUInt8),
+    ("qoperator_channels", True, True, 5, QuantFormat.QOperator, QuantType.QUInt8),
+    ("qdq_16_bits", True, True, 6, QuantFormat.QDQ, QuantType.QUInt16),
+    ("qdq_16_bits_signed", True, False, 7, QuantFormat.QDQ, QuantType.QInt16),
+]:
     rng = np.random.default_rng(seed)
     rows = rng.normal(size=(SAMPLES, 1, 2, 12, 12)).astype(np.float32)
-    folder = out / f"qdq_{name}"
+    folder = out / name
     folder.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as temp:
         (pathlib.Path(temp) / "f.onnx").write_bytes(network(rng, residual).SerializeToString())
@@ -66,10 +74,10 @@ for name, residual, per_channel, seed in [("plain", False, True, 1), ("residual"
             f"{temp}/f.onnx",
             str(folder / "model.onnx"),
             Reader(rows[:50]),
-            quant_format=QuantFormat.QDQ,
+            quant_format=form,
             per_channel=per_channel,
             reduce_range=True,
-            activation_type=QuantType.QUInt8,
+            activation_type=kind,
             weight_type=QuantType.QInt8,
         )
     session = ort.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])

@@ -14,6 +14,8 @@ mod pytorch;
 mod random;
 mod reading;
 mod recurrent;
+#[path = "../support/mod.rs"]
+mod rng;
 mod softmax;
 mod support;
 mod tabular;

@@ -82,6 +82,12 @@ pub(crate) fn texts(name: &str, v: &[&str]) -> Message {
     v.iter().fold(m, |m, x| m.bytes(9, x.as_bytes())).int(20, 8)
 }
 
+/// A constant of an ONNX type by its bytes.
+pub(crate) fn raw(name: &str, dims: &[i64], kind: i64, bytes: &[u8]) -> Message {
+    let m = dims.iter().fold(Message::default(), |m, d| m.int(1, *d));
+    m.int(2, kind).bytes(8, name.as_bytes()).bytes(9, bytes)
+}
+
 /// A node.
 pub(crate) fn node(
     domain: &str,

@@ -202,7 +202,9 @@ fn factors(c: &mut Lowering<'_>, x: &Lazy, y: &Lazy) -> Result<(Root, Root)> {
     let count = |c: &Lowering<'_>, l: &Lazy| c.shape(l.root.node).iter().product::<usize>();
     let (n, m) = (count(c, x), count(c, y));
     let of = |c: &mut Lowering<'_>, l: &Lazy, own: usize, other: usize| {
-        if own * SHARED > other {
+        // By rows of zeros a table would go up to what these are divided by.
+        let zeros = c.least_squares.get(&l.root.node).is_some_and(|least| l.root.range.0 < least / 2.0);
+        if own * SHARED > other && !zeros {
             return c.operand(l);
         }
         let bits = SHARED_BITS.max(c.widths.activation);

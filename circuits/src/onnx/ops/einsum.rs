@@ -13,10 +13,11 @@ use crate::{
     graph::NodeId,
     onnx::{
         error::ImportError,
-        lower::{BIAS_BITS, Lowering, Result, Root, Value, to_int},
+        lower::{BIAS_BITS, Lowering, MAX_OFFSET, Result, Root, Value, to_int},
+        requantize::clamp_exact,
         rounded::{self, Factors, fit},
     },
-    ops::{AxisExpr, Contraction, Op},
+    ops::{AxisExpr, Contraction, Op, lookup::MAX_SHIFT},
 };
 use std::borrow::Cow;
 use tract_onnx::{
@@ -230,6 +231,27 @@ fn without_masks(c: &Lowering<'_>, id: NodeId, scale: f64, values: &[f64]) -> Ve
     values.iter().map(|v| if far(*v) { v.signum() * rest * f64::from(1 << 12) } else { *v }).collect()
 }
 
+/// Most bits of what is rounded because it is small beside a constant.
+const SMALL_BITS: u32 = 18;
+/// Units that such a constant has then.
+const CONSTANT_BITS: f64 = 40.0;
+
+/// A node in coarser units, where a constant of magnitude `most` that is added to it has so many of its own that arithmetic
+/// would no longer be exact: what is rounded away is nothing beside the constant.
+fn coarser(c: &mut Lowering<'_>, id: NodeId, scale: f64, most: f64) -> Result<(NodeId, f64)> {
+    if most / scale < MAX_OFFSET / 8.0 {
+        return Ok((id, scale));
+    }
+    let shift = ((most / scale).log2() - CONSTANT_BITS).ceil().clamp(0.0, f64::from(MAX_SHIFT)) as u32;
+    let range = c.g.node(id).range.round_shift(shift);
+    let narrow = (i64::try_from(range.lo), i64::try_from(range.hi));
+    let (Ok(lo), Ok(hi), true) = (narrow.0, narrow.1, (range.hi - range.lo) >> SMALL_BITS == 0) else {
+        return Ok((id, scale));
+    };
+    let id = clamp_exact(c, id, shift, (lo.min(0), hi.max(1)))?;
+    Ok((id, scale * f64::from(shift).exp2()))
+}
+
 /// Adds a constant tensor, which broadcasts to the node's shape, to an integer node; the result's node and scale. A
 /// coarse node (no accumulator) is refined first so that the constant is not rounded to its unit.
 pub(crate) fn add_constant(
@@ -245,12 +267,13 @@ pub(crate) fn add_constant(
     if uniform && first == 0.0 {
         return Ok((id, scale));
     }
+    let max = values.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+    let (id, scale) = coarser(c, id, scale, max)?;
     let up = if c.g.node(id).bilinear { 0 } else { 3 };
     let scale = scale / f64::from(1 << up);
     if uniform {
         return Ok((c.linear(&[(id, 1 << up)], to_int(first / scale)?)?, scale));
     }
-    let max = values.iter().fold(0.0f64, |m, v| m.max(v.abs()));
     let limit = f64::from((1u32 << (BIAS_BITS - 1)) - 1);
     let down = (max / scale / limit).log2().ceil().clamp(0.0, 40.0);
     let unit = scale * down.exp2();

@@ -23,10 +23,14 @@ use crate::onnx::{
 };
 use tract_onnx::{
     prelude::{OutletId, TypedNode, tensor0},
-    tract_hir::tract_core::ops::{
-        binary::TypedBinOp,
-        logic::{Iff, comp_eq, comp_gte},
-        math,
+    tract_hir::{
+        internal::AxisOp,
+        tract_core::ops::{
+            array::MultiBroadcastTo,
+            binary::TypedBinOp,
+            logic::{Iff, comp_eq, comp_gte},
+            math,
+        },
     },
 };
 
@@ -63,23 +67,68 @@ fn operand(c: &mut Lowering<'_>, node: &TypedNode, i: usize) -> Result<Root> {
 fn compare(c: &mut Lowering<'_>, node: &TypedNode, op: &TypedBinOp, floats: bool) -> Result<Value> {
     let equality = matches!(op.0.name(), "Eq" | "NE" | "NotEq");
     let whole = || node.inputs.iter().all(|i| is_whole(c.model, *i));
-    if floats && equality && !whole() {
-        return Err(ImportError::unsupported(
-            "equality of two tensors of fractions is lost in rounding; compare with < or >",
-        ));
-    }
-    let (a, b) = (operand(c, node, 0)?, operand(c, node, 1)?);
-    let (d, scale) = c.combine(&[(a, 1), (b, -1)])?;
-    let range = (a.range.0 - b.range.1, a.range.1 - b.range.0);
-    if !floats {
+    let peaks = if floats && equality && !whole() {
+        Some(peaks(c, node)?.ok_or_else(|| {
+            ImportError::unsupported("equality of two tensors of fractions is lost in rounding; compare with < or >")
+        })?)
+    } else {
+        None
+    };
+    let exact = !floats || peaks.is_some();
+    // Of maxima the integers themselves are compared, whatever their unit.
+    let counted = peaks.is_some();
+    let (a, b) = match peaks {
+        Some(both) => both,
+        None => (operand(c, node, 0)?, operand(c, node, 1)?),
+    };
+    let (d, unit) = c.combine(&[(a, 1), (b, -1)])?;
+    let scale = if counted { 1.0 } else { unit };
+    let range = ((a.range.0 - b.range.1) * scale / unit, (a.range.1 - b.range.0) * scale / unit);
+    if exact {
         c.exact.insert(d);
     }
     let zero = Expr::constant(&tensor0(0f32))?;
     // Of whole numbers that were rounded, the difference is the nearest one.
     let difference =
-        if floats && equality { Expr::apply(Box::new(math::round()), vec![Expr::root()]) } else { Expr::root() };
+        if !exact && equality { Expr::apply(Box::new(math::round()), vec![Expr::root()]) } else { Expr::root() };
     let expr = Expr::apply(Box::new(TypedBinOp(op.0.clone(), None)), vec![difference, zero]);
     Ok(boolean(node, Root { node: d, scale, range }, expr))
+}
+
+/// A tensor and maxima (or minima) of it, of windows or axes, in the integers that these were taken of: equal where an entry is
+/// the largest of its window, as peaks of heat maps are found.
+fn peaks(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<(Root, Root)>> {
+    let shape = c.out_shape(node, 0);
+    for (i, other) in [(0, 1), (1, 0)] {
+        let Some(extrema) = extrema(c, node.inputs[other]) else { continue };
+        let from = c.model.nodes()[extrema.node].inputs[0];
+        let (Value::Lazy(top), Some(taken)) = (c.input(node, other)?, c.extrema.get(&extrema).copied()) else {
+            continue;
+        };
+        let mut top = c.materialize(&top)?;
+        if from != node.inputs[i] || top.scale != taken.scale {
+            continue;
+        }
+        top.node = c.broadcast(top.node, &shape)?;
+        let all = Root { node: c.broadcast(taken.node, &shape)?, ..taken };
+        return Ok(Some(if i == 0 { (all, top) } else { (top, all) }));
+    }
+    Ok(None)
+}
+
+/// The maxima or minima that an outlet holds, behind what only moves them.
+fn extrema(c: &Lowering<'_>, outlet: OutletId) -> Option<OutletId> {
+    let mut at = outlet;
+    loop {
+        let node = &c.model.nodes()[at.node];
+        if c.extrema.contains_key(&at) {
+            return Some(at);
+        }
+        if !(node.op_is::<AxisOp>() || node.op_is::<MultiBroadcastTo>()) {
+            return None;
+        }
+        at = *node.inputs.first()?;
+    }
 }
 
 fn boolean(node: &TypedNode, root: Root, expr: std::rc::Rc<Expr>) -> Value {

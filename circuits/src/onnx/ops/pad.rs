@@ -32,8 +32,10 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
     let (mut id, mut scale) = (root.node, root.scale);
     let mut fill = 0;
     if value != 0.0 {
-        id = c.linear(&[(id, 8)], 0)?;
-        scale /= 8.0;
+        // Eighths of a unit, where the value is no whole number of units.
+        let up = if (value / scale).fract() == 0.0 { 1 } else { 8 };
+        id = c.linear(&[(id, up)], 0)?;
+        scale /= up as f64;
         fill = to_int(value / scale)?;
         id = c.linear(&[(id, 1)], -fill)?;
     }

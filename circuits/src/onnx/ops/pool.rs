@@ -98,6 +98,7 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
         }
         let spans = spans(&op.pool_spec, &c.shape(root.node), &out_shape)?;
         let id = max_windows(c, root.node, &spans)?;
+        c.extrema.insert(outlet, root);
         return Ok(Some(vec![c.result(outlet, id, root.scale)]));
     }
     let Some(op) = node.op_as::<SumPool>() else { return Ok(None) };

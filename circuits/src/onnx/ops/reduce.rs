@@ -58,6 +58,7 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
             let l = if negate { l } else { from_smallest_maximum(c, l, outlet)? };
             let bits = if negate { c.widths.activation } else { bits_for_maxima(c, &l, outlet) };
             let mut root = c.operand_within(&l, bits)?;
+            c.extrema.insert(outlet, root);
             if negate {
                 root = Root { node: c.linear(&[(root.node, -1)], 0)?, ..root };
             }
@@ -88,7 +89,7 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
     }
 }
 
-/// The tensor whose square a tensor is, where its own square is what is read and it is linear itself.
+/// The tensor whose square a tensor is, where its own square is what is read.
 fn squared(c: &Lowering<'_>, outlet: OutletId) -> Result<Option<Lazy>> {
     let node = &c.model.nodes()[outlet.node];
     let of_itself = match node.op_as::<TypedBinOp>().map(|op| op.0.name()) {
@@ -100,7 +101,7 @@ fn squared(c: &Lowering<'_>, outlet: OutletId) -> Result<Option<Lazy>> {
         return Ok(None);
     }
     Ok(match c.input(node, 0)? {
-        Value::Lazy(x) => Some(x).filter(|x| x.form.affine().is_some()),
+        Value::Lazy(x) => Some(x),
         Value::Const(_) => None,
     })
 }

@@ -4,18 +4,29 @@
 //! * ONNX: QLinearAdd and QLinearMul of `com.microsoft`, and Add and Mul between DequantizeLinear and QuantizeLinear, as onnxruntime
 //!   computes them: in float32, the zero point added before rounding.
 //! * Shapes: the broadcast of both.
-//! * Lowering: one lookup with the key `a + n b`.
-//! * Lookups: one a value; a table of as many keys as there are pairs.
+//! * Lowering: one lookup with the key `a + n b`; of a constant operand, `b` counts its different values. Results of 16 bits,
+//!   which no runtime computes with integers, are the rounded combination, or product, of both.
+//! * Lookups: one a value; a table of as many keys as there are pairs. With 16 bits the remainder's limbs.
 //! * Soundness: both operands have proven ranges, so that a key is one pair.
 //! * Reference: docs/protocol.md#lookups.
 
-use super::contract::unscaled;
-use crate::onnx::{
-    error::ImportError,
-    lower::{Lowering, Result, Value},
-    tables::Function,
+use super::{
+    contract::{constant, operand, unscaled},
+    integers,
+    rescale::nearest,
+};
+use crate::{
+    graph::NodeId,
+    onnx::{
+        error::ImportError,
+        lower::{Lowering, Result, Value},
+        requantize::clamp_exact,
+        tables::Function,
+    },
+    ops::{Contraction, Op},
 };
 use serde::{Deserialize, Serialize};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use tract_onnx::prelude::*;
 
 /// What is done with the two.
@@ -39,6 +50,25 @@ pub(crate) struct Pair {
 
 /// Most keys of the table, in bits.
 const KEY_BITS: u32 = 17;
+/// Width beyond which results are rounded combinations.
+const WIDE: i64 = 255;
+
+/// An operand as a node, and the values that `node - first` counts.
+struct Side {
+    node: NodeId,
+    first: i64,
+    values: Vec<i64>,
+}
+
+impl Side {
+    /// For people.
+    fn name(&self) -> String {
+        match self.values.as_slice() {
+            [first, .., last] => format!("{} values from {first} to {last}", self.values.len()),
+            values => format!("{values:?}"),
+        }
+    }
+}
 
 impl Pair {
     fn at(&self, a: i64, b: i64) -> i64 {
@@ -64,29 +94,85 @@ impl Pair {
 
     pub(super) fn lower(&self, c: &mut Lowering<'_>, node: &TypedNode) -> Result<Value> {
         let shape = c.out_shape(node, 0);
-        let mut ids = Vec::new();
-        for i in 0..2 {
-            let id = super::contract::operand(c, node, i)?;
-            let id = unscaled(c, id, 1.0)?;
-            ids.push(c.broadcast(id, &shape)?);
+        if self.hi - self.lo > WIDE {
+            let id = self.wide(c, node, &shape)?;
+            return Ok(c.result(OutletId::new(node.id, 0), id, 1.0));
         }
-        let (a, b) = (c.g.node(ids[0]).range, c.g.node(ids[1]).range);
-        let (n, m) = (a.hi - a.lo + 1, b.hi - b.lo + 1);
-        if n * m > 1 << KEY_BITS {
+        let (left, right) = (self.side(c, node, 0, &shape)?, self.side(c, node, 1, &shape)?);
+        let (n, m) = (left.values.len(), right.values.len());
+        if n.saturating_mul(m) > 1 << KEY_BITS {
             return Err(ImportError::unsupported(format!("operands of {n} and {m} values; their pairs are too many")));
         }
-        let (n, first) = (n as i64, (a.lo as i64, b.lo as i64));
-        let key = c.linear(&[(ids[0], 1), (ids[1], n)], -first.0 - n * first.1)?;
-        let last = n * m as i64 - 1;
+        let key = c.linear(&[(left.node, 1), (right.node, n as i64)], -left.first - n as i64 * right.first)?;
+        let last = (n * m) as i64 - 1;
         let pair = *self;
-        let at = move |k: i64| pair.at(first.0 + k.rem_euclid(n), first.1 + k.div_euclid(n));
+        let name = format!("{self:?} of {} and {}", left.name(), right.name());
+        let mut hasher = DefaultHasher::new();
+        (&left.values, &right.values).hash(&mut hasher);
+        let at = move |k: usize| pair.at(left.values[k % n], right.values[k / n]);
         let f = Function {
-            name: format!("{self:?} from {first:?} by {n}"),
-            digest: 0,
+            name,
+            digest: hasher.finish(),
             base: (0, last),
-            values: Box::new(move |keys| Ok(keys.iter().map(|k| at((*k).clamp(0, last)) as i32).collect())),
+            values: Box::new(move |keys| Ok(keys.iter().map(|k| at((*k).clamp(0, last) as usize) as i32).collect())),
         };
         let id = c.lookup(key, 0, &f)?;
         Ok(c.result(OutletId::new(node.id, 0), id, 1.0))
+    }
+
+    /// Operand `i`, repeated to the result's shape.
+    fn side(&self, c: &mut Lowering<'_>, node: &TypedNode, i: usize, shape: &[usize]) -> Result<Side> {
+        if let Value::Const(t) = c.input(node, i)? {
+            let all = integers(&t)?;
+            let mut values = all.clone();
+            values.sort_unstable();
+            values.dedup();
+            // Around zero, as the range of weights is.
+            let first = -(values.len() as i64 / 2);
+            let place = |v: &i64| first + values.partition_point(|w| w < v) as i64;
+            let places = constant(c, &format!("operand{i}"), t.shape(), &all.iter().map(place).collect::<Vec<_>>())?;
+            return Ok(Side { node: c.broadcast(places, shape)?, first, values });
+        }
+        let id = operand(c, node, i)?;
+        let id = unscaled(c, id, 1.0)?;
+        let range = c.g.node(id).range;
+        if (range.hi - range.lo) >> KEY_BITS != 0 {
+            return Err(ImportError::unsupported(format!("an operand of {} values", range.hi - range.lo + 1)));
+        }
+        let (lo, hi) = (range.lo as i64, range.hi as i64);
+        Ok(Side { node: c.broadcast(id, shape)?, first: lo, values: (lo..=hi).collect() })
+    }
+
+    /// The result of 16 bits: a line in the operands, or in their product.
+    fn wide(&self, c: &mut Lowering<'_>, node: &TypedNode, shape: &[usize]) -> Result<NodeId> {
+        let mut ids = Vec::new();
+        for i in 0..2 {
+            let id = operand(c, node, i)?;
+            let id = unscaled(c, id, 1.0)?;
+            let id = c.linear(&[(id, 1)], -self.zeros[i])?;
+            ids.push(c.broadcast(id, shape)?);
+        }
+        let [sa, sb, sy] = self.scales.map(f64::from);
+        let (first, most) = (self.zeros[2] - self.lo, self.hi - self.lo);
+        let narrow =
+            |v: i128| i64::try_from(v).map_err(|_| ImportError::unsupported("a multiplier of more than 64 bits"));
+        let (key, shift) = match self.act {
+            Act::Add => {
+                let sum = c.g.node(ids[0]).range.union(c.g.node(ids[1]).range);
+                let (shift, lines) = nearest(&[sa / sy, sb / sy], sum, (first, most))?;
+                let half = if shift == 0 { 0 } else { 1i128 << (shift - 1) };
+                let terms = [(ids[0], narrow(lines[0].m)?), (ids[1], narrow(lines[1].m)?)];
+                (c.linear(&terms, narrow(lines[0].b - half)?)?, shift)
+            }
+            Act::Mul => {
+                let product = c.push(Op::Contraction(Contraction::elementwise(shape)), &ids)?;
+                let range = c.g.node(product).range;
+                let (shift, lines) = nearest(&[sa * sb / sy], range, (first, most))?;
+                let half = if shift == 0 { 0 } else { 1i128 << (shift - 1) };
+                (c.linear(&[(product, narrow(lines[0].m)?)], narrow(lines[0].b - half)?)?, shift)
+            }
+        };
+        let id = clamp_exact(c, key, shift, (0, most))?;
+        c.linear(&[(id, 1)], self.lo)
     }
 }

@@ -9,6 +9,7 @@
 //!   `floor((m acc + b) / 2^shift)` has its steps at the very same places: then it is one lookup. Where there are none (a scale
 //!   like 1/4, whose ties alternate), the quotient that is never too small is corrected: it is one too large exactly where
 //!   `acc` is below the first accumulator of that quotient, which is a table.
+//!   Results of 16 bits, which no runtime computes with integers, are those of the nearest line.
 //! * Lookups: the remainder's limbs and one a value; with the correction two more, one of them over wide keys.
 //! * Soundness: lookups. The steps are computed with float32 arithmetic, so the statement is the runtime's, not an approximation.
 //! * Reference: docs/protocol.md#lookups; docs/quantization.md.
@@ -45,9 +46,9 @@ const TRIED: u32 = 14;
 
 /// Integers for which `floor((m acc + b) / 2^shift)` is the quotient, counted from the lowest one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Line {
-    m: i128,
-    b: i128,
+pub(super) struct Line {
+    pub(super) m: i128,
+    pub(super) b: i128,
 }
 
 impl Rescale {
@@ -101,6 +102,14 @@ impl Rescale {
         let root = c.materialize(&l)?;
         let acc = unscaled(c, root.node, root.scale)?;
         let range = c.g.node(acc).range;
+        if self.hi - self.lo > NARROW {
+            let scales: Vec<f64> = self.scales.iter().map(|s| f64::from(*s)).collect();
+            let (shift, lines) = nearest(&scales, range, (self.zero - self.lo, self.hi - self.lo))?;
+            let key = self.line(c, acc, &lines, shift)?;
+            let id = clamp_exact(c, key, shift, (0, self.hi - self.lo))?;
+            let id = c.linear(&[(id, 1)], self.lo)?;
+            return Ok(c.result(OutletId::new(node.id, 0), id, 1.0));
+        }
         let mut channels = Vec::new();
         for s in &self.scales {
             channels.push(self.steps(*s, range)?);
@@ -148,10 +157,18 @@ impl Rescale {
         let failed = || ImportError::unsupported("a multiplier whose rounding cannot be reproduced");
         let span = (self.hi - lowest + 1).max(1);
         let shift = first_shift(&self.scales, range).ok_or_else(failed)?;
+        let low = i32::try_from(range.lo).map_err(|_| failed())?;
         let mut lines = Vec::new();
-        // First accumulators of all quotients of all channels; below the lowest there is none.
-        let mut firsts = vec![0i32; channels.len() * span as usize];
-        for (k, (s, (least, steps))) in self.scales.iter().zip(channels).enumerate() {
+        // First accumulators of all quotients of the channels that need them, behind a row for the channels whose line is right
+        // as it is: no accumulator is below theirs.
+        let mut firsts = vec![low; span as usize];
+        let mut starts = Vec::new();
+        for (s, (least, steps)) in self.scales.iter().zip(channels) {
+            if let Some(line) = fit_one(*s, steps, i128::from(least - lowest), shift) {
+                lines.push(line);
+                starts.push(0);
+                continue;
+            }
             let m = (f64::from(*s) * f64::from(shift).exp2()).round() as i128;
             let quotients = || steps.iter().zip(1i128..).map(|(t, q)| (i128::from(*t), q + i128::from(least - lowest)));
             let b = quotients().map(|(t, q)| (q << shift) - m * t).max().unwrap_or(i128::from(least - lowest) << shift);
@@ -159,27 +176,27 @@ impl Rescale {
                 return Err(failed());
             }
             lines.push(Line { m, b });
-            let low = i32::try_from(range.lo).map_err(|_| failed())?;
+            starts.push(firsts.len() as i64);
             for q in 0..span {
                 let index = q - (least - lowest) - 1;
                 let first = usize::try_from(index).ok().and_then(|i| steps.get(i.min(steps.len().wrapping_sub(1))));
-                let slot = &mut firsts[k * span as usize + q as usize];
-                *slot = first.map_or(Ok(low), |t| i32::try_from(*t)).map_err(|_| failed())?;
+                firsts.push(first.map_or(Ok(low), |t| i32::try_from(*t)).map_err(|_| failed())?);
             }
         }
         let key = self.line(c, acc, &lines, shift)?;
         let rough = clamp_exact(c, key, shift, (0, span - 1))?;
         // The place of channel and quotient in the table.
-        let mut place = rough;
-        if let Some(axis) = self.axis.filter(|_| channels.len() > 1) {
-            let shape = c.shape(acc);
-            let mut along = vec![1; shape.len()];
-            along[axis] = channels.len();
-            let starts: Vec<i64> = (0..channels.len() as i64).map(|k| k * span).collect();
-            let starts = constant(c, "channel", &along, &starts)?;
-            let starts = c.broadcast(starts, &shape)?;
-            place = c.linear(&[(rough, 1), (starts, 1)], 0)?;
-        }
+        let place = match self.axis.filter(|_| channels.len() > 1) {
+            Some(axis) => {
+                let shape = c.shape(acc);
+                let mut along = vec![1; shape.len()];
+                along[axis] = channels.len();
+                let starts = constant(c, "channel", &along, &starts)?;
+                let starts = c.broadcast(starts, &shape)?;
+                c.linear(&[(rough, 1), (starts, 1)], 0)?
+            }
+            None => c.linear(&[(rough, 1)], starts.first().copied().unwrap_or(0))?,
+        };
         let last = firsts.len() as i64 - 1;
         let table = firsts.clone();
         let f = Function {
@@ -199,6 +216,29 @@ impl Rescale {
         let less = c.lookup(above, 0, &f)?;
         c.linear(&[(rough, 1), (less, -1)], 0)
     }
+}
+
+/// Width beyond which results are those of the nearest line.
+const NARROW: i64 = 255;
+/// Bits of a unit of the result that a multiplier may be off at the largest result.
+const EXCESS: f64 = 4.0;
+
+/// A shift, and lines `m acc + b` whose quotients are `round(acc * scale) + first`, for results from 0 to `most`. The error of
+/// the rounded multiplier is at most a sixteenth of a unit at results that are not clamped.
+pub(super) fn nearest(scales: &[f64], range: Interval, (first, most): (i64, i64)) -> Result<(u32, Vec<Line>)> {
+    let refused = || ImportError::unsupported("a multiplier that is too large or too small for accumulators this wide");
+    let least = scales.iter().copied().fold(f64::INFINITY, f64::min);
+    let widest = range.hi.max(-range.lo).max(1);
+    let reach = (most as f64 / least).min(widest as f64);
+    let wanted = (reach.log2() + EXCESS - 1.0).ceil().max(0.0);
+    let shift = if wanted <= f64::from(MAX_SHIFT) { wanted as u32 } else { return Err(refused()) };
+    let lines = scales.iter().map(|s| {
+        let m = (s * f64::from(shift).exp2()).round() as i128;
+        let b = (i128::from(first) << shift) + ((1i128 << shift) >> 1);
+        let room = m.checked_mul(widest)?.checked_add(b.abs())?;
+        (room >> PRODUCT_BITS == 0).then_some(Line { m, b })
+    });
+    Ok((shift, lines.collect::<Option<_>>().ok_or_else(refused)?))
 }
 
 /// The least shift at which products are as fine as accumulators.
@@ -287,6 +327,28 @@ mod tests {
             }
         }
         assert!(fitted > 50, "{fitted}");
+    }
+
+    /// Lines of results of 16 bits are within a unit of float32 arithmetic, and right but near ties, at every result.
+    #[test]
+    fn nearest_lines_are_within_a_unit() {
+        let mut state = 11;
+        for k in 0..40u32 {
+            let scale =
+                (2f64).powi(-(drawn(&mut state) as i32 % 16) - 2) * (1.0 + (drawn(&mut state) % 997) as f64 / 997.0);
+            let range = Interval { lo: -(1 << (16 + k % 18)), hi: (1 << 34) - 7 };
+            let (first, most) = (drawn(&mut state) as i64 % 65536, 65535);
+            let (shift, lines) = nearest(&[scale], range, (first, most)).unwrap();
+            for _ in 0..2000 {
+                let inside = (drawn(&mut state) as i64 % 80_000 - 7_000 - first) as f64 / scale;
+                let acc = (inside as i64).clamp(range.lo as i64, range.hi as i64);
+                let q = ((lines[0].m * i128::from(acc) + lines[0].b) >> shift).clamp(0, i128::from(most));
+                let exact = (acc as f64 * scale + first as f64).clamp(0.0, most as f64);
+                assert!((q as f64 - exact).abs() <= 0.5 + 1.0 / 15.0, "{scale} {acc} {q} {exact}");
+            }
+        }
+        // Multipliers of which too few bits would be left.
+        assert!(nearest(&[1e-16], Interval { lo: 0, hi: 1 << 62 }, (0, 65535)).is_err());
     }
 
     /// Ties to even alternate: no line has them, and none is made up.

@@ -1,5 +1,5 @@
-//! Transformer blocks as onnxruntime's optimizer fuses them: Attention, MultiHeadAttention and EmbedLayerNormalization of
-//! `com.microsoft`, by that runtime's own definition.
+//! Transformer blocks as onnxruntime's optimizer fuses them: Attention, MultiHeadAttention, GroupQueryAttention and
+//! EmbedLayerNormalization of `com.microsoft`, by that runtime's own definition.
 
 use super::{
     Rule,
@@ -15,6 +15,7 @@ pub(super) fn rule(node: &NodeProto) -> Option<(Rule, bool)> {
         &[
             ("Attention", packed, true),
             ("MultiHeadAttention", several, true),
+            ("GroupQueryAttention", grouped, true),
             ("EmbedLayerNormalization", embedding, true),
         ],
     )
@@ -117,6 +118,136 @@ fn several(b: &mut Builder<'_>) -> Result<Vec<String>> {
         }
     }
     attention(b, [&parts[0], &parts[1], &parts[2]], *keys, 4, 5)
+}
+
+/// Attributes of a GroupQueryAttention that are read, and values of others that change nothing.
+const GROUPED: [&str; 6] = ["num_heads", "kv_num_heads", "scale", "softcap", "do_rotary", "rotary_interleaved"];
+const IDLE: [(&str, i64); 4] =
+    [("local_window_size", -1), ("smooth_softmax", 0), ("smooth_softmax", -1), ("qk_output", 0)];
+
+/// Causal attention of heads that share keys and values, a cache of past ones in front, rotary embeddings inside. All keys must be
+/// valid: their number is a constant.
+fn grouped(b: &mut Builder<'_>) -> Result<Vec<String>> {
+    let idle = |name: &str, i: i64| GROUPED.contains(&name) || IDLE.contains(&(name, i));
+    if let Some(a) = b.node.attribute.iter().find(|a| a.name != "opset" && !idle(&a.name, a.i)) {
+        return refuse(&format!("its attribute '{}' would not be honoured; export the model without it", a.name));
+    }
+    if (9..b.node.input.len()).any(|i| b.input(i).is_some())
+        || (3..b.node.output.len()).any(|o| !b.node.output[o].is_empty())
+    {
+        return refuse("positions, scores or sinks of its own; export the model without them");
+    }
+    let size = |b: &Builder<'_>, name: &str| usize::try_from(b.int_or(name, 0)).unwrap_or(0);
+    let (heads, shared) = (size(b, "num_heads"), size(b, "kv_num_heads"));
+    if heads == 0 || shared == 0 {
+        return refuse("no heads");
+    }
+    let x = b.need(0)?;
+    let [batch, steps, width] = b.shape(&x)?[..] else { return refuse("queries that are not [batch, steps, width]") };
+    let (parts, depth) = match (b.input(1), b.input(2)) {
+        (Some(k), Some(v)) => {
+            let (depth, wanted) = (width / heads, width / heads * shared);
+            if [&k, &v].into_iter().any(|x| b.shape(x).ok() != Some(vec![batch, steps, wanted]))
+                || depth * heads != width
+            {
+                return refuse(&format!("{heads} and {shared} heads in {width} values a step"));
+            }
+            ([x, k, v], depth)
+        }
+        (None, None) => {
+            let depth = width / (heads + 2 * shared);
+            if depth * (heads + 2 * shared) != width {
+                return refuse(&format!("{heads} and twice {shared} heads in {width} values a step"));
+            }
+            let ends = [0, heads * depth, (heads + shared) * depth, (heads + 2 * shared) * depth];
+            ([0, 1, 2].map(|i| b.slice(&x, 2, ends[i], ends[i + 1])), depth)
+        }
+        _ => return refuse("keys without values"),
+    };
+    let past = match b.input(3) {
+        Some(past) => {
+            *b.shape(&past)?.get(2).ok_or_else(|| ImportError::unsupported("a cache of less than three axes"))?
+        }
+        None => 0,
+    };
+    let valid = b.input(5).and_then(|n| b.values(&n));
+    if valid.is_none_or(|v| v.iter().any(|v| *v != (past + steps) as f64 - 1.0)) {
+        return refuse(
+            "numbers of valid keys (seqlens_k) that are no constants, or not all keys; fix the shape of the mask that they come from",
+        );
+    }
+    let mut cut = Vec::new();
+    for (part, count) in parts.iter().zip([heads, shared, shared]) {
+        let apart = b.reshape(part, &[batch, steps, count, depth]);
+        cut.push(b.transpose(&apart, &[0, 2, 1, 3]));
+    }
+    if b.int_or("do_rotary", 0) != 0 {
+        for (part, count) in cut.iter_mut().zip([heads, shared]) {
+            *part = rotated(b, part, [batch, count, steps, depth], past)?;
+        }
+    }
+    let mut inputs = cut.clone();
+    let mut present = [cut[1].clone(), cut[2].clone()];
+    if past > 0 {
+        let caches = [b.need(3)?, b.need(4)?];
+        for (all, cache) in present.iter_mut().zip(&caches) {
+            *all = b.op("Concat", &[cache, all], vec![int("axis", 2)]);
+        }
+        inputs.push(String::new());
+        inputs.extend(caches);
+    }
+    let mut attributes = vec![int("is_causal", 1)];
+    for name in ["scale", "softcap"] {
+        let value = b.float_or(name, 0.0);
+        attributes.extend((value != 0.0).then(|| float(name, value)));
+    }
+    let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+    let y = b.op("Attention", &inputs, attributes);
+    let y = b.transpose(&y, &[0, 2, 1, 3]);
+    let [keys, values] = present;
+    Ok(vec![b.reshape(&y, &[batch, steps, heads * depth]), keys, values])
+}
+
+/// Rotary embeddings of heads `[batch, heads, steps, depth]` whose first step is at `past`: pairs of the leading values, halves
+/// apart or side by side, are turned by the angles of their step.
+fn rotated(b: &mut Builder<'_>, x: &str, [batch, heads, steps, depth]: [usize; 4], past: usize) -> Result<String> {
+    let (cos, sin) = (b.need(7)?, b.need(8)?);
+    let [places, half] = b.shape(&cos)?[..] else { return refuse("cosines that are not [places, pairs]") };
+    if b.shape(&sin)? != [places, half] || past + steps > places || 2 * half > depth {
+        return refuse(&format!(
+            "cosines of {places} places and {half} pairs for {depth} values of step {}",
+            past + steps
+        ));
+    }
+    let turned = b.slice(x, 3, 0, 2 * half);
+    let mut angle = |table: &str| {
+        let here = b.slice(table, 0, past, past + steps);
+        b.reshape(&here, &[1, 1, steps, half])
+    };
+    let (cos, sin) = (angle(&cos), angle(&sin));
+    let beside = b.int_or("rotary_interleaved", 0) != 0;
+    let (first, second) = if beside {
+        let pairs = b.reshape(&turned, &[batch, heads, steps, half, 2]);
+        let side = |b: &mut Builder<'_>, i: usize| {
+            let one = b.slice(&pairs, 4, i, i + 1);
+            b.reshape(&one, &[batch, heads, steps, half])
+        };
+        (side(b, 0), side(b, 1))
+    } else {
+        (b.slice(&turned, 3, 0, half), b.slice(&turned, 3, half, 2 * half))
+    };
+    let mut product = |x: &str, y: &str| b.op("Mul", &[x, y], vec![]);
+    let terms = [product(&first, &cos), product(&second, &sin), product(&second, &cos), product(&first, &sin)];
+    let mut parts = vec![b.op("Sub", &[&terms[0], &terms[1]], vec![]), b.op("Add", &[&terms[2], &terms[3]], vec![])];
+    if beside {
+        parts = parts.iter().map(|p| b.reshape(p, &[batch, heads, steps, half, 1])).collect();
+        let pairs = b.concat(&parts, 4);
+        parts = vec![b.reshape(&pairs, &[batch, heads, steps, 2 * half])];
+    }
+    if 2 * half < depth {
+        parts.push(b.slice(x, 3, 2 * half, depth));
+    }
+    Ok(if parts.len() == 1 { parts.remove(0) } else { b.concat(&parts, 3) })
 }
 
 /// The sum of the embeddings of words, places and segments, normalized; the number of allowed keys; the sum.

@@ -31,6 +31,7 @@ mod sample;
 mod scatter;
 mod shape;
 mod softmax;
+mod state;
 mod svm;
 mod tabular;
 mod transposed;
@@ -63,7 +64,8 @@ fn rule(node: &NodeProto, opset: i64) -> Option<(Rule, bool)> {
             quantized::VENDOR => quantized::rule(node)
                 .or_else(|| dynamic::rule(node))
                 .or_else(|| fused::rule(node))
-                .or_else(|| fused_attention::rule(node)),
+                .or_else(|| fused_attention::rule(node))
+                .or_else(|| state::rule(node)),
             "ai.onnx.ml" => trees::rule(node)
                 .or_else(|| tabular::rule(node))
                 .or_else(|| features::rule(node))
@@ -74,6 +76,7 @@ fn rule(node: &NodeProto, opset: i64) -> Option<(Rule, bool)> {
     pointwise::rule(node, opset)
         .or_else(|| softmax::rule(node, opset))
         .or_else(|| attention::rule(node))
+        .or_else(|| state::rule(node))
         .or_else(|| loss::rule(node))
         .or_else(|| index::rule(node))
         .or_else(|| order::rule(node))
