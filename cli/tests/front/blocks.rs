@@ -264,9 +264,10 @@ fn command_line_training() {
     };
     let training = of(&["assay train"]);
     let shared = of(&["assay compile features.onnx"]);
+    let segments = of(&["assay split"]);
     let market = of(&["assay chain up", "assay job post", "assay task"]);
-    assert_eq!((training.len(), shared.len(), market.len()), (2, 1, 3));
-    assert_eq!(training.len() + shared.len() + market.len(), all.len(), "a block of docs/cli.md is not run");
+    assert_eq!((training.len(), shared.len(), segments.len(), market.len()), (2, 1, 1, 3));
+    assert_eq!(all.len(), 7, "a block of docs/cli.md is not run");
     r.reads("docs/cli.md", &training, nothing);
     assert!(r.ran >= 14, "only {}", r.ran);
 }
@@ -282,6 +283,15 @@ fn command_line_shared_stacks() {
     r.s.write("f.npz", training::stored_zip(&[("features.npy", npy("(60, 20)", &features))]));
     r.s.write("x.npy", npy("(1, 12)", &x[..12]));
     let all: Vec<_> = blocks("docs/cli.md").into_iter().filter(|b| b[0].contains("features.onnx")).collect();
+    r.reads("docs/cli.md", &all, nothing);
+    assert_eq!(r.ran, 7);
+}
+
+#[test]
+fn command_line_segments() {
+    let mut r = Reader::with_model("segments");
+    r.s.ok(&["compile", "model.onnx", "--calibrate", "samples.npz", "-o", "model.assay"]);
+    let all: Vec<_> = blocks("docs/cli.md").into_iter().filter(|b| b[0].starts_with("assay split")).collect();
     r.reads("docs/cli.md", &all, nothing);
     assert_eq!(r.ran, 7);
 }
@@ -319,7 +329,12 @@ fn farm() {
         training::stored_zip(&[("x.npy", npy("(6, 64)", &(0..6).flat_map(image).collect::<Vec<_>>()))]),
     );
     let all = blocks("docs/farm.md");
-    let (server, alone): (Vec<_>, Vec<_>) = all.into_iter().partition(|b| b.iter().any(|l| l.contains("nats://")));
+    let (mut server, alone): (Vec<_>, Vec<_>) = all.into_iter().partition(|b| b.iter().any(|l| l.contains("nats://")));
+    // A farm that was drained takes no more.
+    let last: Vec<String> =
+        server.iter_mut().flat_map(|b| b.extract_if(.., |l| l.starts_with("assay farm drain"))).collect();
+    assert_eq!(last.len(), 1);
+    server.push(last);
     r.reads("docs/farm.md", &alone, nothing);
     if there {
         r.reads("docs/farm.md", &server, |r, line| {
