@@ -37,12 +37,10 @@ interface ISegmentVerifier {
     /// @notice Checks one proof for each segment, all of one context, and that they are about the same boundaries. False for
     /// every invalid proof; reverts for what is no plan and for settlement ids that are not registered.
     /// @param publicValues Of each segment, as `IAssayVerifier.verify` takes them: the ids of its stacks come first.
-    function verify(
-        Segment[] calldata plan,
-        bytes[] calldata publicValues,
-        bytes32 context,
-        bytes[] calldata proofs
-    ) external view returns (bool);
+    function verify(Segment[] calldata plan, bytes[] calldata publicValues, bytes32 context, bytes[] calldata proofs)
+        external
+        view
+        returns (bool);
 
     /// @notice Checks proofs whose context is that of this contract as consumer, and emits `SegmentsVerified`; reverts with
     /// `InvalidProofs` if they are not valid. Keeps no record: the same proofs can be submitted again.

@@ -22,12 +22,11 @@ contract SegmentVerifier is ISegmentVerifier {
     }
 
     /// @inheritdoc ISegmentVerifier
-    function verify(
-        Segment[] calldata plan,
-        bytes[] calldata publicValues,
-        bytes32 context,
-        bytes[] calldata proofs
-    ) external view returns (bool) {
+    function verify(Segment[] calldata plan, bytes[] calldata publicValues, bytes32 context, bytes[] calldata proofs)
+        external
+        view
+        returns (bool)
+    {
         return _verify(plan, publicValues, context, proofs);
     }
 
@@ -45,12 +44,11 @@ contract SegmentVerifier is ISegmentVerifier {
     }
 
     /// @dev Cheap comparisons come first: no proof is checked of segments that do not hang together.
-    function _verify(
-        Segment[] calldata plan,
-        bytes[] calldata publicValues,
-        bytes32 context,
-        bytes[] calldata proofs
-    ) private view returns (bool) {
+    function _verify(Segment[] calldata plan, bytes[] calldata publicValues, bytes32 context, bytes[] calldata proofs)
+        private
+        view
+        returns (bool)
+    {
         uint256 count = plan.length;
         if (count < 2 || count > MAX_SEGMENTS) revert InvalidPlan(count);
         if (publicValues.length != count || proofs.length != count) return false;

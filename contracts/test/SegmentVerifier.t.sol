@@ -129,12 +129,20 @@ contract SegmentVerifierTest is Base {
     }
 
     function test_the_proof_of_another_key_is_refused() public {
-        refused(plan(), two(first.publicValues, stranger.publicValues), first.context, two(first.proof, stranger.proof), "proof");
+        refused(
+            plan(),
+            two(first.publicValues, stranger.publicValues),
+            first.context,
+            two(first.proof, stranger.proof),
+            "proof"
+        );
         // A plan with that key is another plan, and the stacks differ.
         ISegmentVerifier.Segment[] memory p = plan();
         p[1].modelId = keccak256(stranger.key);
         check(segments.planId(p) != segments.planId(plan()), "id");
-        refused(p, two(first.publicValues, stranger.publicValues), first.context, two(first.proof, stranger.proof), "plan");
+        refused(
+            p, two(first.publicValues, stranger.publicValues), first.context, two(first.proof, stranger.proof), "plan"
+        );
         p[1].modelId = bytes32(uint256(5));
         vm.expectRevert(abi.encodeWithSelector(IAssayVerifier.UnknownModel.selector, p[1].modelId));
         segments.verify(p, values(), first.context, proofs());
