@@ -161,7 +161,8 @@ fn settled(app: &App, args: &VerifyArgs) -> Outcome<()> {
     args.stacks.compare(&key.stacks, &verified.stacks)?;
     if let Some(path) = &args.input {
         need_public(key.visibility.inputs, path, "inputs", "--public-inputs")?;
-        check_inputs(&key.graph, &key.inputs, &verified, &input::read(app, path, &key.inputs, Role::Input)?, path)?;
+        let given = input::read(app, path, &key.inputs, Role::Input)?;
+        check_inputs(&key.graph, &key.inputs, (verified.batch, &verified.inputs), &given, path)?;
     }
     if let Some(path) = &args.output {
         need_public(key.visibility.outputs, path, "outputs", "no --private-outputs")?;
