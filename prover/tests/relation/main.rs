@@ -3,9 +3,14 @@
 mod agreement;
 mod dealt_stacks;
 mod named_stacks;
+#[allow(dead_code, reason = "one test uses a part")]
+#[path = "../../../circuits/tests/onnx/proto.rs"]
+mod proto;
 mod pullback;
+mod quantized_import;
 mod recurrence;
 mod recurrent_import;
+mod segments;
 #[path = "../settle_support/mod.rs"]
 mod settle_support;
 mod shapes;

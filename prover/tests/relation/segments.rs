@@ -1,7 +1,7 @@
 //! A model cut into segments (docs/protocol.md#segments): the segments compute the integers of the whole, proofs of them are a proof
 //! of the whole, and whoever puts other proofs together is refused.
 
-mod support;
+use crate::support;
 
 use assay_circuits::{
     Graph, GraphBuilder, NodeId, Op, Table, Tensor, Visibility,

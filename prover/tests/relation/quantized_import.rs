@@ -1,10 +1,7 @@
 //! A network on integers of 16 bits and peaks of a heat map as they are imported from ONNX, end to end: they prove; whoever changes a
 //! rounded sum, product or accumulator, a remainder, a clamp or a peak by one is refused.
 
-#[allow(dead_code)]
-#[path = "../../circuits/tests/onnx/proto.rs"]
-mod proto;
-mod support;
+use crate::{proto, support};
 
 use assay_circuits::{
     Op,
