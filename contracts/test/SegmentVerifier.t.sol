@@ -152,9 +152,9 @@ contract SegmentVerifierTest is Base {
         refused(plan(), values(), first.context ^ bytes32(uint256(1)), proofs(), "context");
     }
 
-    function test_every_part_of_a_proof_counts(uint256 at, uint8 bit) public view {
+    function test_every_part_of_a_proof_counts(uint256 place, uint8 bit) public view {
         bytes memory proof = second.proof;
-        proof[at % proof.length] ^= bytes1(uint8(1) << (bit % 8));
+        proof[place % proof.length] ^= bytes1(uint8(1) << (bit % 8));
         refused(plan(), values(), first.context, two(first.proof, proof), "altered");
     }
 
