@@ -54,7 +54,7 @@ pub(super) struct Avx2;
 
 /// Four vectors of 64-bit limbs from four consecutive elements.
 #[inline(always)]
-fn load_words(from: &[Fr], at: usize) -> [__m256i; 4] {
+pub(super) fn load_words(from: &[Fr], at: usize) -> [__m256i; 4] {
     let from = &from[at..at + 4];
     // SAFETY: an element is four words, so the four elements that the slice holds are four vectors.
     unsafe {

@@ -33,6 +33,20 @@ macro_rules! dispatch {
 
 kernel_list!(dispatch);
 
+/// `out[o] += sum_l weights[l] * data[o * stride + l]` where there is a way that is faster than [`axis_dots_i32`], for several rows
+/// of small integers and a multiple of 8 weights; or `false`, and nothing is done.
+pub(super) fn small_dots(vector: Option<Vector>, weights: &[Fr], data: &[i32], stride: usize, out: &mut [Fr]) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(Vector::Avx2(available)) = vector
+        && weights.len().is_multiple_of(8)
+        && out.len() >= 4
+    {
+        return super::small_dots::small_dots(available, weights, data, stride, out);
+    }
+    let _ = (vector, weights, data, stride, out);
+    false
+}
+
 /// What weights and starts of [`axis_lines_i32`] are multiplied by.
 pub(super) fn integer_scale(vector: Option<Vector>) -> Fr {
     #[cfg(target_arch = "x86_64")]

@@ -94,6 +94,12 @@ impl Group {
 /// that vectors do nearly all the work.
 const LOW_BITS: usize = 14;
 
+/// log2 of the length up to which low factors are multiplied out even where few places of the outer factors share the product.
+const CHEAP_BITS: usize = 11;
+
+/// log2 of how often a longer product is used, at least: making and keeping it is at most a sixteenth of the term then.
+const SHARED_BITS: usize = 4;
+
 /// `out[i] += sum_k scale_k * data_k[i]`, with vectors as far as they reach.
 pub(super) fn add_products(vector: Option<Vector>, out: &mut [Fr], terms: &[(&[Fr], Fr)]) {
     let (head, tail) = out.split_at_mut(out.len() / 8 * 8);
@@ -122,7 +128,8 @@ fn multiplied_out(vector: Option<Vector>, low: &[Fr], factor: &FunctionalFactor)
 impl PreparedTerm {
     /// Prepares a term for pieces of `2^piece_bits` entries.
     pub(super) fn new(vector: Option<Vector>, term: &FunctionalTerm, piece_bits: usize) -> Self {
-        let limit = 1 << LOW_BITS.min(piece_bits).min(term.bits);
+        let shared = term.bits.saturating_sub(SHARED_BITS).max(CHEAP_BITS);
+        let limit = 1 << LOW_BITS.min(shared).min(piece_bits).min(term.bits);
         let (mut inner, outer): (Vec<_>, Vec<_>) = term.factors.iter().partition(|factor| factor.last() < limit);
         // The smallest first: what it is multiplied by is long then.
         inner.sort_by_key(|factor| factor.last());

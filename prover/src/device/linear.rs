@@ -91,9 +91,16 @@ fn add_parts(vector: Option<Vector>, parts: &[Part<'_>], out: &mut [Fr]) {
 
 /// `out[o] += sum_l weights[l] * data[o * stride + l]`, with vectors as far as they reach.
 fn add_dots(vector: Option<Vector>, weights: &[Fr], data: &[i32], stride: usize, scale: Fr, out: &mut [Fr]) {
-    let mut dots = vec![-(weights.iter().sum::<Fr>() * Fr::from(OFFSET)); out.len()];
+    let mut dots = vec![Fr::ZERO; out.len()];
     let (head, tail) = weights.split_at(weights.len() / 8 * 8);
-    dispatch::axis_dots_i32(vector, head, data, stride, &mut dots);
+    let small = dispatch::small_dots(vector, head, data, stride, &mut dots);
+    // The other kernel reads `x + 2^31`.
+    let read = if small { tail } else { weights };
+    let shift = read.iter().sum::<Fr>() * Fr::from(OFFSET);
+    dots.iter_mut().for_each(|dot| *dot -= shift);
+    if !small {
+        dispatch::axis_dots_i32(vector, head, data, stride, &mut dots);
+    }
     dispatch::axis_dots_i32(None, tail, &data[head.len()..], stride, &mut dots);
     out.iter_mut().zip(dots).for_each(|(out, dot)| *out += scale * dot);
 }

@@ -34,6 +34,8 @@ mod leaves;
 mod linear;
 mod mac;
 mod reference;
+#[cfg(target_arch = "x86_64")]
+mod small_dots;
 mod split;
 mod tree;
 
