@@ -60,9 +60,7 @@ for name, residual, per_channel, seed, form, kind in [
     ("qdq_residual", True, False, 2, QuantFormat.QDQ, QuantType.QUInt8),
     ("qdq_both", True, True, 3, QuantFormat.QDQ, QuantType.QUInt8),
     ("qoperator", True, False, 4, QuantFormat.QOperator, QuantType.QUInt8),
-    ("qoperator_channels", True, True, 5, QuantFormat.QOperator, QuantType.QUInt8),
     ("qdq_16_bits", True, True, 6, QuantFormat.QDQ, QuantType.QUInt16),
-    ("qdq_16_bits_signed", True, False, 7, QuantFormat.QDQ, QuantType.QInt16),
 ]:
     rng = np.random.default_rng(seed)
     rows = rng.normal(size=(SAMPLES, 1, 2, 12, 12)).astype(np.float32)
