@@ -124,7 +124,7 @@ fn segments_are_settled_together() {
     assert_eq!((&v["outputs"], &v["hiding"]), (&whole["outputs"], &true.into()));
     let chain = s.json(&["chain", "verify", "settled", "--key", "settlement"]);
     assert_eq!((&chain["accepted"], &chain["split_id"]), (&true.into(), &v["split_id"]));
-    assert!(chain["gas_used"].as_u64().unwrap() > 500_000, "{chain}");
+    assert!(chain["gas"].as_u64().unwrap() > 500_000, "{chain}");
     // The same cheats, judged natively and by the contract.
     s.write("other.json", format!("{{\"input_data\": [{:?}]}}", image(6)));
     s.ok(&["settle", "cut", "other.json", "-o", "other"]);
