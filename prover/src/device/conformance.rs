@@ -332,9 +332,9 @@ pub(super) fn trees<D: Device>(device: &D, bits: usize, runs: usize, width: Widt
         let mut claim = Some(line(parent[2], parent[3]) + lambda * line(parent[0], parent[1]));
         let mut round = [parent[2] + lambda * parent[0], slope];
         bound = vec![];
-        for j in 0..k {
+        for (j, coordinate) in point.iter().copied().enumerate().take(k) {
             let r = source.element();
-            claim = claim.and_then(|claim| next_claim(claim, round, point[j], r));
+            claim = claim.and_then(|claim| next_claim(claim, round, coordinate, r));
             bound.push(r);
             round = Reference.fraction_bind_round(&mut expected, r);
             assert_eq!(device.fraction_bind_round(&mut tree, r), round, "layer {k}, round {j}");
@@ -425,7 +425,8 @@ fn fractions(device: &Cpu, reference: &Reference, n: usize, width: Width, seed: 
     let leaves = source.integers(1 << n, width);
     let (p, q) = (source.elements(1 << n), source.elements(1 << n));
     assert_eq!(device.fraction_layer(&p, &q), reference.fraction_layer(&p, &q));
-    let sums = |kernels: &dyn Fn([&[i32]; 2], [&[Fr]; 2], [&mut [Fr]; 2])| {
+    type Sums<'k> = &'k dyn Fn([&[i32]; 2], [&[Fr]; 2], [&mut [Fr]; 2]);
+    let sums = |kernels: Sums<'_>| {
         let (mut p, mut sum) = (vec![Fr::ZERO; 1 << (n - 1)], vec![Fr::ZERO; 1 << (n - 1)]);
         let ((p0, p1), (q0, q1)) = (leaves.split_at(p.len()), q.split_at(p.len()));
         kernels([p0, p1], [q0, q1], [&mut p, &mut sum]);

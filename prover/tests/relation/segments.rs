@@ -98,7 +98,7 @@ fn segments_of_random_networks_compute_the_whole() {
         let places: Vec<usize> = positions(&whole.graph).iter().map(|p| p.at).collect();
         let mut rng = Lcg(seed + 77);
         for _ in 0..6 {
-            let mut cuts: Vec<usize> = places.iter().copied().filter(|_| rng.next() % 3 == 0).collect();
+            let mut cuts: Vec<usize> = places.iter().copied().filter(|_| rng.next().is_multiple_of(3)).collect();
             cuts.truncate(9);
             if cuts.is_empty() {
                 continue;
