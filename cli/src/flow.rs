@@ -213,6 +213,12 @@ pub(crate) fn load_key(app: &App, model: &Model, path: &Path, srs_file: Option<&
     use_key(app, model, read_key(path)?, srs_file, |f| f.in_file(path))
 }
 
+/// The powers of tau that proofs under a key take: a row of a named stack comes with what blinds it.
+pub(crate) fn powers_of(app: &App, key: &VerifyingKey, srs_file: Option<&Path>) -> Outcome<Srs> {
+    let power = key.row_bits + usize::from(!key.stacks.is_empty());
+    srs::of_key(app, &key.srs, srs_file, u32::try_from(power).unwrap_or(u32::MAX))
+}
+
 /// As [`load_key`], of a key that was read; `blame` says where, if it is not the model's.
 pub(crate) fn use_key(
     app: &App,
@@ -221,10 +227,7 @@ pub(crate) fn use_key(
     srs_file: Option<&Path>,
     blame: impl FnOnce(Failure) -> Failure,
 ) -> Outcome<Prepared> {
-    // A row of a named stack comes with what blinds it.
-    let power = verifying.row_bits + usize::from(!verifying.stacks.is_empty());
-    let power = u32::try_from(power).unwrap_or(u32::MAX);
-    let srs = srs::of_key(app, &verifying.srs, srs_file, power)?;
+    let srs = powers_of(app, &verifying, srs_file)?;
     warn_insecure(app, srs.insecure_dev);
     let (key, seconds) = timed(|| setup::load(model, verifying, &srs));
     Ok(Prepared { key: key.map_err(|e| blame(e.into()))?, seconds, cached: true })

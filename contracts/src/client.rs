@@ -59,6 +59,29 @@ pub struct Submitted {
     pub transaction: Sent,
 }
 
+/// Creates a contract: where it is, and what that took.
+pub(crate) fn create(chain: &mut dyn Chain, code: impl Into<Bytes>) -> Result<(Address, Measured), Error> {
+    let call = Call::create(code);
+    let receipt = chain.send(&call)?.success(chain.place())?;
+    let address = receipt.created.ok_or_else(|| Error::Unexpected {
+        address: Address::ZERO,
+        place: chain.place().to_owned(),
+        what: "the deployment created no contract".to_owned(),
+    })?;
+    let measured = measured(chain, address, &call, receipt.gas_used)?;
+    Ok((address, measured))
+}
+
+/// What a call of the contract at an address takes.
+pub(crate) fn measured(chain: &mut dyn Chain, address: Address, call: &Call, gas_used: u64) -> Result<Measured, Error> {
+    Ok(Measured {
+        gas_used,
+        calldata_bytes: call.data.len(),
+        calldata_gas: calldata_gas(&call.data),
+        contract_bytes: chain.code(address)?.len(),
+    })
+}
+
 /// An `AssayVerifier` at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verifier {
@@ -73,16 +96,9 @@ impl Verifier {
     ///
     /// What the chain says.
     pub fn deploy(chain: &mut dyn Chain, accept_development_srs: bool) -> Result<(Self, Measured), Error> {
-        let call = Call::create(artifact::deployment(accept_development_srs));
-        let receipt = chain.send(&call)?.success(chain.place())?;
-        let address = receipt.created.ok_or_else(|| Error::Unexpected {
-            address: Address::ZERO,
-            place: chain.place().to_owned(),
-            what: "the deployment created no contract".to_owned(),
-        })?;
+        let (address, measured) = create(chain, artifact::deployment(accept_development_srs))?;
         let this = Self { address };
         this.check_code(chain)?;
-        let measured = this.measured(chain, &call, receipt.gas_used)?;
         Ok((this, measured))
     }
 
@@ -296,12 +312,7 @@ impl Verifier {
     }
 
     fn measured(&self, chain: &mut dyn Chain, call: &Call, gas_used: u64) -> Result<Measured, Error> {
-        Ok(Measured {
-            gas_used,
-            calldata_bytes: call.data.len(),
-            calldata_gas: calldata_gas(&call.data),
-            contract_bytes: chain.code(self.address)?.len(),
-        })
+        measured(chain, self.address, call, gas_used)
     }
 
     /// A call to an address without code succeeds and does nothing: find that out before it is paid for.

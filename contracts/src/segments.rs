@@ -3,7 +3,8 @@
 use crate::{
     Error, Measured, Verifier,
     artifact::bytecode_of,
-    chain::{Call, Chain, calldata_gas},
+    chain::{Call, Chain},
+    client::{create, measured},
 };
 use alloy_primitives::{Address, B256, Bytes, keccak256};
 use alloy_sol_types::{SolCall, SolConstructor, SolValue};
@@ -79,16 +80,8 @@ impl SegmentVerifier {
     /// What the chain says.
     pub fn deploy(chain: &mut dyn Chain, verifier: &Verifier) -> Result<(Self, Measured), Error> {
         let arguments = Abi::constructorCall { verifier: verifier.address() }.abi_encode();
-        let call = Call::create([bytecode_of(JSON).as_ref(), &arguments].concat());
-        let receipt = chain.send(&call)?.success(chain.place())?;
-        let address = receipt.created.ok_or_else(|| Error::Unexpected {
-            address: Address::ZERO,
-            place: chain.place().to_owned(),
-            what: "the deployment created no contract".to_owned(),
-        })?;
-        let this = Self { address };
-        let measured = this.measured(chain, &call, receipt.gas_used)?;
-        Ok((this, measured))
+        let (address, measured) = create(chain, [bytecode_of(JSON).as_ref(), &arguments].concat())?;
+        Ok((Self { address }, measured))
     }
 
     /// Where it is.
@@ -124,7 +117,7 @@ impl SegmentVerifier {
     pub fn verify_cost(&self, chain: &mut dyn Chain, plan: &Plan, proofs: &Proofs) -> Result<Measured, Error> {
         let call = Call::new(self.address, verify_call(plan, proofs).abi_encode());
         let gas = chain.gas(&call)?;
-        self.measured(chain, &call, gas)
+        measured(chain, self.address, &call, gas)
     }
 
     fn ask<C: SolCall>(&self, chain: &mut dyn Chain, call: &C) -> Result<C::Return, Error> {
@@ -133,15 +126,6 @@ impl SegmentVerifier {
             address: self.address,
             place: chain.place().to_owned(),
             what: format!("its answer is none of the function's: {e}"),
-        })
-    }
-
-    fn measured(&self, chain: &mut dyn Chain, call: &Call, gas_used: u64) -> Result<Measured, Error> {
-        Ok(Measured {
-            gas_used,
-            calldata_bytes: call.data.len(),
-            calldata_gas: calldata_gas(&call.data),
-            contract_bytes: chain.code(self.address)?.len(),
         })
     }
 }

@@ -264,7 +264,7 @@ fn segments(app: &App, args: &Verify) -> Outcome<()> {
             .invalid());
     }
     let m = together.verify_cost(&mut chain, &plan, &all)?;
-    let plan_id = together.plan_id(&mut chain, &plan)?;
+    let plan_id = plan.id();
     o.answer("accepted");
     o.say(format!("plan     {plan_id}, {} segments", settled.len()));
     o.say(format!("gas      {}; {} bytes of calldata", count(m.gas_used), count(m.calldata_bytes as u64)));

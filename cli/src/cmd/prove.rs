@@ -91,9 +91,7 @@ pub(crate) fn run(app: &App, args: &ProveArgs) -> Outcome<()> {
 fn segments(app: &App, args: &ProveArgs) -> Outcome<()> {
     allows(&args.stacks, args.quant.is_used())?;
     let split = Split::read(&args.model)?;
-    let input =
-        args.input.as_deref().ok_or_else(|| Failure::new("INPUT is missing").help("name a file with the inputs"))?;
-    let tensors = inputs(app, &split, input, args.batch)?;
+    let tensors = inputs(app, &split, args.input.as_deref(), args.batch)?;
     let proven = core(app, &split, &tensors, args.key.as_deref(), &args.new_key)?;
     report(app, &split, &proven, &args.output, args.key_out.as_deref())
 }

@@ -3,7 +3,7 @@
 use crate::{
     App, accuracy,
     args::{BatchArgs, ContextArgs, KeyArgs, QuantArgs, SettleArgs},
-    error::{Failure, Outcome},
+    error::Outcome,
     files, flow, settlement,
     split::{
         Split,
@@ -87,9 +87,7 @@ pub(crate) fn run(app: &App, args: &SettleCommand) -> Outcome<()> {
 fn segments(app: &App, args: &SettleCommand, context: &Context) -> Outcome<()> {
     allows(&args.stacks, args.quant.is_used())?;
     let split = Split::read(&args.model)?;
-    let input =
-        args.input.as_deref().ok_or_else(|| Failure::new("INPUT is missing").help("name a file with the inputs"))?;
-    let tensors = inputs(app, &split, input, args.batch)?;
+    let tensors = inputs(app, &split, args.input.as_deref(), args.batch)?;
     let proven = settle(app, &split, &tensors, &args.key, &args.settle, context)?;
     report(app, &split, &proven, &args.output, args.key_out.as_deref())
 }

@@ -269,18 +269,19 @@ fn segment_keys(app: &App, path: &Path, size: u64) -> Outcome<()> {
     let o = &app.output;
     let keys = check::read_keys(path)?;
     let d = check::describe(&keys)?;
+    let id = check::id(&keys)?;
     let settled = matches!(keys, SegmentKeys::Settled(_));
     flow::warn_insecure(app, d.insecure);
     let kind = if settled { "settlement keys" } else { "verifying keys" };
     o.answer(format!("{kind} of {} segments of a model, {}", keys.len(), bytes(size)));
-    o.answer(format!("id      {}", check::id(&keys)?));
+    o.answer(format!("id      {id}"));
     say_specs(app, "input", d.inputs);
     say_specs(app, "output", d.outputs);
     o.result(json!({
         "kind": "segment_keys",
         "settled": settled,
         "segments": keys.len(),
-        "split_id": check::id(&keys)?,
+        "split_id": id,
         "inputs": specs_json(d.inputs),
         "outputs": specs_json(d.outputs),
         "key_bytes": size,

@@ -1,6 +1,6 @@
 //! `assay split`: cuts a model into segments that are proven apart.
 
-use super::verify::{VerifyArgs, check_inputs, check_outputs, need_public};
+use super::verify::{VerifyArgs, check_id, check_inputs, check_outputs, need_public};
 use crate::{
     App,
     args::QuantArgs,
@@ -112,13 +112,9 @@ pub(super) fn verify(app: &App, args: &VerifyArgs) -> Outcome<()> {
     let keys = check::read_keys(&args.key)?;
     let (proofs, size) = check::read_proofs(&args.proof)?;
     let id = check::id(&keys)?;
-    if let Some(expected) = &args.model_id
-        && !expected.trim_start_matches("0x").eq_ignore_ascii_case(&id)
-    {
-        return Err(Failure::new(format!("the keys are {id}, not {expected}"))
-            .help("the proofs are about another model, or another split of it")
-            .invalid());
-    }
+    check_id(args, &id, "the proofs are about another model, or another split of it", |other| {
+        format!("the keys are {id}, not {other}")
+    })?;
     let checked = check::check(app, &keys, &proofs, args.srs.as_deref())?;
     let (shown, d) = (&checked.shown, check::describe(&keys)?);
     flow::warn_insecure(app, d.insecure);

@@ -68,13 +68,9 @@ pub(crate) fn run(app: &App, args: &VerifyArgs) -> Outcome<()> {
         if unknown { f } else { f.invalid() }
     })?;
     let id = hex(&key.model_id()?);
-    if let Some(expected) = &args.model_id
-        && !expected.trim_start_matches("0x").eq_ignore_ascii_case(&id)
-    {
-        return Err(Failure::new(format!("the key is of model {id}, not of {expected}"))
-            .help("the proof is about another model")
-            .invalid());
-    }
+    check_id(args, &id, "the proof is about another model", |other| {
+        format!("the key is of model {id}, not of {other}")
+    })?;
     let checked = flow::check(app, &key, &proof)?;
     let v = &checked.verified;
     flow::warn_insecure(app, key.srs.insecure_dev);
@@ -144,13 +140,9 @@ fn settled(app: &App, args: &VerifyArgs) -> Outcome<()> {
     })?;
     let key = settlement::read_key(&args.key)?;
     let id = hex(&key.id());
-    if let Some(expected) = &args.model_id
-        && !expected.trim_start_matches("0x").eq_ignore_ascii_case(&id)
-    {
-        return Err(Failure::new(format!("the settlement key is {id}, not {expected}"))
-            .help("the proof is about another model")
-            .invalid());
-    }
+    check_id(args, &id, "the proof is about another model", |other| {
+        format!("the settlement key is {id}, not {other}")
+    })?;
     let checked = settlement::check(app, &key, &proof, args.srs.as_deref())?;
     flow::warn_insecure(app, key.descriptor.insecure_dev);
     let shown = Shown::of(&key.stacks, &key.inputs, &key.outputs);
@@ -264,6 +256,16 @@ fn say_stacks(app: &App, named: &[NamedStack], ids: &[[u8; 32]]) {
 
 fn stacks_json(named: &[NamedStack], ids: &[[u8; 32]]) -> Value {
     named.iter().zip(ids).map(|(n, id)| json!({ "name": n.name, "id": hex(id) })).collect()
+}
+
+/// Compares the key's identity with the one that was asked for; `text` says that it is another.
+pub(super) fn check_id(args: &VerifyArgs, id: &str, help: &str, text: impl FnOnce(&str) -> String) -> Outcome<()> {
+    match &args.model_id {
+        Some(other) if !other.trim_start_matches("0x").eq_ignore_ascii_case(id) => {
+            Err(Failure::new(text(other)).help(help).invalid())
+        }
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn need_public(public: bool, path: &Path, what: &str, flag: &str) -> Outcome<()> {

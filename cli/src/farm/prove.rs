@@ -76,10 +76,7 @@ impl Bench {
 
 /// Powers that a worker has not got are its own business, and so is a secret; all else is wrong for everybody.
 fn core(app: &App, model: &Model, key: &VerifyingKey, means: &Means) -> Done<ProvingKey> {
-    // A row of a named stack comes with what blinds it.
-    let power = key.row_bits + usize::from(!key.stacks.is_empty());
-    let power = u32::try_from(power).unwrap_or(u32::MAX);
-    let srs = srs::of_key(app, &key.srs, means.srs.as_deref(), power).map_err(Undone::Unfit)?;
+    let srs = flow::powers_of(app, key, means.srs.as_deref()).map_err(Undone::Unfit)?;
     setup::load(model, key.clone(), &srs).map_err(|e| match e {
         SetupError::OtherSrs { .. } => Undone::Unfit(e.into()),
         e => Undone::Hopeless(e.to_string()),

@@ -80,7 +80,7 @@ impl Segments {
         let keys = keys.iter().map(|k| backend.put(k)).collect::<Result<Vec<_>, _>>()?;
         let mut models = Vec::with_capacity(self.split.len());
         for k in 0..self.split.len() {
-            models.push(backend.put(&self.split.bytes(k)?)?);
+            models.push(backend.put(&self.split.file(k)?.1)?);
         }
         let of = u32::try_from(self.split.len()).unwrap_or(u32::MAX);
         let mut out = Sending::default();

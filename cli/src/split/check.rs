@@ -76,30 +76,20 @@ pub(crate) struct Described<'a> {
 /// What the first and the last key say.
 pub(crate) fn describe(keys: &SegmentKeys) -> Outcome<Described<'_>> {
     let none = || Failure::new("there are no keys").help("make them: assay setup FOLDER -o KEYS");
-    Ok(match keys {
+    let (graph, inputs, outputs, visible, insecure) = match keys {
         SegmentKeys::Core(keys) => {
             let (first, last) = keys.first().zip(keys.last()).ok_or_else(none)?;
-            Described {
-                graph: &first.graph,
-                inputs: &first.inputs,
-                outputs: &last.outputs,
-                shows_inputs: first.visibility.inputs,
-                shows_outputs: last.visibility.outputs,
-                insecure: keys.iter().any(|k| k.srs.insecure_dev),
-            }
+            let visible = (first.visibility.inputs, last.visibility.outputs);
+            (&first.graph, &first.inputs, &last.outputs, visible, keys.iter().any(|k| k.srs.insecure_dev))
         }
         SegmentKeys::Settled(keys) => {
             let (first, last) = keys.first().zip(keys.last()).ok_or_else(none)?;
-            Described {
-                graph: &first.graph,
-                inputs: &first.inputs,
-                outputs: &last.outputs,
-                shows_inputs: first.visibility.inputs,
-                shows_outputs: last.visibility.outputs,
-                insecure: keys.iter().any(|k| k.descriptor.insecure_dev),
-            }
+            let visible = (first.visibility.inputs, last.visibility.outputs);
+            (&first.graph, &first.inputs, &last.outputs, visible, keys.iter().any(|k| k.descriptor.insecure_dev))
         }
-    })
+    };
+    let (shows_inputs, shows_outputs) = visible;
+    Ok(Described { graph, inputs, outputs, shows_inputs, shows_outputs, insecure })
 }
 
 /// The identity of a split model, in hexadecimal.

@@ -142,21 +142,21 @@ impl Split {
         &self.wires
     }
 
-    /// The model file of segment `k`, counted from zero.
-    pub(crate) fn bytes(&self, k: usize) -> Outcome<Vec<u8>> {
-        Ok(self.model(k)?.to_bytes()?)
-    }
-
     /// The model of segment `k`, counted from zero; its file must be the one that the manifest names.
     pub(crate) fn model(&self, k: usize) -> Outcome<Model> {
+        Ok(self.file(k)?.0)
+    }
+
+    /// The model of segment `k`, and the bytes of its file.
+    pub(crate) fn file(&self, k: usize) -> Outcome<(Model, Vec<u8>)> {
         let part = self
             .manifest
             .segments
             .get(k)
             .ok_or_else(|| Failure::new(format!("there is no segment {}", k + 1)).bug())?;
         let path = self.folder.join(&part.file);
-        let model =
-            Model::from_bytes(&files::read_kind(&path, Kind::Model)?).map_err(|e| Failure::from(e).in_file(&path))?;
+        let bytes = files::read_kind(&path, Kind::Model)?;
+        let model = Model::from_bytes(&bytes).map_err(|e| Failure::from(e).in_file(&path))?;
         let id = hex(&model.model_id()?);
         if id != part.model_id {
             return Err(Failure::new(format!(
@@ -166,7 +166,7 @@ impl Split {
             ))
             .help("cut the model again: assay split MODEL --segments N -o FOLDER"));
         }
-        Ok(model)
+        Ok((model, bytes))
     }
 
     /// The stacks of the key of segment `k`.

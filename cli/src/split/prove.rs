@@ -112,28 +112,55 @@ pub(crate) struct Proven {
     pub(crate) prove_seconds: f64,
 }
 
-/// The integers of the first segment's inputs.
-pub(crate) fn inputs(app: &App, split: &Split, path: &Path, batch: BatchArgs) -> Outcome<Vec<Vec<Tensor>>> {
+/// The integers of the first segment's inputs, which no stack can hold.
+pub(crate) fn inputs(app: &App, split: &Split, path: Option<&Path>, batch: BatchArgs) -> Outcome<Vec<Vec<Tensor>>> {
+    let path = path.ok_or_else(|| Failure::new("INPUT is missing").help("name a file with the inputs"))?;
     let first = split.model(0)?;
     let samples = flow::read_samples(app, &first, path, batch)?;
     flow::quantize(app, &first, &samples)
 }
 
-/// The stacks that segment `k` is about: known boundaries, and a place for its own.
-fn given(split: &Split, k: usize, boundaries: &[Stack]) -> Outcome<Vec<Option<Stack>>> {
-    Ok(split.boundaries(k)?.into_iter().map(|b| boundaries.get(b).cloned()).collect())
+/// What one segment gave, or all of them: outputs are the last one's.
+#[derive(Default)]
+struct Made {
+    /// The boundaries that were made.
+    stacks: Vec<Stack>,
+    outputs: Vec<Vec<Vec<f32>>>,
+    setup_seconds: f64,
+    prove_seconds: f64,
 }
 
-/// Keeps the stack that segment `k` made.
-fn keep(split: &Split, k: usize, made: Vec<Stack>, boundaries: &mut Vec<Stack>) {
-    // It is the last of the segment's; the last segment makes none.
-    if k + 1 < split.len() {
-        boundaries.extend(made.into_iter().next_back());
+impl Made {
+    fn proven(self, keys: SegmentKeys, proofs: SegmentProofs) -> Outcome<Proven> {
+        let shown =
+            keys.verify(&proofs).map_err(|e| Failure::new(format!("the new proofs do not verify: {e}")).bug())?;
+        let Self { outputs, setup_seconds, prove_seconds, .. } = self;
+        Ok(Proven { keys, proofs, shown, outputs, setup_seconds, prove_seconds })
     }
 }
 
-fn opened(tensors: &[Vec<Tensor>], k: usize) -> Vec<Vec<Tensor>> {
-    if k == 0 { tensors.to_vec() } else { vec![vec![]; tensors.len()] }
+/// Proves one segment after another: `one` is given its number, model, inputs that no stack holds, and the stacks that it is about,
+/// with a place for its own.
+fn each(
+    split: &Split,
+    tensors: &[Vec<Tensor>],
+    mut one: impl FnMut(usize, &Model, &[Vec<Tensor>], Vec<Option<Stack>>) -> Outcome<Made>,
+) -> Outcome<Made> {
+    let mut all = Made::default();
+    let none = vec![vec![]; tensors.len()];
+    for k in 0..split.len() {
+        let given = split.boundaries(k)?.into_iter().map(|b| all.stacks.get(b).cloned()).collect();
+        let made =
+            one(k, &split.model(k)?, if k == 0 { tensors } else { &none }, given).map_err(|f| check::at(k, f))?;
+        // Its own boundary is the last of its stacks; the last segment has none.
+        if k + 1 < split.len() {
+            all.stacks.extend(made.stacks.into_iter().next_back());
+        }
+        all.setup_seconds += made.setup_seconds;
+        all.prove_seconds += made.prove_seconds;
+        all.outputs = made.outputs;
+    }
+    Ok(all)
 }
 
 /// Proves all segments, one after another.
@@ -145,24 +172,16 @@ pub(crate) fn core(
     args: &KeyArgs,
 ) -> Outcome<Proven> {
     let source = CoreKeys::read(split, key, args)?;
-    let (mut keys, mut proofs, mut boundaries) = (vec![], vec![], vec![]);
-    let (mut outputs, mut setup_seconds, mut prove_seconds) = (vec![], 0.0, 0.0);
-    for k in 0..split.len() {
-        let model = split.model(k)?;
-        let prepared = source.of(app, split, k, &model, tensors.len(), args).map_err(|f| check::at(k, f))?;
-        let given = given(split, k, &boundaries)?;
-        let (proven, stacks) =
-            flow::prove_named(app, &model, &prepared.key, &opened(tensors, k), given).map_err(|f| check::at(k, f))?;
-        keep(split, k, stacks, &mut boundaries);
-        setup_seconds += prepared.seconds;
-        prove_seconds += proven.prove_seconds;
+    let (mut keys, mut proofs) = (vec![], vec![]);
+    let made = each(split, tensors, |k, model, open, given| {
+        let prepared = source.of(app, split, k, model, tensors.len(), args)?;
+        let (proven, stacks) = flow::prove_named(app, model, &prepared.key, open, given)?;
         keys.push(prepared.key.verifying);
         proofs.push(proven.proof);
-        outputs = proven.outputs;
-    }
-    let (keys, proofs) = (SegmentKeys::Core(keys), SegmentProofs::Core(proofs));
-    let shown = keys.verify(&proofs).map_err(|e| Failure::new(format!("the new proofs do not verify: {e}")).bug())?;
-    Ok(Proven { keys, proofs, shown, outputs, setup_seconds, prove_seconds })
+        let (setup_seconds, prove_seconds) = (prepared.seconds, proven.prove_seconds);
+        Ok(Made { stacks, outputs: proven.outputs, setup_seconds, prove_seconds })
+    })?;
+    made.proven(SegmentKeys::Core(keys), SegmentProofs::Core(proofs))
 }
 
 /// Row length of settled proofs: what the segment that wants the longest rows chooses, if nothing was asked for.
@@ -194,7 +213,6 @@ fn settled_key(
     let stacks = named.into_iter().map(|named| SettledStack { named, pinned: None }).collect();
     let shape = beside_stacks(args).shape;
     settlement::prepare_named(app, model, batch, &shape, args.srs.as_deref(), settling, stacks)
-        .map_err(|f| check::at(k, f))
 }
 
 /// Settlement keys of all segments.
@@ -209,7 +227,8 @@ pub(crate) fn settled_keys(
     let mut keys = Vec::with_capacity(split.len());
     for k in 0..split.len() {
         let model = split.model(k)?;
-        keys.push(settled_key(app, split, (k, &model), (batch, row_bits), args, settling)?.prover.key);
+        let prepared = settled_key(app, split, (k, &model), (batch, row_bits), args, settling);
+        keys.push(prepared.map_err(|f| check::at(k, f))?.prover.key);
     }
     Ok(SegmentKeys::Settled(keys))
 }
@@ -225,25 +244,16 @@ pub(crate) fn settle(
 ) -> Outcome<Proven> {
     let batch = tensors.len();
     let row_bits = settled_rows(split, batch, &args.shape, settling)?;
-    let (mut keys, mut proofs, mut boundaries): (Vec<SettlementKey>, _, _) = (vec![], vec![], vec![]);
-    let (mut outputs, mut setup_seconds, mut prove_seconds) = (vec![], 0.0, 0.0);
-    for k in 0..split.len() {
-        let model = split.model(k)?;
-        let prepared = settled_key(app, split, (k, &model), (batch, row_bits), args, settling)?;
-        let given = given(split, k, &boundaries)?;
-        let (settled, stacks) =
-            settlement::prove_named(app, &model, &prepared.prover, &opened(tensors, k), given, context.clone())
-                .map_err(|f| check::at(k, f))?;
-        keep(split, k, stacks, &mut boundaries);
-        setup_seconds += prepared.seconds;
-        prove_seconds += settled.prove_seconds + settled.settle_seconds;
+    let (mut keys, mut proofs): (Vec<SettlementKey>, _) = (vec![], vec![]);
+    let made = each(split, tensors, |k, model, open, given| {
+        let prepared = settled_key(app, split, (k, model), (batch, row_bits), args, settling)?;
+        let (settled, stacks) = settlement::prove_named(app, model, &prepared.prover, open, given, context.clone())?;
         keys.push(prepared.prover.key);
         proofs.push(settled.proof);
-        outputs = settled.outputs;
-    }
-    let (keys, proofs) = (SegmentKeys::Settled(keys), SegmentProofs::Settled(proofs));
-    let shown = keys.verify(&proofs).map_err(|e| Failure::new(format!("the new proofs do not verify: {e}")).bug())?;
-    Ok(Proven { keys, proofs, shown, outputs, setup_seconds, prove_seconds })
+        let (setup_seconds, prove_seconds) = (prepared.seconds, settled.prove_seconds + settled.settle_seconds);
+        Ok(Made { stacks, outputs: settled.outputs, setup_seconds, prove_seconds })
+    })?;
+    made.proven(SegmentKeys::Settled(keys), SegmentProofs::Settled(proofs))
 }
 
 /// The boundaries of an inference, computed and committed to, without a proof: what jobs that are proven side by side are about.

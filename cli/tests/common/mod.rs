@@ -8,6 +8,7 @@ use serde_json::Value;
 use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::OnceLock,
 };
 
 /// A folder that is removed at the end.
@@ -179,6 +180,22 @@ pub(crate) fn npy(shape: &str, values: &[f32]) -> Vec<u8> {
     out.extend(header.as_bytes());
     values.iter().for_each(|v| out.extend(v.to_le_bytes()));
     out
+}
+
+/// Whether there is a server to test with; says so where there is none, and fails where there must be one.
+pub(crate) fn nats() -> bool {
+    static ONCE: OnceLock<bool> = OnceLock::new();
+    *ONCE.get_or_init(|| {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/install-nats");
+        let out = Command::new(script).stdin(Stdio::null()).output().unwrap();
+        let there = out.status.success();
+        if !there {
+            let why = String::from_utf8_lossy(&out.stderr).into_owned();
+            assert!(std::env::var_os("ASSAY_REQUIRE_NATS").is_none(), "no nats-server: {why}");
+            eprintln!("SKIPPED: no nats-server, so farms are not tested: {why}");
+        }
+        there
+    })
 }
 
 /// Private keys of the first accounts of development chains: public knowledge.

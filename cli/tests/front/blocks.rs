@@ -2,7 +2,7 @@
 //! listed with the reason or with the test that runs it.
 
 use super::{
-    common::{KEYS, Sandbox, digits, image, mlp, npy, running::PATIENCE},
+    common::{KEYS, Sandbox, digits, image, mlp, nats, npy, running::PATIENCE},
     linked_models, training,
     training_stacks::attention_rows,
 };
@@ -11,7 +11,6 @@ use std::{
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
-    sync::OnceLock,
     time::{Duration, Instant},
 };
 
@@ -107,7 +106,7 @@ impl Reader {
     }
 
     fn stands_for(mut self, name: &str, value: &str) -> Self {
-        self.names.push((name.to_owned(), value.to_owned()));
+        self.named(name, value.to_owned());
         self
     }
 
@@ -244,7 +243,7 @@ fn measuring() {
     assert_eq!(r.ran, 3);
 }
 
-/// The blocks of docs/cli.md about training; then those about stacks that two models share; then those about a market.
+/// The blocks of docs/cli.md about training, and that the tests below run all others.
 #[test]
 fn command_line_training() {
     let mut r = Reader::with_model("training").stands_for("block.onnx data.npz", "block.onnx block.npz");
@@ -315,13 +314,6 @@ fn command_line_market() {
 
 #[test]
 fn farm() {
-    static NATS: OnceLock<bool> = OnceLock::new();
-    let there = *NATS.get_or_init(|| {
-        let script = Path::new(ROOT).join("cli/deploy/install-nats");
-        let there = Command::new(script).stdin(Stdio::null()).output().unwrap().status.success();
-        assert!(there || std::env::var_os("ASSAY_REQUIRE_NATS").is_none(), "no nats-server");
-        there
-    });
     let mut r = Reader::with_model("farm").stands_for("/var/lib/farm", "store");
     r.s.ok(&["compile", "model.onnx", "--calibrate", "samples.npz", "-o", "model.assay"]);
     r.s.write(
@@ -336,14 +328,12 @@ fn farm() {
     assert_eq!(last.len(), 1);
     server.push(last);
     r.reads("docs/farm.md", &alone, nothing);
-    if there {
+    if nats() {
         r.reads("docs/farm.md", &server, |r, line| {
             if line.starts_with("assay farm submit") {
                 std::fs::remove_dir_all(r.s.path("proofs")).unwrap();
             }
         });
-    } else {
-        eprintln!("SKIPPED: no nats-server, so the blocks about a server do not run");
     }
 }
 

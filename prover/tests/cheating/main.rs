@@ -15,6 +15,8 @@ mod random_stacks;
 mod random_training;
 #[path = "../settle_support/mod.rs"]
 mod settle_support;
+#[path = "../stack_set/mod.rs"]
+mod stack_set;
 mod stacks;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,14 +1,14 @@
 //! Lies about named stacks (docs/protocol.md#named-stacks): values outside of the declared range, ids that challenges do not
 //! depend on, blinding factors that are used twice, and rows of a gathered table that lies in a stack.
 
-use crate::support;
+use crate::{stack_set::classes, support};
 
 use ark_ec::{AffineRepr, CurveGroup};
 use ark_ff::{AdditiveGroup, Field};
 use assay_circuits::{
     Graph, GraphBuilder, Op, Ring, Table, Tensor, Visibility,
     eval::{Values, eval},
-    ops::{Contraction, Gather},
+    ops::Gather,
     program::NAMED,
     ring::{dot, eq_table},
     stack::{NamedStack, Role, Schema, SchemaTensor},
@@ -55,15 +55,6 @@ fn commit(schema: &Schema, value: Tensor) -> Stack {
 /// A stack of one row, whatever its values.
 fn forced(schema: &Schema, value: Tensor, blind: u64) -> Stack {
     Stack::commit_unchecked(&Cpu::default(), schema, vec![value], &srs(), vec![Fr::from(blind)]).unwrap()
-}
-
-/// 20 features in, 3 scores out.
-fn classes() -> Graph {
-    let mut g = GraphBuilder::new(6);
-    let x = g.input("features", &[1, 20], 8).unwrap();
-    let w = g.weight("w", &[20, 3], 6).unwrap();
-    let y = g.push("scores", Op::Contraction(Contraction::matmul(&[], 1, 20, 3)), &[x, w]).unwrap();
-    g.finish(vec![x], vec![y]).unwrap()
 }
 
 /// Four rows of a table of six, which is a weight or an input, chosen by data.

@@ -14,5 +14,7 @@ mod segments;
 #[path = "../settle_support/mod.rs"]
 mod settle_support;
 mod shapes;
+#[path = "../stack_set/mod.rs"]
+mod stack_set;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,13 +1,12 @@
 //! Named stacks in core proofs: tensors that are committed once and that several proofs are about
 //! (docs/protocol.md#named-stacks).
 
-use crate::support;
+use crate::{stack_set, support};
 
 use ark_ff::{AdditiveGroup, Field};
 use assay_circuits::{
-    Graph, GraphBuilder, Op, Program, Table, Tensor, Visibility,
+    GraphBuilder, Program, Tensor, Visibility,
     model::Model,
-    ops::Contraction,
     program::{NAMED, WITNESS},
     relation::{self, RelationError},
     ring::eq_table,
@@ -27,6 +26,7 @@ use assay_verifier::{
     opening::OpeningError,
     stack::stack_id,
 };
+use stack_set::{classes, features, named};
 use support::{Lcg, argued::argued, model, srs};
 
 const PAIRING: VerifyError = VerifyError::Opening(OpeningError::PairingMismatch);
@@ -37,29 +37,6 @@ fn tensor(name: &str, shape: &[usize], bits: u32) -> SchemaTensor {
 
 fn schema(tensors: &[SchemaTensor]) -> Schema {
     Schema::new(8, tensors.to_vec()).unwrap()
-}
-
-fn named(name: &str, schema: &Schema, roles: &[Option<Role>]) -> NamedStack {
-    NamedStack { name: name.to_owned(), schema: schema.clone(), roles: roles.to_vec() }
-}
-
-/// 12 values in, 20 features of 8 bits out.
-fn features() -> Graph {
-    let mut g = GraphBuilder::new(6);
-    let x = g.input("x", &[1, 12], 8).unwrap();
-    let w = g.weight("w", &[12, 20], 6).unwrap();
-    let h = g.push("fc", Op::Contraction(Contraction::matmul(&[], 1, 12, 20)), &[x, w]).unwrap();
-    let y = g.lookup("act", h, 8, Table::tabulate("clamp", -128, 8, |t| t as i32)).unwrap();
-    g.finish(vec![x], vec![y]).unwrap()
-}
-
-/// 20 features in, 3 scores out, which no lookup commits.
-fn classes() -> Graph {
-    let mut g = GraphBuilder::new(6);
-    let x = g.input("features", &[1, 20], 8).unwrap();
-    let w = g.weight("w", &[20, 3], 6).unwrap();
-    let y = g.push("scores", Op::Contraction(Contraction::matmul(&[], 1, 20, 3)), &[x, w]).unwrap();
-    g.finish(vec![x], vec![y]).unwrap()
 }
 
 fn key(model: &Model, stacks: &[NamedStack], batch: usize) -> ProvingKey {

@@ -154,22 +154,18 @@ impl Pair {
         }
         let [sa, sb, sy] = self.scales.map(f64::from);
         let (first, most) = (self.zeros[2] - self.lo, self.hi - self.lo);
-        let narrow =
-            |v: i128| i64::try_from(v).map_err(|_| ImportError::unsupported("a multiplier of more than 64 bits"));
         let (key, shift) = match self.act {
             Act::Add => {
                 let sum = c.g.node(ids[0]).range.union(c.g.node(ids[1]).range);
                 let (shift, lines) = nearest(&[sa / sy, sb / sy], sum, (first, most))?;
-                let half = if shift == 0 { 0 } else { 1i128 << (shift - 1) };
-                let terms = [(ids[0], narrow(lines[0].m)?), (ids[1], narrow(lines[1].m)?)];
-                (c.linear(&terms, narrow(lines[0].b - half)?)?, shift)
+                let terms = [(ids[0], lines[0].factor()?), (ids[1], lines[1].factor()?)];
+                (c.linear(&terms, lines[0].offset(shift)?)?, shift)
             }
             Act::Mul => {
                 let product = c.push(Op::Contraction(Contraction::elementwise(shape)), &ids)?;
                 let range = c.g.node(product).range;
                 let (shift, lines) = nearest(&[sa * sb / sy], range, (first, most))?;
-                let half = if shift == 0 { 0 } else { 1i128 << (shift - 1) };
-                (c.linear(&[(product, narrow(lines[0].m)?)], narrow(lines[0].b - half)?)?, shift)
+                (c.linear(&[(product, lines[0].factor()?)], lines[0].offset(shift)?)?, shift)
             }
         };
         let id = clamp_exact(c, key, shift, (0, most))?;

@@ -51,6 +51,22 @@ pub(super) struct Line {
     pub(super) b: i128,
 }
 
+impl Line {
+    /// What accumulators are multiplied by.
+    pub(super) fn factor(&self) -> Result<i64> {
+        narrow(self.m)
+    }
+
+    /// What is added to products that a lookup rounds by `shift` bits: rounding adds a half by itself.
+    pub(super) fn offset(&self, shift: u32) -> Result<i64> {
+        narrow(self.b - ((1i128 << shift) >> 1))
+    }
+}
+
+fn narrow(v: i128) -> Result<i64> {
+    i64::try_from(v).map_err(|_| ImportError::unsupported("a multiplier of more than 64 bits"))
+}
+
 impl Rescale {
     /// The result for one accumulator.
     fn at(&self, acc: i64, scale: f32) -> i64 {
@@ -128,11 +144,8 @@ impl Rescale {
 
     /// `m acc + b - 2^(shift - 1)`, which a lookup of this shift rounds down to the quotient.
     fn line(&self, c: &mut Lowering<'_>, acc: NodeId, lines: &[Line], shift: u32) -> Result<NodeId> {
-        let narrow =
-            |v: i128| i64::try_from(v).map_err(|_| ImportError::unsupported("a multiplier of more than 64 bits"));
-        let half = if shift == 0 { 0 } else { 1i128 << (shift - 1) };
-        let m = lines.iter().map(|l| narrow(l.m)).collect::<Result<Vec<_>>>()?;
-        let b = lines.iter().map(|l| narrow(l.b - half)).collect::<Result<Vec<_>>>()?;
+        let m = lines.iter().map(|l| l.factor()).collect::<Result<Vec<_>>>()?;
+        let b = lines.iter().map(|l| l.offset(shift)).collect::<Result<Vec<_>>>()?;
         let Some(axis) = self.axis.filter(|_| lines.len() > 1) else {
             return c.linear(&[(acc, m[0])], b[0]);
         };

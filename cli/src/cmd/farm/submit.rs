@@ -232,7 +232,7 @@ fn segments(app: &App, args: &Submit) -> Outcome<Segments> {
     allows(&CommitArgs::default(), args.quant.is_used())?;
     let split = Split::read(&args.model)?;
     let batch = args.batch as usize;
-    let samples = inputs(app, &split, &args.input, range(args))?;
+    let samples = inputs(app, &split, Some(&args.input), range(args))?;
     check_batches(samples.len(), batch)?;
     let keys = match &args.key {
         Some(path) => check::read_keys(path)?,

@@ -3,33 +3,17 @@
 pub(crate) mod client;
 pub(crate) mod proxy;
 
+pub(crate) use crate::common::nats;
 pub(crate) use crate::common::running::{PATIENCE, Running};
 use crate::common::{Sandbox, digits, mlp};
 use proxy::Proxy;
 use serde_json::Value;
 use std::{
     path::Path,
-    process::{Command, Stdio},
     sync::OnceLock,
     thread,
     time::{Duration, Instant},
 };
-
-/// Whether there is a server to test with; says so where there is none, and fails where there must be one.
-pub(crate) fn nats() -> bool {
-    static ONCE: OnceLock<bool> = OnceLock::new();
-    *ONCE.get_or_init(|| {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/install-nats");
-        let out = Command::new(script).stdin(Stdio::null()).output().unwrap();
-        let there = out.status.success();
-        if !there {
-            let why = String::from_utf8_lossy(&out.stderr).into_owned();
-            assert!(std::env::var_os("ASSAY_REQUIRE_NATS").is_none(), "no nats-server: {why}");
-            eprintln!("SKIPPED: no nats-server, so farms are not tested: {why}");
-        }
-        there
-    })
-}
 
 /// A model and its key, made once.
 fn template() -> &'static Sandbox {
