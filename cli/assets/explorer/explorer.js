@@ -134,8 +134,11 @@ function follow() {
     // What is at hand is shown at once.
     draw();
     const shown = changed.find((name) => to[name] !== null);
+    const from = document.activeElement;
     refresh().then(() => {
         if (shown === undefined || !same([shown])) return;
+        // A reader who went on to something else in the meantime stays there.
+        if (![from, document.body].includes(document.activeElement)) return;
         place(shown).focus({ preventScroll: true });
         place(shown).scrollIntoView({ block: "nearest" });
     });

@@ -108,6 +108,16 @@ fn the_page_shows_models_jobs_proofs_and_payouts() {
     assert_eq!(b.evaluate("[scrollY, document.activeElement.dataset.go]"), before);
     assert_eq!(b.text("[data-view=payouts] h3"), ["Workers of epoch 1"]);
 
+    // So does an address that names a job, when he has gone on before it was read; otherwise the job has the focus.
+    b.evaluate("location.hash = 'job-2'; dispatchEvent(new Event('hashchange')); document.querySelector(\"[data-go='epoch 1']\").focus()");
+    b.wait("[data-view=job] h3", "Job 2");
+    b.refreshed(2);
+    assert_eq!(b.evaluate("document.activeElement.dataset.go"), "epoch 1");
+    b.evaluate("document.activeElement.blur(); location.hash = 'job-1'");
+    b.wait("[data-view=job] h3", "Job 1");
+    b.refreshed(2);
+    assert_eq!(b.evaluate("document.activeElement.dataset.view"), "job");
+
     // Nothing is wider than a small telephone.
     b.resize(360, 740);
     assert_eq!(b.evaluate("document.documentElement.scrollWidth"), 360);
