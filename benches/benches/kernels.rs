@@ -5,8 +5,8 @@
 use ark_bn254::{Fr, G1Affine};
 use ark_ff::{Field, Zero};
 use assay_prover::{
-    device::{AxisMatrix, Cpu, Device, LeafRun, Leaves, Numerators},
-    msm, opening,
+    device::{AxisMatrix, Cpu, Device, LeafRun, Leaves, Numerators, cuda::Cuda},
+    opening,
     srs::Srs,
 };
 use assay_verifier::keccak::KeccakTranscript;
@@ -19,9 +19,19 @@ const ELEMENTS_LOG: usize = 16;
 /// Points of a commitment row.
 const ROW_LOG: u32 = 12;
 
-/// The device with vector instructions where the machine has them, and the one without.
-fn devices() -> [(&'static str, Cpu); 2] {
-    [("cpu", Cpu::new()), ("portable", Cpu::portable())]
+/// Runs an expression with each device, `$device`, named `$name`: with vector instructions where the machine has them, without, and on the first
+/// CUDA card where there is one. The processor's integers and points are where they are, a card's are copied to it.
+macro_rules! on_devices {
+    (|$name:ident, $device:ident| $work:expr) => {{
+        for (name, cpu) in [("cpu", Cpu::new()), ("portable", Cpu::portable())] {
+            let ($name, $device) = (name, &cpu);
+            $work
+        }
+        if let Ok(card) = Cuda::open(0) {
+            let ($name, $device) = ("cuda", &card);
+            $work
+        }
+    }};
 }
 
 /// Pseudo-random elements, the same in every run.
@@ -48,40 +58,43 @@ fn integers(len: usize, bits: u32) -> Vec<i32> {
 
 fn multiply_accumulate(c: &mut Criterion) {
     let data = integers(1 << 20, 8);
-    for (name, device) in devices() {
+    on_devices!(|name, device| {
         let mut group = c.benchmark_group(format!("axis_map_i32/{name}"));
         group.throughput(Throughput::Elements(data.len() as u64));
+        let data = device.integers(&data);
         for inner in [1usize, 1 << 12] {
             let matrix = AxisMatrix::dense_row(&elements(1 << 8, 1));
-            let outer = data.len() / matrix.len / inner;
+            let outer = (1 << 20) / matrix.len / inner;
             group.bench_function(format!("dense row, inner {inner}"), |b| {
-                b.iter(|| device.axis_map_i32(&device.integers(black_box(&data)), outer, inner, &matrix));
+                b.iter(|| device.axis_map_i32(black_box(&data), outer, inner, &matrix));
             });
         }
         group.finish();
-    }
+    });
 }
 
 fn sumcheck_rounds(c: &mut Criterion) {
     let (a, b) = (elements(1 << ELEMENTS_LOG, 2), elements(1 << ELEMENTS_LOG, 3));
     let small = integers(1 << ELEMENTS_LOG, 8);
     let r = elements(1, 4)[0];
-    for (name, device) in devices() {
+    on_devices!(|name, device| {
         let mut group = c.benchmark_group(format!("sumcheck/{name}"));
         group.throughput(Throughput::Elements(1 << ELEMENTS_LOG));
-        group.bench_function("round", |bench| bench.iter(|| device.product_round(black_box(&a), &b)));
+        let (left, right) = (device.elements(a.clone()), device.elements(b.clone()));
+        let integers = device.integers(&small);
+        group.bench_function("round", |bench| bench.iter(|| device.product_round(black_box(&left), &right)));
         group.bench_function("round, integers", |bench| {
-            bench.iter(|| device.product_round_i32(&device.integers(black_box(&small)), &b))
+            bench.iter(|| device.product_round_i32(black_box(&integers), &right))
         });
         group.bench_function("bind and round", |bench| {
             bench.iter_batched_ref(
-                || (a.clone(), b.clone()),
+                || (device.elements(a.clone()), device.elements(b.clone())),
                 |(a, b)| device.product_bind_round(a, b, r),
                 BatchSize::LargeInput,
             );
         });
         group.finish();
-    }
+    });
 }
 
 /// A whole fraction tree over lookups, with its layer sumchecks; all challenges are equal, which costs the same.
@@ -112,13 +125,13 @@ fn lookups(c: &mut Criterion) {
         numerators: Numerators::Ones,
     };
     let leaves = Leaves { bits, alpha: r, beta: r, runs: vec![run] };
-    for (name, device) in devices() {
+    on_devices!(|name, device| {
         let mut group = c.benchmark_group(format!("lookup/{name}"));
         group.throughput(Throughput::Elements(1 << bits));
         group.bench_function("sums", |b| b.iter(|| device.fraction_tree(black_box(&leaves))));
-        group.bench_function("whole tree", |b| b.iter(|| fraction_tree(&device, black_box(&leaves), r)));
+        group.bench_function("whole tree", |b| b.iter(|| fraction_tree(device, black_box(&leaves), r)));
         group.finish();
-    }
+    });
 }
 
 fn srs() -> Vec<G1Affine> {
@@ -128,26 +141,39 @@ fn srs() -> Vec<G1Affine> {
 fn commitments(c: &mut Criterion) {
     let bases = srs();
     let len = 1usize << ROW_LOG;
-    let mut group = c.benchmark_group("msm");
-    group.throughput(Throughput::Elements(len as u64));
-    for bits in [8, 16] {
-        let values = integers(len, bits);
-        group.bench_function(format!("i{bits}"), |b| b.iter(|| msm::commit_rows(&bases, black_box(&values), len)));
-    }
-    let scalars = elements(len, 6);
-    group.bench_function("full width", |b| b.iter(|| msm::msm(&bases, black_box(&scalars))));
-    group.finish();
+    on_devices!(|name, device| {
+        let mut group = c.benchmark_group(format!("msm/{name}"));
+        let points = device.points(&bases);
+        // A row, as a small network has it, and as many rows as have 2^20 values.
+        for rows in [1, (1 << 20) / len] {
+            group.throughput(Throughput::Elements((rows * len) as u64));
+            for bits in [8, 16] {
+                let values = integers(rows * len, bits);
+                let values = device.integers(&values);
+                group.bench_function(format!("i{bits}, {rows} rows"), |b| {
+                    b.iter(|| device.commit_rows(&points, black_box(&values), len));
+                });
+            }
+        }
+        let scalars = device.elements(elements(len, 6));
+        group.throughput(Throughput::Elements(len as u64));
+        group.bench_function("full width", |b| b.iter(|| device.msm(&points, black_box(&scalars))));
+        group.finish();
+    });
 }
 
 fn openings(c: &mut Criterion) {
     let bases = srs();
     let (h, point) = (elements(1 << ROW_LOG, 7), elements(ROW_LOG as usize, 8));
-    let mut group = c.benchmark_group("opening");
-    group.throughput(Throughput::Elements(h.len() as u64));
-    group.bench_function("open", |b| {
-        b.iter(|| opening::open(&Cpu::new(), &&bases[..], black_box(&h), &point, &mut KeccakTranscript::new(b"bench")));
+    on_devices!(|name, device| {
+        let mut group = c.benchmark_group(format!("opening/{name}"));
+        group.throughput(Throughput::Elements(h.len() as u64));
+        let points = device.points(&bases);
+        group.bench_function("open", |b| {
+            b.iter(|| opening::open(device, &points, black_box(&h), &point, &mut KeccakTranscript::new(b"bench")));
+        });
+        group.finish();
     });
-    group.finish();
 }
 
 criterion_group! {

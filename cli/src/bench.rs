@@ -12,7 +12,11 @@ use crate::{
     output, settlement,
 };
 use assay_circuits::{Tensor, Visibility, model::Model};
-use assay_prover::{Recorder, Stage, device::Cpu, settle::settle};
+use assay_prover::{
+    Recorder, Stage,
+    device::{Cpu, cuda::recovering},
+    settle::settle,
+};
 use assay_verifier::{core::verify, settle::key::Context};
 use clap::ValueEnum;
 use serde_json::{Value, json};
@@ -25,6 +29,8 @@ pub(crate) enum Device {
     Cpu,
     /// The processor, without them
     Portable,
+    /// The CUDA card that --device names, or the first one
+    Cuda,
 }
 
 impl Device {
@@ -32,15 +38,44 @@ impl Device {
         match self {
             Self::Cpu => "cpu",
             Self::Portable => "portable",
+            Self::Cuda => "cuda",
         }
     }
 
-    fn open(self) -> Cpu {
-        match self {
-            Self::Cpu => Cpu::default(),
-            Self::Portable => Cpu::portable(),
-        }
+    /// What runs the kernels: the instructions, or the card.
+    fn kernels(self, app: &App) -> Outcome<String> {
+        Ok(match self {
+            Self::Cpu => Cpu::default().kernels().to_owned(),
+            Self::Portable => Cpu::portable().kernels().to_owned(),
+            Self::Cuda => app.devices.named()?.1,
+        })
     }
+}
+
+/// Runs an expression with a case's device, `$device`. A card that fails ends the measurement: what the processor would do instead is
+/// not what was asked for.
+macro_rules! measured_on {
+    ($app:expr, $which:expr, |$device:ident| $work:expr) => {
+        match $which {
+            Device::Cpu => {
+                let $device = &Cpu::default();
+                let out = $work;
+                crate::device::announce_trouble($app, $device);
+                out
+            }
+            Device::Portable => {
+                let $device = &Cpu::portable();
+                $work
+            }
+            Device::Cuda => {
+                let ($device, _) = $app.devices.named()?;
+                recovering(|| $work).unwrap_or_else(|failure| {
+                    Err(Failure::new(failure.to_string())
+                        .help("measure smaller batches, or the processor: --kernels cpu"))
+                })
+            }
+        }
+    };
 }
 
 /// A model and inputs for it.
@@ -124,6 +159,8 @@ pub(crate) struct Measured {
     pub(crate) peak_memory: Option<u64>,
     /// Median seconds of the prover's stages.
     prover: Vec<(Stage, f64)>,
+    /// What ran the kernels.
+    kernels: String,
     /// Seconds that the constants of `cost` predict and seconds measured, by the names that `cost` uses.
     pub(crate) stages: BTreeMap<String, (f64, f64)>,
 }
@@ -164,7 +201,7 @@ impl Measured {
             "batch": case.batch,
             "threads": case.threads,
             "device": case.device.name(),
-            "kernels": case.device.open().kernels(),
+            "kernels": self.kernels,
             "parameters": subject.model.graph.parameters(),
             "macs": u64::try_from(subject.model.graph.multiply_adds()).unwrap_or(u64::MAX),
             "repeats": self.prove_seconds.len(),
@@ -232,12 +269,14 @@ fn repeat<T>(repeats: usize, limit: f64, mut prove: impl FnMut(&Recorder<'_>) ->
 }
 
 fn core(app: &App, subject: &Subject, case: &Case, repeats: usize, limit: f64) -> Outcome<Measured> {
-    let device = case.device.open();
+    let kernels = case.device.kernels(app)?;
     let prepared = flow::prepare(app, &subject.model, &KeyArgs::default(), false)?;
     let key = &prepared.key;
     let inputs = subject.batch(case.batch);
     let Repeated { proof, seconds: prove_seconds, stages: prover } =
-        repeat(repeats, limit, |recorder| Ok(assay_prover::prove(&device, key, &inputs, recorder)?.proof))?;
+        measured_on!(app, case.device, |device| repeat(repeats, limit, |recorder| {
+            Ok(assay_prover::prove(device, key, &inputs, recorder)?.proof)
+        }))?;
     let (verified, verify_seconds) = timed(|| verify(&key.verifying, &proof));
     verified.map_err(|e| Failure::new(format!("a proof of the benchmark does not verify: {e}")).bug())?;
     let visibility = key.verifying.visibility;
@@ -253,19 +292,22 @@ fn core(app: &App, subject: &Subject, case: &Case, repeats: usize, limit: f64) -
         proof_bytes: proof.to_bytes().len(),
         peak_memory: None,
         prover,
+        kernels,
         stages,
     })
 }
 
 fn settled(app: &App, subject: &Subject, case: &Case, repeats: usize, limit: f64) -> Outcome<Measured> {
-    let device = case.device.open();
+    let kernels = case.device.kernels(app)?;
     let batch = case.batch as usize;
     let prepared =
         settlement::prepare(app, &subject.model, batch, &ShapeArgs::default(), None, &SettleArgs::default())?;
     let p = &prepared.prover;
     let inputs = subject.batch(case.batch);
     let Repeated { proof, seconds: prove_seconds, stages: prover } =
-        repeat(repeats, limit, |recorder| Ok(settle(&device, p, &inputs, Context::default(), recorder)?.proof))?;
+        measured_on!(app, case.device, |device| repeat(repeats, limit, |recorder| {
+            Ok(settle(device, p, &inputs, Context::default(), recorder)?.proof)
+        }))?;
     let (verified, verify_seconds) = timed(|| p.key.verify(&proof));
     verified.map_err(|e| Failure::new(format!("a settled proof of the benchmark does not verify: {e}")).bug())?;
     let (d, registration_k) = (&p.key.descriptor, p.key.registration_circuit.k);
@@ -295,6 +337,7 @@ fn settled(app: &App, subject: &Subject, case: &Case, repeats: usize, limit: f64
         proof_bytes: proof.to_bytes().len(),
         peak_memory: None,
         prover,
+        kernels,
         stages,
     })
 }

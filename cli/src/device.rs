@@ -5,7 +5,10 @@ use crate::{
     error::{Failure, Outcome},
     output::bytes,
 };
-use assay_prover::device::cuda::{Cuda, CudaError, DeviceFailure};
+use assay_prover::device::{
+    Cpu,
+    cuda::{Cuda, CudaError, DeviceFailure},
+};
 use std::{str::FromStr, sync::OnceLock};
 
 /// Leaves of a lookup tree below which `auto` does not even look for a card: rounds of small layers wait for the card more
@@ -95,6 +98,16 @@ impl Devices {
         }
     }
 
+    /// The card that was asked for, or the first one, and what it is.
+    ///
+    /// # Errors
+    /// There is none, or it cannot run the kernels.
+    pub(crate) fn named(&self) -> Outcome<(&Cuda, String)> {
+        let card = self.examine().and_then(|card| Ok((card, card.info()?)));
+        let (card, info) = card.map_err(|e| Failure::new(e.to_string()).help(help(&e)))?;
+        Ok((card, format!("{}, compute capability {}.{}", info.name, info.capability.0, info.capability.1)))
+    }
+
     /// What `doctor` says of the first card, or of the one that was asked for.
     pub(crate) fn examine(&self) -> Result<&Cuda, CudaError> {
         let ordinal = if let Choice::Cuda(ordinal) = self.choice { ordinal } else { 0 };
@@ -115,6 +128,15 @@ pub(crate) fn announce(app: &App, failure: &DeviceFailure) {
     app.output.warn(format!("{failure}: starting again on the processor"));
 }
 
+/// Says that a library is not used any more.
+pub(crate) fn announce_trouble(app: &App, cpu: &Cpu) {
+    if let Some(library) = cpu.icicle()
+        && let Some(what) = library.trouble()
+    {
+        app.output.warn(format!("ASSAY_ICICLE: {}: {what}; its products are computed here", library.path().display()));
+    }
+}
+
 /// Runs an expression with the device for it, `$device`; a card that fails on the way leaves the work to the processor.
 macro_rules! on_device {
     ($app:expr, $card:expr, |$device:ident| $work:expr) => {{
@@ -123,14 +145,14 @@ macro_rules! on_device {
         let tried = card.map(|$device| ::assay_prover::device::cuda::recovering(|| $work));
         match tried {
             Some(Ok(out)) => out,
-            Some(Err(failure)) => {
-                $crate::device::announce($app, &failure);
+            failed => {
+                if let Some(Err(failure)) = failed {
+                    $crate::device::announce($app, &failure);
+                }
                 let $device = &cpu;
-                $work
-            }
-            None => {
-                let $device = &cpu;
-                $work
+                let out = $work;
+                $crate::device::announce_trouble($app, $device);
+                out
             }
         }
     }};

@@ -39,7 +39,7 @@ use crate::{
     error::{Exit, Failure, Outcome},
     output::Output,
 };
-use assay_prover::pages;
+use assay_prover::{device::CpuError, pages};
 use clap::Parser;
 use std::{
     ffi::OsString,
@@ -172,8 +172,13 @@ fn mistake(e: &clap::Error) -> Failure {
 /// Commands take the device without asking again.
 fn select_device() -> Outcome<()> {
     let cpu = assay_prover::device::Cpu::selected();
-    cpu.map(|_| ())
-        .map_err(|e| Failure::new(e.to_string()).help("unset ASSAY_CPU, or set it to auto, portable, avx2 or avx512"))
+    cpu.map(|_| ()).map_err(|e| {
+        let help = match e {
+            CpuError::Icicle(_) => "name the folder with ICICLE's libraries or its curve library, or unset ASSAY_ICICLE: nothing else needs it",
+            _ => "unset ASSAY_CPU, or set it to auto, portable, avx2 or avx512",
+        };
+        Failure::new(e.to_string()).help(help)
+    })
 }
 
 fn setup_threads(threads: Option<u16>) -> Outcome<()> {

@@ -14,6 +14,7 @@ mod affine;
 mod avx2;
 mod buckets;
 mod glv;
+pub mod icicle;
 #[cfg(target_arch = "x86_64")]
 mod ifma;
 mod plan;

@@ -71,7 +71,7 @@ pub fn load_with(path: impl AsRef<Path>, options: &LoadOptions) -> Result<FloatM
     if meta.len() > MAX_FILE_BYTES {
         return Err(ImportError::TooLarge { got: meta.len(), limit: MAX_FILE_BYTES });
     }
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(meta.len() as usize + 1);
     std::fs::File::open(path).map_err(read)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(read)?;
     let mut proto = decode(&bytes)?;
     drop(bytes);

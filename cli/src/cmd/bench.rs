@@ -8,6 +8,7 @@ use crate::{
         plot::{self, Bar},
     },
     cost::Machine,
+    device::Choice,
     error::{Failure, Outcome},
     files,
     output::{bytes, count, seconds, table},
@@ -29,8 +30,9 @@ pub(crate) struct BenchArgs {
     /// Numbers of threads, instead of those of --threads
     #[arg(long, value_name = "N,..", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=1024))]
     with_threads: Vec<u16>,
-    /// What the prover's kernels run on: with the vector instructions of the processor, or without
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT", default_value = "cpu")]
+    /// What the prover's kernels run on: with the vector instructions of the processor, without, or a card [default: cpu, or
+    /// cuda where --device names a card]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT")]
     kernels: Vec<Device>,
     /// Also measure settled proofs: zero-knowledge, for a contract
     #[arg(long)]
@@ -65,10 +67,16 @@ pub(crate) fn run(app: &App, args: &BenchArgs) -> Outcome<()> {
     } else {
         args.with_threads.iter().map(|n| usize::from(*n)).collect()
     };
+    let named = matches!(app.devices.choice(), Choice::Cuda(_));
+    let kernels = match args.kernels.as_slice() {
+        [] if named => vec![Device::Cuda],
+        [] => vec![Device::Cpu],
+        some => some.to_vec(),
+    };
     let mut cases = Vec::new();
     for (subject, _) in subjects.iter().enumerate() {
         for &threads in &threads {
-            for &device in &args.kernels {
+            for &device in &kernels {
                 for settle in [false, true].into_iter().filter(|s| args.settle || !s) {
                     for &batch in &args.batch {
                         cases.push(Case { subject, batch, threads, device, settle });

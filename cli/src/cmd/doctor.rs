@@ -73,6 +73,11 @@ pub(crate) fn run(app: &App, _: &DoctorArgs) -> Outcome<()> {
     });
     o.answer(format!("vectors {}; not there: {}", list(true), list(false)));
     o.answer(format!("kernels {}", Cpu::default().kernels()));
+    let icicle = Cpu::default().icicle();
+    if let Some(library) = icicle {
+        let device = library.device().map_or(String::new(), |d| format!(" on its device {d}"));
+        o.answer(format!("icicle  {}{device}: takes long products; it was tried", library.path().display()));
+    }
     let card = app.devices.examine().and_then(Cuda::info);
     o.answer(match &card {
         Ok(c) => format!(
@@ -111,6 +116,7 @@ pub(crate) fn run(app: &App, _: &DoctorArgs) -> Outcome<()> {
         "available_bytes": memory.map(|m| m.1),
         "features": features.iter().filter(|(_, h)| *h).map(|(n, _)| *n).collect::<Vec<_>>(),
         "kernels": Cpu::default().kernels(),
+        "icicle": icicle.map(|i| json!({ "path": i.path().display().to_string(), "device": i.device() })),
         "card": card.as_ref().ok().map(|c| json!({
             "name": c.name,
             "ordinal": c.ordinal,

@@ -47,6 +47,13 @@ fn bench_brings_models_and_settles_them() {
     s.fails(2, &["bench", "--calibrate", "x"], &["need a model"]);
     s.fails(2, &["bench", "nowhere.onnx"], &["no such file"]);
     s.fails(2, &["bench", "--plot", "no/such/p.svg"], &["no folder"]);
+    // A card that is not there: nothing else is measured in its place.
+    s.fails(2, &["bench", "--device", "cuda:4000", "--repeats", "1"], &["leave out --device"]);
+    s.fails(
+        2,
+        &["bench", "--device", "cuda:4000", "--kernels", "cpu,cuda", "--batch", "1", "--repeats", "1"],
+        &["leave out --device"],
+    );
 }
 
 /// Bytes and the gas of the contract's code are exact; the whole is the most it can be, and close.

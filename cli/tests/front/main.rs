@@ -9,6 +9,8 @@ mod demo;
 mod docs;
 mod flow;
 mod help;
+#[cfg(target_os = "linux")]
+mod icicle;
 mod linked_models;
 mod messages;
 #[allow(dead_code, reason = "one test uses a part")]

@@ -9,7 +9,10 @@ use super::leaves::{add_pairs, rearrange};
 use super::split::{for_each, reduce};
 use super::tree::Tree;
 use super::{AxisMatrix, Device, Functional, Leaves, axis, linear};
-use crate::msm;
+use crate::msm::{
+    self,
+    icicle::{Icicle, IcicleError},
+};
 use ark_bn254::{Fr, G1Affine, G1Projective};
 use ark_ec::CurveGroup;
 use ark_ff::{AdditiveGroup, Field};
@@ -18,36 +21,58 @@ use ark_ff::{AdditiveGroup, Field};
 #[derive(Clone, Copy, Debug)]
 pub struct Cpu {
     vector: Option<Vector>,
+    /// Takes long full-width products.
+    icicle: Option<&'static Icicle>,
 }
 
 impl Cpu {
     /// The device with the fastest instructions that this machine has.
     pub fn new() -> Self {
-        Self { vector: Vector::detect() }
+        Self::with(Vector::detect())
     }
 
     /// The device without vector instructions: what [`Cpu::new`] is on a machine that has none.
     pub fn portable() -> Self {
-        Self { vector: None }
+        Self::with(None)
+    }
+
+    fn with(vector: Option<Vector>) -> Self {
+        Self { vector, icicle: None }
+    }
+
+    /// The same device, with long full-width products handed to a library.
+    #[must_use]
+    pub fn with_icicle(self, icicle: Option<&'static Icicle>) -> Self {
+        Self { icicle, ..self }
+    }
+
+    /// The library that takes long products.
+    pub fn icicle(&self) -> Option<&'static Icicle> {
+        self.icicle
     }
 
     /// The device with the kernels for AVX2 and fused multiply-adds, where this machine has them.
     pub fn avx2() -> Option<Self> {
-        Vector::avx2().map(|v| Self { vector: Some(v) })
+        Vector::avx2().map(|v| Self::with(Some(v)))
     }
 
     /// The device that `ASSAY_CPU` names: `auto` (or nothing) for the fastest, `portable`, `avx2` or `avx512` for one kind of
-    /// kernel, so that a whole test suite can run with each.
+    /// kernel, so that a whole test suite can run with each; with the library that `ASSAY_ICICLE` names, if it names one.
     ///
     /// # Errors
-    /// A name that is none of these, or instructions that this machine lacks.
+    /// A name that is none of these, instructions that this machine lacks, or a library that cannot be used.
     pub fn selected() -> Result<Self, CpuError> {
+        let cpu = Self::selected_kernels()?;
+        Ok(cpu.with_icicle(Icicle::selected()?))
+    }
+
+    fn selected_kernels() -> Result<Self, CpuError> {
         match std::env::var_os(VARIABLE).as_deref().map(std::ffi::OsStr::to_string_lossy).as_deref() {
             None | Some("" | "auto") => Ok(Self::new()),
             Some("portable") => Ok(Self::portable()),
             Some("avx2") => Self::avx2().ok_or(CpuError::Missing { name: "avx2", lacks: "AVX2 or FMA" }),
             Some("avx512") => Vector::avx512()
-                .map(|v| Self { vector: Some(v) })
+                .map(|v| Self::with(Some(v)))
                 .ok_or(CpuError::Missing { name: "avx512", lacks: "AVX-512 IFMA" }),
             Some(other) => Err(CpuError::Unknown { got: other.to_owned() }),
         }
@@ -91,6 +116,9 @@ pub enum CpuError {
         /// What is not there.
         lacks: &'static str,
     },
+    /// The library that `ASSAY_ICICLE` names.
+    #[error(transparent)]
+    Icicle(#[from] IcicleError),
 }
 
 impl Default for Cpu {
@@ -175,7 +203,8 @@ impl Device for Cpu {
     }
 
     fn msm_rows(&self, bases: &&[G1Affine], rows: &[&[Fr]]) -> Vec<G1Affine> {
-        G1Projective::normalize_batch(&msm::msm_many_with(self.vector, bases, rows))
+        let handed = self.icicle.and_then(|library| library.products(bases, rows));
+        handed.unwrap_or_else(|| G1Projective::normalize_batch(&msm::msm_many_with(self.vector, bases, rows)))
     }
 
     fn eq_table(&self, point: &[Fr]) -> Vec<Fr> {

@@ -44,6 +44,11 @@ pub(super) fn point(p: &G1Affine) -> bn256::G1Affine {
     }
 }
 
+/// A point for Halo2, as it computes with points.
+pub(super) fn curve(p: &G1Affine) -> bn256::G1 {
+    point(p).to_curve()
+}
+
 /// A point of Halo2.
 pub(super) fn point_back(p: &bn256::G1Affine) -> G1Affine {
     if bool::from(p.is_identity()) {

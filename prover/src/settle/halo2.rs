@@ -1,7 +1,13 @@
 //! The settlement circuit for `halo2_proofs` (KZG, SHPLONK): columns, gates, keys and proofs.
 
-use super::convert::{point, point_back, point_g2, scalar, scalar_back};
-use crate::srs::Srs;
+use super::{
+    convert::{point, point_back, scalar, scalar_back},
+    scheme::{Opener, Powers, Scheme, Uploaded},
+};
+use crate::{
+    device::{Cpu, Device},
+    srs::Srs,
+};
 use assay_circuits::Ring;
 use assay_verifier::{
     Fr, G1Affine,
@@ -17,19 +23,12 @@ use assay_verifier::{
 };
 use halo2_proofs::{
     circuit::{Layouter, SimpleFloorPlanner, Value},
-    halo2curves::bn256::{self, Bn256},
+    halo2curves::bn256,
     plonk::{
         Advice, Circuit, Column, ConstraintSystem, Error, Expression, Fixed, Instance, ProvingKey, VerifyingKey,
         VirtualCells, create_proof_from_advice, keygen_pk, keygen_vk, permutation,
     },
-    poly::{
-        EvaluationDomain, Rotation,
-        commitment::Params,
-        kzg::{
-            commitment::{KZGCommitmentScheme, ParamsKZG},
-            multiopen::ProverSHPLONK,
-        },
-    },
+    poly::{EvaluationDomain, Rotation, commitment::Params},
     transcript::{EncodedChallenge, Transcript, TranscriptWrite},
 };
 use std::{
@@ -239,7 +238,7 @@ impl From<Error> for CircuitError {
 
 /// Powers of tau and proving key of one circuit.
 pub struct CircuitProver {
-    params: ParamsKZG<Bn256>,
+    powers: Powers,
     key: ProvingKey<bn256::G1Affine>,
     /// Rows that are filled.
     rows: usize,
@@ -247,18 +246,13 @@ pub struct CircuitProver {
 
 impl std::fmt::Debug for CircuitProver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CircuitProver").field("k", &self.params.k()).field("rows", &self.rows).finish_non_exhaustive()
+        f.debug_struct("CircuitProver").field("k", &self.k()).field("rows", &self.rows).finish_non_exhaustive()
     }
 }
 
 /// The powers of tau for a domain of 2^k rows.
-fn params(srs: &Srs, k: u32) -> Result<ParamsKZG<Bn256>, CircuitError> {
-    let powers = srs.g1_powers.get(..1 << k).ok_or(CircuitError::SrsTooSmall { k, got: srs.g1_powers.len() })?;
-    let monomial: Vec<_> = powers.iter().map(point).collect();
-    let lagrange: Vec<_> = srs.lagrange(k).iter().map(point).collect();
-    // The only public constructor is a method.
-    let any = ParamsKZG::<Bn256>::setup(1, rand::rngs::OsRng);
-    Ok(any.from_parts(k, monomial, Some(lagrange), point_g2(&srs.g2), point_g2(&srs.tau_g2)))
+fn powers(srs: &Srs, k: u32) -> Result<Powers, CircuitError> {
+    Powers::new(srs, k).ok_or(CircuitError::SrsTooSmall { k, got: srs.g1_powers.len() })
 }
 
 /// What the verifier needs to know of a circuit, without a proving key.
@@ -266,8 +260,10 @@ fn params(srs: &Srs, k: u32) -> Result<ParamsKZG<Bn256>, CircuitError> {
 /// # Errors
 /// Too few powers of tau.
 pub fn circuit_key(srs: &Srs, rows: &Rows) -> Result<CircuitKey, CircuitError> {
-    let params = params(srs, rows.k())?;
-    Ok(words(&keygen_vk(&params, &SettlementCircuit(rows))?, rows.k()))
+    let powers = powers(srs, rows.k())?;
+    let cpu = Cpu::default();
+    let uploaded = Uploaded::new(&cpu, &powers);
+    Ok(words(&keygen_vk(&uploaded.params(), &SettlementCircuit(rows))?, rows.k()))
 }
 
 fn words(vk: &VerifyingKey<bn256::G1Affine>, k: u32) -> CircuitKey {
@@ -301,9 +297,9 @@ impl CircuitProver {
         if usize::try_from(k).ok() != Some(key.k) {
             return Err(CircuitError::Halo2(format!("a key for 2^{} rows, the circuit has 2^{k}", key.k)));
         }
-        let params = params(srs, k)?;
-        let key = keygen_pk(&params, verifying_key(key, k), &SettlementCircuit(rows))?;
-        Ok(Self { params, key, rows: rows.fixed.len() })
+        let powers = powers(srs, k)?;
+        let key = keygen_pk(&powers.library, verifying_key(key, k), &SettlementCircuit(rows))?;
+        Ok(Self { powers, key, rows: rows.fixed.len() })
     }
 
     /// Keys of a circuit: a function of its rows and of the powers of tau.
@@ -312,27 +308,40 @@ impl CircuitProver {
     /// Too few powers of tau.
     pub fn new(srs: &Srs, rows: &Rows) -> Result<Self, CircuitError> {
         let k = rows.k();
-        let params = params(srs, k)?;
+        let powers = powers(srs, k)?;
         let circuit = SettlementCircuit(rows);
-        let key = keygen_vk(&params, &circuit)?;
-        let key = keygen_pk(&params, key, &circuit)?;
-        Ok(Self { params, key, rows: rows.fixed.len() })
+        let key = {
+            let cpu = Cpu::default();
+            let uploaded = Uploaded::new(&cpu, &powers);
+            let verifying = keygen_vk(&uploaded.params(), &circuit)?;
+            keygen_pk(&uploaded.params(), verifying, &circuit)?
+        };
+        Ok(Self { powers, key, rows: rows.fixed.len() })
     }
 
     /// What the verifier needs of the keys.
     pub fn circuit_key(&self) -> CircuitKey {
-        words(self.key.get_vk(), self.params.k())
+        words(self.key.get_vk(), self.k())
+    }
+
+    fn k(&self) -> u32 {
+        self.powers.library.k()
     }
 
     /// Proves that the rows satisfy the circuit. The transcript starts from the statement's digest.
     ///
     /// # Errors
     /// Rows of another circuit.
-    pub fn prove(&self, rows: &Rows, transcript: &mut KeccakTranscript) -> Result<Halo2Proof, CircuitError> {
+    pub fn prove(
+        &self,
+        device: &impl Device,
+        rows: &Rows,
+        transcript: &mut KeccakTranscript,
+    ) -> Result<Halo2Proof, CircuitError> {
         if rows.fixed.len() != self.rows {
             return Err(CircuitError::Halo2("the witness is that of another circuit".to_owned()));
         }
-        let n = 1usize << self.params.k();
+        let n = 1usize << self.k();
         let mut advice = vec![vec![bn256::Fr::zero(); n]; ADVICE];
         for (at, row) in rows.advice.iter().enumerate() {
             for (column, v) in advice.iter_mut().zip(row) {
@@ -341,8 +350,10 @@ impl CircuitProver {
         }
         let instances = instances(rows);
         let mut writer = Writer { transcript, bytes: Vec::new(), key_seen: false };
-        create_proof_from_advice::<KZGCommitmentScheme<Bn256>, ProverSHPLONK<'_, Bn256>, _, _, _>(
-            &self.params,
+        let uploaded = Uploaded::new(device, &self.powers);
+        let params = uploaded.params();
+        create_proof_from_advice::<Scheme<'_>, Opener<'_>, _, _, _>(
+            &params,
             &self.key,
             &[&instances],
             advice,

@@ -6,6 +6,7 @@ mod convert;
 pub mod halo2;
 mod key;
 mod prove;
+mod scheme;
 mod template;
 
 pub use halo2::CircuitError;

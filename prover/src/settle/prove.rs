@@ -118,7 +118,7 @@ pub(super) fn argue(
         settle::circuit(program, row_bits, Some(Run { statement, messages: &messages, public }))
     })?;
     let mut transcript = KeccakTranscript::from_state(digest);
-    let halo2 = recorder.run(Stage::Halo2, || circuit.prove(&filled, &mut transcript))?;
+    let halo2 = recorder.run(Stage::Halo2, || circuit.prove(device, &filled, &mut transcript))?;
 
     recorder.run(Stage::Opening, || {
         let point = point(&claim);

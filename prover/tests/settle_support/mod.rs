@@ -366,7 +366,7 @@ impl Side {
         open: impl FnOnce(&[Fr], Fr, Fr) -> (Vec<Fr>, Fr),
     ) -> SettledArgument {
         let mut transcript = KeccakTranscript::from_state(c.digest);
-        let halo2 = self.circuit.prove(filled, &mut transcript).unwrap();
+        let halo2 = self.circuit.prove(&assay_prover::device::Cpu::default(), filled, &mut transcript).unwrap();
         let i = &filled.instances;
         let [zeta, gamma, value] = [instance::ZETA, instance::GAMMA, instance::VALUE].map(|n| i[n]);
         let point = i[instance::POINT..].to_vec();
