@@ -109,6 +109,22 @@ pub(crate) fn of_key(app: &App, key: &VerifierSrs, file: Option<&Path>, power: u
     choose(app, file, power)
 }
 
+/// Whether a key was made with the powers of a file, if one is named: anybody can make powers whose secret he knows.
+///
+/// # Errors
+/// Other powers; a file that is none of powers.
+pub(crate) fn compare(key: &VerifierSrs, file: Option<&Path>) -> Outcome<()> {
+    let Some(path) = file else { return Ok(()) };
+    let file = from_file(path, 1)?.verifier();
+    if file == *key {
+        return Ok(());
+    }
+    let [of_key, of_file] = [key, &file].map(|s| assay_verifier::core::hex(&s.srs_hash));
+    Err(Failure::new(format!("the key was made with the powers of tau {of_key}, those of '{}' are {of_file}", path.display()))
+        .help("whoever made the powers of tau may be able to forge proofs under the key: ask for one under powers that you trust")
+        .invalid())
+}
+
 /// Name of the cache entry of a key.
 pub(crate) fn key_entry(parts: &[&[u8]]) -> String {
     let digest = canonical::digest("assay.cache.key.v1", parts);

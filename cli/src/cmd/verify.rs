@@ -7,7 +7,7 @@ use crate::{
     flow,
     input::{self, Role},
     output::{bytes, seconds},
-    settlement,
+    settlement, srs,
     stacks::CommitArgs,
     training::{Record, Statement},
 };
@@ -39,7 +39,7 @@ pub(crate) struct VerifyArgs {
     /// Also check that the proof shows these outputs: {"output_data": [[...]]}, .npy or .npz
     #[arg(long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
-    /// Powers of tau, to recompute a settlement key that uses real ones
+    /// Also check that the key was made with these powers of tau; a settlement key with real ones is recomputed from them
     #[arg(long, value_name = "SRS")]
     pub(super) srs: Option<PathBuf>,
     /// Also check that the key is of this model (of a settled proof: the settlement id; of a split model: the id of its keys)
@@ -71,6 +71,7 @@ pub(crate) fn run(app: &App, args: &VerifyArgs) -> Outcome<()> {
     check_id(args, &id, "the proof is about another model", |other| {
         format!("the key is of model {id}, not of {other}")
     })?;
+    srs::compare(&key.srs, args.srs.as_deref())?;
     let checked = flow::check(app, &key, &proof)?;
     let v = &checked.verified;
     flow::warn_insecure(app, key.srs.insecure_dev);
@@ -143,6 +144,7 @@ fn settled(app: &App, args: &VerifyArgs) -> Outcome<()> {
     check_id(args, &id, "the proof is about another model", |other| {
         format!("the settlement key is {id}, not {other}")
     })?;
+    srs::compare(&key.srs(), args.srs.as_deref())?;
     let checked = settlement::check(app, &key, &proof, args.srs.as_deref())?;
     flow::warn_insecure(app, key.descriptor.insecure_dev);
     let shown = Shown::of(&key.stacks, &key.inputs, &key.outputs);

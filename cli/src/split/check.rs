@@ -5,7 +5,7 @@ use crate::{
     error::{Failure, Outcome},
     files::{self, Kind},
     flow::{self, timed},
-    settlement,
+    settlement, srs,
 };
 use assay_circuits::{Graph, model::TensorSpec};
 use assay_verifier::{
@@ -39,17 +39,17 @@ pub(crate) struct Checked {
 }
 
 /// Checks the keys, each as the key of one proof is checked, that they are those of one model, and all proofs.
-pub(crate) fn check(app: &App, keys: &SegmentKeys, proofs: &SegmentProofs, srs: Option<&Path>) -> Outcome<Checked> {
+pub(crate) fn check(app: &App, keys: &SegmentKeys, proofs: &SegmentProofs, file: Option<&Path>) -> Outcome<Checked> {
     let (sound, key_seconds) = timed(|| {
         keys.wires()?;
         match keys {
-            SegmentKeys::Core(keys) => {
-                keys.iter().enumerate().try_for_each(|(k, key)| flow::check_key(app, key).map_err(|f| at(k, f)))
-            }
-            SegmentKeys::Settled(keys) => keys
-                .iter()
-                .enumerate()
-                .try_for_each(|(k, key)| settlement::check_key_of(app, key, srs).map_err(|f| at(k, f))),
+            SegmentKeys::Core(keys) => keys.iter().enumerate().try_for_each(|(k, key)| {
+                srs::compare(&key.srs, file).and_then(|()| flow::check_key(app, key)).map_err(|f| at(k, f))
+            }),
+            SegmentKeys::Settled(keys) => keys.iter().enumerate().try_for_each(|(k, key)| {
+                let same = srs::compare(&key.srs(), file);
+                same.and_then(|()| settlement::check_key_of(app, key, file)).map_err(|f| at(k, f))
+            }),
         }
     });
     sound?;

@@ -100,6 +100,21 @@ fn imported_powers() {
     assert_eq!(s.json(&["verify", "p", "--key", "key2"])["insecure_srs"], false);
     s.fails(1, &["verify", "p", "--key", "key"], &["another key"]);
     s.ok(&["srs", "new", "--power", "12", "-o", "dev"]);
+    // Whether the key is under the powers that one trusts; fewer of them are the same.
+    s.ok(&["verify", "p", "--key", "key2", "--srs", "srs"]);
+    s.ok(&["verify", "p", "--key", "key2", "--srs", "short"]);
+    s.fails(1, &["verify", "p", "--key", "key2", "--srs", "dev"], &["made with the powers of tau", "'dev'"]);
+    s.fails(2, &["verify", "p", "--key", "key2", "--srs", "nowhere"], &["nowhere"]);
+    s.fails(2, &["verify", "p", "--key", "key2", "--srs", "p"], &["'p'"]);
+    s.ok(&["settle", "model", "input.json", "-o", "settled", "--key-out", "settled.key"]);
+    s.ok(&["split", "model", "--segments", "2", "-o", "cut"]);
+    s.ok(&["prove", "cut", "input.json", "-o", "parts", "--key-out", "parts.keys"]);
+    s.ok(&["settle", "cut", "input.json", "-o", "settled.parts", "--key-out", "settled.keys"]);
+    for [proof, key] in [["settled", "settled.key"], ["parts", "parts.keys"], ["settled.parts", "settled.keys"]] {
+        s.ok(&["verify", proof, "--key", key, "--srs", "dev"]);
+        s.fails(1, &["verify", proof, "--key", key, "--srs", "srs"], &["made with the powers of tau", "'srs'"]);
+        s.fails(2, &["verify", proof, "--key", key, "--srs", "nowhere"], &["nowhere"]);
+    }
     s.fails(2, &["prove", "model", "input.json", "--key", "key2", "--srs", "dev", "-o", "p"], &["other powers of tau"]);
     s.fails(2, &["prove", "model", "input.json", "--srs", "c.ptau", "-o", "p"], &["import"]);
     s.fails(2, &["srs", "import", "srs", "--power", "3", "-o", "x"], &["expected a .ptau"]);
