@@ -22,7 +22,7 @@ use assay_circuits::{
 use assay_contracts::{
     B256, Error, Revert, U256,
     abi::ContractError,
-    economy::{RoundProof, Shard, Tree},
+    economy::{NumberedTree, RoundProof, Shard},
     keccak256,
 };
 use assay_prover::Stack;
@@ -143,7 +143,7 @@ fn round(
     t: &mut Teller<'_>,
     (who, other): (Who, Who),
     (head, dataset, data, theirs): (&Stack, B256, &Stack, &Stack),
-    (shards, sealed, holdout): (&[Stack], &[Shard], &Tree),
+    (shards, sealed, holdout): (&[Stack], &[Shard], &NumberedTree),
     cheats: bool,
 ) -> Outcome<(Stack, u128)> {
     let app = t.app;
@@ -264,7 +264,7 @@ pub(crate) fn run(app: &App, rpc: Option<&str>) -> Outcome<()> {
         Ok(Shard { index: index as u64, stack_id: stack.id()?.into(), salt })
     };
     let sealed = shards.iter().enumerate().map(seal).collect::<Outcome<Vec<_>>>()?;
-    let holdout = Tree::new(sealed.iter().map(Shard::leaf).collect())
+    let holdout = NumberedTree::new(sealed.iter().map(Shard::leaf).collect())
         .ok_or_else(|| Failure::new("a task without shards").bug())?;
     // A step of the gain is a hundredth of a loss of one, for each row.
     let unit = f64::from(1u32 << any.loss.difference_bits()).powi(2);

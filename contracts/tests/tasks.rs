@@ -13,8 +13,8 @@ use assay_circuits::{
 use assay_contracts::{
     Address, B256, Chain, Embedded, Error, U256,
     economy::{
-        DatasetTerms, Deployment, Parameters, Phase, RoundEnd, RoundProof, Shard, TaskEvent, TaskSpec, TaskStatus,
-        Tree, abi::Economy::EconomyErrors as E, amount, dataset_id, dataset_leaf, deploy, time,
+        DatasetTerms, Deployment, NumberedTree, Parameters, Phase, RoundEnd, RoundProof, Shard, TaskEvent, TaskSpec,
+        TaskStatus, Tree, abi::Economy::EconomyErrors as E, amount, dataset_id, dataset_leaf, deploy, time,
     },
     keccak256,
 };
@@ -41,7 +41,7 @@ fn head() -> B256 {
 }
 
 /// The held-out data of every task here.
-fn shards() -> (Vec<Shard>, Tree) {
+fn shards() -> (Vec<Shard>, NumberedTree) {
     let all: Vec<Shard> = (0..SHARDS)
         .map(|index| Shard {
             index,
@@ -49,7 +49,7 @@ fn shards() -> (Vec<Shard>, Tree) {
             salt: keccak256(format!("salt {index}")),
         })
         .collect();
-    let tree = Tree::new(all.iter().map(Shard::leaf).collect()).expect("leaves");
+    let tree = NumberedTree::new(all.iter().map(Shard::leaf).collect()).expect("leaves");
     (all, tree)
 }
 

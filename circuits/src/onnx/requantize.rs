@@ -255,9 +255,22 @@ fn commit_general(c: &mut Lowering<'_>, l: &Lazy, bits: u32, fixed: Option<Fixed
         base,
         values: Box::new(tabulate),
     };
-    let edges = (f.values)(&[base.0, base.0 + 1, base.1 - 1, base.1])?;
-    let limits =
-        (if edges[0] == edges[1] { i64::MIN } else { base.0 }, if edges[2] == edges[3] { i64::MAX } else { base.1 });
+    let shown =
+        Shown { values: &values, base, unit: out_unit, bounds: (t_lo as f64 * out_unit, t_hi as f64 * out_unit) };
+    let calibrated = (l.root.range.0 / unit, l.root.range.1 / unit);
+    let near = |v: f64| ((v.round().clamp(-1e15, 1e15) as i64).saturating_sub(origin)).clamp(base.0, base.1);
+    // Between the last key and the farthest value that the tensor can have.
+    let far = |key: i64, end: f64| -> Result<Vec<f32>> {
+        let edge = (key + origin) as f64 * unit;
+        let at = |t: f64| (edge + (end - edge) * t) as f32;
+        let points: Vec<f32> =
+            (0..=64).map(|i| at(f64::from(i) / 64.0)).chain((1..32).map(|k| at(f64::from(-k).exp2()))).collect();
+        // Nothing lies behind the key.
+        if (end - edge).abs() < unit { Ok(vec![]) } else { l.expr.eval(&points) }
+    };
+    let below = if worst.0 < (base.0 + origin) as f64 * unit { far(base.0, worst.0)? } else { vec![] };
+    let above = if worst.1 > (base.1 + origin) as f64 * unit { far(base.1, worst.1)? } else { vec![] };
+    let limits = (shown.until(near(calibrated.0), -1, &below), shown.until(near(calibrated.1), 1, &above));
     let steps = origin.checked_mul(1 << shift as u32).ok_or_else(|| {
         ImportError::unsupported(format!(
             "a function of values from {lo:e} to {hi:e} in units of {unit:e}; rescale the model"
@@ -267,6 +280,44 @@ fn commit_general(c: &mut Lowering<'_>, l: &Lazy, bits: u32, fixed: Option<Fixed
     let node = c.lookup(keyed, shift as u32, &f)?;
     c.limits.insert(node, limits);
     Ok(Root { node, scale: out_unit, range })
+}
+
+/// What a table shows of a function.
+struct Shown<'a> {
+    /// The function at the keys `base.0..=base.1`.
+    values: &'a [f32],
+    base: (i64, i64),
+    /// Unit of the results, and the ends of what the table can hold.
+    unit: f64,
+    bounds: (f64, f64),
+}
+
+impl Shown<'_> {
+    /// The last key in a direction, from one on, up to which the table says what the function is, but for rounding; none where it does for
+    /// all keys that there can be. `beyond` holds values of the function behind the table's last key in this direction.
+    fn until(&self, from: i64, step: i64, beyond: &[f32]) -> i64 {
+        let lost = |v: f32| {
+            let v = f64::from(v);
+            v > self.bounds.1 + self.unit || v < self.bounds.0 - self.unit
+        };
+        let at = |key: i64| self.values.get(usize::try_from(key - self.base.0).unwrap_or(usize::MAX)).copied();
+        let last = if step < 0 { self.base.0 } else { self.base.1 };
+        let mut key = from;
+        while key != last {
+            if at(key + step).is_some_and(lost) {
+                return key;
+            }
+            key += step;
+        }
+        // Behind the last key the table stays where it is.
+        let stays = at(last).unwrap_or(f32::NAN);
+        let moves = |v: &f32| (f64::from(*v) - f64::from(stays)).abs() > self.unit;
+        match (beyond.iter().any(moves), step < 0) {
+            (true, _) => last,
+            (false, true) => i64::MIN,
+            (false, false) => i64::MAX,
+        }
+    }
 }
 
 /// The point nearest to zero (or to `other`, on the same side of zero) up to which the function, coming from `end`, has not

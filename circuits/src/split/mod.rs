@@ -334,6 +334,60 @@ fn build(
     Ok(Segment { graph: b.finish(inputs, outputs)?, weights, wires: Wires { reads: places, boundary } })
 }
 
+/// Whether the graph of segment `k` hangs together with the others as these wires say: what it reads and writes is called as the boundaries'
+/// tensors are, whose names hold their numbers in the whole. Wires that come from elsewhere may connect other tensors.
+///
+/// # Errors
+/// The first thing that differs.
+pub fn fits(segments: &[Wires], k: usize, graph: &Graph) -> Result<(), GraphError> {
+    let bad = |what: String| Err(GraphError::Parameter(format!("segment {}: {what}", k + 1)));
+    let (Some(wires), last) = (segments.get(k), k + 1 == segments.len()) else {
+        return bad("there is none".to_owned());
+    };
+    // The first one has the whole's inputs, the last one the whole's outputs.
+    if (k == 0) != wires.reads.is_empty() || (k > 0 && wires.reads.len() != graph.inputs().len()) {
+        return bad(format!("{} of its {} inputs come from other segments", wires.reads.len(), graph.inputs().len()));
+    }
+    for ((from, place), id) in wires.reads.iter().zip(graph.inputs()) {
+        let node = graph.node(*id);
+        let held = segments.get(*from).filter(|_| *from < k).and_then(|s| s.boundary.get(*place));
+        match held {
+            Some(h) if (h.name.as_str(), h.shape.as_slice()) == (node.name.as_str(), node.shape.as_slice()) => {}
+            Some(h) => {
+                return bad(format!(
+                    "its input '{}' {:?} would be what segment {} calls '{}' {:?}",
+                    node.name,
+                    node.shape,
+                    from + 1,
+                    h.name,
+                    h.shape
+                ));
+            }
+            None => return bad(format!("its input '{}' is at no boundary before it", node.name)),
+        }
+    }
+    if last != wires.boundary.is_empty() || (!last && wires.boundary.len() != graph.outputs().len()) {
+        return bad(format!(
+            "{} tensors are at its boundary, it has {} outputs",
+            wires.boundary.len(),
+            graph.outputs().len()
+        ));
+    }
+    for (h, id) in wires.boundary.iter().zip(graph.outputs()) {
+        let node = graph.node(*id);
+        // A shift is a node of its own, which is called like the tensor.
+        let name = if h.shift == 0 { stack_name(h.node, &node.name) } else { node.name.clone() };
+        let expected = width(node.range).is_some_and(|(bits, _)| bits <= h.bits);
+        if (h.name.as_str(), h.shape.as_slice()) != (name.as_str(), node.shape.as_slice()) || !expected {
+            return bad(format!("its output '{}' is not the tensor '{}' of its boundary", node.name, h.name));
+        }
+        if !h.name.starts_with(&format!("{} ", h.node.0)) {
+            return bad(format!("the tensor '{}' is not node {}", h.name, h.node.0));
+        }
+    }
+    Ok(())
+}
+
 /// A node's number and as much of its name as a stack takes.
 fn stack_name(id: NodeId, name: &str) -> String {
     let end = (0..=name.len().min(200)).rev().find(|n| name.is_char_boundary(*n)).unwrap_or(0);

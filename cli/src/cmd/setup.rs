@@ -96,7 +96,7 @@ fn segments(app: &App, args: &SetupArgs) -> Outcome<()> {
     let file = keys.to_bytes()?;
     files::write(&args.output, &file)?;
     let id = check::id(&keys)?;
-    o.say(format!("split   {id}, of model {}", split.model_id()));
+    o.say(format!("split   {id}; the folder says: of model {}", split.model_id()));
     o.say(format!(
         "wrote   {} ({}, {} keys, for a batch of {batch}) in {}",
         args.output.display(),

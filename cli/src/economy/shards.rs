@@ -6,7 +6,7 @@ use crate::{
 };
 use assay_contracts::{
     B256,
-    economy::{Shard, Tree},
+    economy::{NumberedTree, Shard},
 };
 use rand::{RngCore, rngs::OsRng};
 use serde::{Deserialize, Serialize};
@@ -100,8 +100,8 @@ impl Shards {
         Some(Shard { index: index as u64, stack_id: s.stack_id, salt: s.salt })
     }
 
-    fn tree(&self) -> Option<Tree> {
-        Tree::new((0..self.0.len()).filter_map(|i| self.shard(i)).map(|s| s.leaf()).collect())
+    fn tree(&self) -> Option<NumberedTree> {
+        NumberedTree::new((0..self.0.len()).filter_map(|i| self.shard(i)).map(|s| s.leaf()).collect())
     }
 
     /// What stands for all of them on the chain.

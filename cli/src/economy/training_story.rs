@@ -11,8 +11,8 @@ use assay_circuits::canonical;
 use assay_contracts::{
     Address, B256, Chain, Embedded, Rpc, RpcOptions, Signer, U256,
     economy::{
-        DatasetTerms, Deployment, Evaluated, NewEntry, Parameters, Round, RoundProof, Shard, Task, TaskSpec, Trained,
-        Tree, amount, deploy, time,
+        DatasetTerms, Deployment, Evaluated, NewEntry, NumberedTree, Parameters, Round, RoundProof, Shard, Task,
+        TaskSpec, Trained, amount, deploy, time,
     },
     keccak256,
 };
@@ -139,7 +139,7 @@ impl Stage {
     }
 
     /// Opens a task from these weights; a gain counts in steps of `eta`.
-    pub(crate) fn open(&mut self, head: &Stack, holdout: &Tree, shards: u32, eta: u64) -> Outcome<()> {
+    pub(crate) fn open(&mut self, head: &Stack, holdout: &NumberedTree, shards: u32, eta: u64) -> Outcome<()> {
         let chain = self.on.by(Who::Sponsor)?;
         let now = chain.head()?.timestamp;
         let spec = TaskSpec {
@@ -214,7 +214,7 @@ impl Stage {
     }
 
     /// Opens the shard of the round.
-    pub(crate) fn reveal(&mut self, shards: &[Shard], holdout: &Tree) -> Outcome<usize> {
+    pub(crate) fn reveal(&mut self, shards: &[Shard], holdout: &NumberedTree) -> Outcome<usize> {
         let index = usize::try_from(self.state()?.1.shard).unwrap_or(usize::MAX);
         let missing = || Failure::new("the round asks for a shard that is not there").bug();
         let (shard, path) = shards.get(index).zip(holdout.path(index)).ok_or_else(missing)?;
@@ -227,7 +227,7 @@ impl Stage {
     pub(crate) fn reveal_another(
         &mut self,
         shards: &[Shard],
-        holdout: &Tree,
+        holdout: &NumberedTree,
         index: usize,
     ) -> Result<(), assay_contracts::Error> {
         let (market, task) = (self.at.training(), self.task);

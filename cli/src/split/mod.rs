@@ -9,6 +9,7 @@ use crate::{
     cost::{self, Machine},
     error::{Failure, Outcome},
     files::{self, Kind},
+    settlement,
 };
 use assay_circuits::{
     Graph, Program, Visibility,
@@ -84,6 +85,9 @@ impl Split {
             return Err(wrong(format!("it has {} segments", manifest.segments.len())));
         }
         let plain = |name: &str| !name.is_empty() && Path::new(name).file_name().is_some_and(|n| n == name);
+        if settlement::parse_hex::<32>(&manifest.model_id).is_none() {
+            return Err(wrong("it does not name the model that was cut".to_owned()));
+        }
         if let Some(part) = manifest.segments.iter().find(|p| !plain(&p.file)) {
             return Err(wrong(format!("'{}' is no name of a file in its folder", part.file)));
         }
@@ -166,6 +170,13 @@ impl Split {
             ))
             .help("cut the model again: assay split MODEL --segments N -o FOLDER"));
         }
+        split::fits(&self.wires, k, &model.graph).map_err(|e| {
+            Failure::new(format!(
+                "'{}' does not hang together as its segments do: {e}",
+                self.folder.join(MANIFEST).display()
+            ))
+            .help("cut the model again: assay split MODEL --segments N -o FOLDER")
+        })?;
         Ok((model, bytes))
     }
 

@@ -90,6 +90,12 @@ impl CoreKeys {
     }
 }
 
+/// Keys that a verifier takes.
+fn whole(keys: SegmentKeys) -> Outcome<SegmentKeys> {
+    keys.wires()?;
+    Ok(keys)
+}
+
 /// Keys of core proofs of all segments.
 pub(crate) fn core_keys(app: &App, split: &Split, args: &KeyArgs, batch: usize) -> Outcome<SegmentKeys> {
     let source = CoreKeys::read(split, None, args)?;
@@ -98,7 +104,7 @@ pub(crate) fn core_keys(app: &App, split: &Split, args: &KeyArgs, batch: usize) 
         let model = split.model(k)?;
         keys.push(source.of(app, split, k, &model, batch, args).map_err(|f| check::at(k, f))?.key.verifying);
     }
-    Ok(SegmentKeys::Core(keys))
+    whole(SegmentKeys::Core(keys))
 }
 
 /// What was proven of a split model.
@@ -230,7 +236,7 @@ pub(crate) fn settled_keys(
         let prepared = settled_key(app, split, (k, &model), (batch, row_bits), args, settling);
         keys.push(prepared.map_err(|f| check::at(k, f))?.prover.key);
     }
-    Ok(SegmentKeys::Settled(keys))
+    whole(SegmentKeys::Settled(keys))
 }
 
 /// Settles all segments for one purpose, one after another.

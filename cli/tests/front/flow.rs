@@ -233,3 +233,44 @@ fn every_kind_of_kernel_gives_the_same_bytes() {
     assert!(text.contains(r#"ASSAY_CPU is "fast"; expected auto, portable, avx2 or avx512"#), "{text}");
     assert!(text.contains("unset ASSAY_CPU"), "{text}");
 }
+
+/// Functions whose result is bounded, or whose table is, tell as well when a value leaves the calibrated range.
+#[test]
+fn values_beyond_the_calibrated_range_are_told_of() {
+    let s = Sandbox::new("beyond");
+    let list = |v: &[f32]| v.iter().map(f32::to_string).collect::<Vec<_>>().join(",");
+    // A sum that is small in calibration although its terms are not.
+    let a: Vec<f32> = (0..60).map(|i| (i % 20) as f32 / 10.0 - 1.0).collect();
+    let b: Vec<f32> = a.iter().enumerate().map(|(i, v)| 0.02 * (i % 7) as f32 - v).collect();
+    s.write("sums.json", format!("{{\"input_data\":[[{}],[{}]]}}", list(&a), list(&b)));
+    s.write("far.json", "{\"input_data\":[[0.9,0.5,0.1],[0.9,0.5,0.1]]}");
+    s.write("near.json", format!("{{\"input_data\":[[{}],[{}]]}}", list(&a[..3]), list(&b[..3])));
+    for op in ["Sigmoid", "Tanh", "Exp", "Softplus"] {
+        let mut m = proto::Model::default();
+        let sum = m.node("Add", &["a", "b"], &[]);
+        let out = m.node(op, &[&sum], &[]);
+        s.write("m.onnx", m.finish(&[("a", &[1, 3]), ("b", &[1, 3])], &out));
+        s.ok(&["compile", "m.onnx", "--calibrate", "sums.json", "-o", "m"]);
+        let near = s.ok(&["prove", "m", "near.json", "-o", "p", "--strict"]);
+        assert!(!near.stderr.contains("calibrated range"), "{op}: {near:#?}");
+        let far = s.ok(&["prove", "m", "far.json", "-o", "p"]);
+        assert!(far.stderr.contains("left the calibrated range"), "{op}: {far:#?}");
+        s.fails(2, &["prove", "m", "far.json", "-o", "p2", "--strict"], &["calibrated range"]);
+    }
+    // A step of an integer input, whose table ends where its results did.
+    let mut m = proto::Model::default();
+    m.initializer(&proto::tensor("two", &[], &[2.0]));
+    let float = m.node("Cast", &["c"], &[proto::int("to", 1)]);
+    let half = m.node("Div", &[&float, "two"], &[]);
+    let out = m.node("Floor", &[&half], &[]);
+    s.write("m.onnx", m.finish_typed(&[("c", &[1, 3], 7)], &out));
+    let c: Vec<f32> = (0..30).map(|i| (i % 8) as f32).collect();
+    s.write("ages.json", format!("{{\"input_data\":[[{}]]}}", list(&c)));
+    s.ok(&["compile", "m.onnx", "--calibrate", "ages.json", "-o", "m"]);
+    s.write("old.json", "{\"input_data\":[[9,30,8]]}");
+    let old = s.ok(&["prove", "m", "old.json", "-o", "p"]);
+    assert!(old.stderr.contains("calibrated range"), "{old:#?}");
+    s.fails(2, &["prove", "m", "old.json", "-o", "p2", "--strict"], &["calibrated range"]);
+    s.write("young.json", "{\"input_data\":[[7,3,0]]}");
+    s.ok(&["prove", "m", "young.json", "-o", "p", "--strict"]);
+}

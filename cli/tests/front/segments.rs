@@ -181,3 +181,29 @@ fn a_model_is_cut_where_it_is_told_to_be() {
     s.fails(2, &["prove", "cut", "input.json", "-o", "no", "--commit", "input=x"], &["--commit"]);
     s.fails(2, &["setup", "model", "-o", "no", "--batch", "2"], &["split models"]);
 }
+
+/// Whoever edits the manifest connects other tensors, under the name of the same model: the segments say themselves what they read.
+#[test]
+fn a_folder_whose_wires_were_altered_is_refused() {
+    let s = digits_proof("segments-wires");
+    s.ok(&["split", "model", "--segments", "3", "-o", "cut"]);
+    let good: serde_json::Value = serde_json::from_slice(&s.read("cut/split.json")).unwrap();
+    let (second, third) = ("/segments/1/wires", "/segments/2/wires");
+    let from = |path: String, value: serde_json::Value| (path, value);
+    for (path, value) in [
+        from(format!("{second}/reads/0/1"), 7.into()),
+        from(format!("{second}/reads"), serde_json::json!([])),
+        from(format!("{third}/reads/0/0"), 0.into()),
+        from(format!("{second}/boundary/0/node"), 999.into()),
+        from(format!("{second}/boundary/0/bits"), 1.into()),
+        from("/model_id".to_owned(), "".into()),
+        from("/model_id".to_owned(), "/etc/passwd".into()),
+    ] {
+        let mut bad = good.clone();
+        *bad.pointer_mut(&path).unwrap() = value;
+        s.write("cut/split.json", serde_json::to_vec(&bad).unwrap());
+        s.fails(2, &["setup", "cut", "-o", "keys"], &["split.json"]);
+        s.fails(2, &["prove", "cut", "input.json", "-o", "proofs"], &["split.json"]);
+        assert!(!s.path("keys").exists() && !s.path("proofs").exists(), "{path}");
+    }
+}

@@ -49,7 +49,8 @@ interface ITrainingMarket is IMarket {
         bytes32 evaluateId;
         /// Stack of the weights to begin with.
         bytes32 head;
-        /// Merkle root over the sealed shards: leaf i is keccak256(keccak256(abi.encode(i, stackId, salt))).
+        /// Merkle root over the sealed shards: leaf i is keccak256(keccak256(abi.encode(i, stackId, salt))), behind the last one zeros up
+        /// to a power of two; the bits of i say on which side of each node it is, so that no number has two leaves.
         bytes32 holdout;
         uint32 shards;
         /// Merkle root over the datasets that may be leased: leaves keccak256(keccak256(abi.encode(datasetId))). 0: any.

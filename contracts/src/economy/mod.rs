@@ -33,7 +33,7 @@ pub use emission::{Emission, MAX_EPOCHS, Stats};
 pub use governor::{Ballot, Governor, Proposal, State, Tally};
 pub use ledger::Ledger;
 pub use market::{Fulfilled, Job, MAX_LEASE, Market, Posted, Spec, Status, context_job, input_commitment};
-pub use merkle::Tree;
+pub use merkle::{NumberedTree, Tree};
 pub use parameters::Parameters;
 pub use registry::{Entry, MAX_LISTED, Models, NewEntry, Offer, Registry, Terms, offer_id, srs_hash};
 pub use token::Token;

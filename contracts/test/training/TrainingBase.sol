@@ -145,6 +145,28 @@ abstract contract TrainingBase is RegistryBase {
         }
     }
 
+    /// @dev Root over numbered leaves, and the path of one: zeros up to a power of two, pairs in their order.
+    function numbered(bytes32[] memory leaves, uint256 index)
+        internal
+        pure
+        returns (bytes32 root, bytes32[] memory path)
+    {
+        uint256 depth;
+        while (1 << depth < leaves.length) depth++;
+        bytes32[] memory level = new bytes32[](1 << depth);
+        for (uint256 i = 0; i < leaves.length; i++) {
+            level[i] = leaves[i];
+        }
+        path = new bytes32[](depth);
+        for (uint256 up = 0; up < depth; up++) {
+            path[up] = level[(index >> up) ^ 1];
+            for (uint256 i = 0; i < 1 << (depth - up - 1); i++) {
+                level[i] = keccak256(abi.encode(level[2 * i], level[2 * i + 1]));
+            }
+        }
+        root = level[0];
+    }
+
     function shards() internal pure returns (bytes32[] memory leaves) {
         leaves = new bytes32[](SHARDS);
         for (uint256 i = 0; i < SHARDS; i++) {
@@ -158,7 +180,7 @@ abstract contract TrainingBase is RegistryBase {
         s.trainId = trainId;
         s.evaluateId = evaluateId;
         s.head = HEAD;
-        (s.holdout,) = tree(shards(), 0);
+        (s.holdout,) = numbered(shards(), 0);
         s.shards = uint32(SHARDS);
         s.eta = ETA;
         s.maxSteps = MOST;
@@ -232,7 +254,7 @@ abstract contract TrainingBase is RegistryBase {
     }
 
     function revealCall(uint256 id, uint256 place) internal pure returns (bytes memory) {
-        (, bytes32[] memory path) = tree(shards(), place);
+        (, bytes32[] memory path) = numbered(shards(), place);
         return abi.encodeCall(ITrainingMarket.reveal, (id, shard(place), saltOf(place), path, "ipfs://shard"));
     }
 

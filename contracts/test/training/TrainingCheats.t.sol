@@ -233,7 +233,7 @@ contract TrainingCheatsTest is TrainingBase {
         for (uint256 i = 1; i < SHARDS; i++) {
             fails(SPONSOR, address(market), revealCall(id, i), ITrainingMarket.WrongShard.selector, "another shard");
         }
-        (, bytes32[] memory path) = tree(shards(), 0);
+        (, bytes32[] memory path) = numbered(shards(), 0);
         bytes memory call_ = abi.encodeCall(ITrainingMarket.reveal, (id, shard(1), saltOf(0), path, ""));
         fails(SPONSOR, address(market), call_, ITrainingMarket.WrongShard.selector, "another stack");
         call_ = abi.encodeCall(ITrainingMarket.reveal, (id, shard(0), saltOf(1), path, ""));
@@ -247,6 +247,34 @@ contract TrainingCheatsTest is TrainingBase {
         reveal(id);
     }
 
+    /// Of a sponsor who sealed several stacks under one number, to show the one on which the weights gained least: there is one place for
+    /// a number, and paths have one length.
+    function testTwoShardsOfOneNumber() external {
+        ITrainingMarket.Spec memory s = spec();
+        bytes32[] memory leaves = new bytes32[](4);
+        for (uint256 i = 0; i < 4; i++) {
+            leaves[i] = keccak256(bytes.concat(keccak256(abi.encode(uint256(0), shard(i), saltOf(i)))));
+        }
+        (s.holdout,) = numbered(leaves, 0);
+        for (uint32 count = 1; count <= 5; count++) {
+            s.shards = count;
+            id = open(s);
+            lease(id, one, ANNE);
+            pin(id);
+            submit(id, keccak256(abi.encode(count)));
+            for (uint256 i = 0; i < 4; i++) {
+                (, bytes32[] memory path) = numbered(leaves, i);
+                bytes memory call_ = abi.encodeCall(ITrainingMarket.reveal, (id, shard(i), saltOf(i), path, ""));
+                // Three or four shards have paths of two nodes, and the first of them is the first leaf.
+                if (i == 0 && (count == 3 || count == 4)) continue;
+                fails(
+                    SPONSOR, address(market), call_, ITrainingMarket.WrongShard.selector, "another leaf of the number"
+                );
+            }
+            skip(2 hours);
+        }
+    }
+
     /// Of a sponsor who sealed one stack twice, for a collaborator who trained on it: he cannot reveal it again, and pays.
     function testOneStackInTwoShards() external {
         ITrainingMarket.Spec memory s = spec();
@@ -254,14 +282,14 @@ contract TrainingCheatsTest is TrainingBase {
         for (uint256 i = 0; i < 2; i++) {
             leaves[i] = keccak256(bytes.concat(keccak256(abi.encode(i, shard(0), saltOf(i)))));
         }
-        (s.holdout,) = tree(leaves, 0);
+        (s.holdout,) = numbered(leaves, 0);
         s.shards = 2;
         id = open(s);
         for (uint256 i = 0; i < 2; i++) {
             lease(id, one, ANNE);
             pin(id);
             submit(id, keccak256(abi.encode(i)));
-            (, bytes32[] memory path) = tree(leaves, i);
+            (, bytes32[] memory path) = numbered(leaves, i);
             bytes memory call_ = abi.encodeCall(ITrainingMarket.reveal, (id, shard(0), saltOf(i), path, ""));
             if (i == 0) succeeds(SPONSOR, address(market), call_, "the first");
             else fails(SPONSOR, address(market), call_, ITrainingMarket.ShardUsed.selector, "the second");

@@ -177,7 +177,7 @@ contract TrainingForgeriesTest is TrainingBase {
         bytes memory proof = prove(trainKey, trainValues(id, "trained", curve), market.contextOf(id));
         bytes memory call_ = abi.encodeCall(ITrainingMarket.submitTrain, (id, bytes32("trained"), curve, proof, uri));
         succeeds(sender, address(market), call_, "submit");
-        (, bytes32[] memory path) = tree(shards(), 0);
+        (, bytes32[] memory path) = numbered(shards(), 0);
         call_ = abi.encodeCall(ITrainingMarket.reveal, (id, shard(0), saltOf(0), path, uri));
         succeeds(sender, address(market), call_, "reveal");
         succeeds(sender, address(market), evaluateCall(id, 1_000, 300), "evaluate");

@@ -243,9 +243,19 @@ mod tests {
             let fast = Cpu::default();
             let cpu = Uploaded::new(&fast, &powers);
             let reference = Uploaded::new(&Reference, &powers);
+            #[cfg(target_os = "linux")]
+            let emulated = crate::device::cuda::emulated();
+            #[cfg(target_os = "linux")]
+            let card = Uploaded::new(&emulated, &powers);
             std::thread::scope(|s| {
                 for thread in 0..3u64 {
-                    let (powers, domain, devices) = (&powers, &domain, [cpu.params(), reference.params()]);
+                    let devices = [
+                        cpu.params(),
+                        reference.params(),
+                        #[cfg(target_os = "linux")]
+                        card.params(),
+                    ];
+                    let (powers, domain) = (&powers, &domain);
                     s.spawn(move || {
                         let mut rng = StdRng::seed_from_u64(thread + 10 * u64::from(k));
                         for kind in 0..4 {

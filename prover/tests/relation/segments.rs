@@ -9,7 +9,7 @@ use assay_circuits::{
     model::{Model, QuantReport, TensorSpec},
     onnx::{CompileOptions, compile, load},
     ops::{Contraction, Transpose},
-    split::{Segment, balance, behind, boundary_name, named, positions, split},
+    split::{Segment, Wires, balance, behind, boundary_name, fits, named, positions, split},
     stack::{NamedStack, Role},
 };
 use assay_prover::{ProvingKey, Recorder, SetupOptions, Stack, device::Cpu, prove_linked, setup_linked};
@@ -111,6 +111,44 @@ fn segments_of_random_networks_compute_the_whole() {
         }
     }
     assert!(cut > 200, "only {cut} networks were cut");
+}
+
+/// Wires are those of the cut, or they do not fit: a list that was edited connects other tensors, of which the model's name would be said.
+#[test]
+fn wires_that_were_altered_do_not_fit() {
+    let mut altered = 0;
+    for seed in 0..40 {
+        let whole = network(seed);
+        let places: Vec<usize> = positions(&whole).iter().map(|p| p.at).collect();
+        let mut rng = Lcg(seed + 5);
+        let cuts: Vec<usize> = places.iter().copied().filter(|_| rng.next().is_multiple_of(4)).take(4).collect();
+        let Ok(segments) = split(&whole, &cuts) else { continue };
+        let wires: Vec<Wires> = segments.iter().map(|s| s.wires.clone()).collect();
+        let fit = |wires: &[Wires]| segments.iter().enumerate().try_for_each(|(k, s)| fits(wires, k, &s.graph));
+        fit(&wires).unwrap();
+        for _ in 0..20 {
+            let mut other = wires.clone();
+            let k = rng.next() as usize % other.len();
+            let (reads, held) = (other[k].reads.len().max(1), other[k].boundary.len().max(1));
+            let (a, b) = (rng.next() as usize, rng.next() as usize);
+            match rng.next() % 8 {
+                0 if reads > 1 => other[k].reads.swap(a % reads, b % reads),
+                1 if k > 0 => other[k].reads[a % reads].1 += 1,
+                2 if k > 0 => other[k].reads[a % reads].0 = b % wires.len(),
+                3 if k > 0 => drop(other[k].reads.remove(a % reads)),
+                4 if held > 1 => other[k].boundary.swap(a % held, b % held),
+                5 if k + 1 < wires.len() => other[k].boundary[a % held].node.0 += 1,
+                6 if k + 1 < wires.len() => other[k].boundary[a % held].bits -= 1,
+                7 => other.swap(k, a % wires.len()),
+                _ => {}
+            }
+            if other != wires {
+                assert!(fit(&other).is_err(), "seed {seed}: {other:?} instead of {wires:?}");
+                altered += 1;
+            }
+        }
+    }
+    assert!(altered > 150, "only {altered}");
 }
 
 /// An imported model with made-up samples.

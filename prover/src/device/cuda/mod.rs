@@ -175,7 +175,7 @@ impl<E: Engine> Accelerated<E> {
 
 /// The device under test where there is none.
 #[cfg(all(test, target_os = "linux"))]
-pub(super) fn emulated() -> impl Device {
+pub(crate) fn emulated() -> impl Device {
     Accelerated::new(emulated::Emulated::new())
 }
 
