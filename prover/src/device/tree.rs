@@ -1,7 +1,7 @@
 //! The walk of a fraction tree from the root to the leaves, in the host's memory.
 //!
-//! With many leaves, `N`, no array that is kept is longer than `N / 4`: the two lowest layers are computed again from the
-//! leaves for each pass over them, until enough variables are bound. A few leaves are kept, which is faster.
+//! With many leaves, `N`, the layers that are kept have `N / 4` fractions together: the third lowest is computed from the leaves when
+//! it comes up, the two below it for each pass over them, until enough variables are bound. A few leaves are kept, which is faster.
 
 use super::arena::zeroed;
 use super::eq::{EqSuffixes, EqWeights, LOW_BITS};
@@ -46,6 +46,8 @@ pub struct Tree<'a> {
 enum At {
     /// A layer that is stored whole.
     Stored,
+    /// The one two above the leaves, stored whole since it came up.
+    Quarter,
     /// The one above the leaves: not bound yet, then stored.
     Largest { bound: bool },
     /// The leaves: not bound, bound to one challenge, then stored.
@@ -61,7 +63,7 @@ impl<'a> Tree<'a> {
         let lowest = match &kept {
             Some(all) => kernels.fraction_layers_i32(&all.p, &all.q),
             None if few => few_leaves(kernels, &pieces),
-            None => quarter_layer(kernels, &pieces),
+            None => summed(kernels, &pieces, 8),
         };
         let mut layers = vec![lowest];
         while let Some((p, q)) = layers.last().filter(|(_, q)| q.len() > 2) {
@@ -99,7 +101,7 @@ impl<'a> Tree<'a> {
         }
         let Some(leaves) = &self.leaves else { panic!("no layer below the leaves") };
         match (self.at, &self.kept) {
-            (At::Stored, Some(all)) => {
+            (At::Stored | At::Quarter, Some(all)) => {
                 self.at = At::Largest { bound: true };
                 self.current = largest(kernels, all);
                 kernels.fraction_slope(&self.current, eq, lambda)
@@ -109,6 +111,12 @@ impl<'a> Tree<'a> {
                 kernels.fraction_slope_i32(&all.p, &all.q, eq, lambda)
             }
             (At::Stored, None) => {
+                self.at = At::Quarter;
+                let (p, q) = summed(kernels, leaves, 4);
+                self.current = FractionLayer::split(p, q);
+                kernels.fraction_slope(&self.current, eq, lambda)
+            }
+            (At::Quarter, None) => {
                 self.at = At::Largest { bound: false };
                 let slopes = over_slices(leaves, 8, eq, &|buffer, offset, eq| {
                     let (p, q) = leaves.sums(kernels, offset, buffer);
@@ -216,16 +224,18 @@ fn few_leaves(kernels: &impl FractionKernels, leaves: &LeafPieces<'_>) -> (Vec<F
     (buffer.p.into_iter().map(Fr::from).collect(), buffer.q)
 }
 
-/// The layer two above the leaves; needs at least four of them.
-fn quarter_layer(kernels: &(impl FractionKernels + Sync), leaves: &LeafPieces<'_>) -> (Vec<Fr>, Vec<Fr>) {
-    let len = leaves.len() / 4;
-    let slice = len.min(2 * SLICE);
+/// The layer whose fractions are the sums of `pieces` leaves, 4 or more; there are at least as many.
+fn summed(kernels: &(impl FractionKernels + Sync), leaves: &LeafPieces<'_>, pieces: usize) -> (Vec<Fr>, Vec<Fr>) {
+    let len = leaves.len() / pieces;
+    let slice = len.min(8 * SLICE / pieces);
     let (mut p_out, mut q_out) = (zeroed(len), zeroed(len));
     (p_out.par_chunks_mut(slice), q_out.par_chunks_mut(slice)).into_par_iter().enumerate().for_each_init(
-        || LeafBuffer::new(4, slice),
+        || LeafBuffer::new(pieces, slice),
         |buffer, (k, (p_out, q_out))| {
-            let (p, q) = leaves.sums(kernels, k * slice, buffer);
-            let (p, q) = kernels.fraction_layer(&p, &q);
+            let (mut p, mut q) = leaves.sums(kernels, k * slice, buffer);
+            while q.len() > slice {
+                (p, q) = kernels.fraction_layer(&p, &q);
+            }
             p_out.copy_from_slice(&p);
             q_out.copy_from_slice(&q);
         },
