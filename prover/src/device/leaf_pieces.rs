@@ -115,12 +115,34 @@ impl<'a> LeafPieces<'a> {
         buffer: &mut LeafBuffer,
         wanted: impl Iterator<Item = usize>,
     ) {
+        self.read_by(kernels, &self.plain, offset, buffer, wanted);
+    }
+
+    /// As [`LeafPieces::read`], with denominators `alpha` times as large.
+    pub(super) fn read_beside_none(
+        &self,
+        kernels: &impl FractionKernels,
+        offset: usize,
+        buffer: &mut LeafBuffer,
+        wanted: impl Iterator<Item = usize>,
+    ) {
+        self.read_by(kernels, &self.beside_none, offset, buffer, wanted);
+    }
+
+    fn read_by(
+        &self,
+        kernels: &impl FractionKernels,
+        by: &Prints,
+        offset: usize,
+        buffer: &mut LeafBuffer,
+        wanted: impl Iterator<Item = usize>,
+    ) {
         let LeafBuffer { p, q, dense } = buffer;
         let len = dense.len();
         let piece = self.len() / (q.len() / len);
         for k in wanted {
             let (at, place) = (k * piece + offset, k * len..(k + 1) * len);
-            self.fill(kernels, &self.plain, at, &mut p[place.clone()], &mut q[place], dense);
+            self.fill(kernels, by, at, &mut p[place.clone()], &mut q[place], dense);
         }
     }
 

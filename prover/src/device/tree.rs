@@ -118,7 +118,15 @@ impl<'a> Tree<'a> {
             }
             (At::Quarter, None) => {
                 self.at = At::Largest { bound: false };
+                let square = leaves.none().square();
                 let slopes = over_slices(leaves, 8, eq, &|buffer, offset, eq| {
+                    let len = eq.low.len();
+                    if leaves.are_none(4..8, 8, offset, len) {
+                        // p / q + 0 / alpha = (alpha p) / (alpha q)
+                        leaves.read(kernels, offset, buffer, 0..4);
+                        let (p, q) = (&buffer.p[..4 * len], &buffer.q[..4 * len]);
+                        return [Fr::ZERO, square * kernels.fraction_slope_i32(p, q, eq, lambda)];
+                    }
                     let (p, q) = leaves.sums(kernels, offset, buffer);
                     [Fr::ZERO, kernels.fraction_slope(&FractionLayer::split(p, q), eq, lambda)]
                 });
@@ -159,6 +167,17 @@ impl<'a> Tree<'a> {
         match (self.at, &self.leaves) {
             (At::Largest { bound: false }, Some(leaves)) => {
                 self.current = bound_slices(leaves, &|buffer, offset, out| {
+                    let len = out[0].len();
+                    if leaves.are_none(4..8, 8, offset, len) {
+                        leaves.read_beside_none(kernels, offset, buffer, 0..4);
+                        let [p0, p1, q0, q1] = out;
+                        for (child, out) in [[p0, q0], [p1, q1]].into_iter().enumerate() {
+                            let place = 2 * child * len..2 * (child + 1) * len;
+                            let (p, q) = (&buffer.p[place.clone()], &buffer.q[place]);
+                            kernels.child_bind_i32(p, q, r, lambda * leaves.none(), out);
+                        }
+                        return;
+                    }
                     let (p, q) = leaves.sums(kernels, offset, buffer);
                     let mut layer = FractionLayer::split(p, q);
                     kernels.fraction_bind(&mut layer, r, scale);
