@@ -370,14 +370,14 @@ fn clear_both<M: Modulus>(a: &mut Pair<Columns>, i: usize) {
     clear::<M>(&mut a[1], i, k[1]);
 }
 
-/// The upper five columns after the lower five are divided by `2^255`, or `p` more, or more than that by less than `2^-49 p`; carries
-/// are left in them, and the last may be negative until they are propagated.
+/// The columns over `2^255` modulo `p`, which is up to `(1 + 2^-49) p` more than the quotient; carries are left in what it gives, and
+/// the last digit may be negative until they are propagated.
 ///
 /// The columns but the last must be nonnegative and below `2^62`.
 ///
-/// The three lowest are divided by what they are multiplied by and are not looked at again: that leaves them, times a value not
-/// larger than `p`, below `2^204 p` in units of the result. The two above are cleared with multiples of `p`, whose digits wait for
-/// one another, more than 30 cycles: the two vectors take turns.
+/// What is left of the three lowest, when they are carried, is replaced by its product with a power of two modulo `p`, in higher
+/// columns: less than `2^205 p` in all. The two above are cleared with multiples of `p`, whose digits wait for one another, more than
+/// 30 cycles: the two vectors take turns.
 #[inline(always)]
 pub(crate) fn reductions<M: Modulus>(a: Pair<Columns>) -> Pair<Value> {
     let mut a = [added(a[0], MULTIPLES, 1), added(a[1], MULTIPLES, 1)];

@@ -244,11 +244,10 @@ fn carry_column(a: &mut Columns, i: usize) -> __m512i {
     a[i]
 }
 
-/// The upper five columns after the lower five are divided by `2^260`, or `p` more, or more than that by less than `2^-50 p`; carries
-/// are left in them.
+/// The columns over `2^260` modulo `p`, which is up to `(1 + 2^-50) p` more than the quotient; carries are left in what it gives.
 ///
-/// What is left of the three lowest when they are carried is divided by what it is multiplied by: times a value below `p` it is below
-/// `2^209 p`. The two above are cleared with multiples of `p`, whose limbs wait for one another.
+/// What is left of the three lowest, when they are carried, is replaced by its product with a power of two modulo `p`, in higher
+/// columns: less than `2^209 p` in all. The two above are cleared with multiples of `p`, whose limbs wait for one another.
 #[inline(always)]
 pub(crate) fn reduce_columns<M: Modulus>(mut a: Columns) -> Value {
     let first = carry_column(&mut a, 0);

@@ -61,12 +61,12 @@ fn compiled(weights: &[Fr], data: &[i32], stride: usize, out: &mut [Fr]) -> bool
 }
 
 /// The sums by digits of so many bits, and so many of them.
-#[inline(always)]
+#[target_feature(enable = "avx2,fma")]
 fn add_sums<const BITS: usize, const DIGITS: usize>(weights: &[Fr], data: &[i32], stride: usize, out: &mut [Fr]) {
     let len = weights.len();
     let mut digits = [[0.0; TILE]; DIGITS];
     let mut rows = [[0.0; TILE]; ROWS];
-    let mut totals = vec![[0; DIGITS]; out.len()];
+    let mut totals = vec![[0i64; DIGITS]; out.len()];
     for start in (0..len).step_by(TILE) {
         let count = TILE.min(len - start);
         expand::<BITS, DIGITS>(&weights[start..start + count], &mut digits);
