@@ -9,7 +9,7 @@ use std::{
 /// Weight tensors, in the order of [`crate::Graph::weights`]. Clones are one and the same memory; whoever changes one of them gets
 /// a copy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Weights(Arc<Vec<Tensor>>);
+pub struct Weights(Arc<[Tensor]>);
 
 impl Deref for Weights {
     type Target = [Tensor];
@@ -27,13 +27,13 @@ impl DerefMut for Weights {
 
 impl From<Vec<Tensor>> for Weights {
     fn from(tensors: Vec<Tensor>) -> Self {
-        Self(Arc::new(tensors))
+        Self(tensors.into())
     }
 }
 
 impl FromIterator<Tensor> for Weights {
     fn from_iter<I: IntoIterator<Item = Tensor>>(tensors: I) -> Self {
-        Self(Arc::new(tensors.into_iter().collect()))
+        Self(tensors.into_iter().collect())
     }
 }
 
