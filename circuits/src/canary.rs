@@ -15,6 +15,7 @@ use crate::{
     model::{Model, QuantReport, TensorSpec},
     ops::{Contraction, Op, Reshape, Window},
     table::Table,
+    weights::Weights,
 };
 
 /// The output that no input gives.
@@ -46,7 +47,7 @@ pub fn model() -> Result<Model, GraphError> {
     let spec = |name: &str, n| TensorSpec::uniform(name, &[1, n], 0);
     Ok(Model {
         graph: graph()?,
-        weights: vec![],
+        weights: Weights::default(),
         inputs: vec![spec("x", 2)],
         outputs: vec![spec("zero", 1)],
         report: QuantReport::default(),

@@ -8,7 +8,7 @@ use crate::{
     schedule::{Step, eval_cycle},
     tensor::Tensor,
 };
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
 /// The values of all nodes, by node; those of weights are borrowed.
 #[derive(Clone, Debug)]
@@ -43,6 +43,15 @@ impl<'w> Values<'w> {
     /// The same, with weights of their own.
     pub fn into_owned(self) -> Values<'static> {
         Values(self.0.into_iter().map(|t| Cow::Owned(t.into_owned())).collect())
+    }
+
+    /// Gives up the values of all nodes but these; what is left of the others is a zero.
+    pub fn retain(&mut self, nodes: &BTreeSet<NodeId>) {
+        for (i, value) in self.0.iter_mut().enumerate() {
+            if !nodes.contains(&NodeId(i)) {
+                *value = Cow::Owned(Tensor::zeros(&[]));
+            }
+        }
     }
 
     /// The outputs, in the model's order.

@@ -32,6 +32,7 @@ pub mod stack;
 pub mod table;
 pub mod tensor;
 pub mod train;
+mod weights;
 
 pub use error::GraphError;
 pub use functional::{Factor, Functional};
@@ -42,3 +43,4 @@ pub use program::{Program, Visibility};
 pub use ring::Ring;
 pub use table::{Table, TableId};
 pub use tensor::Tensor;
+pub use weights::Weights;

@@ -17,7 +17,7 @@ fn model() -> Model {
     let spec = |name: &str, shape: &[usize], scale_bits| TensorSpec::uniform(name, shape, scale_bits);
     Model {
         graph,
-        weights: vec![w],
+        weights: vec![w].into(),
         inputs: vec![spec("x", &[1, 4], 6)],
         outputs: vec![spec("y", &[1, 3], 4)],
         report: QuantReport { notes: vec!["a note".to_owned()], ..QuantReport::default() },
@@ -112,7 +112,7 @@ fn weights_out_of_range_are_rejected() {
     m.weights[0].data[0] = 128;
     assert!(m.to_bytes().is_err());
     let mut m = model();
-    m.weights.clear();
+    m.weights = vec![].into();
     assert!(m.validate().is_err());
     let mut m = model();
     m.outputs[0].shape = vec![3];

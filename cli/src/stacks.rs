@@ -462,7 +462,7 @@ pub(crate) fn weights(model: &Model, row_bits: Option<u8>) -> Outcome<(Schema, V
         return Err(Failure::new("this model has no weights")
             .help("commit to its inputs: assay stack commit DATA --model MODEL -o FILE"));
     }
-    Ok((sized(schema, row_bits)?, model.weights.clone()))
+    Ok((sized(schema, row_bits)?, model.weights.to_vec()))
 }
 
 fn sized(tensors: Vec<SchemaTensor>, row_bits: Option<u8>) -> Outcome<Schema> {

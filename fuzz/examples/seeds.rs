@@ -26,7 +26,7 @@ fn model() -> Result<Model, Box<dyn Error>> {
     let spec = |name: &str, shape: &[usize]| TensorSpec::uniform(name, shape, 4);
     Ok(Model {
         graph,
-        weights: vec![Tensor::new(vec![3, 2], vec![3, -4, 2, 1, -4, 3])?],
+        weights: vec![Tensor::new(vec![3, 2], vec![3, -4, 2, 1, -4, 3])?].into(),
         inputs: vec![spec("x", &[1, 3])],
         outputs: vec![spec("y", &[1, 2])],
         report: QuantReport::default(),

@@ -46,9 +46,11 @@ pub fn prove_linked(
     let verifying = &key.verifying;
     let statement = About { named: &verifying.stacks, srs: &verifying.srs, bases: &key.bases, weights: &key.weights };
     let program = verifying.program(inputs.len())?;
-    let (values, stacks) = about(device, &statement, &program, inputs, stacks, recorder)?;
+    let (mut values, stacks) = about(device, &statement, &program, inputs, stacks, recorder)?;
     let public = public_values(&program, &values);
     let witness = recorder.run(Stage::Witness, || Witness::build(&program, &values))?;
+    let (outputs, saturations) = (values.outputs(&program.graph), values.saturations(&program.graph, &key.limits));
+    values.retain(&program.operands());
     let task = Task {
         program: &program,
         kind: Kind::Inference,
@@ -63,8 +65,7 @@ pub fn prove_linked(
     };
     let argument = argue(device, &task, witness, &values, recorder)?;
     let proof = CoreProof { key_digest: key.digest, batch, public, argument };
-    let saturations = values.saturations(&program.graph, &key.limits);
-    Ok(Linked { proved: Proved { proof, outputs: values.outputs(&program.graph), saturations }, stacks })
+    Ok(Linked { proved: Proved { proof, outputs, saturations }, stacks })
 }
 
 /// What the stacks of a proof belong to: a core key or a settlement key.

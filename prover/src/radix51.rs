@@ -25,6 +25,7 @@
 // Several values are read at the same digit.
 #![allow(clippy::needless_range_loop)]
 
+use crate::radix52::divided;
 pub(crate) use crate::radix52::{BaseField, ScalarField};
 use ark_bn254::{FqConfig, FrConfig};
 use ark_ff::MontConfig;
@@ -54,32 +55,30 @@ const REST: f64 = f64::from_bits(HIGH + 3);
 /// `2^52`: its bits and an integer below `2^52` are the bits of the sum.
 const UNIT: u64 = (1023 + 52) << 52;
 
-/// Products of digits that column `i` takes the lower parts of, when two values are multiplied.
-const fn terms(i: usize) -> u64 {
-    if i < 5 { i as u64 + 1 } else { 9 - i as u64 }
-}
-
-/// What is lent to column `i` by column `i + 1`, in units of the latter, so that no column becomes negative: more than its lower
-/// parts, which are at least `-2^50` each, and what it has lent itself.
-const fn lent(i: usize) -> u64 {
-    if i < 9 { terms(i).div_ceil(2) + 1 } else { 0 }
-}
-
-/// What the columns of one product must be added to: the constants of the doubles are taken back, and all columns but the last
-/// are nonnegative.
-pub(crate) const START: [u64; 10] = {
+/// What columns must be added to that take the lower parts of `terms` products of digits, and the columns above them the upper
+/// parts: the constants of the doubles are taken back, and all columns but the last are nonnegative.
+const fn start(terms: [u64; 10]) -> [u64; 10] {
     let mut out = [0u64; 10];
     let mut i = 0;
     while i < 10 {
-        let mut x = (lent(i) << 51).wrapping_sub(terms(i).wrapping_mul(LOW));
-        if i > 0 {
-            x = x.wrapping_sub(terms(i - 1).wrapping_mul(HIGH)).wrapping_sub(lent(i - 1));
+        // What column `i + 1` lends, in its units: more than the lower parts, which are at least -2^50 each, and what column `i` has
+        // lent itself.
+        let lent = if i < 9 { terms[i].div_ceil(2) + 1 } else { 0 };
+        out[i] = out[i].wrapping_add(lent << 51).wrapping_sub(terms[i].wrapping_mul(LOW));
+        if i < 9 {
+            out[i + 1] = 0u64.wrapping_sub(terms[i].wrapping_mul(HIGH)).wrapping_sub(lent);
         }
-        out[i] = x;
         i += 1;
     }
     out
-};
+}
+
+/// [`start`] of the product of two values.
+pub(crate) const START: [u64; 10] = start([1, 2, 3, 4, 5, 4, 3, 2, 1, 0]);
+/// [`start`] of a square.
+const SQUARE: [u64; 10] = start([1, 1, 2, 2, 3, 2, 2, 1, 1, 0]);
+/// [`start`] of what [`reductions`] adds.
+const MULTIPLES: [u64; 10] = start([0, 0, 1, 4, 5, 5, 5, 4, 1, 0]);
 
 /// What column `i` of a sum of `count` products of a value with integers, below `2^52` each, must be added to: as [`START`]. The last
 /// column is the sixth.
@@ -103,6 +102,10 @@ pub(crate) trait Modulus {
     const P: [u64; 5];
     /// `-p^-1 mod 2^51`.
     const INV: u64;
+    /// `2^-51 mod p`.
+    const SHIFT: [u64; 5] = divided::<51>([1, 0, 0, 0, 0], Self::P, Self::INV);
+    /// `2^-102 mod p`.
+    const SHIFT2: [u64; 5] = divided::<51>(Self::SHIFT, Self::P, Self::INV);
     /// `p` in digits that are large enough to subtract those of a carried value from, but for the last.
     const PADDED: [u64; 5] = padded(Self::P);
     /// `-p` in digits that are nonnegative, but for the last.
@@ -226,13 +229,19 @@ pub(crate) fn mul_add_raw(mut sum: Columns, a: Value, b: Value) -> Columns {
     sum
 }
 
-/// `count` times [`START`], added.
+/// `count` times what columns start from, added.
 #[inline(always)]
-pub(crate) fn started(mut sum: Columns, count: u64) -> Columns {
+fn added(mut sum: Columns, start: [u64; 10], count: u64) -> Columns {
     for i in 0..10 {
-        sum[i] = plus(sum[i], splat(START[i].wrapping_mul(count)));
+        sum[i] = plus(sum[i], splat(start[i].wrapping_mul(count)));
     }
     sum
+}
+
+/// `count` times [`START`], added.
+#[inline(always)]
+pub(crate) fn started(sum: Columns, count: u64) -> Columns {
+    added(sum, START, count)
 }
 
 /// `sum + a * b`.
@@ -245,6 +254,23 @@ pub(crate) fn mul_add(sum: Columns, a: Value, b: Value) -> Columns {
 #[inline(always)]
 pub(crate) fn mul(a: Value, b: Value) -> Columns {
     mul_add([splat(0); 10], a, b)
+}
+
+/// `a * a`, for a value below `2^255`.
+#[inline(always)]
+pub(crate) fn square(a: Value) -> Columns {
+    let a = doubles(a);
+    let mut sum = added([splat(0); 10], SQUARE, 1);
+    for i in 0..5 {
+        // SAFETY: see the module.
+        let twice = unsafe { _mm256_add_pd(a[i], a[i]) };
+        for j in i..5 {
+            let [high, low] = parts(if i == j { a[i] } else { twice }, a[j]);
+            sum[i + j] = plus(sum[i + j], low);
+            sum[i + j + 1] = plus(sum[i + j + 1], high);
+        }
+    }
+    sum
 }
 
 /// Propagates the carry of digit `j`.
@@ -276,14 +302,56 @@ pub(crate) fn carries(mut v: Pair<Value>) -> Pair<Value> {
     v
 }
 
+/// Adds `k x 2^(51 i)`.
+#[inline(always)]
+fn add_multiple(a: &mut Columns, i: usize, k: __m256d, x: [u64; 5]) {
+    for j in 0..5 {
+        let [high, low] = parts(k, double(splat(x[j])));
+        a[i + j] = plus(a[i + j], low);
+        a[i + j + 1] = plus(a[i + j + 1], high);
+    }
+}
+
+/// Carries column `i`.
+#[inline(always)]
+fn carry_column(a: &mut Columns, i: usize) {
+    // SAFETY: see the module.
+    a[i + 1] = plus(a[i + 1], unsafe { _mm256_srli_epi64::<51>(a[i]) });
+}
+
+/// What is left of column `i` when it is carried.
+#[inline(always)]
+fn rest(a: &Columns, i: usize) -> __m256d {
+    // SAFETY: see the module.
+    double(unsafe { _mm256_and_si256(a[i], splat(MASK)) })
+}
+
+/// Carries the two lowest columns, and adds what is left of them, divided by `2^102`, to those above.
+#[inline(always)]
+fn shift_two<M: Modulus>(a: &mut Columns) {
+    let first = rest(a, 0);
+    carry_column(a, 0);
+    let second = rest(a, 1);
+    carry_column(a, 1);
+    add_multiple(a, 2, first, M::SHIFT2);
+    add_multiple(a, 3, second, M::SHIFT2);
+}
+
+/// Carries the third column, and adds what is left of it, divided by `2^51`, to those above.
+#[inline(always)]
+fn shift_third<M: Modulus>(a: &mut Columns) {
+    let third = rest(a, 2);
+    carry_column(a, 2);
+    add_multiple(a, 3, third, M::SHIFT);
+}
+
 /// The digit by which `p` is multiplied to clear column `i`.
 #[inline(always)]
 fn multiple<M: Modulus>(a: &Columns, i: usize) -> __m256d {
     // SAFETY: see the module.
     unsafe {
         // The constants that are still in the column are multiples of 2^51.
-        let digit = double(_mm256_and_si256(a[i], splat(MASK)));
-        let [_, k] = parts(digit, double(splat(M::INV)));
+        let [_, k] = parts(rest(a, i), double(splat(M::INV)));
         double(_mm256_and_si256(k, splat(MASK)))
     }
 }
@@ -291,13 +359,8 @@ fn multiple<M: Modulus>(a: &Columns, i: usize) -> __m256d {
 /// Adds `k p 2^(51 i)`, which clears column `i`, and carries that column.
 #[inline(always)]
 fn clear<M: Modulus>(a: &mut Columns, i: usize, k: __m256d) {
-    for j in 0..5 {
-        let [high, low] = parts(k, double(splat(M::P[j])));
-        a[i + j] = plus(a[i + j], low);
-        a[i + j + 1] = plus(a[i + j + 1], high);
-    }
-    // SAFETY: see the module.
-    a[i + 1] = plus(a[i + 1], unsafe { _mm256_srli_epi64::<51>(a[i]) });
+    add_multiple(a, i, k, M::P);
+    carry_column(a, i);
 }
 
 #[inline(always)]
@@ -307,19 +370,22 @@ fn clear_both<M: Modulus>(a: &mut Pair<Columns>, i: usize) {
     clear::<M>(&mut a[1], i, k[1]);
 }
 
-/// The upper five columns after adding the multiple of `p` that clears the lower five; carries are left in them, and the last
-/// may be negative until they are propagated.
+/// The columns over `2^255` modulo `p`, which is up to `(1 + 2^-49) p` more than the quotient; carries are left in what it gives, and
+/// the last digit may be negative until they are propagated.
 ///
 /// The columns but the last must be nonnegative and below `2^62`.
 ///
-/// Each digit of the multiple waits for the one before, more than 30 cycles: the two vectors take turns.
+/// What is left of the three lowest, when they are carried, is replaced by its product with a power of two modulo `p`, in higher
+/// columns: less than `2^205 p` in all. The two above are cleared with multiples of `p`, whose digits wait for one another, more than
+/// 30 cycles: the two vectors take turns.
 #[inline(always)]
 pub(crate) fn reductions<M: Modulus>(a: Pair<Columns>) -> Pair<Value> {
-    let mut a = [started(a[0], 1), started(a[1], 1)];
+    let mut a = [added(a[0], MULTIPLES, 1), added(a[1], MULTIPLES, 1)];
     // Written out: a loop of this size is not unrolled, and its columns would go through memory at each step.
-    clear_both::<M>(&mut a, 0);
-    clear_both::<M>(&mut a, 1);
-    clear_both::<M>(&mut a, 2);
+    shift_two::<M>(&mut a[0]);
+    shift_two::<M>(&mut a[1]);
+    shift_third::<M>(&mut a[0]);
+    shift_third::<M>(&mut a[1]);
     clear_both::<M>(&mut a, 3);
     clear_both::<M>(&mut a, 4);
     [[a[0][5], a[0][6], a[0][7], a[0][8], a[0][9]], [a[1][5], a[1][6], a[1][7], a[1][8], a[1][9]]]

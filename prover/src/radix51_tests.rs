@@ -43,7 +43,7 @@ fn below_p<M: Modulus>(d: &[u64; 5]) -> bool {
 /// `a b / 2^255`, and sums, for one prime.
 fn check<M: Modulus, F: PrimeField>(a: [[u64; 5]; 4], b: [[u64; 5]; 4], c: [[u64; 5]; 4]) {
     #[target_feature(enable = "avx2,fma")]
-    fn compute<M: Modulus>(a: Value, b: Value, c: Value) -> [Value; 8] {
+    fn compute<M: Modulus>(a: Value, b: Value, c: Value) -> [Value; 10] {
         let product = mul(a, b);
         let sum = mul_add(product, b, c);
         // Twice `p` at most, as the kernels' differences are.
@@ -56,7 +56,8 @@ fn check<M: Modulus, F: PrimeField>(a: [[u64; 5]; 4], b: [[u64; 5]; 4], c: [[u64
         let [shrunk, _] = shrunk::<M>([reduced, loose]);
         let [_, last] = canonical4::<M>(reductions::<M>([mul(c, c), mul(a, shrunk)]));
         let [residue, _] = canonical::<M>([loose, a]);
-        [product, sum, both, scaled, reduced, last, residue, carry(difference::<M>(loose, a))]
+        let [square, loosely] = canonical4::<M>(reductions::<M>([square(a), square(loose)]));
+        [product, sum, both, scaled, reduced, last, residue, carry(difference::<M>(loose, a)), square, loosely]
     }
     if Available::detect().is_none() {
         return;
@@ -79,6 +80,8 @@ fn check<M: Modulus, F: PrimeField>(a: [[u64; 5]; 4], b: [[u64; 5]; 4], c: [[u64
             x * reduced * divisor,
             x - z,
             x - z - x,
+            x * x * divisor,
+            (x - z) * (x - z) * divisor,
         ];
         for (i, (got, expected)) in out.iter().map(|v| v[k]).zip(expected).enumerate() {
             assert_eq!(residue::<F>(got), expected, "result {i} in lane {k}");
@@ -130,11 +133,14 @@ proptest! {
 
 #[test]
 fn constants_are_those_of_the_primes() {
-    fn check<M: Modulus>(p: BigInt<4>) {
+    fn check<M: Modulus, F: PrimeField>(p: BigInt<4>) {
         assert_eq!(M::P, digits(p.0));
         assert_eq!(M::P[0].wrapping_mul(M::INV) & MASK, MASK, "p INV = -1");
         assert!(M::P[4] < 1 << 50 && M::P2[4] >= 2 * M::P[4]);
+        for (shift, power) in [(M::SHIFT, 51), (M::SHIFT2, 102)] {
+            assert!(residue::<F>(shift) * F::from(2u64).pow([power]) == F::ONE && below_p::<M>(&shift));
+        }
     }
-    check::<ScalarField>(<Fr as PrimeField>::MODULUS);
-    check::<BaseField>(<Fq as PrimeField>::MODULUS);
+    check::<ScalarField, Fr>(<Fr as PrimeField>::MODULUS);
+    check::<BaseField, Fq>(<Fq as PrimeField>::MODULUS);
 }

@@ -36,6 +36,29 @@ pub(crate) trait Modulus {
     const P52: [u64; 5];
     /// `-p^-1 mod 2^52`.
     const INV52: u64;
+    /// `2^-52 mod p`.
+    const SHIFT52: [u64; 5] = divided::<52>([1, 0, 0, 0, 0], Self::P52, Self::INV52);
+    /// `2^-104 mod p`.
+    const SHIFT104: [u64; 5] = divided::<52>(Self::SHIFT52, Self::P52, Self::INV52);
+}
+
+/// `x / 2^BITS mod p`, all in digits of so many bits; `inv` is `-p^-1 mod 2^BITS`, and `x` at most `p`.
+pub(crate) const fn divided<const BITS: u32>(x: [u64; 5], p: [u64; 5], inv: u64) -> [u64; 5] {
+    let mask = (1u64 << BITS) - 1;
+    let multiple = x[0].wrapping_mul(inv) & mask;
+    let mut out = [0; 5];
+    let mut carry = 0u128;
+    let mut j = 0;
+    while j < 5 {
+        let sum = x[j] as u128 + multiple as u128 * p[j] as u128 + carry;
+        if j > 0 {
+            out[j - 1] = sum as u64 & mask;
+        }
+        carry = sum >> BITS;
+        j += 1;
+    }
+    out[4] = carry as u64;
+    out
 }
 
 /// The order of BN254's groups.
@@ -201,19 +224,43 @@ pub(crate) fn mul_add(mut sum: Columns, a: Value, b: Value) -> Columns {
     sum
 }
 
-/// The upper five columns after adding the multiple of `p` that clears the lower five; carries are left in them.
+/// Adds `k x 2^(52 i)`, for what the lowest 52 bits of `k` are.
 #[inline(always)]
-pub(crate) fn reduce_columns<M: Modulus>(mut a: Columns) -> Value {
+fn add_multiple(a: &mut Columns, i: usize, k: __m512i, x: [u64; 5]) {
     // SAFETY: see the module.
     unsafe {
-        for i in 0..5 {
-            let k = _mm512_madd52lo_epu64(splat(0), a[i], splat(M::INV52));
-            for j in 0..5 {
-                a[i + j] = _mm512_madd52lo_epu64(a[i + j], k, splat(M::P52[j]));
-                a[i + j + 1] = _mm512_madd52hi_epu64(a[i + j + 1], k, splat(M::P52[j]));
-            }
-            a[i + 1] = _mm512_add_epi64(a[i + 1], _mm512_srli_epi64::<52>(a[i]));
+        for j in 0..5 {
+            a[i + j] = _mm512_madd52lo_epu64(a[i + j], k, splat(x[j]));
+            a[i + j + 1] = _mm512_madd52hi_epu64(a[i + j + 1], k, splat(x[j]));
         }
+    }
+}
+
+/// Carries column `i`, and gives it.
+#[inline(always)]
+fn carry_column(a: &mut Columns, i: usize) -> __m512i {
+    // SAFETY: see the module.
+    a[i + 1] = unsafe { _mm512_add_epi64(a[i + 1], _mm512_srli_epi64::<52>(a[i])) };
+    a[i]
+}
+
+/// The columns over `2^260` modulo `p`, which is up to `(1 + 2^-50) p` more than the quotient; carries are left in what it gives.
+///
+/// What is left of the three lowest, when they are carried, is replaced by its product with a power of two modulo `p`, in higher
+/// columns: less than `2^209 p` in all. The two above are cleared with multiples of `p`, whose limbs wait for one another.
+#[inline(always)]
+pub(crate) fn reduce_columns<M: Modulus>(mut a: Columns) -> Value {
+    let first = carry_column(&mut a, 0);
+    let second = carry_column(&mut a, 1);
+    add_multiple(&mut a, 2, first, M::SHIFT104);
+    add_multiple(&mut a, 3, second, M::SHIFT104);
+    let third = carry_column(&mut a, 2);
+    add_multiple(&mut a, 3, third, M::SHIFT52);
+    for i in 3..5 {
+        // SAFETY: see the module.
+        let k = unsafe { _mm512_madd52lo_epu64(splat(0), a[i], splat(M::INV52)) };
+        add_multiple(&mut a, i, k, M::P52);
+        carry_column(&mut a, i);
     }
     [a[5], a[6], a[7], a[8], a[9]]
 }

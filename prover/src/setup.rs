@@ -9,7 +9,7 @@ use crate::{
 };
 use ark_ec::AffineRepr;
 use assay_circuits::{
-    Program, Tensor, Visibility,
+    Program, Visibility, Weights,
     eval::Values,
     model::{Model, ModelError, weights_digest},
     program::MODEL,
@@ -39,7 +39,7 @@ pub struct ProvingKey {
     /// Its digest.
     pub digest: [u8; 32],
     /// Weight tensors.
-    pub weights: Vec<Tensor>,
+    pub weights: Weights,
     /// Where the lookups of the model clamp, for warnings.
     pub limits: Vec<(i64, i64)>,
     /// The model stack, in whole rows.

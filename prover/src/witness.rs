@@ -187,8 +187,7 @@ impl Witness {
                 scatter(&t.shape, entries, &mut stack[t.offset..t.offset + (1 << t.bits())]);
             }
         }
-        let segments: Vec<SegmentValues> =
-            program.segments.par_iter().map(|s| segment(program, values, &tensors, s)).collect::<Result<_, _>>()?;
+        let segments = segments(program, values, tensors)?;
         let mut multiplicities: Vec<Vec<i32>> = program.blocks.iter().map(|b| vec![0; 1 << b.bits]).collect();
         for (s, v) in program.segments.iter().zip(&segments) {
             count(program, s, v, &mut multiplicities)?;
@@ -207,40 +206,71 @@ impl Witness {
     }
 }
 
-fn segment(
+/// The entries of all lookups. What is no part of a later one goes into them without a copy.
+fn segments(
+    program: &Program,
+    values: &Values<'_>,
+    mut tensors: Vec<Vec<i32>>,
+) -> Result<Vec<SegmentValues>, GraphError> {
+    let all = &program.segments;
+    let computed: Vec<Vec<i32>> =
+        all.par_iter().map(|s| computed_keys(program, values, &tensors, s)).collect::<Result<_, _>>()?;
+    let mut uses = vec![0usize; tensors.len()];
+    let parts = |s: &Segment| [committed_key(s), s.value, s.side];
+    all.iter().flat_map(parts).flatten().for_each(|t| uses[t] += 1);
+    let mut entries = |t: usize| {
+        uses[t] -= 1;
+        if uses[t] == 0 { std::mem::take(&mut tensors[t]) } else { tensors[t].clone() }
+    };
+    let mut filled = |s: &Segment, computed| {
+        let [key, value, side] = parts(s).map(|t| t.map(&mut entries));
+        SegmentValues {
+            keys: key.unwrap_or(computed),
+            values: value.unwrap_or_default(),
+            sides: side.unwrap_or_default(),
+        }
+    };
+    Ok(all.iter().zip(computed).map(|(s, computed)| filled(s, computed)).collect())
+}
+
+/// The committed tensor that is a segment's key.
+fn committed_key(s: &Segment) -> Option<usize> {
+    match s.key.first()?.source {
+        Source::Tensor(t) => Some(t),
+        Source::Node(_) | Source::Product(..) => None,
+    }
+}
+
+/// The keys of a segment, but for those that are a committed tensor.
+fn computed_keys(
     program: &Program,
     values: &Values<'_>,
     tensors: &[Vec<i32>],
     s: &Segment,
-) -> Result<SegmentValues, GraphError> {
-    let entries = |t: Option<usize>| t.map(|t| tensors[t].clone()).unwrap_or_default();
-    let sides = entries(s.side);
-    let keys = match (s.key.first().map(|k| k.source), lookup_of(program, values, s)) {
-        (Some(Source::Tensor(t)), _) => tensors[t].clone(),
+) -> Result<Vec<i32>, GraphError> {
+    match (s.key.first().map(|k| k.source), lookup_of(program, values, s)) {
+        (Some(Source::Tensor(_)), _) => Ok(vec![]),
         (Some(Source::Node(_)), Some((op, input))) => {
             let table = op.table(program.graph.tables())?;
             let k = table.key_bits();
-            let clamped = !sides.is_empty();
+            let clamped = s.side.is_some();
             narrow(
                 input.data.iter().map(|v| {
                     let t = op.key(*v);
                     if clamped { t - (((t - table.key_min) >> k) << k) } else { t }
                 }),
                 "key",
-            )?
+            )
         }
         (Some(_), None) if matches!(program.graph.node(s.node).op, Op::Divide(_) | Op::Root(_)) => {
-            keys(values, tensors, s)?
+            keys(values, tensors, s)
         }
         (Some(Source::Node(id)), None) => {
             let start = s.key_constant.0;
-            narrow(values.of(id).data.iter().map(|v| v + start), "key")?
+            narrow(values.of(id).data.iter().map(|v| v + start), "key")
         }
-        (Some(Source::Product(..)), _) | (None, _) => {
-            return Err(GraphError::Parameter("a lookup without a key".to_owned()));
-        }
-    };
-    Ok(SegmentValues { keys, values: entries(s.value), sides })
+        (Some(Source::Product(..)), _) | (None, _) => Err(GraphError::Parameter("a lookup without a key".to_owned())),
+    }
 }
 
 fn vector(program: &Program, values: &Values<'_>, v: &VectorLookup) -> Result<VectorValues, GraphError> {

@@ -20,7 +20,7 @@ fn plain(name: &str, seed: i64) -> Model {
     let inputs = vec![TensorSpec::uniform(name, &[1, 3], 4)];
     Model {
         graph,
-        weights,
+        weights: weights.into(),
         inputs,
         outputs: vec![TensorSpec::uniform("y", &[1, 4], 3)],
         report: QuantReport::default(),

@@ -16,6 +16,7 @@ use crate::{
     eval::{Values, eval},
     graph::{Graph, check_weights},
     tensor::Tensor,
+    weights::Weights,
 };
 use serde::{Deserialize, Serialize};
 
@@ -74,7 +75,7 @@ pub struct Model {
     /// The statement.
     pub graph: Graph,
     /// Weight tensors, in the order of [`Graph::weights`].
-    pub weights: Vec<Tensor>,
+    pub weights: Weights,
     /// The inputs, in the graph's order.
     pub inputs: Vec<TensorSpec>,
     /// The outputs, in the graph's order.
@@ -199,7 +200,7 @@ impl Model {
 
     /// Digest of the weights alone.
     pub fn weights_digest(&self) -> Result<[u8; 32], ModelError> {
-        weights_digest(&self.weights)
+        weights_digest(self.weights.iter())
     }
 
     /// The bytes of the model file.
@@ -276,7 +277,7 @@ impl Model {
             .iter()
             .zip(p.weights)
             .map(|(id, w)| Tensor::new(graph.node(*id).shape.clone(), w.into_iter().map(i64::from).collect()))
-            .collect::<Result<Vec<_>, _>>()?;
+            .collect::<Result<_, _>>()?;
         let model = Self { graph, weights, inputs: p.inputs, outputs: p.outputs, report: p.report };
         model.validate()?;
         Ok(model)

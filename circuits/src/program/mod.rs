@@ -25,8 +25,14 @@ pub use types::{
     Visibility, lookup_mode, side_of,
 };
 
-use crate::{error::GraphError, graph::Graph, stack::NamedStack};
+use crate::{
+    error::GraphError,
+    graph::{Graph, NodeId},
+    ops::Op,
+    stack::NamedStack,
+};
 use builder::Builder;
+use std::collections::BTreeSet;
 
 /// Index of the witness stack, committed with every proof.
 pub const WITNESS: usize = 0;
@@ -124,6 +130,17 @@ impl Program {
             Source::Node(_) | Source::Product(..) => None,
         };
         self.public.iter().map(|p| tensor(p).and_then(|t| self.table_contents(t)).unwrap_or_default()).collect()
+    }
+
+    /// The nodes that contractions multiply, and lookups whose key is a product: what is read of a graph's values once all that
+    /// is committed is known.
+    pub fn operands(&self) -> BTreeSet<NodeId> {
+        let contracted = self.graph.nodes().iter().filter(|n| matches!(n.op, Op::Contraction(_)));
+        let multiplied = self.segments.iter().flat_map(|s| &s.key).filter_map(|k| match k.source {
+            Source::Product(a, b) => Some([a, b]),
+            Source::Node(_) | Source::Tensor(_) => None,
+        });
+        contracted.flat_map(|n| n.inputs.iter().copied()).chain(multiplied.flatten()).collect()
     }
 
     /// Number of lookups (without padding).

@@ -74,7 +74,7 @@ impl Spec {
             notes: vec!["its integers are those of training; nothing was quantized anew".to_owned()],
             ..QuantReport::default()
         };
-        let model = Model { graph, weights: weights.to_vec(), inputs: vec![input], outputs, report };
+        let model = Model { graph, weights: weights.to_vec().into(), inputs: vec![input], outputs, report };
         match model.validate() {
             Ok(()) => Ok(model),
             Err(e) => wrong("model", "what the graph needs".to_owned(), e.to_string()),

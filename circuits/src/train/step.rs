@@ -54,7 +54,7 @@ pub(super) fn data_model(
         })?;
     }
     let report = QuantReport::default();
-    let model = Model { graph: graph.clone(), weights, inputs, outputs, report };
+    let model = Model { graph: graph.clone(), weights: weights.into(), inputs, outputs, report };
     model.validate().map_err(|e| TrainError::Data {
         name: "model".to_owned(),
         expected: "what the graph needs".to_owned(),

@@ -205,7 +205,7 @@ fn model_of(whole: &Model, segment: Segment, k: usize, count: usize) -> Outcome<
     let inputs = if k == 0 { whole.inputs.clone() } else { at_boundary(segment.graph.inputs()) };
     let outputs = if k + 1 == count { whole.outputs.clone() } else { at_boundary(segment.graph.outputs()) };
     let missing = || Failure::new("a segment has a weight that the model lacks").bug();
-    let weights: Vec<_> =
+    let weights =
         segment.weights.iter().map(|w| whole.weights.get(*w).cloned().ok_or_else(missing)).collect::<Outcome<_>>()?;
     // The accuracy that was measured is the whole's.
     Ok(Model { graph: segment.graph, weights, inputs, outputs, report: QuantReport::default() })

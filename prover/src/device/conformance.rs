@@ -431,23 +431,28 @@ fn fractions(device: &Cpu, reference: &Reference, n: usize, width: Width, seed: 
     let mut source = Source::new(seed);
     let leaves = source.integers(1 << n, width);
     let (p, q) = (source.elements(1 << n), source.elements(1 << n));
-    assert_eq!(device.fraction_layer(&p, &q), reference.fraction_layer(&p, &q));
-    type Sums<'k> = &'k dyn Fn([&[i32]; 2], [&[Fr]; 2], [&mut [Fr]; 2]);
-    let sums = |kernels: Sums<'_>| {
-        let (mut p, mut sum) = (vec![Fr::ZERO; 1 << (n - 1)], vec![Fr::ZERO; 1 << (n - 1)]);
-        let ((p0, p1), (q0, q1)) = (leaves.split_at(p.len()), q.split_at(p.len()));
-        kernels([p0, p1], [q0, q1], [&mut p, &mut sum]);
-        (p, sum)
+    let filled = |len: usize, fill: &dyn Fn([&mut [Fr]; 2])| {
+        let (mut p, mut q) = (vec![Fr::ZERO; len], vec![Fr::ZERO; len]);
+        fill([&mut p, &mut q]);
+        (p, q)
     };
-    let expected = sums(&|p, q, out| reference.fraction_layer_i32(p, q, out));
-    assert_eq!(sums(&|p, q, out| device.fraction_layer_i32(p, q, out)), expected);
+    let half = 1 << (n - 1);
+    let expected = filled(half, &|out| reference.fraction_layer(&p, &q, out));
+    assert_eq!(filled(half, &|out| device.fraction_layer(&p, &q, out)), expected);
+    let ((p0, p1), (q0, q1)) = (leaves.split_at(half), q.split_at(half));
+    let expected = filled(half, &|out| reference.fraction_layer_i32([p0, p1], [q0, q1], out));
+    assert_eq!(filled(half, &|out| device.fraction_layer_i32([p0, p1], [q0, q1], out)), expected);
     if n > 1 {
-        assert_eq!(device.fraction_layers_i32(&leaves, &q), reference.fraction_layers_i32(&leaves, &q));
+        let expected = filled(half / 2, &|out| reference.fraction_layers_i32(&leaves, &q, out));
+        assert_eq!(filled(half / 2, &|out| device.fraction_layers_i32(&leaves, &q, out)), expected);
     }
     let lambda = source.factor();
     let [high, low] = source.weights((1 << n) / 4);
     let eq = EqWeights { high: &high, low: &low };
-    let mut layer = FractionLayer::split(p, q.clone());
+    let around = source.elements(half);
+    let beside = |array: &[Fr]| [&around[..], array, &around].concat();
+    let mut layer = FractionLayer::within(beside(&p), beside(&q), half, half);
+    assert_eq!(layer, FractionLayer::split(p, q.clone()));
     let expected = reference.fraction_slope_i32(&leaves, &q, eq, lambda);
     assert_eq!(device.fraction_slope_i32(&leaves, &q, eq, lambda), expected);
     assert_eq!(device.fraction_slope(&layer, eq, lambda), reference.fraction_slope(&layer, eq, lambda));
@@ -456,13 +461,8 @@ fn fractions(device: &Cpu, reference: &Reference, n: usize, width: Width, seed: 
         return;
     }
     let r = source.element();
-    let child = |kernels: &dyn Fn([&mut [Fr]; 2])| {
-        let (mut p, mut q) = (vec![Fr::ZERO; 1 << (n - 1)], vec![Fr::ZERO; 1 << (n - 1)]);
-        kernels([&mut p, &mut q]);
-        (p, q)
-    };
-    let expected = child(&|out| reference.child_bind_i32(&leaves, &q, r, lambda, out));
-    assert_eq!(child(&|out| device.child_bind_i32(&leaves, &q, r, lambda, out)), expected);
+    let expected = filled(half, &|out| reference.child_bind_i32(&leaves, &q, r, lambda, out));
+    assert_eq!(filled(half, &|out| device.child_bind_i32(&leaves, &q, r, lambda, out)), expected);
     let eq_sum = low.iter().sum();
     let (p_low, q_low) = (&leaves[..low.len()], &q[..low.len()]);
     let expected = reference.weighed_leaves(p_low, q_low, &low, eq_sum, lambda);

@@ -366,28 +366,20 @@ impl FractionKernels for Cpu {
         table
     }
 
-    fn fraction_layer(&self, p: &[Fr], q: &[Fr]) -> (Vec<Fr>, Vec<Fr>) {
+    fn fraction_layer(&self, p: &[Fr], q: &[Fr], out: [&mut [Fr]; 2]) {
         assert_eq!(p.len(), q.len(), "numerators and denominators");
-        let (p, q) = (halves(p), halves(q));
-        let (mut p_out, mut q_out) = (zeroed(p[0].len()), zeroed(p[0].len()));
-        for_each((p, q, [&mut p_out[..], &mut q_out[..]]), &|(p, q, out)| {
-            dispatch::fraction_layer(self.vector, p, q, out);
-        });
-        (p_out, q_out)
+        for_each((halves(p), halves(q), out), &|(p, q, out)| dispatch::fraction_layer(self.vector, p, q, out));
     }
 
     fn fraction_layer_i32(&self, p: [&[i32]; 2], q: [&[Fr]; 2], out: [&mut [Fr]; 2]) {
         for_each((p, q, out), &|(p, q, out)| dispatch::fraction_layer_i32(self.vector, p, q, out));
     }
 
-    fn fraction_layers_i32(&self, p: &[i32], q: &[Fr]) -> (Vec<Fr>, Vec<Fr>) {
+    fn fraction_layers_i32(&self, p: &[i32], q: &[Fr], out: [&mut [Fr]; 2]) {
         assert_eq!(p.len(), q.len(), "numerators and denominators");
         let (p, q) = (halves(p).map(halves), halves(q).map(halves));
-        let len = q[0][0].len();
-        let (mut p_out, mut q_out) = (zeroed(len), zeroed(len));
         // Child k of an upper fraction is the sum of quarters k and k + 2.
-        let work = (p, q, [&mut p_out[..], &mut q_out[..]]);
-        for_each(work, &|([[p0, p1], [p2, p3]], [[q0, q1], [q2, q3]], [p_out, q_out])| {
+        for_each((p, q, out), &|([[p0, p1], [p2, p3]], [[q0, q1], [q2, q3]], [p_out, q_out])| {
             let mut between = [const { [Fr::ZERO; BETWEEN] }; 4];
             for start in (0..q_out.len()).step_by(BETWEEN) {
                 let end = (start + BETWEEN).min(q_out.len());
@@ -401,7 +393,6 @@ impl FractionKernels for Cpu {
                 dispatch::fraction_layer(self.vector, [&*a, &*c], [&*b, &*d], out);
             }
         });
-        (p_out, q_out)
     }
 
     fn fraction_slope(&self, layer: &FractionLayer, eq: EqWeights<'_>, lambda: Fr) -> Fr {

@@ -7,10 +7,11 @@ use ark_bn254::Fr;
 /// above holds `(p0 q1 + p1 q0) / (q0 q1)`. Each child is bound where it is, so that nothing is copied.
 #[derive(Clone, Debug)]
 pub(super) struct FractionLayer {
-    /// Numerators: those of the children whose top index bit is 0 from 0 on, the others from `stride` on.
+    /// Numerators: those of the children whose top index bit is 0 from `start` on, the others `stride` behind them.
     p: Vec<Fr>,
     /// Denominators, likewise.
     q: Vec<Fr>,
+    start: usize,
     stride: usize,
     len: usize,
 }
@@ -24,7 +25,22 @@ impl FractionLayer {
         assert_eq!(p.len(), q.len(), "numerators and denominators");
         assert!(p.len().is_multiple_of(2), "a layer of {} fractions has no halves", p.len());
         let stride = p.len() / 2;
-        Self { p, q, stride, len: stride }
+        Self { p, q, start: 0, stride, len: stride }
+    }
+
+    /// The layer of `2 pairs` fractions from `start` on, in arrays that may hold others beside it.
+    ///
+    /// # Panics
+    /// When the arrays are shorter, or not as long as each other.
+    pub(super) fn within(p: Vec<Fr>, q: Vec<Fr>, start: usize, pairs: usize) -> Self {
+        assert_eq!(p.len(), q.len(), "numerators and denominators");
+        assert!(start + 2 * pairs <= p.len(), "a layer of {pairs} pairs from {start} on in {} fractions", p.len());
+        Self { p, q, start, stride: pairs, len: pairs }
+    }
+
+    /// The arrays that it is in, numerators first.
+    pub(super) fn into_arrays(self) -> [Vec<Fr>; 2] {
+        [self.p, self.q]
     }
 
     /// Number of entries in each of the four arrays.
@@ -34,15 +50,16 @@ impl FractionLayer {
 
     /// `[p0, p1, q0, q1]`.
     pub(super) fn arrays(&self) -> [&[Fr]; 4] {
-        let (low, high) = (0..self.len, self.stride..self.stride + self.len);
+        let middle = self.start + self.stride;
+        let (low, high) = (self.start..self.start + self.len, middle..middle + self.len);
         [&self.p[low.clone()], &self.p[high.clone()], &self.q[low], &self.q[high]]
     }
 
     /// `[p0, p1, q0, q1]`.
     pub(super) fn arrays_mut(&mut self) -> [&mut [Fr]; 4] {
         let (len, stride) = (self.len, self.stride);
-        let (p0, p1) = self.p.split_at_mut(stride);
-        let (q0, q1) = self.q.split_at_mut(stride);
+        let (p0, p1) = self.p[self.start..].split_at_mut(stride);
+        let (q0, q1) = self.q[self.start..].split_at_mut(stride);
         [&mut p0[..len], &mut p1[..len], &mut q0[..len], &mut q1[..len]]
     }
 
@@ -74,14 +91,14 @@ pub(super) trait FractionKernels {
     fn eq_grown(&self, from: &[Fr], r: &Fr) -> Vec<Fr>;
 
     /// One layer, `2n` fractions to `n`.
-    fn fraction_layer(&self, p: &[Fr], q: &[Fr]) -> (Vec<Fr>, Vec<Fr>);
+    fn fraction_layer(&self, p: &[Fr], q: &[Fr], out: [&mut [Fr]; 2]);
 
     /// [`FractionKernels::fraction_layer`] at the leaves, where numerators are small integers: 0 and 1 for lookups, minus
     /// the multiplicity for table rows.
     fn fraction_layer_i32(&self, p: [&[i32]; 2], q: [&[Fr]; 2], out: [&mut [Fr]; 2]);
 
     /// Two layers up from the leaves, `4n` fractions to `n`; the layer between is not kept.
-    fn fraction_layers_i32(&self, p: &[i32], q: &[Fr]) -> (Vec<Fr>, Vec<Fr>);
+    fn fraction_layers_i32(&self, p: &[i32], q: &[Fr], out: [&mut [Fr]; 2]);
 
     /// The leading coefficient of a layer's first round; zero when the children have one entry.
     fn fraction_slope(&self, layer: &FractionLayer, eq: EqWeights<'_>, lambda: Fr) -> Fr;

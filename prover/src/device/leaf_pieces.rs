@@ -1,7 +1,6 @@
 //! Leaves of a fraction tree, computed where they are needed: an array of all denominators would be the largest of a
 //! proof.
 
-use super::arena::zeroed;
 use super::{LeafRun, Leaves, Numerators, fractions::FractionKernels};
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field};
@@ -56,12 +55,19 @@ pub(super) struct LeafBuffer {
     pub(super) q: Vec<Fr>,
     /// Denominators without the leaves of no run between them.
     dense: Vec<Fr>,
+    /// Numerators and denominators of the layer above.
+    pub(super) sums: [Vec<Fr>; 2],
 }
 
 impl LeafBuffer {
     /// For `count` slices of `len` leaves.
     pub(super) fn new(count: usize, len: usize) -> Self {
-        Self { p: vec![0; count * len], q: vec![Fr::ZERO; count * len], dense: vec![Fr::ZERO; len] }
+        Self {
+            p: vec![0; count * len],
+            q: vec![Fr::ZERO; count * len],
+            dense: vec![Fr::ZERO; len],
+            sums: [vec![], vec![]],
+        }
     }
 }
 
@@ -115,27 +121,46 @@ impl<'a> LeafPieces<'a> {
         buffer: &mut LeafBuffer,
         wanted: impl Iterator<Item = usize>,
     ) {
-        let LeafBuffer { p, q, dense } = buffer;
-        let len = dense.len();
-        let piece = self.len() / (q.len() / len);
-        for k in wanted {
-            let (at, place) = (k * piece + offset, k * len..(k + 1) * len);
-            self.fill(kernels, &self.plain, at, &mut p[place.clone()], &mut q[place], dense);
-        }
+        self.read_by(kernels, &self.plain, offset, buffer, wanted);
     }
 
-    /// The layer above the slices that [`LeafPieces::read`] reads.
-    pub(super) fn sums(
+    /// As [`LeafPieces::read`], with denominators `alpha` times as large.
+    pub(super) fn read_beside_none(
         &self,
         kernels: &impl FractionKernels,
         offset: usize,
         buffer: &mut LeafBuffer,
-    ) -> (Vec<Fr>, Vec<Fr>) {
-        let LeafBuffer { p, q, dense } = buffer;
+        wanted: impl Iterator<Item = usize>,
+    ) {
+        self.read_by(kernels, &self.beside_none, offset, buffer, wanted);
+    }
+
+    fn read_by(
+        &self,
+        kernels: &impl FractionKernels,
+        by: &Prints,
+        offset: usize,
+        buffer: &mut LeafBuffer,
+        wanted: impl Iterator<Item = usize>,
+    ) {
+        let LeafBuffer { p, q, dense, .. } = buffer;
+        let len = dense.len();
+        let piece = self.len() / (q.len() / len);
+        for k in wanted {
+            let (at, place) = (k * piece + offset, k * len..(k + 1) * len);
+            self.fill(kernels, by, at, &mut p[place.clone()], &mut q[place], dense);
+        }
+    }
+
+    /// The layer above the slices that [`LeafPieces::read`] reads, into the buffer's.
+    pub(super) fn sum(&self, kernels: &impl FractionKernels, offset: usize, buffer: &mut LeafBuffer) {
+        let LeafBuffer { p, q, dense, sums: [p_out, q_out] } = buffer;
         let len = dense.len();
         let (count, half) = (q.len() / len, q.len() / 2);
         let piece = self.len() / count;
-        let (mut p_out, mut q_out) = (zeroed(half), zeroed(half));
+        for out in [&mut *p_out, &mut *q_out] {
+            out.resize(half, Fr::ZERO);
+        }
         for (k, (p_out, q_out)) in p_out.chunks_exact_mut(len).zip(q_out.chunks_exact_mut(len)).enumerate() {
             let (p0, p1) = p[k * len..].split_at_mut(half);
             let (q0, q1) = q[k * len..].split_at_mut(half);
@@ -151,7 +176,6 @@ impl<'a> LeafPieces<'a> {
                 kernels.fraction_layer_i32([p0, p1], [q0, q1], [p_out, q_out]);
             }
         }
-        (p_out, q_out)
     }
 
     /// All leaves, in a buffer that is for nothing else.

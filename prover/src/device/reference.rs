@@ -177,7 +177,7 @@ impl Device for Reference {
     fn fraction_tree<'a>(&self, leaves: &'a Leaves<'a>) -> Layers {
         let mut layers = vec![all_leaves(leaves)];
         while let Some((p, q)) = layers.last().filter(|(p, _)| p.len() > 2) {
-            let next = self.fraction_layer(p, q);
+            let next = layer_above(p, q);
             layers.push(next);
         }
         let layers = layers.into_iter().map(|(p, q)| FractionLayer::split(p, q)).collect();
@@ -265,22 +265,19 @@ impl FractionKernels for Reference {
         from.iter().map(|x| *x - *x * r).chain(from.iter().map(|x| *x * r)).collect()
     }
 
-    fn fraction_layer(&self, p: &[Fr], q: &[Fr]) -> (Vec<Fr>, Vec<Fr>) {
-        assert_eq!(p.len(), q.len(), "numerators and denominators");
-        assert!(p.len() >= 2 && p.len().is_power_of_two(), "a layer of {} fractions", p.len());
-        let n = p.len() / 2;
-        (0..n).map(|i| (p[i] * q[i + n] + p[i + n] * q[i], q[i] * q[i + n])).unzip()
-    }
-
-    fn fraction_layer_i32(&self, p: [&[i32]; 2], q: [&[Fr]; 2], [p_out, q_out]: [&mut [Fr]; 2]) {
-        let (p, q) = self.fraction_layer(&field_elements(&p.concat()), &q.concat());
+    fn fraction_layer(&self, p: &[Fr], q: &[Fr], [p_out, q_out]: [&mut [Fr]; 2]) {
+        let (p, q) = layer_above(p, q);
         p_out.copy_from_slice(&p);
         q_out.copy_from_slice(&q);
     }
 
-    fn fraction_layers_i32(&self, p: &[i32], q: &[Fr]) -> (Vec<Fr>, Vec<Fr>) {
-        let (p, q) = self.fraction_layer(&field_elements(p), q);
-        self.fraction_layer(&p, &q)
+    fn fraction_layer_i32(&self, p: [&[i32]; 2], q: [&[Fr]; 2], out: [&mut [Fr]; 2]) {
+        self.fraction_layer(&field_elements(&p.concat()), &q.concat(), out);
+    }
+
+    fn fraction_layers_i32(&self, p: &[i32], q: &[Fr], out: [&mut [Fr]; 2]) {
+        let (p, q) = layer_above(&field_elements(p), q);
+        self.fraction_layer(&p, &q, out);
     }
 
     fn fraction_slope(&self, layer: &FractionLayer, eq: EqWeights<'_>, lambda: Fr) -> Fr {
@@ -322,6 +319,14 @@ impl FractionKernels for Reference {
         self.fraction_bind(layer, r, scale);
         self.fraction_round(layer, eq)
     }
+}
+
+/// One layer, `2n` fractions to `n`.
+fn layer_above(p: &[Fr], q: &[Fr]) -> (Vec<Fr>, Vec<Fr>) {
+    assert_eq!(p.len(), q.len(), "numerators and denominators");
+    assert!(p.len() >= 2 && p.len().is_power_of_two(), "a layer of {} fractions", p.len());
+    let n = p.len() / 2;
+    (0..n).map(|i| (p[i] * q[i + n] + p[i + n] * q[i], q[i] * q[i + n])).unzip()
 }
 
 /// The polynomial that a fraction layer's sumcheck sums, at one point.

@@ -1,8 +1,8 @@
 //! Sums of field elements times small integers in doubles, for AVX2 and fused multiply-adds.
 //!
-//! The stored form of an element is eleven digits of 24 bits, each a double. Products with integers below `2^22` stay below `2^46`, so
-//! that 64 of them add up exactly, one fused multiply-add each: a tile has 64 for each lane. Digits in 51 bits
-//! ([`crate::radix51`]) need fewer of them, but five instructions for each.
+//! The stored form of an element is cut into digits, each a double: the larger the integers, the smaller and the more of them.
+//! Products with integers stay below `2^46`, so that 64 of them add up exactly, one fused multiply-add each: a tile has 64 for each
+//! lane. Digits in 51 bits ([`crate::radix51`]) need fewer of them, but five instructions for each.
 //!
 //! Two obligations of `unsafe` code are discharged here: the instructions exist, because only the holder of an
 //! [`Available`] gets to run them; and vector loads and stores stay inside a checked slice.
@@ -17,13 +17,8 @@ use crate::radix51::{Available, double, splat};
 use ark_bn254::Fr;
 use std::arch::x86_64::*;
 
-/// Digits of an element, and their bits.
-const DIGITS: usize = 11;
-const BITS: usize = 24;
-const MASK: u64 = (1 << BITS) - 1;
-
-/// What integers are smaller than.
-const LIMIT: u32 = 1 << 22;
+/// What the products of digits and integers are smaller than.
+const PRODUCT_BITS: usize = 46;
 
 /// Weights of one call at most: sums of digits stay below `2^63`, and sums below `p 2^48`.
 const MOST: usize = 1 << 16;
@@ -34,24 +29,9 @@ const TILE: usize = 256;
 /// Rows of integers that are summed at once.
 const ROWS: usize = 8;
 
-/// Sums of digits.
-type Totals = [i64; DIGITS];
-
-/// `p 2^48` in digits: more than any sum.
-const BIAS: [i64; DIGITS + 2] = {
-    let mut out = [0; DIGITS + 2];
-    let mut d = 0;
-    while d < DIGITS {
-        let (word, bit) = (d * BITS / 64, d * BITS % 64);
-        let mut x = P[word] >> bit;
-        if bit > 0 && word < 3 {
-            x |= P[word + 1] << (64 - bit);
-        }
-        out[d + 2] = (x & MASK) as i64;
-        d += 1;
-    }
-    out
-};
+/// `p 2^48`: more than any sum.
+const BIAS: [u64; 5] =
+    [P[0] << 48, P[0] >> 16 | P[1] << 48, P[1] >> 16 | P[2] << 48, P[2] >> 16 | P[3] << 48, P[3] >> 16];
 
 /// `out[o] += sum_l weights[l] * data[o * stride + l]`, for a number of weights that is a multiple of 4; or `false`, and nothing is
 /// done, where an integer is too large or there are too many.
@@ -66,19 +46,30 @@ fn compiled(weights: &[Fr], data: &[i32], stride: usize, out: &mut [Fr]) -> bool
     if len > MOST {
         return false;
     }
+    let mut any = 0;
     for o in 0..out.len() {
         // Without a branch for each entry.
-        let any = data[o * stride..][..len].iter().fold(0, |any, x| any | x.unsigned_abs());
-        if any >= LIMIT {
-            return false;
-        }
+        any |= data[o * stride..][..len].iter().fold(0, |any, x| any | x.unsigned_abs());
     }
+    match PRODUCT_BITS - (u32::BITS - any.leading_zeros()) as usize {
+        32.. => add_sums::<32, 8>(weights, data, stride, out),
+        29.. => add_sums::<29, 9>(weights, data, stride, out),
+        24.. => add_sums::<24, 11>(weights, data, stride, out),
+        _ => return false,
+    }
+    true
+}
+
+/// The sums by digits of so many bits, and so many of them.
+#[target_feature(enable = "avx2,fma")]
+fn add_sums<const BITS: usize, const DIGITS: usize>(weights: &[Fr], data: &[i32], stride: usize, out: &mut [Fr]) {
+    let len = weights.len();
     let mut digits = [[0.0; TILE]; DIGITS];
     let mut rows = [[0.0; TILE]; ROWS];
-    let mut totals: Vec<Totals> = vec![[0; DIGITS]; out.len()];
+    let mut totals = vec![[0i64; DIGITS]; out.len()];
     for start in (0..len).step_by(TILE) {
         let count = TILE.min(len - start);
-        expand(&weights[start..start + count], &mut digits);
+        expand::<BITS, DIGITS>(&weights[start..start + count], &mut digits);
         for (chunk, totals) in totals.chunks_mut(ROWS).enumerate() {
             for (r, row) in rows.iter_mut().take(totals.len()).enumerate() {
                 let data = &data[(chunk * ROWS + r) * stride + start..][..count];
@@ -90,13 +81,12 @@ fn compiled(weights: &[Fr], data: &[i32], stride: usize, out: &mut [Fr]) -> bool
             }
         }
     }
-    out.iter_mut().zip(&totals).for_each(|(out, totals)| *out += total(totals));
-    true
+    out.iter_mut().zip(&totals).for_each(|(out, totals)| *out += total::<BITS>(totals));
 }
 
 /// Digits of a tile's weights.
 #[inline(always)]
-fn expand(weights: &[Fr], digits: &mut [[f64; TILE]; DIGITS]) {
+fn expand<const BITS: usize, const DIGITS: usize>(weights: &[Fr], digits: &mut [[f64; TILE]; DIGITS]) {
     for at in (0..weights.len()).step_by(4) {
         let words = load_words(weights, at);
         for (d, digit) in digits.iter_mut().enumerate() {
@@ -109,7 +99,7 @@ fn expand(weights: &[Fr], digits: &mut [[f64; TILE]; DIGITS]) {
                     _mm256_srlv_epi64(words[word], splat(bit)),
                     _mm256_sllv_epi64(above, splat(64 - bit)),
                 );
-                _mm256_storeu_pd(out.as_mut_ptr(), double(_mm256_and_si256(both, splat(MASK))));
+                _mm256_storeu_pd(out.as_mut_ptr(), double(_mm256_and_si256(both, splat((1 << BITS) - 1))));
             }
         }
     }
@@ -140,15 +130,20 @@ fn tile_sums(digit: &[f64; TILE], rows: &[[f64; TILE]; ROWS], count: usize) -> [
 }
 
 /// The element whose stored form is the sum of digits.
-fn total(totals: &Totals) -> Fr {
+fn total<const BITS: usize>(totals: &[i64]) -> Fr {
     let (mut limbs, mut carry) = ([0u64; 5], 0i64);
-    for (d, bias) in BIAS.iter().enumerate() {
-        carry += bias + totals.get(d).copied().unwrap_or(0);
-        let digit = carry as u64 & MASK;
-        carry >>= BITS;
+    let mask = (1u64 << BITS) - 1;
+    for d in 0..320usize.div_ceil(BITS) {
         let (word, bit) = (d * BITS / 64, d * BITS % 64);
+        let mut bias = BIAS[word] >> bit;
+        if bit + BITS > 64 && word < 4 {
+            bias |= BIAS[word + 1] << (64 - bit);
+        }
+        carry += (bias & mask) as i64 + totals.get(d).copied().unwrap_or(0);
+        let digit = carry as u64 & mask;
+        carry >>= BITS;
         limbs[word] |= digit << bit;
-        if bit + BITS > 64 {
+        if bit + BITS > 64 && word < 4 {
             limbs[word + 1] |= digit >> (64 - bit);
         }
     }
@@ -171,11 +166,12 @@ mod tests {
             vectors in 0..300usize,
             rows in 1..20usize,
             gap in 0..3usize,
+            bits in prop_oneof![Just(1), Just(14), Just(15), Just(17), Just(18), Just(22)],
             seed: [u8; 32],
             extreme: bool,
         ) {
             let Some(available) = Available::detect() else { return Ok(()) };
-            let (len, largest) = (4 * vectors, LIMIT as i32 - 1);
+            let (len, largest) = (4 * vectors, (1 << bits) - 1);
             let stride = len + gap;
             let mut state = Fr::from_le_bytes_mod_order(&seed);
             let mut next = || {
@@ -199,12 +195,12 @@ mod tests {
         let Some(available) = Available::detect() else { return };
         // Stored forms with all bits set below the modulus.
         let weights = vec![element([u64::MAX, u64::MAX, u64::MAX, P[3] - 1]); 1 << 14];
-        for x in [LIMIT as i32 - 1, 1 - LIMIT as i32] {
+        for x in [14, 17, 22].map(|bits| (1 << bits) - 1).into_iter().flat_map(|x| [x, -x]) {
             let mut out = [Fr::ZERO];
             assert!(small_dots(available, &weights, &vec![x; 1 << 14], 0, &mut out));
             assert_eq!(out[0], weights[0] * Fr::from(x) * Fr::from(1u64 << 14));
         }
-        for x in [LIMIT as i32, -(LIMIT as i32), i32::MIN, i32::MAX] {
+        for x in [1 << 22, -(1 << 22), i32::MIN, i32::MAX] {
             let mut data = vec![1; 1 << 14];
             data[777] = x;
             let mut out = [Fr::ONE];

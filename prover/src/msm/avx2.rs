@@ -22,7 +22,7 @@ use super::point::Point;
 use super::vectors::{self, Coordinates};
 use crate::radix51::{
     Available, BaseField, Modulus, Pair, Value, canonical, canonical4, carries, carry, difference, digits, from_words,
-    minus, mul, plus, reductions, splat, to_words, transposed, words,
+    minus, mul, plus, reductions, splat, square, to_words, transposed, words,
 };
 
 /// The vector unit. Its methods must be inlined into code that is compiled for the instructions.
@@ -49,7 +49,7 @@ impl Coordinates for Avx2 {
 
     #[inline(always)]
     fn third(slope: Pair<Value>, [ax, bx]: [Pair<Value>; 2], ay: Pair<Value>) -> [Pair<Value>; 2] {
-        let squares = [mul(slope[0], slope[0]), mul(slope[1], slope[1])];
+        let squares = [square(slope[0]), square(slope[1])];
         let squares = canonical4::<BaseField>(reductions::<BaseField>(squares));
         let x = canonical4::<BaseField>([third_x(squares[0], ax[0], bx[0]), third_x(squares[1], ax[1], bx[1])]);
         let run = carries([difference::<BaseField>(ax[0], x[0]), difference::<BaseField>(ax[1], x[1])]);

@@ -17,7 +17,7 @@ use ark_bn254::G1Projective;
 use ark_ec::CurveGroup;
 use ark_ff::AdditiveGroup;
 use assay_circuits::{
-    Program, Tensor, Visibility,
+    Program, Visibility, Weights,
     eval::Values,
     model::Model,
     program::{MODEL, NAMED, WITNESS},
@@ -83,7 +83,7 @@ pub struct SettlementProver {
     /// The layout.
     pub program: Program,
     /// Weight tensors.
-    pub weights: Vec<Tensor>,
+    pub weights: Weights,
     /// Where the lookups of the model clamp, for warnings.
     pub limits: Vec<(i64, i64)>,
     pub(super) model_stack: Vec<i32>,

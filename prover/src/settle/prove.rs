@@ -203,9 +203,11 @@ pub fn settle_linked(
     }
     let srs = key.srs();
     let about_key = About { named: &key.stacks, srs: &srs, bases: &prover.bases, weights: &prover.weights };
-    let (values, stacks) = about(device, &about_key, program, inputs, stacks, recorder)?;
+    let (mut values, stacks) = about(device, &about_key, program, inputs, stacks, recorder)?;
     let public = public_values(program, &values);
     let witness = recorder.run(Stage::Witness, || Witness::build(program, &values))?;
+    let (outputs, saturations) = (values.outputs(&program.graph), values.saturations(&program.graph, &prover.limits));
+    values.retain(&program.operands());
     let statement = Statement {
         program,
         descriptor: &key.descriptor,
@@ -218,6 +220,5 @@ pub fn settle_linked(
     };
     let argument = argue(device, &statement, witness, &values, &prover.circuit, recorder)?;
     let proof = SettledProof::new(&key.descriptor, context, &public, &argument);
-    let saturations = values.saturations(&program.graph, &prover.limits);
-    Ok(Settled { proof, outputs: values.outputs(&program.graph), saturations, stacks })
+    Ok(Settled { proof, outputs, saturations, stacks })
 }

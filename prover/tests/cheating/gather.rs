@@ -256,7 +256,7 @@ fn rows_that_name_the_next_row() {
         }
         assert_eq!(got.of(state).data, expected);
         let mut m = model(graph, 1);
-        m.weights = weights;
+        m.weights = weights.into();
         let key = key(&m, SetupOptions { row_bits: Some(4), ..Default::default() });
         let samples = vec![vec![start.clone()], vec![Tensor::new(vec![1], vec![-1]).unwrap()]];
         let proved = prove(&Cpu::default(), &key, &samples, &Recorder::default()).unwrap();
