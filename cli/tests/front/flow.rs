@@ -1,6 +1,9 @@
 //! The commands one after another, as an engineer would use them.
 
-use super::common::{Sandbox, cnn, digits, digits_proof, image, mlp, npy};
+use super::{
+    common::{Sandbox, cnn, digits, digits_proof, image, mlp, npy},
+    proto,
+};
 
 #[test]
 fn compile_setup_prove_verify() {
