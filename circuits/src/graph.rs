@@ -70,6 +70,11 @@ pub const MAX_NODES: usize = 1 << 16;
 /// Most keys of the tables of all lookups together; it bounds the time to decode a graph.
 pub const MAX_KEYS_READ: u64 = 1 << 30;
 
+/// Whether a name can be shown as it is: with control characters whoever chose it could write over what a terminal shows.
+pub(crate) fn printable(name: &str) -> bool {
+    !name.chars().any(char::is_control)
+}
+
 impl Graph {
     /// Nodes in topological order, but for the states of delays.
     pub fn nodes(&self) -> &[Node] {
@@ -158,6 +163,9 @@ impl Graph {
                 if keys > MAX_KEYS_READ {
                     return Err(GraphError::Parameter(format!("lookups read more than {MAX_KEYS_READ} table keys")));
                 }
+            }
+            if !printable(&node.name) {
+                return Err(GraphError::Parameter(format!("the name of node {i} has control characters")));
             }
             derive_node(node, done, &self.tables).map_err(|e| e.at(&node.name, node.op.name()))?;
             elements += node.shape.iter().product::<usize>() as u64;
@@ -407,7 +415,7 @@ impl GraphBuilder {
     /// Adds a node.
     pub fn push(&mut self, name: &str, op: Op, inputs: &[NodeId]) -> Result<NodeId, GraphError> {
         let mut node = Node {
-            name: name.to_owned(),
+            name: name.replace(char::is_control, "\u{fffd}"),
             op,
             inputs: inputs.to_vec(),
             shape: vec![],

@@ -7,6 +7,7 @@
 use crate::{
     canonical,
     error::GraphError,
+    graph::printable,
     interval::Interval,
     program::MAX_STACK_BITS,
     ring::index_bits,
@@ -90,6 +91,9 @@ impl Schema {
         for t in &self.tensors {
             if t.name.is_empty() || t.name.len() > MAX_NAME {
                 return bad(format!("a name of {} bytes; 1 to {MAX_NAME} are possible", t.name.len()));
+            }
+            if !printable(&t.name) {
+                return bad(format!("a name with control characters: '{}'", t.name.escape_debug()));
             }
             if !names.insert(t.name.as_str()) {
                 return bad(format!("two tensors named '{}'", t.name));

@@ -28,6 +28,15 @@ fn line(stream: &mut dyn Write, text: &str) {
     let _ = stream.write_all(text.as_bytes()).and_then(|()| stream.write_all(b"\n")).and_then(|()| stream.flush());
 }
 
+/// Text with its control characters spelled out, but for ends of lines: names come from whoever made a file, and a terminal obeys them.
+fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && c != '\n' { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
+}
+
 impl Output {
     pub(crate) fn new(json: bool, quiet: bool) -> Self {
         Self { json, quiet, ..Self::default() }
@@ -46,14 +55,14 @@ impl Output {
     /// A line for people, on standard output.
     pub(crate) fn say(&self, text: impl AsRef<str>) {
         if !self.json && !self.quiet {
-            line(&mut std::io::stdout(), text.as_ref());
+            line(&mut std::io::stdout(), &visible(text.as_ref()));
         }
     }
 
     /// A line that is the purpose of the command: standard output, even with `--quiet`.
     pub(crate) fn answer(&self, text: impl AsRef<str>) {
         if !self.json {
-            line(&mut std::io::stdout(), text.as_ref());
+            line(&mut std::io::stdout(), &visible(text.as_ref()));
         }
     }
 
@@ -69,7 +78,7 @@ impl Output {
         if self.json {
             self.event("warning", json!({ "message": text }));
         } else if !self.quiet {
-            line(&mut std::io::stderr(), &format!("warning: {text}"));
+            line(&mut std::io::stderr(), &visible(&format!("warning: {text}")));
         }
     }
 
@@ -106,6 +115,7 @@ impl Output {
             self.event("error", json!({ "valid": valid, "error": failure.message, "help": failure.help }));
             return;
         }
+        let failure = &Failure { message: visible(&failure.message), help: visible(&failure.help), exit: failure.exit };
         let mut text = String::new();
         let theme = if std::io::stderr().is_terminal() && !plain() {
             miette::GraphicalTheme::unicode()

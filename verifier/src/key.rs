@@ -89,7 +89,7 @@ pub(crate) fn describes(graph: &Graph, specs: &[TensorSpec], ids: &[NodeId]) -> 
         && specs
             .iter()
             .zip(ids)
-            .all(|(spec, id)| count(&spec.shape) == count(&graph.node(*id).shape) && spec.check_scale().is_ok())
+            .all(|(spec, id)| count(&spec.shape) == count(&graph.node(*id).shape) && spec.check_description().is_ok())
 }
 
 /// The named stacks of a key, of which there are some. Schemas are checked, roles where they are laid out.
@@ -101,6 +101,9 @@ pub(crate) fn read_stacks(r: &mut Reader<'_>) -> Result<Vec<NamedStack>, KeyErro
     }
     for s in &stacks {
         s.schema.validate()?;
+        if s.name.chars().any(char::is_control) {
+            return Err(KeyError::Inconsistent("a named stack has a name with control characters"));
+        }
     }
     Ok(stacks)
 }

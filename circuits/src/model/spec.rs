@@ -3,7 +3,7 @@
 use super::ModelError;
 use crate::{
     error::GraphError,
-    graph::Node,
+    graph::{Node, printable},
     tensor::{Tensor, around, strides},
 };
 use serde::{Deserialize, Serialize};
@@ -178,8 +178,12 @@ impl TensorSpec {
     ///
     /// # Errors
     /// What is wrong.
-    pub fn check_scale(&self) -> Result<(), ModelError> {
+    pub fn check_description(&self) -> Result<(), ModelError> {
         let err = |what: String| Err(ModelError::Spec { name: self.name.clone(), what });
+        if !printable(&self.name) {
+            let what = "a name with control characters".to_owned();
+            return Err(ModelError::Spec { name: self.name.escape_debug().to_string(), what });
+        }
         if self.scale_bits.unsigned_abs() > MAX_SCALE_BITS.unsigned_abs() {
             return err(format!("a scale of 2^{}", -i64::from(self.scale_bits)));
         }
@@ -194,7 +198,7 @@ impl TensorSpec {
             let what = format!("shape {:?}, but node '{}' has {:?}", self.shape, node.name, node.shape);
             return Err(ModelError::Spec { name: self.name.clone(), what });
         }
-        self.check_scale()
+        self.check_description()
     }
 }
 
@@ -215,7 +219,7 @@ mod tests {
     #[test]
     fn features_round_to_their_own_step() {
         let s = spec();
-        assert!(s.check_scale().is_ok());
+        assert!(s.check_description().is_ok());
         let values = [651.0, 0.25, 1.0 + 3e-6, 550.0, -1.0, 1.0];
         let (t, clamped) = s.quantize(&values, -16, 15).unwrap();
         assert_eq!(t.data, [0, -8, 16 - 1, -16, 15, 0]);
@@ -231,7 +235,7 @@ mod tests {
         let with = |f: fn(&mut Features)| {
             let mut s = spec();
             f(s.features.as_mut().unwrap());
-            s.check_scale()
+            s.check_description()
         };
         assert!(with(|f| f.axis = 2).is_err());
         assert!(with(|f| f.scale[1] = 0.0).is_err());

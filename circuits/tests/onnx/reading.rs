@@ -166,6 +166,34 @@ fn integers_do_not_saturate() {
     }
 }
 
+/// Several categories in one table of embeddings, each with its own offset, as tabular networks have them.
+#[test]
+fn categories_with_offsets_are_indices() {
+    let rows: Vec<f32> = (0..24).map(|i| (i * 5 % 13) as f32 / 8.0 - 0.75).collect();
+    for (op, offsets) in [("Add", [0i64, 4, 8]), ("Add", [1, 1, 1]), ("Sub", [0, -4, -8]), ("Add", [3, 0, 7])] {
+        let mut m = Model::default();
+        m.initializer(&tensor("table", &[12, 2], &rows));
+        m.initializer(&integers("offsets", &offsets));
+        let at = m.node(op, &["c", "offsets"], &[]);
+        let y = m.node("Gather", &["table", &at], &[]);
+        let samples: Vec<Vec<Vec<f32>>> =
+            (0..8).map(|k| vec![(0..3).map(|i| ((k + i) % 4) as f32).collect()]).collect();
+        let file = m.finish_typed(&[("c", &[1, 3], 7)], &y);
+        for (k, sample) in samples.iter().enumerate() {
+            let out = run(&file, &samples, k);
+            let place = |i: usize| sample[0][i] as i64 + if op == "Add" { offsets[i] } else { -offsets[i] };
+            let expected: Vec<f32> = (0..3)
+                .flat_map(|i| (0..2).map(move |d| (i, d)))
+                .map(|(i, d)| rows[2 * place(i) as usize + d])
+                .collect();
+            assert!(
+                out.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-3),
+                "{op} {offsets:?}: {out:?}, not {expected:?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_mask_leaves_the_rest_as_it_is() {
     for (mask, f) in

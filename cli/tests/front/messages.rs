@@ -1,6 +1,9 @@
 //! Mistakes that people make, and whether the answer names what to do.
 
-use super::common::{Sandbox, cnn, digits, digits_proof, image, mlp, npy};
+use super::{
+    common::{Sandbox, cnn, digits, digits_proof, image, mlp, npy},
+    proto,
+};
 
 #[test]
 fn swapped_arguments_are_recognised() {
@@ -122,4 +125,43 @@ fn a_secret_that_cannot_be_kept_is_refused() {
     assert!(!s.path("out.settled").exists());
     let ran = s.fails(2, &[&settle[..], &["--secret", "file"]].concat(), &["32 bytes", "openssl rand -hex 32"]);
     assert!(ran.contains("cannot be used"), "{ran}");
+}
+
+/// A name that would make a terminal write over what it shows, or add a line to it.
+#[test]
+fn names_cannot_write_over_what_is_shown() {
+    let s = Sandbox::new("names");
+    for name in ["y\u{1b}[2K\u{1b}[1Avalid", "y\nvalid   1 inference", "y\u{9b}2K"] {
+        let mut m = proto::Model::default();
+        m.add(&proto::node("", "Relu", "r", &["x"], &[name], &[]));
+        s.write("m.onnx", m.finish(&[("x", &[1, 2])], name));
+        let said = s.fails(2, &["compile", "m.onnx", "-o", "m"], &["control characters"]);
+        assert!(!said.chars().any(|c| c.is_control() && c != '\n'), "{said:?}");
+    }
+    // Of a node in between it is replaced.
+    let mut m = proto::Model::default();
+    m.add(&proto::node("", "Relu", "r\u{1b}[2K\nvalid", &["x"], &["r\u{1b}[2K"], &[]));
+    m.add(&proto::node("", "Tanh", "t", &["r\u{1b}[2K"], &["y"], &[]));
+    s.write("m.onnx", m.finish(&[("x", &[1, 2])], "y"));
+    let said = s.ok(&["compile", "m.onnx", "-o", "m", "--accept-accuracy"]);
+    let shown = s.ok(&["inspect", "m.onnx"]);
+    for text in [said.stdout, said.stderr, shown.stdout, s.ok(&["show", "m"]).stdout] {
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
+    }
+}
+
+/// Steps are no part of a model's id: a key with others would have its proofs read in another way than they were made.
+#[test]
+fn a_key_describes_inputs_and_outputs_as_the_model_does() {
+    let s = digits_proof("specs");
+    let model = assay_circuits::model::Model::from_bytes(&s.read("model")).unwrap();
+    for k in 0..2 {
+        let mut other = model.clone();
+        let specs = if k == 0 { &mut other.inputs } else { &mut other.outputs };
+        specs[0].scale_bits += 1;
+        assert_eq!(other.model_id().unwrap(), model.model_id().unwrap());
+        s.write("other", other.to_bytes().unwrap());
+        s.fails(2, &["prove", "other", "input.json", "--key", "key", "-o", "p"], &["otherwise than the model"]);
+        assert!(!s.path("p").exists());
+    }
 }

@@ -269,7 +269,9 @@ pub(crate) fn add_constant(
     }
     let max = values.iter().fold(0.0f64, |m, v| m.max(v.abs()));
     let (id, scale) = coarser(c, id, scale, max)?;
-    let up = if c.g.node(id).bilinear { 0 } else { 3 };
+    // Integers and what is added to them stay integers: they may be indices.
+    let whole = scale == 1.0 && values.iter().all(|v| v.fract() == 0.0);
+    let up = if whole || c.g.node(id).bilinear { 0 } else { 3 };
     let scale = scale / f64::from(1 << up);
     if uniform {
         return Ok((c.linear(&[(id, 1 << up)], to_int(first / scale)?)?, scale));
