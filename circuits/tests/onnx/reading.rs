@@ -1,6 +1,6 @@
 //! What a file leaves open or keeps elsewhere: symbolic extents, weights beside the file, types, names, unused parts.
 
-use crate::proto::{Message, Model, float, function, int, ints, node, tensor};
+use crate::proto::{Message, Model, float, function, int, integers, ints, node, tensor};
 use assay_circuits::onnx::{CompileOptions, LoadOptions, compile, load, load_bytes, load_bytes_with, load_with};
 use std::path::PathBuf;
 
