@@ -331,7 +331,7 @@ pub(crate) struct BatchArgs {
     /// First sample to take
     #[arg(long, value_name = "I", default_value_t = 0)]
     pub(crate) from: usize,
-    /// Refuse inputs outside of the calibrated range instead of clamping them
+    /// Refuse values outside of the calibrated range, of inputs and inside, instead of clamping them
     #[arg(long)]
     pub(crate) strict: bool,
 }

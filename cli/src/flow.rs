@@ -30,7 +30,7 @@ use assay_verifier::{
     core::{Verified, check_registration, hex, verify},
 };
 use serde_json::{Value, json};
-use std::{path::Path, time::Instant};
+use std::{path::Path, sync::atomic::Ordering, time::Instant};
 
 /// Runs `f` and returns its seconds too.
 pub(crate) fn timed<T>(f: impl FnOnce() -> T) -> (T, f64) {
@@ -266,6 +266,7 @@ pub(crate) struct Proven {
 pub(crate) fn read_samples(app: &App, model: &Model, path: &Path, batch: BatchArgs) -> Outcome<Samples> {
     let samples = input::read(app, path, &model.inputs, Role::Input)?;
     let samples = input::take(samples, batch.from, batch.batch, path)?;
+    app.output.strict.store(batch.strict, Ordering::Relaxed);
     if batch.strict {
         refuse_clamped(model, &samples, batch.from).map_err(|f| f.in_file(path))?;
     }
@@ -301,6 +302,7 @@ pub(crate) fn read_open_samples(
             .help("leave it out, or leave out --commit input=FILE"));
     }
     let samples = input::take(input::read(app, path, &specs, Role::Input)?, batch.from, batch.batch, path)?;
+    app.output.strict.store(batch.strict, Ordering::Relaxed);
     if batch.strict && specs.len() == model.inputs.len() {
         refuse_clamped(model, &samples, batch.from).map_err(|f| f.in_file(path))?;
     }
@@ -351,8 +353,12 @@ pub(crate) fn warn_clamped(app: &App, clamped: usize) {
     }
 }
 
-/// Warns of values that a proof clamped.
-pub(crate) fn warn_saturations(app: &App, saturations: &[Saturation]) {
+/// Warns of values that a proof clamped, or refuses them (`--strict`).
+pub(crate) fn warn_saturations(app: &App, saturations: &[Saturation]) -> Outcome<()> {
+    if let Some(s) = saturations.first().filter(|_| app.output.strict.load(Ordering::Relaxed)) {
+        let text = format!("at node '{}' {} left the calibrated range", s.name, values(s.count));
+        return Err(Failure::new(text).help("calibrate with inputs like these, or leave --strict out"));
+    }
     for s in saturations {
         app.output.warn(format!(
             "at node '{}' {} left the calibrated range and {} clamped, which the proof covers; the output may be far from \
@@ -362,13 +368,14 @@ pub(crate) fn warn_saturations(app: &App, saturations: &[Saturation]) {
             if s.count == 1 { "was" } else { "were" }
         ));
     }
+    Ok(())
 }
 
 /// Quantizes, proves, and checks the proof as a verifier would.
 pub(crate) fn prove(app: &App, model: &Model, key: &ProvingKey, samples: &Samples) -> Outcome<Proven> {
     let tensors = quantize(app, model, samples)?;
     let (proven, saturations, _) = prove_integers(app, model, key, &tensors, vec![])?;
-    warn_saturations(app, &saturations);
+    warn_saturations(app, &saturations)?;
     Ok(proven)
 }
 
@@ -382,7 +389,7 @@ pub(crate) fn prove_named(
     stacks: Vec<Option<Stack>>,
 ) -> Outcome<(Proven, Vec<Stack>)> {
     let (proven, saturations, stacks) = prove_integers(app, model, key, tensors, stacks)?;
-    warn_saturations(app, &saturations);
+    warn_saturations(app, &saturations)?;
     Ok((proven, stacks))
 }
 

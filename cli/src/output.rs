@@ -7,7 +7,7 @@ use crate::{
 use serde_json::{Map, Value, json};
 use std::{
     io::{IsTerminal, Write},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicBool},
 };
 
 /// How to talk to the caller.
@@ -16,6 +16,8 @@ pub(crate) struct Output {
     pub(crate) json: bool,
     pub(crate) quiet: bool,
     warnings: Mutex<Vec<String>>,
+    /// Whether values that leave the calibrated range are an error (`--strict`).
+    pub(crate) strict: AtomicBool,
     /// Gets what would be printed.
     pub(crate) host: Option<Arc<Host>>,
 }

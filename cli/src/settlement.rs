@@ -283,7 +283,7 @@ pub(crate) fn prove_named(
     context: Context,
 ) -> Outcome<(Settled, Vec<Stack>)> {
     let (settled, saturations, stacks) = prove_integers(app, model, prover, tensors, stacks, context)?;
-    flow::warn_saturations(app, &saturations);
+    flow::warn_saturations(app, &saturations)?;
     Ok((settled, stacks))
 }
 

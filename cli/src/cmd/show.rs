@@ -98,7 +98,11 @@ fn say_nodes(app: &App, graph: &Graph) {
 }
 
 fn say_srs(app: &App, srs: &VerifierSrs) {
-    let kind = if srs.insecure_dev { "DEVELOPMENT powers of tau: INSECURE" } else { "from a ceremony" };
+    let kind = if srs.insecure_dev {
+        "DEVELOPMENT powers of tau: INSECURE"
+    } else {
+        "no development powers; whose they are, `verify --srs` compares"
+    };
     app.output.answer(format!("srs     {} ({kind})", hex(&srs.srs_hash)));
 }
 

@@ -159,6 +159,11 @@ impl Split {
             .get(k)
             .ok_or_else(|| Failure::new(format!("there is no segment {}", k + 1)).bug())?;
         let path = self.folder.join(&part.file);
+        // Nobody feeds a pipe that came with a folder.
+        if !std::fs::metadata(&path).is_ok_and(|m| m.is_file()) {
+            return Err(Failure::new(format!("'{}' is missing, or no file", path.display()))
+                .help("cut the model again: assay split MODEL --segments N -o FOLDER"));
+        }
         let bytes = files::read_kind(&path, Kind::Model)?;
         let model = Model::from_bytes(&bytes).map_err(|e| Failure::from(e).in_file(&path))?;
         let id = hex(&model.model_id()?);
