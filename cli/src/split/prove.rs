@@ -122,6 +122,7 @@ impl CoreKeys {
 pub(crate) fn core_keys(app: &App, split: &Split, own: &mut Own, args: &KeyArgs, batch: usize) -> Outcome<SegmentKeys> {
     let source = CoreKeys::read(split, own, None, args)?;
     let row_bits = source.rows(split, own, args)?;
+    own.check_outputs(split, batch, row_bits)?;
     let mut keys = Vec::with_capacity(split.len());
     for k in 0..split.len() {
         let model = split.model(k)?;
