@@ -289,7 +289,7 @@ pub(crate) fn read_open_samples(
         stack::open(&named.named, stack::Role::Input, &model.inputs).into_iter().cloned().collect::<Vec<_>>()
     };
     // Which inputs are left to read follows from the names in the stacks, the batch from the samples.
-    let (named, size) = commits.resolve(model, None)?;
+    let (named, size) = commits.resolve(model, None, None)?;
     let specs = open(&named);
     let Some(path) = path else {
         if !specs.is_empty() {
@@ -306,7 +306,7 @@ pub(crate) fn read_open_samples(
     if batch.strict && specs.len() == model.inputs.len() {
         refuse_clamped(model, &samples, batch.from).map_err(|f| f.in_file(path))?;
     }
-    let (named, _) = commits.resolve(model, Some(samples.len()))?;
+    let (named, _) = commits.resolve(model, Some(samples.len()), None)?;
     Ok((named, samples))
 }
 

@@ -272,14 +272,20 @@ impl CommitArgs {
         !self.commits.is_empty()
     }
 
+    /// Those of one kind.
+    pub(crate) fn only(&self, what: What) -> Self {
+        Self { commits: self.commits.iter().filter(|c| c.what == what).cloned().collect() }
+    }
+
     /// Refuses early to write where nothing can be written.
     pub(crate) fn check_targets(&self) -> Outcome<()> {
         self.commits.iter().filter(|c| c.what == What::Output).try_for_each(|c| files::check_target(&c.file))
     }
 
     /// Reads the stacks and says what they are to the model. `batch` is the number of samples of the input file, if there is
-    /// one; the size of the batch comes back with the stacks.
-    pub(crate) fn resolve(&self, model: &Model, batch: Option<usize>) -> Outcome<(Named, usize)> {
+    /// one; the size of the batch comes back with the stacks. Outputs have the rows of the others, or else those that are asked
+    /// for.
+    pub(crate) fn resolve(&self, model: &Model, batch: Option<usize>, row_bits: Option<u8>) -> Outcome<(Named, usize)> {
         let mut out = Named::default();
         let mut held = None;
         for (i, c) in self.commits.iter().enumerate() {
@@ -309,7 +315,7 @@ impl CommitArgs {
             }
             (held, given) => held.or(given).unwrap_or(1),
         };
-        let row_bits = out.named.iter().map(|n| n.schema.row_bits).find(|m| *m > 0);
+        let row_bits = out.named.iter().map(|n| n.schema.row_bits).find(|m| *m > 0).or(row_bits);
         for (n, c) in out.named.iter_mut().zip(&self.commits) {
             if c.what == What::Output {
                 n.schema = outputs(model, batch, row_bits)?;
@@ -351,6 +357,19 @@ fn list(named: &[NamedStack]) -> String {
     named.iter().map(|n| format!("'{}'", n.name)).collect::<Vec<_>>().join(", ")
 }
 
+/// Refuses to go on without a stack that a key is about, or with one that it is not about.
+pub(crate) fn same_names(key: &[NamedStack], given: &[&str]) -> Outcome<()> {
+    if let Some(n) = key.iter().find(|n| !given.contains(&n.name.as_str())) {
+        return Err(Failure::new(format!("the key is about a stack '{}', which is not given", n.name))
+            .help(format!("pass --commit {}=FILE", n.name)));
+    }
+    match given.iter().find(|name| key.iter().all(|n| n.name != **name)) {
+        Some(name) => Err(Failure::new(format!("the key is about no stack '{name}'"))
+            .help(format!("leave out --commit {name}; the key's stacks: {}", list(key)))),
+        None => Ok(()),
+    }
+}
+
 /// The size of the batch that a stack of inputs holds.
 fn batch_of(model: &Model, schema: &Schema, roles: &[Option<Role>]) -> Option<usize> {
     schema.tensors.iter().zip(roles).find_map(|(t, role)| {
@@ -367,22 +386,14 @@ fn batch_of(model: &Model, schema: &Schema, roles: &[Option<Role>]) -> Option<us
 impl Named {
     /// Puts the stacks in the order of a key that was made before.
     pub(crate) fn in_order_of(mut self, key: &[NamedStack]) -> Outcome<Self> {
+        let given: Vec<&str> = self.named.iter().map(|n| n.name.as_str()).collect();
+        same_names(key, &given)?;
         let mut out = Self::default();
         for n in key {
-            let Some(k) = self.named.iter().position(|own| own.name == n.name) else {
-                return Err(Failure::new(format!("the key is about a stack '{}', which is not given", n.name))
-                    .help(format!("pass --commit {}=FILE", n.name)));
-            };
+            let Some(k) = self.named.iter().position(|own| own.name == n.name) else { continue };
             out.named.push(self.named.remove(k));
             out.stacks.push(self.stacks.remove(k));
             out.files.push(self.files.remove(k));
-        }
-        if let Some(n) = self.named.first() {
-            return Err(Failure::new(format!("the key is about no stack '{}'", n.name)).help(format!(
-                "leave out --commit {}; the key's stacks: {}",
-                n.name,
-                list(key)
-            )));
         }
         Ok(out)
     }
@@ -426,7 +437,13 @@ impl Named {
 
 /// Names and ids of the stacks that a proof is about.
 pub(crate) fn to_json(named: &[NamedStack], stacks: &[Stack]) -> Outcome<Value> {
-    named.iter().zip(stacks).map(|(n, s)| Ok(json!({ "name": n.name, "id": id(s)? }))).collect()
+    let ids = stacks.iter().map(Stack::id).collect::<Result<Vec<_>, _>>()?;
+    Ok(ids_json(named, &ids))
+}
+
+/// The same of ids.
+pub(crate) fn ids_json(named: &[NamedStack], ids: &[[u8; 32]]) -> Value {
+    named.iter().zip(ids).map(|(n, id)| json!({ "name": n.name, "id": hex(id) })).collect()
 }
 
 /// A stack of the inputs of a model, of a whole batch.

@@ -4,13 +4,14 @@ pragma solidity =0.8.37;
 import { IAssayVerifier } from "./IAssayVerifier.sol";
 
 /// @title A model that is proven in segments (docs/protocol.md, segments).
-/// @notice A *plan* lists the settlement ids of all segments in order and says which boundary each given stack of a segment's key
-/// is. Boundary k, counted from zero, is what segment k writes and later ones read; the stacks at a boundary are the same if their
-/// ids are. A settlement id says what a key's stacks hold but not which of them are outputs: whether a plan is that of the
+/// @notice A *plan* lists the settlement ids of all segments in order and says which boundaries the first given stacks of a
+/// segment's key are; stacks of inputs and outputs of the whole come behind them. Boundary k, counted from zero, is what segment k
+/// writes and later ones read; the stacks at a boundary are the same if their ids are. A settlement id says what a key's stacks hold but not which of them are outputs: whether a plan is that of the
 /// network somebody has in mind is checked off chain, as for ids, by whoever chooses to trust the plan's id.
 interface ISegmentVerifier {
     /// @param modelId The settlement id of the segment.
-    /// @param boundaries For each given stack of its key, in order, one byte: the number of the boundary that it is.
+    /// @param boundaries For each boundary among the given stacks of its key, which are the first ones, in order, one byte: its
+    /// number.
     struct Segment {
         bytes32 modelId;
         bytes boundaries;

@@ -1,6 +1,9 @@
 //! The interface of the contract: calls, events, errors, and what revert data says.
 
-use crate::economy::{self, abi::EconomyError};
+use crate::{
+    economy::{self, abi::EconomyError},
+    segments::{self, SegmentError},
+};
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_sol_types::{SolInterface, SolValue};
 use std::fmt;
@@ -62,6 +65,8 @@ pub enum Revert {
     Economy(Box<EconomyError>),
     /// An error of the market for training.
     Training(Box<EconomyError>),
+    /// An error of the contract that takes segments together.
+    Segments(Box<SegmentError>),
     /// `Error(string)`: `require` or `revert` with a text. Control characters are replaced and the text is cut to
     /// [`MAX_TEXT`] characters: whoever wrote the contract chose it.
     Message(String),
@@ -101,6 +106,9 @@ impl Revert {
         if let Ok(e) = EconomyError::abi_decode_validate(data) {
             return Self::Economy(Box::new(e));
         }
+        if let Ok(e) = SegmentError::abi_decode_validate(data) {
+            return Self::Segments(Box::new(e));
+        }
         match data.split_first_chunk::<4>() {
             Some((&ERROR, rest)) => {
                 if let Ok(text) = String::abi_decode_validate(rest) {
@@ -124,6 +132,7 @@ impl fmt::Display for Revert {
             Self::Contract(e) => contract_error(e, f),
             Self::Economy(e) => economy::sentence(e, f),
             Self::Training(e) => economy::task_sentence(e, f),
+            Self::Segments(e) => segments::sentence(e, f),
             Self::Message(text) => write!(f, "\"{text}\""),
             Self::Panic(code) => write!(f, "Panic({code:#x}): {}", panic_meaning(*code)),
             Self::Unknown(data) if data.len() <= SHOWN => write!(f, "unknown error {data}"),

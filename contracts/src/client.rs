@@ -59,17 +59,62 @@ pub struct Submitted {
     pub transaction: Sent,
 }
 
-/// Creates a contract: where it is, and what that took.
-pub(crate) fn create(chain: &mut dyn Chain, code: impl Into<Bytes>) -> Result<(Address, Measured), Error> {
+/// What the contract is called in messages.
+const NAME: &str = "AssayVerifier";
+
+/// Creates the contract of this name: where it is, and what that took.
+pub(crate) fn create(
+    chain: &mut dyn Chain,
+    name: &'static str,
+    code: impl Into<Bytes>,
+) -> Result<(Address, Measured), Error> {
     let call = Call::create(code);
     let receipt = chain.send(&call)?.success(chain.place())?;
     let address = receipt.created.ok_or_else(|| Error::Unexpected {
+        name,
         address: Address::ZERO,
         place: chain.place().to_owned(),
         what: "the deployment created no contract".to_owned(),
     })?;
     let measured = measured(chain, address, &call, receipt.gas_used)?;
     Ok((address, measured))
+}
+
+/// The code at an address.
+pub(crate) fn something(chain: &mut dyn Chain, address: Address) -> Result<Bytes, Error> {
+    let code = chain.code(address)?;
+    if code.is_empty() {
+        return Err(Error::NoContract { address, place: chain.place().to_owned() });
+    }
+    Ok(code)
+}
+
+/// The code that creation code leaves.
+pub(crate) fn code_after(creation: Bytes) -> Result<Bytes, Error> {
+    let mut own = Embedded::new();
+    let receipt = own.send(&Call::create(creation))?;
+    own.code(receipt.created.unwrap_or_default())
+}
+
+/// A contract of this name does not answer as it should.
+pub(crate) fn unexpected(name: &'static str, address: Address, chain: &dyn Chain, what: &str) -> Error {
+    Error::Unexpected { name, address, place: chain.place().to_owned(), what: what.to_owned() }
+}
+
+/// The first event of a kind that the contract at an address itself wrote.
+pub(crate) fn event_of<E: SolEvent>(receipt: &Receipt, address: Address) -> Option<E> {
+    let mut own = receipt.logs.iter().filter(|l| l.address == address);
+    own.find_map(|l| E::decode_log_data_validate(&l.data).ok())
+}
+
+/// The verifier's own `UnknownModel`, of a call to the contract at an address, as the error callers look for.
+pub(crate) fn name_model(address: Address, chain: &dyn Chain, e: Error) -> Error {
+    match e.contract() {
+        Some(ContractError::UnknownModel(m)) => {
+            Error::UnknownModel { address, place: chain.place().to_owned(), model: m.modelId }
+        }
+        _ => e,
+    }
 }
 
 /// What a call of the contract at an address takes.
@@ -96,7 +141,7 @@ impl Verifier {
     ///
     /// What the chain says.
     pub fn deploy(chain: &mut dyn Chain, accept_development_srs: bool) -> Result<(Self, Measured), Error> {
-        let (address, measured) = create(chain, artifact::deployment(accept_development_srs))?;
+        let (address, measured) = create(chain, NAME, artifact::deployment(accept_development_srs))?;
         let this = Self { address };
         this.check_code(chain)?;
         Ok((this, measured))
@@ -256,8 +301,7 @@ impl Verifier {
             proof: Bytes::copy_from_slice(proof),
         });
         let receipt = self.send(chain, &call).map_err(|e| self.name_model(chain, e))?;
-        let event = self
-            .event::<AssayVerifier::Verified>(&receipt)
+        let event = event_of::<AssayVerifier::Verified>(&receipt, self.address)
             .filter(|e| e.modelId == model_id && e.job == job && e.recipient == recipient)
             .filter(|e| e.publicDigest == keccak256(public_values))
             .ok_or_else(|| self.unexpected(chain, "it did not report the verification of this proof"))?;
@@ -302,53 +346,32 @@ impl Verifier {
         Ok((data != Address::ZERO).then_some(data))
     }
 
-    /// The first event of a kind that this contract itself wrote.
-    fn event<E: SolEvent>(&self, receipt: &Receipt) -> Option<E> {
-        receipt
-            .logs
-            .iter()
-            .filter(|l| l.address == self.address)
-            .find_map(|l| E::decode_log_data_validate(&l.data).ok())
-    }
-
     fn measured(&self, chain: &mut dyn Chain, call: &Call, gas_used: u64) -> Result<Measured, Error> {
         measured(chain, self.address, call, gas_used)
     }
 
     /// A call to an address without code succeeds and does nothing: find that out before it is paid for.
     fn check_something(&self, chain: &mut dyn Chain) -> Result<Bytes, Error> {
-        let code = chain.code(self.address)?;
-        if code.is_empty() {
-            return Err(Error::NoContract { address: self.address, place: chain.place().to_owned() });
-        }
-        Ok(code)
+        something(chain, self.address)
     }
 
     /// Compares the code on the chain with what this version deploys; gives the constructor's argument.
     fn check_code(&self, chain: &mut dyn Chain) -> Result<bool, Error> {
         let code = self.check_something(chain)?;
         for accept in [false, true] {
-            let mut own = Embedded::new();
-            let receipt = own.send(&Call::create(artifact::deployment(accept)))?;
-            if own.code(receipt.created.unwrap_or_default())? == code {
+            if code == code_after(artifact::deployment(accept))? {
                 return Ok(accept);
             }
         }
-        Err(Error::OtherContract { address: self.address, place: chain.place().to_owned() })
+        Err(Error::OtherContract { name: NAME, address: self.address, place: chain.place().to_owned() })
     }
 
     fn unexpected(&self, chain: &dyn Chain, what: &str) -> Error {
-        Error::Unexpected { address: self.address, place: chain.place().to_owned(), what: what.to_owned() }
+        unexpected(NAME, self.address, chain, what)
     }
 
-    /// The contract's own `UnknownModel` as the error callers look for.
     fn name_model(&self, chain: &dyn Chain, e: Error) -> Error {
-        match e.contract() {
-            Some(ContractError::UnknownModel(m)) => {
-                Error::UnknownModel { address: self.address, place: chain.place().to_owned(), model: m.modelId }
-            }
-            _ => e,
-        }
+        name_model(self.address, chain, e)
     }
 }
 

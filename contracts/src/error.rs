@@ -227,16 +227,20 @@ pub enum Error {
         place: String,
     },
     /// Another contract at an address.
-    #[error("the contract at {address} on {place} is not the AssayVerifier of this version; check the address")]
+    #[error("the contract at {address} on {place} is not the {name} of this version; check the address")]
     OtherContract {
+        /// The contract that should be there.
+        name: &'static str,
         /// The address.
         address: Address,
         /// The chain.
         place: String,
     },
     /// The contract does not answer as its interface says.
-    #[error("the contract at {address} on {place} does not behave like AssayVerifier: {what}; check the address")]
+    #[error("the contract at {address} on {place} does not behave like {name}: {what}; check the address")]
     Unexpected {
+        /// The contract that should be there.
+        name: &'static str,
         /// The contract.
         address: Address,
         /// The chain.

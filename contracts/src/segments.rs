@@ -1,14 +1,15 @@
 //! The contract that takes settled proofs of the segments of one model together.
 
 use crate::{
-    Error, Measured, Verifier,
+    Error, Measured, Sent, Submitted, Verifier,
     artifact::bytecode_of,
     chain::{Call, Chain},
-    client::{create, measured},
+    client::{code_after, create, event_of, measured, name_model, something, unexpected},
 };
 use alloy_primitives::{Address, B256, Bytes, keccak256};
 use alloy_sol_types::{SolCall, SolConstructor, SolValue};
 use generated::{Segment, SegmentVerifier as Abi};
+use std::fmt;
 
 // The macro writes items without documentation.
 #[allow(missing_docs, unreachable_pub)]
@@ -20,11 +21,21 @@ mod generated {
             bytes boundaries;
         }
 
+        #[derive(Debug, PartialEq, Eq)]
         contract SegmentVerifier {
             constructor(address verifier);
 
+            event SegmentsVerified(
+                bytes32 indexed planId, bytes32 indexed job, address indexed recipient, bytes32 publicDigest
+            );
+
+            error InvalidPlan(uint256 segment);
+            error InvalidProofs();
+
+            function verifier() view returns (address);
             function planId(Segment[] plan) pure returns (bytes32);
             function verify(Segment[] plan, bytes[] publicValues, bytes32 context, bytes[] proofs) view returns (bool);
+            function submit(Segment[] plan, bytes[] publicValues, bytes32 job, address recipient, bytes[] proofs);
         }
     }
 }
@@ -32,10 +43,32 @@ mod generated {
 /// The artefact, as [`crate::artifact::JSON`].
 pub const JSON: &str = include_str!("../artifacts/SegmentVerifier.json");
 
+/// An error of the contract's interface.
+pub type SegmentError = Abi::SegmentVerifierErrors;
+
+/// What the contract is called in messages.
+const NAME: &str = "SegmentVerifier";
+
+/// An error as it is declared, and what it means.
+pub(crate) fn sentence(e: &SegmentError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match e {
+        SegmentError::InvalidPlan(e) => {
+            write!(
+                f,
+                "InvalidPlan({}): the number of segments, or one that does not hang together with the others",
+                e.segment
+            )
+        }
+        SegmentError::InvalidProofs(_) => {
+            f.write_str("InvalidProofs(): not valid for this plan, public values, job, recipient, contract and chain")
+        }
+    }
+}
+
 /// What is hashed into the id of every plan before the rest.
 const PLAN_DOMAIN: &[u8] = b"assay.plan.v1";
 
-/// The settlement ids of all segments in order, and for each given stack of a segment's key the number of the boundary that it is.
+/// The settlement ids of all segments in order, and for each boundary that a segment's key names, before all other stacks, its number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan(Vec<Segment>);
 
@@ -66,10 +99,17 @@ impl Plan {
     }
 }
 
-/// A `SegmentVerifier` at an address.
+/// A `SegmentVerifier` at an address, and the verifier that it asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentVerifier {
     address: Address,
+    verifier: Verifier,
+}
+
+/// The code that creates the contract on top of a verifier.
+fn deployment(verifier: Address) -> Bytes {
+    let arguments = Abi::constructorCall { verifier }.abi_encode();
+    [bytecode_of(JSON).as_ref(), &arguments].concat().into()
 }
 
 impl SegmentVerifier {
@@ -79,14 +119,40 @@ impl SegmentVerifier {
     ///
     /// What the chain says.
     pub fn deploy(chain: &mut dyn Chain, verifier: &Verifier) -> Result<(Self, Measured), Error> {
-        let arguments = Abi::constructorCall { verifier: verifier.address() }.abi_encode();
-        let (address, measured) = create(chain, [bytecode_of(JSON).as_ref(), &arguments].concat())?;
-        Ok((Self { address }, measured))
+        let (address, measured) = create(chain, NAME, deployment(verifier.address()))?;
+        Ok((Self { address, verifier: *verifier }, measured))
+    }
+
+    /// The contract at an address, after a check that its code, and that of the verifier which it asks, is what this version
+    /// deploys.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoContract`], [`Error::OtherContract`], or what the chain says.
+    pub fn at(chain: &mut dyn Chain, address: Address) -> Result<Self, Error> {
+        let code = something(chain, address)?;
+        let other = |place: &str| Error::OtherContract { name: NAME, address, place: place.to_owned() };
+        // Another contract answers anything, or nothing: what it is is for its code to say.
+        let answer = chain.call(&Call::new(address, Abi::verifierCall {}.abi_encode()));
+        let answer = match answer {
+            Err(Error::Reverted { .. }) => return Err(other(chain.place())),
+            answer => answer?,
+        };
+        let asked = Abi::verifierCall::abi_decode_returns_validate(&answer).map_err(|_| other(chain.place()))?;
+        if code != code_after(deployment(asked))? {
+            return Err(other(chain.place()));
+        }
+        Ok(Self { address, verifier: Verifier::at(chain, asked)? })
     }
 
     /// Where it is.
     pub const fn address(&self) -> Address {
         self.address
+    }
+
+    /// The verifier that it asks, where keys are registered.
+    pub const fn verifier(&self) -> Verifier {
+        self.verifier
     }
 
     /// The id of a plan, asked of the contract.
@@ -102,7 +168,7 @@ impl SegmentVerifier {
     ///
     /// # Errors
     ///
-    /// What the chain says; a plan that is none and settlement ids that are not registered revert.
+    /// [`Error::UnknownModel`] for a settlement id that is not registered, or what the chain says; a plan that is none reverts.
     pub fn verify(&self, chain: &mut dyn Chain, plan: &Plan, proofs: &Proofs) -> Result<bool, Error> {
         // A proof that is not made of words has no canonical encoding, for which the verifier reverts.
         let words = proofs.proofs.iter().all(|p| p.len().is_multiple_of(32));
@@ -116,22 +182,62 @@ impl SegmentVerifier {
     /// As [`verify`](Self::verify).
     pub fn verify_cost(&self, chain: &mut dyn Chain, plan: &Plan, proofs: &Proofs) -> Result<Measured, Error> {
         let call = Call::new(self.address, verify_call(plan, proofs).abi_encode());
-        let gas = chain.gas(&call)?;
+        let gas = chain.gas(&call).map_err(|e| name_model(self.address, chain, e))?;
         measured(chain, self.address, &call, gas)
     }
 
+    /// Submits proofs in a transaction, which leaves the event `SegmentsVerified` on the chain. They must be bound to the
+    /// context of this contract as consumer.
+    ///
+    /// # Errors
+    ///
+    /// As [`verify`](Self::verify); [`Error::Reverted`] if the proofs are not accepted.
+    pub fn submit(
+        &self,
+        chain: &mut dyn Chain,
+        plan: &Plan,
+        proofs: &Proofs,
+        job: B256,
+        recipient: Address,
+    ) -> Result<Submitted, Error> {
+        let submit = Abi::submitCall {
+            plan: plan.0.clone(),
+            publicValues: all(&proofs.public_values),
+            job,
+            recipient,
+            proofs: all(&proofs.proofs),
+        };
+        let public_digest = keccak256(submit.publicValues.abi_encode());
+        let call = Call::new(self.address, submit.abi_encode());
+        something(chain, self.address)?;
+        let receipt = chain.send(&call).map_err(|e| name_model(self.address, chain, e))?.success(chain.place())?;
+        event_of::<Abi::SegmentsVerified>(&receipt, self.address)
+            .filter(|e| e.planId == plan.id() && e.job == job && e.recipient == recipient)
+            .filter(|e| e.publicDigest == public_digest)
+            .ok_or_else(|| {
+                unexpected(NAME, self.address, chain, "it did not report the verification of these proofs")
+            })?;
+        let measured = measured(chain, self.address, &call, receipt.gas_used)?;
+        Ok(Submitted { public_digest, transaction: Sent { hash: receipt.hash, measured } })
+    }
+
     fn ask<C: SolCall>(&self, chain: &mut dyn Chain, call: &C) -> Result<C::Return, Error> {
-        let answer = chain.call(&Call::new(self.address, call.abi_encode()))?;
-        C::abi_decode_returns_validate(&answer).map_err(|e| Error::Unexpected {
-            address: self.address,
-            place: chain.place().to_owned(),
-            what: format!("its answer is none of the function's: {e}"),
+        let answer = chain.call(&Call::new(self.address, call.abi_encode()));
+        let answer = answer.map_err(|e| name_model(self.address, chain, e))?;
+        if answer.is_empty() {
+            something(chain, self.address)?;
+        }
+        C::abi_decode_returns_validate(&answer).map_err(|e| {
+            unexpected(NAME, self.address, chain, &format!("{} returned {} bytes: {e}", C::SIGNATURE, answer.len()))
         })
     }
 }
 
+fn all(parts: &[Vec<u8>]) -> Vec<Bytes> {
+    parts.iter().map(|p| Bytes::copy_from_slice(p)).collect()
+}
+
 fn verify_call(plan: &Plan, proofs: &Proofs) -> Abi::verifyCall {
-    let all = |parts: &[Vec<u8>]| parts.iter().map(|p| Bytes::copy_from_slice(p)).collect();
     Abi::verifyCall {
         plan: plan.0.clone(),
         publicValues: all(&proofs.public_values),

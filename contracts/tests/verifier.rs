@@ -411,6 +411,92 @@ fn segments_are_accepted_together_and_their_plan_has_one_id() {
     cheat.proofs[1].pop();
     assert_eq!(together.verify(&mut chain, &plan, &cheat), Ok(false));
     let other = Plan::new(&[(ids[0], vec![1]), (ids[1], vec![0])]);
-    assert!(together.verify(&mut chain, &other, &proofs).is_err(), "what is no plan reverts");
+    let e = together.verify(&mut chain, &other, &proofs).expect_err("no plan");
+    assert!(e.to_string().contains("InvalidPlan(0)"), "{e}");
     assert_ne!(other.id(), plan.id());
+    let unknown = B256::repeat_byte(0x99);
+    let e = together.verify(&mut chain, &Plan::new(&[(ids[0], vec![0]), (unknown, vec![0])]), &proofs);
+    let address = together.address();
+    assert!(
+        matches!(e, Err(Error::UnknownModel { model, address: at, .. }) if (model, at) == (unknown, address)),
+        "{e:?}"
+    );
+}
+
+#[test]
+fn a_contract_for_segments_is_recognised_with_the_verifier_that_it_asks() {
+    let (mut chain, verifier) = embedded();
+    let (together, _) = SegmentVerifier::deploy(&mut chain, &verifier).expect("a deployment");
+    assert_eq!(SegmentVerifier::at(&mut chain, together.address()), Ok(together));
+    assert_eq!(together.verifier(), verifier);
+    let of = |e: Result<SegmentVerifier, Error>| match e {
+        Err(Error::OtherContract { name, address, .. }) => (name, address),
+        other => panic!("{other:?}"),
+    };
+    // A verifier, which does not know the question.
+    assert_eq!(of(SegmentVerifier::at(&mut chain, verifier.address())), ("SegmentVerifier", verifier.address()));
+    assert!(matches!(SegmentVerifier::at(&mut chain, RECIPIENT), Err(Error::NoContract { .. })));
+    // One that answers and accepts everything: it gives back the selector, or says yes.
+    let yes = vec![0x60, 1, 0x5f, 0x52, 0x60, 32, 0x5f, 0xf3];
+    for code in [support::returner(), yes, support::reverter()] {
+        chain.set_code(CONSUMER, code.into());
+        assert_eq!(of(SegmentVerifier::at(&mut chain, CONSUMER)), ("SegmentVerifier", CONSUMER));
+    }
+    // A byte off, and the right code on top of something that is no verifier.
+    let mut code = chain.code(together.address()).expect("code").to_vec();
+    code[40] ^= 1;
+    chain.set_code(CONSUMER, code.into());
+    assert_eq!(of(SegmentVerifier::at(&mut chain, CONSUMER)), ("SegmentVerifier", CONSUMER));
+    chain.set_code(RECIPIENT, support::returner().into());
+    let (on_another, _) =
+        SegmentVerifier::deploy(&mut chain, &Verifier::at_unchecked(RECIPIENT)).expect("a deployment");
+    assert_eq!(of(SegmentVerifier::at(&mut chain, on_another.address())), ("AssayVerifier", RECIPIENT));
+}
+
+/// Submits the two vectors to a contract at the address that they are bound to; nothing else goes through.
+fn segments_submitted(chain: &mut dyn Chain) {
+    let together = SegmentVerifier::at(chain, CONSUMER).expect("the contract");
+    let all = stacks();
+    let two = ["features", "classes"].map(|name| all.iter().find(|v| v.name == name).expect("a vector"));
+    let ids = two.map(|v| together.verifier().register(chain, &v.key).expect("a key").model_id);
+    let plan = Plan::new(&ids.map(|id| (id, vec![0])));
+    let proofs = Proofs {
+        public_values: two.map(|v| v.public_values.clone()).to_vec(),
+        context: two[0].context,
+        proofs: two.map(|v| v.proof.clone()).to_vec(),
+    };
+    let submitted = together.submit(chain, &plan, &proofs, JOB, RECIPIENT).expect("a submission");
+    println!("submission of two segments on {}: {:?}", chain.place(), submitted.transaction.measured);
+    let nonce = chain.nonce(Embedded::ACCOUNT);
+    let mut swapped = proofs.clone();
+    swapped.proofs.swap(0, 1);
+    for (proofs, job, recipient) in [
+        (&proofs, JOB, Address::repeat_byte(0x34)),
+        (&proofs, B256::repeat_byte(0x23), RECIPIENT),
+        (&swapped, JOB, RECIPIENT),
+    ] {
+        let e = together.submit(chain, &plan, proofs, job, recipient).expect_err("refused");
+        assert!(e.to_string().contains("InvalidProofs()"), "{e}");
+    }
+    assert_eq!(chain.nonce(Embedded::ACCOUNT), nonce, "a transaction that reverts was sent");
+}
+
+#[test]
+fn segments_submitted_on_the_embedded_evm() {
+    let (mut chain, verifier) = embedded();
+    let (together, _) = SegmentVerifier::deploy(&mut chain, &verifier).expect("a deployment");
+    let code = chain.code(together.address()).expect("code");
+    chain.set_code(CONSUMER, code);
+    segments_submitted(&mut chain);
+}
+
+#[test]
+fn segments_submitted_on_a_node() {
+    let anvil = Anvil::start().unwrap_or_else(|e| panic!("{e}"));
+    let mut node = anvil.connect().expect("a node");
+    let (verifier, _) = Verifier::deploy(&mut node, true).expect("a deployment");
+    let (together, _) = SegmentVerifier::deploy(&mut node, &verifier).expect("a deployment");
+    let code = node.code(together.address()).expect("code");
+    support::ask(anvil.url(), "anvil_setCode", &serde_json::json!([CONSUMER.to_string(), code.to_string()]));
+    segments_submitted(&mut node);
 }

@@ -7,7 +7,7 @@ use clap::CommandFactory;
 fn words(line: &str) -> Vec<String> {
     let code = line.split(" #").next().unwrap_or_default();
     let value = |w: &str| match w {
-        "ADDRESS" => "0x5FbDB2315678afecb367f032d93F642f64180aa3".to_owned(),
+        "ADDRESS" | "VERIFIER" | "SEGMENTS" => "0x5FbDB2315678afecb367f032d93F642f64180aa3".to_owned(),
         "URL" => "http://127.0.0.1:8545".to_owned(),
         "HEX" => "00".repeat(32),
         "N" | "K" | "I" | "ID" | "IDS" => "1".to_owned(),

@@ -1,5 +1,7 @@
 //! `assay chain`: the verifier contract on the embedded EVM or on a node.
 
+mod segments;
+
 use crate::{
     App,
     chain::{ChainArgs, address, measured_json, merge},
@@ -7,16 +9,9 @@ use crate::{
     files::{self, Kind},
     output::count,
     settlement,
-    split::check,
 };
-use assay_contracts::{
-    Address, B256, Chain, Embedded, Measured, Verifier, is_development,
-    segments::{Plan, Proofs, SegmentVerifier},
-};
-use assay_verifier::{
-    core::hex,
-    segments::{SegmentKeys, SegmentProofs},
-};
+use assay_contracts::{Address, B256, Chain, Embedded, Measured, Verifier, is_development};
+use assay_verifier::{core::hex, settle::key::Context};
 use clap::{Args, Subcommand};
 use serde_json::json;
 use std::path::PathBuf;
@@ -52,17 +47,22 @@ enum Action {
 #[derive(Debug, Args)]
 struct Deploy {
     /// The contract takes keys made with development powers of tau
-    #[arg(long)]
+    #[arg(long, conflicts_with = "segments")]
     accept_development_srs: bool,
+    /// Deploy the contract that takes settled proofs of all segments of a split model together, on top of the verifier at this
+    /// address
+    #[arg(long, value_name = "VERIFIER", value_parser = address)]
+    segments: Option<Address>,
     #[command(flatten)]
     chain: ChainArgs,
 }
 
 #[derive(Debug, Args)]
 struct Register {
-    /// The settlement key
+    /// The settlement key, or the settlement keys of a split model
     key: PathBuf,
-    /// Address of the contract [default: one deployed for this command, on the embedded EVM]
+    /// Address of the contract; of a split model, of the one that `deploy --segments` made [default: one deployed for this command,
+    /// on the embedded EVM]
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     contract: Option<Address>,
     #[command(flatten)]
@@ -71,15 +71,17 @@ struct Register {
 
 #[derive(Debug, Args)]
 struct Verify {
-    /// The settled proof, or settled proofs of all segments of a split model (on the embedded EVM, with --key)
+    /// The settled proof, or settled proofs of all segments of a split model
     proof: PathBuf,
-    /// The settlement key [default: the contract must know it]
+    /// The settlement key [default: the contract must know it]; the settlement keys of a split model are always needed
     #[arg(long, value_name = "KEY")]
     key: Option<PathBuf>,
-    /// Address of the contract [default: one deployed for this command, on the embedded EVM]
+    /// Address of the contract; of a split model, of the one that `deploy --segments` made [default: one deployed for this command,
+    /// on the embedded EVM]
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     contract: Option<Address>,
-    /// Send a transaction that leaves the event `Verified`; the proof must be bound to this contract as consumer
+    /// Send a transaction that leaves the event `Verified` (of a split model `SegmentsVerified`); the proof must be bound to this
+    /// contract as consumer
     #[arg(long)]
     submit: bool,
     #[command(flatten)]
@@ -119,7 +121,19 @@ fn contract(chain: &mut dyn Chain, args: &ChainArgs, at: Option<Address>) -> Out
     }
 }
 
+/// A proof can be submitted to the contract that it is bound to.
+fn check_consumer(chain: &dyn Chain, contract: Address, c: &Context) -> Outcome<()> {
+    if c.consumer == contract.into_array() && c.chain_id == chain.chain_id() {
+        return Ok(());
+    }
+    Err(Failure::new("the proof is bound to another contract or chain, so it cannot be submitted here")
+        .help(format!("settle with --chain-id {} --consumer {contract}", chain.chain_id())))
+}
+
 fn deploy(app: &App, args: &Deploy) -> Outcome<()> {
+    if let Some(verifier) = args.segments {
+        return segments::deploy(app, args, verifier);
+    }
     let o = &app.output;
     let mut chain = args.chain.connect(true)?;
     args.chain.guard(chain.as_ref(), args.accept_development_srs)?;
@@ -138,6 +152,9 @@ fn deploy(app: &App, args: &Deploy) -> Outcome<()> {
 }
 
 fn register(app: &App, args: &Register) -> Outcome<()> {
+    if files::kind(&args.key)? == Kind::SegmentKeys {
+        return segments::register(app, args);
+    }
     let o = &app.output;
     let key = settlement::read_key(&args.key)?;
     let words = key.descriptor.to_bytes();
@@ -168,7 +185,7 @@ fn register(app: &App, args: &Register) -> Outcome<()> {
 
 fn verify(app: &App, args: &Verify) -> Outcome<()> {
     if files::kind(&args.proof)? == Kind::SegmentProofs {
-        return segments(app, args);
+        return segments::verify(app, args);
     }
     let o = &app.output;
     let proof = settlement::read_proof(&args.proof)?;
@@ -198,12 +215,7 @@ fn verify(app: &App, args: &Verify) -> Outcome<()> {
     let measured: Measured = if args.submit {
         let job = B256::from(proof.context.job);
         let recipient = Address::from(proof.context.recipient);
-        if proof.context.consumer != verifier.address().into_array() || proof.context.chain_id != chain.chain_id() {
-            return Err(Failure::new(
-                "the proof is bound to another contract or chain, so it cannot be submitted here",
-            )
-            .help(format!("settle with --chain-id {} --consumer {}", chain.chain_id(), verifier.address())));
-        }
+        check_consumer(chain, verifier.address(), &proof.context)?;
         verifier.submit(chain, id, &proof.public, job, recipient, &proof.argument)?.transaction.measured
     } else {
         verifier.verify_cost(chain, id, &proof.public, context, &proof.argument)?
@@ -224,61 +236,6 @@ fn verify(app: &App, args: &Verify) -> Outcome<()> {
         "chain_id": chain.chain_id(),
     });
     merge(&mut result, measured_json(&measured));
-    o.result(result);
-    Ok(())
-}
-
-/// Settled proofs of all segments, checked by the contract that takes them together.
-fn segments(app: &App, args: &Verify) -> Outcome<()> {
-    let o = &app.output;
-    if args.chain.rpc.is_some() || args.contract.is_some() || args.submit {
-        return Err(Failure::new("proofs of segments are checked on the embedded EVM alone")
-            .help("leave out --rpc, --contract and --submit; on a chain, call `verify` of a SegmentVerifier"));
-    }
-    let path = args.key.as_deref().ok_or_else(|| {
-        Failure::new("which keys? pass those of the split model with --key")
-            .help("`assay settle FOLDER INPUT -o PROOFS --key-out KEYS` writes both")
-    })?;
-    let keys = check::read_keys(path)?;
-    let (proofs, _) = check::read_proofs(&args.proof)?;
-    let (SegmentKeys::Settled(settled), SegmentProofs::Settled(proofs)) = (&keys, proofs) else {
-        return Err(Failure::new("a contract takes settled proofs, and these are core proofs or keys of core proofs")
-            .help("settle the model: assay settle FOLDER INPUT -o PROOFS --key-out KEYS"));
-    };
-    let wires = keys.wires()?;
-    let mut chain = Embedded::new();
-    let (verifier, _) = Verifier::deploy(&mut chain, true)?;
-    let (together, _) = SegmentVerifier::deploy(&mut chain, &verifier)?;
-    for key in settled {
-        verifier.register(&mut chain, &key.descriptor.to_bytes())?;
-    }
-    let number = |b: &usize| u8::try_from(*b).unwrap_or(u8::MAX);
-    let numbers = wires.iter().map(|w| w.iter().map(number).collect::<Vec<_>>());
-    let plan = Plan::new(&settled.iter().map(|k| B256::from(k.id())).zip(numbers).collect::<Vec<_>>());
-    let context = proofs.first().map_or([0; 32], |p| p.context.digest());
-    let (public_values, proofs) = proofs.into_iter().map(|p| (p.public, p.argument)).unzip();
-    let all = Proofs { public_values, context, proofs };
-    if !together.verify(&mut chain, &plan, &all)? {
-        return Err(Failure::new("the contract does not accept the proofs")
-            .help("do not trust what the proofs claim, and check that they were made for these keys")
-            .invalid());
-    }
-    let m = together.verify_cost(&mut chain, &plan, &all)?;
-    let plan_id = plan.id();
-    o.answer("accepted");
-    o.say(format!("plan     {plan_id}, {} segments", settled.len()));
-    o.say(format!("gas      {}; {} bytes of calldata", count(m.gas_used), count(m.calldata_bytes as u64)));
-    let mut result = json!({
-        "accepted": true,
-        "valid": true,
-        "submitted": false,
-        "segments": settled.len(),
-        "split_id": check::id(&keys)?,
-        "plan_id": plan_id,
-        "contract": together.address().to_string(),
-        "chain_id": chain.chain_id(),
-    });
-    merge(&mut result, measured_json(&m));
     o.result(result);
     Ok(())
 }

@@ -89,7 +89,7 @@ pub(crate) fn run(app: &App, args: &EstimateArgs) -> Outcome<()> {
         let model = flow::load_model(app, &args.file, &args.quant, args.shape.private_outputs)?.model;
         let row_bits = args.shape.row_bits.map(usize::from);
         let batch = if batch > 1 { Some(batch as usize) } else { None };
-        let (named, batch) = args.stacks.resolve(&model, batch)?;
+        let (named, batch) = args.stacks.resolve(&model, batch, None)?;
         Subject {
             graph: model.graph,
             inputs: model.inputs,

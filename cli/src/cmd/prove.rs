@@ -7,7 +7,8 @@ use crate::{
     files, flow,
     split::{
         Split,
-        prove::{allows, core, inputs, report},
+        own::Own,
+        prove::{allows, core, report},
     },
     stacks::{self, CommitArgs},
 };
@@ -91,7 +92,7 @@ pub(crate) fn run(app: &App, args: &ProveArgs) -> Outcome<()> {
 fn segments(app: &App, args: &ProveArgs) -> Outcome<()> {
     allows(&args.stacks, args.quant.is_used())?;
     let split = Split::read(&args.model)?;
-    let tensors = inputs(app, &split, args.input.as_deref(), args.batch)?;
-    let proven = core(app, &split, &tensors, args.key.as_deref(), &args.new_key)?;
+    let (own, tensors) = Own::read(app, &split, args.input.as_deref(), &args.stacks, args.batch)?;
+    let proven = core(app, &split, (&tensors, own), args.key.as_deref(), &args.new_key)?;
     report(app, &split, &proven, &args.output, args.key_out.as_deref())
 }

@@ -7,7 +7,8 @@ use crate::{
     files, flow, settlement,
     split::{
         Split,
-        prove::{allows, inputs, report, settle},
+        own::Own,
+        prove::{allows, report, settle},
     },
     stacks::{self, CommitArgs},
 };
@@ -87,7 +88,7 @@ pub(crate) fn run(app: &App, args: &SettleCommand) -> Outcome<()> {
 fn segments(app: &App, args: &SettleCommand, context: &Context) -> Outcome<()> {
     allows(&args.stacks, args.quant.is_used())?;
     let split = Split::read(&args.model)?;
-    let tensors = inputs(app, &split, args.input.as_deref(), args.batch)?;
-    let proven = settle(app, &split, &tensors, &args.key, &args.settle, context)?;
+    let (own, tensors) = Own::read(app, &split, args.input.as_deref(), &args.stacks, args.batch)?;
+    let proven = settle(app, &split, (&tensors, own), &args.key, &args.settle, context)?;
     report(app, &split, &proven, &args.output, args.key_out.as_deref())
 }

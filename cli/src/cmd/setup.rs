@@ -8,6 +8,7 @@ use crate::{
     output::{bytes, seconds},
     split::{
         Split, check,
+        own::Own,
         prove::{allows, core_keys},
     },
     stacks::CommitArgs,
@@ -46,7 +47,7 @@ pub(crate) fn run(app: &App, args: &SetupArgs) -> Outcome<()> {
             .help("leave it out, or cut the model first: assay split MODEL --segments N -o FOLDER"));
     }
     let model = flow::load_model(app, &args.model, &args.quant, args.key.shape.private_outputs)?.model;
-    let (named, batch) = args.stacks.resolve(&model, None)?;
+    let (named, batch) = args.stacks.resolve(&model, None, None)?;
     let prepared = if args.stacks.is_used() {
         flow::prepare_named(app, &model, &args.key, &named.named, batch)?
     } else {
@@ -90,8 +91,8 @@ fn segments(app: &App, args: &SetupArgs) -> Outcome<()> {
     let o = &app.output;
     allows(&args.stacks, args.quant.is_used())?;
     let split = Split::read(&args.model)?;
-    let batch = args.batch.unwrap_or(1);
-    let (keys, taken) = flow::timed(|| core_keys(app, &split, &args.key, batch as usize));
+    let (mut own, batch) = Own::of_key(&split, &args.stacks, args.batch.map(|n| n as usize))?;
+    let (keys, taken) = flow::timed(|| core_keys(app, &split, &mut own, &args.key, batch));
     let keys = keys?;
     let file = keys.to_bytes()?;
     files::write(&args.output, &file)?;
@@ -109,6 +110,7 @@ fn segments(app: &App, args: &SetupArgs) -> Outcome<()> {
         "model_id": split.model_id(),
         "segments": keys.len(),
         "batch": batch,
+        "stacks": keys.named().iter().map(|n| n.name.clone()).collect::<Vec<_>>(),
         "setup_seconds": taken,
         "key_bytes": file.len(),
         "insecure_srs": check::describe(&keys)?.insecure,

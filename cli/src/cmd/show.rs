@@ -281,11 +281,13 @@ fn segment_keys(app: &App, path: &Path, size: u64) -> Outcome<()> {
     o.answer(format!("id      {id}"));
     say_specs(app, "input", d.inputs);
     say_specs(app, "output", d.outputs);
+    keys.named().iter().for_each(|n| o.answer(stack_line(n, "given with each proof")));
     o.result(json!({
         "kind": "segment_keys",
         "settled": settled,
         "segments": keys.len(),
         "split_id": id,
+        "stacks": keys.named().iter().map(|n| n.name.clone()).collect::<Vec<_>>(),
         "inputs": specs_json(d.inputs),
         "outputs": specs_json(d.outputs),
         "key_bytes": size,

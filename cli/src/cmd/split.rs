@@ -1,6 +1,6 @@
 //! `assay split`: cuts a model into segments that are proven apart.
 
-use super::verify::{VerifyArgs, check_id, check_inputs, check_outputs, need_public};
+use super::verify::{Shown, VerifyArgs, check_id, check_inputs, check_outputs, need_public, say_stacks};
 use crate::{
     App,
     args::QuantArgs,
@@ -10,6 +10,7 @@ use crate::{
     input::{self, Role},
     output::{bytes, count, seconds, table},
     split::{Split, balanced, check},
+    stacks,
 };
 use assay_circuits::{Visibility, split};
 use assay_verifier::core::hex;
@@ -91,7 +92,12 @@ pub(crate) fn run(app: &App, args: &SplitArgs) -> Outcome<()> {
         seconds(whole.prove_seconds()),
         bytes(whole.memory_bytes)
     ));
-    o.say(format!("wrote   {}/split.json and {} models", args.output.display(), split.len()));
+    o.say(format!(
+        "wrote   {}/split.json and {} models; core proofs have rows of 2^{}",
+        args.output.display(),
+        split.len(),
+        split.row_bits()
+    ));
     o.result(json!({
         "model_id": split.model_id(),
         "segments": parts,
@@ -105,9 +111,8 @@ pub(crate) fn run(app: &App, args: &SplitArgs) -> Outcome<()> {
 /// `assay verify` of proofs of all segments.
 pub(super) fn verify(app: &App, args: &VerifyArgs) -> Outcome<()> {
     let o = &app.output;
-    if args.stacks.is_used() || args.training.is_some() {
-        return Err(Failure::new("--commit and --training are not possible with a split model")
-            .help("its stacks are its boundaries; training is proven as a whole"));
+    if args.training.is_some() {
+        return Err(Failure::new("--training is not possible with a split model").help("training is proven as a whole"));
     }
     let keys = check::read_keys(&args.key)?;
     let (proofs, size) = check::read_proofs(&args.proof)?;
@@ -118,8 +123,13 @@ pub(super) fn verify(app: &App, args: &VerifyArgs) -> Outcome<()> {
     let checked = check::check(app, &keys, &proofs, args.srs.as_deref())?;
     let (shown, d) = (&checked.shown, check::describe(&keys)?);
     flow::warn_insecure(app, d.insecure);
-    let inputs = flow::by_sample(d.inputs, &shown.inputs, shown.batch)?;
-    let outputs = flow::by_sample(d.outputs, &shown.outputs, shown.batch)?;
+    let named: Vec<_> = keys.named().into_iter().cloned().collect();
+    // What stacks hold is not shown.
+    let open = Shown::between((d.first, d.inputs), (d.last, d.outputs));
+    let inputs = flow::by_sample(&open.inputs, &shown.inputs, shown.batch)?;
+    let outputs = flow::by_sample(&open.outputs, &shown.outputs, shown.batch)?;
+    open.allows(args)?;
+    args.stacks.compare(&named, &shown.stacks)?;
     if let Some(path) = &args.input {
         need_public(d.shows_inputs, path, "inputs", "--public-inputs")?;
         let given = input::read(app, path, d.inputs, Role::Input)?;
@@ -132,16 +142,17 @@ pub(super) fn verify(app: &App, args: &VerifyArgs) -> Outcome<()> {
     let n = shown.batch;
     o.say(format!("valid   {n} inference{} of split model {id}", if n == 1 { "" } else { "s" }));
     if d.shows_inputs {
-        flow::say_outputs(app, d.inputs, &inputs, "input");
+        flow::say_outputs(app, &open.inputs, &inputs, "input");
     }
     if d.shows_outputs {
-        flow::say_outputs(app, d.outputs, &outputs, "output");
+        flow::say_outputs(app, &open.outputs, &outputs, "output");
     } else {
         o.say("the outputs are private");
     }
     for (k, boundary) in shown.boundaries.iter().enumerate() {
         o.say(format!("about   boundary {}, id {}", k + 1, hex(boundary)));
     }
+    say_stacks(app, &named, &shown.stacks);
     if let Some(c) = &shown.context {
         o.say(format!(
             "for     chain {}, contract 0x{}, recipient 0x{}",
@@ -167,6 +178,8 @@ pub(super) fn verify(app: &App, args: &VerifyArgs) -> Outcome<()> {
         "inputs": if d.shows_inputs { flow::samples_json(&inputs) } else { Value::Null },
         "outputs": if d.shows_outputs { flow::samples_json(&outputs) } else { Value::Null },
         "boundaries": shown.boundaries.iter().map(|b| hex(b)).collect::<Vec<_>>(),
+        "stacks": stacks::ids_json(&named, &shown.stacks),
+        "shown": open.json(),
         "insecure_srs": d.insecure,
         "hiding": shown.context.is_some(),
     });

@@ -8,7 +8,7 @@ use crate::{
     input::{self, Role},
     output::{bytes, seconds},
     settlement, srs,
-    stacks::CommitArgs,
+    stacks::{self, CommitArgs},
     training::{Record, Statement},
 };
 use assay_circuits::{
@@ -121,7 +121,7 @@ pub(crate) fn run(app: &App, args: &VerifyArgs) -> Outcome<()> {
         "proof_bytes": file.len(),
         "inputs": if key.visibility.inputs { flow::samples_json(&inputs) } else { Value::Null },
         "outputs": if key.visibility.outputs { flow::samples_json(&outputs) } else { Value::Null },
-        "stacks": stacks_json(&key.stacks, &v.stacks),
+        "stacks": stacks::ids_json(&key.stacks, &v.stacks),
         "training": training,
         "shown": shown.json(),
         "insecure_srs": key.srs.insecure_dev,
@@ -189,7 +189,7 @@ fn settled(app: &App, args: &VerifyArgs) -> Outcome<()> {
         "proof_bytes": file.len(),
         "inputs": if key.visibility.inputs { flow::samples_json(&inputs) } else { Value::Null },
         "outputs": if key.visibility.outputs { flow::samples_json(&outputs) } else { Value::Null },
-        "stacks": stacks_json(&key.stacks, &verified.stacks),
+        "stacks": stacks::ids_json(&key.stacks, &verified.stacks),
         "chain_id": c.chain_id,
         "consumer": hex(&c.consumer),
         "job": hex(&c.job),
@@ -213,30 +213,39 @@ fn training_of(
 }
 
 /// What proofs under a key can show: descriptions of the inputs and outputs that no named stack holds.
-struct Shown {
-    inputs: Vec<TensorSpec>,
-    outputs: Vec<TensorSpec>,
+pub(super) struct Shown {
+    pub(super) inputs: Vec<TensorSpec>,
+    pub(super) outputs: Vec<TensorSpec>,
     held: [bool; 2],
 }
 
 impl Shown {
     fn of(stacks: &[NamedStack], inputs: &[TensorSpec], outputs: &[TensorSpec]) -> Self {
-        let open = |role, specs: &[TensorSpec]| -> Vec<TensorSpec> {
+        Self::between((stacks, inputs), (stacks, outputs))
+    }
+
+    /// Of the key that has the inputs, and of the one that has the outputs.
+    pub(super) fn between(
+        (first, inputs): (&[NamedStack], &[TensorSpec]),
+        (last, outputs): (&[NamedStack], &[TensorSpec]),
+    ) -> Self {
+        let open = |stacks: &[NamedStack], role: fn(usize) -> stack::Role, specs: &[TensorSpec]| -> Vec<TensorSpec> {
             stack::open(stacks, role, specs).into_iter().cloned().collect()
         };
-        let (open_inputs, open_outputs) = (open(stack::Role::Input, inputs), open(stack::Role::Output, outputs));
+        let open_inputs = open(first, stack::Role::Input, inputs);
+        let open_outputs = open(last, stack::Role::Output, outputs);
         let held = [open_inputs.len() < inputs.len(), open_outputs.len() < outputs.len()];
         Self { inputs: open_inputs, outputs: open_outputs, held }
     }
 
     /// Names of the tensors that a proof shows.
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         let names = |all: &[TensorSpec]| all.iter().map(|t| t.name.clone()).collect::<Vec<_>>();
         json!({ "inputs": names(&self.inputs), "outputs": names(&self.outputs) })
     }
 
     /// Inputs and outputs can be compared with files where the proof shows all of them.
-    fn allows(&self, args: &VerifyArgs) -> Outcome<()> {
+    pub(super) fn allows(&self, args: &VerifyArgs) -> Outcome<()> {
         for ((held, path), what) in self.held.iter().zip([&args.input, &args.output]).zip(["inputs", "outputs"]) {
             if let (true, Some(path)) = (held, path) {
                 return Err(Failure::new(format!(
@@ -250,14 +259,10 @@ impl Shown {
     }
 }
 
-fn say_stacks(app: &App, named: &[NamedStack], ids: &[[u8; 32]]) {
+pub(super) fn say_stacks(app: &App, named: &[NamedStack], ids: &[[u8; 32]]) {
     for (n, id) in named.iter().zip(ids) {
         app.output.say(format!("about   stack '{}', id {}", n.name, hex(id)));
     }
-}
-
-fn stacks_json(named: &[NamedStack], ids: &[[u8; 32]]) -> Value {
-    named.iter().zip(ids).map(|(n, id)| json!({ "name": n.name, "id": hex(id) })).collect()
 }
 
 /// Compares the key's identity with the one that was asked for; `text` says that it is another.

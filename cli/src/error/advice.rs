@@ -11,7 +11,12 @@ use assay_prover::{
     srs::SrsError,
 };
 use assay_verifier::{
-    VerifyError, channel::ProtocolError, key::KeyError, proof::ProofError, settle::key::SettlementError,
+    VerifyError,
+    channel::ProtocolError,
+    key::KeyError,
+    proof::ProofError,
+    segments::{SegmentsError, SegmentsFileError},
+    settle::key::SettlementError,
 };
 
 pub(super) const DAMAGED: &str =
@@ -284,6 +289,48 @@ impl From<VerifyError> for Failure {
             | VerifyError::Protocol(_)
             | VerifyError::Opening(_)
             | VerifyError::Graph(_) => DISTRUST,
+        };
+        Self::new(format!("the proof is not valid: {e}")).help(help).invalid()
+    }
+}
+
+impl From<SegmentsFileError> for Failure {
+    /// Bytes that are no proofs show nothing: that is for the caller to call invalid.
+    fn from(e: SegmentsFileError) -> Self {
+        let help = match &e {
+            SegmentsFileError::Magic(_) => {
+                "keys and proofs of a split model are made by `assay setup FOLDER -o KEYS` and `assay prove FOLDER INPUT -o PROOFS`"
+                    .to_owned()
+            }
+            SegmentsFileError::Version { .. } | SegmentsFileError::Kind(_) => OTHER_VERSION.to_owned(),
+            SegmentsFileError::Codec(_) => DAMAGED.to_owned(),
+            SegmentsFileError::Key { source, .. } => Self::from(source.clone()).help,
+            SegmentsFileError::Proof { source, .. } => Self::from(source.clone()).help,
+            SegmentsFileError::Settled { source, .. } => Self::from(source.clone()).help,
+        };
+        Self::new(e).help(help)
+    }
+}
+
+impl From<SegmentsError> for Failure {
+    /// Keys that do not hang together are for the caller to judge: proofs under them show nothing.
+    fn from(e: SegmentsError) -> Self {
+        let help = match &e {
+            SegmentsError::Keys { .. } => {
+                return Self::new(e)
+                    .help("no proof under these keys is one of a model: make them with `assay setup FOLDER`");
+            }
+            SegmentsError::Kinds => {
+                return Self::new(e).help("settled proofs go with the keys that `assay settle FOLDER --key-out` wrote");
+            }
+            SegmentsError::Graph(_) => return Self::new(e).help(DAMAGED),
+            SegmentsError::Count { .. } | SegmentsError::Core { .. } | SegmentsError::Settled { .. } => {
+                "do not trust what the proofs claim, and check that they were made for these keys"
+            }
+            SegmentsError::Boundary { .. } | SegmentsError::Batch { .. } => {
+                "the proofs are of different inferences: together they show nothing"
+            }
+            SegmentsError::Context { .. } => "settle all segments for one purpose",
         };
         Self::new(format!("the proof is not valid: {e}")).help(help).invalid()
     }

@@ -18,6 +18,7 @@ use assay_verifier::{
     key::KeyError,
     opening::OpeningError,
     proof::ProofError,
+    segments::{SegmentsError, SegmentsFileError},
     settle::{argument::ArgumentError, check::SettleError, key::SettlementError},
 };
 
@@ -115,6 +116,34 @@ fn settlements() -> Vec<SettlementError> {
         SettlementError::Check(SettleError::Pairing),
         SettlementError::Check(SettleError::StackId { stack: 0, expected: id(), got: id() }),
         SettlementError::Protocol(ProtocolError::Layout("l")),
+    ]
+}
+
+fn segments() -> Vec<SegmentsError> {
+    let id = |b: &str| b.repeat(4);
+    let other = || VerifyError::OtherKey { expected: id("00"), got: id("11") };
+    vec![
+        SegmentsError::Core { segment: 1, source: other() },
+        SegmentsError::Settled { segment: 1, source: SettlementError::Check(SettleError::Pairing) },
+        SegmentsError::Boundary { segment: 2, boundary: 1, expected: id("00"), got: id("11") },
+        SegmentsError::Count { expected: 2, got: 1 },
+        SegmentsError::Batch { segment: 2, expected: 1, got: 2 },
+        SegmentsError::Context { segment: 2 },
+        SegmentsError::Keys { segment: 2, what: "an input of it is at no boundary".to_owned() },
+        SegmentsError::Kinds,
+        SegmentsError::Graph(GraphError::Encoding(String::new())),
+    ]
+}
+
+fn segment_files() -> Vec<SegmentsFileError> {
+    vec![
+        SegmentsFileError::Magic("ASSAYSGP"),
+        SegmentsFileError::Version { got: 2 },
+        SegmentsFileError::Kind(9),
+        SegmentsFileError::Key { segment: 1, source: KeyError::Magic },
+        SegmentsFileError::Proof { segment: 1, source: ProofError::Magic },
+        SegmentsFileError::Settled { segment: 1, source: SettlementError::Inconsistent("i") },
+        SegmentsFileError::Codec(CodecError::Trailing { got: 1 }),
     ]
 }
 
@@ -234,6 +263,8 @@ fn all() -> Vec<Failure> {
         ]
         .map(Failure::from),
     );
+    out.extend(segments().into_iter().map(Failure::from));
+    out.extend(segment_files().into_iter().map(Failure::from));
     out
 }
 
@@ -324,6 +355,8 @@ fn the_error_index_is_what_the_code_says() {
     text += &section("Proof files", proofs());
     text += &section("Keys", keys());
     text += &section("Settled proofs and settlement keys", settlements());
+    text += &section("Segments of a model", segments());
+    text += &section("Files of segments", segment_files());
     text += &section("Models", models());
     text += &section("Graphs", graphs());
     text += &section("Reading ONNX", imports());

@@ -7,10 +7,10 @@ use crate::{
     flow::{self, timed},
     settlement, srs,
 };
-use assay_circuits::{Graph, model::TensorSpec};
+use assay_circuits::{Graph, model::TensorSpec, stack::NamedStack};
 use assay_verifier::{
     core::hex,
-    segments::{SegmentKeys, SegmentProofs, SegmentsError, SegmentsFileError, Shown},
+    segments::{SegmentKeys, SegmentProofs, SegmentsFileError, Shown},
 };
 use std::path::Path;
 
@@ -38,10 +38,15 @@ pub(crate) struct Checked {
     pub(crate) verify_seconds: f64,
 }
 
+/// How the keys hang together; where they do not, no proof under them is one of a model.
+pub(crate) fn wires(keys: &SegmentKeys) -> Outcome<Vec<Vec<usize>>> {
+    keys.wires().map_err(|e| Failure::from(e).invalid())
+}
+
 /// Checks the keys, each as the key of one proof is checked, that they are those of one model, and all proofs.
 pub(crate) fn check(app: &App, keys: &SegmentKeys, proofs: &SegmentProofs, file: Option<&Path>) -> Outcome<Checked> {
     let (sound, key_seconds) = timed(|| {
-        keys.wires()?;
+        wires(keys)?;
         match keys {
             SegmentKeys::Core(keys) => keys.iter().enumerate().try_for_each(|(k, key)| {
                 srs::compare(&key.srs, file).and_then(|()| flow::check_key(app, key)).map_err(|f| at(k, f))
@@ -68,6 +73,9 @@ pub(crate) struct Described<'a> {
     pub(crate) graph: &'a Graph,
     pub(crate) inputs: &'a [TensorSpec],
     pub(crate) outputs: &'a [TensorSpec],
+    /// The stacks of the first segment's key and of the last one's.
+    pub(crate) first: &'a [NamedStack],
+    pub(crate) last: &'a [NamedStack],
     pub(crate) shows_inputs: bool,
     pub(crate) shows_outputs: bool,
     pub(crate) insecure: bool,
@@ -76,63 +84,32 @@ pub(crate) struct Described<'a> {
 /// What the first and the last key say.
 pub(crate) fn describe(keys: &SegmentKeys) -> Outcome<Described<'_>> {
     let none = || Failure::new("there are no keys").help("make them: assay setup FOLDER -o KEYS");
-    let (graph, inputs, outputs, visible, insecure) = match keys {
+    let (graph, inputs, outputs, stacks, visible, insecure) = match keys {
         SegmentKeys::Core(keys) => {
             let (first, last) = keys.first().zip(keys.last()).ok_or_else(none)?;
             let visible = (first.visibility.inputs, last.visibility.outputs);
-            (&first.graph, &first.inputs, &last.outputs, visible, keys.iter().any(|k| k.srs.insecure_dev))
+            let stacks = (&first.stacks, &last.stacks);
+            (&first.graph, &first.inputs, &last.outputs, stacks, visible, keys.iter().any(|k| k.srs.insecure_dev))
         }
         SegmentKeys::Settled(keys) => {
             let (first, last) = keys.first().zip(keys.last()).ok_or_else(none)?;
             let visible = (first.visibility.inputs, last.visibility.outputs);
-            (&first.graph, &first.inputs, &last.outputs, visible, keys.iter().any(|k| k.descriptor.insecure_dev))
+            let stacks = (&first.stacks, &last.stacks);
+            (
+                &first.graph,
+                &first.inputs,
+                &last.outputs,
+                stacks,
+                visible,
+                keys.iter().any(|k| k.descriptor.insecure_dev),
+            )
         }
     };
-    let (shows_inputs, shows_outputs) = visible;
-    Ok(Described { graph, inputs, outputs, shows_inputs, shows_outputs, insecure })
+    let ((first, last), (shows_inputs, shows_outputs)) = (stacks, visible);
+    Ok(Described { graph, inputs, outputs, first, last, shows_inputs, shows_outputs, insecure })
 }
 
 /// The identity of a split model, in hexadecimal.
 pub(crate) fn id(keys: &SegmentKeys) -> Outcome<String> {
     Ok(hex(&keys.id()?))
-}
-
-impl From<SegmentsFileError> for Failure {
-    fn from(e: SegmentsFileError) -> Self {
-        let help = match &e {
-            SegmentsFileError::Magic(_) => {
-                "keys and proofs of a split model are written by `assay setup` and `assay prove`"
-            }
-            SegmentsFileError::Version { .. } => "make it again with this program, or use the program that made it",
-            SegmentsFileError::Kind(_) => "use the program that made it",
-            SegmentsFileError::Codec(_)
-            | SegmentsFileError::Key { .. }
-            | SegmentsFileError::Proof { .. }
-            | SegmentsFileError::Settled { .. } => "the file is damaged: copy it again, or make it again",
-        };
-        Self::new(e).help(help)
-    }
-}
-
-impl From<SegmentsError> for Failure {
-    fn from(e: SegmentsError) -> Self {
-        let (help, invalid) = match &e {
-            SegmentsError::Keys { .. } => {
-                ("no proof under these keys is one of a model: make them with `assay setup FOLDER`", true)
-            }
-            SegmentsError::Kinds => {
-                ("settled proofs go with the keys that `assay settle FOLDER --key-out` wrote", false)
-            }
-            SegmentsError::Count { .. } | SegmentsError::Core { .. } | SegmentsError::Settled { .. } => {
-                ("do not trust what the proofs claim, and check that they were made for these keys", true)
-            }
-            SegmentsError::Boundary { .. } => {
-                ("the proofs are of different inferences: together they show nothing", true)
-            }
-            SegmentsError::Context { .. } => ("settle all segments for one purpose", true),
-            SegmentsError::Graph(_) => ("the file is damaged: copy it again, or make it again", false),
-        };
-        let f = Self::new(e).help(help);
-        if invalid { f.invalid() } else { f }
-    }
 }

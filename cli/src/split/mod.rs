@@ -2,6 +2,7 @@
 //! (docs/protocol.md#segments).
 
 pub(crate) mod check;
+pub(crate) mod own;
 pub(crate) mod prove;
 
 use crate::{

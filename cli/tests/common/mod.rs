@@ -172,6 +172,29 @@ pub(crate) fn image(seed: usize) -> Vec<f32> {
     (0..64).map(|i| ((i * 7 + seed * 13) % 17) as f32 / 16.0).collect()
 }
 
+/// The parts of a file of segments, behind its head of 15 bytes.
+pub(crate) fn parts(file: &[u8]) -> Vec<Vec<u8>> {
+    let mut rest = &file[15..];
+    let mut out = vec![];
+    while let Some((n, tail)) = rest.split_first_chunk::<4>() {
+        let (part, tail) = tail.split_at(u32::from_be_bytes(*n) as usize);
+        out.push(part.to_vec());
+        rest = tail;
+    }
+    out
+}
+
+/// A file of segments with the head of another and these parts.
+pub(crate) fn joined(like: &[u8], parts: &[&Vec<u8>]) -> Vec<u8> {
+    let mut out = like[..11].to_vec();
+    out.extend((parts.len() as u32).to_be_bytes());
+    for part in parts {
+        out.extend((part.len() as u32).to_be_bytes());
+        out.extend(*part);
+    }
+    out
+}
+
 /// A `.npy` file of 32-bit floats.
 pub(crate) fn npy(shape: &str, values: &[f32]) -> Vec<u8> {
     let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n");

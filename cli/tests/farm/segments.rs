@@ -2,7 +2,7 @@
 //! alone, and what is collected is a proof of the whole.
 
 use crate::{
-    common::digits,
+    common::{Sandbox, digits, joined, parts},
     support::{Farm, Running, nats},
 };
 use serde_json::Value;
@@ -93,6 +93,52 @@ fn a_poisoned_segment_is_named() {
     let again = farm.s.json(&[&args[..], &["--retry"]].concat());
     assert_eq!((&again["retried"], &again["accepted"]), (&1.into(), &1.into()));
     farm.s.ok(&["verify", "out/digits_test-00000.proofs", "--key", "out/key"]);
+}
+
+/// What a contract and this program say of the settled proofs of two inferences, and of such that were put together from both.
+fn takes_them_together(s: &Sandbox) {
+    for i in ["0", "1"] {
+        let file = format!("out/digits_test-0000{i}.proofs");
+        let v = s.json(&["verify", &file, "--key", "out/key"]);
+        assert_eq!((&v["hiding"], &v["segments"], &v["batch"]), (&true.into(), &2.into(), &1.into()));
+        let fixed = ["prove", "model", &digits(), "--key", "key", "-o", "w", "--batch", "1", "--from", i];
+        assert_eq!(v["outputs"], s.json(&fixed)["outputs"]);
+        let chain = s.json(&["chain", "verify", &file, "--key", "out/key"]);
+        assert_eq!((&chain["accepted"], &chain["split_id"]), (&true.into(), &v["split_id"]));
+        println!("inference {i}: {} gas for 2 segments", chain["gas"]);
+        assert!(chain["gas"].as_u64() > Some(500_000), "{chain}");
+    }
+    let [a, b] = ["0", "1"].map(|i| s.read(&format!("out/digits_test-0000{i}.proofs")));
+    s.write("cheat", joined(&a, &[&parts(&a)[0], &parts(&b)[1]]));
+    s.fails(1, &["verify", "cheat", "--key", "out/key"], &["another boundary"]);
+    s.fails(1, &["chain", "verify", "cheat", "--key", "out/key"], &["does not accept"]);
+}
+
+#[test]
+fn settled_segments_are_collected_and_taken_together() {
+    let s = crate::support::sandbox("segments-settled");
+    s.ok(&["split", "model", "--segments", "2", "-o", "cut"]);
+    let all = s.json(&["farm", "submit", "cut", &digits(), "--count", "2", "--settle", "-o", "out"]);
+    assert_eq!((&all["jobs"], &all["accepted"], &all["hiding"]), (&4.into(), &2.into(), &true.into()), "{all:#}");
+    takes_them_together(&s);
+}
+
+#[test]
+fn settled_segments_of_a_farm_are_for_the_purpose_of_their_submission() {
+    if !nats() {
+        return;
+    }
+    let farm = split_farm("segments-settled-farm", &[]);
+    let _worker = farm.worker("one", &["--jobs", "4"]);
+    let purpose = ["--settle", "--recipient", "0x5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b", "--job", &"07".repeat(32)];
+    let all = run(&farm, &submit(&farm, 2, &[&["--output", "out", "--timeout", "170s"][..], &purpose].concat()));
+    assert_eq!((&all["jobs"], &all["known"], &all["accepted"]), (&4.into(), &0.into(), &2.into()), "{all:#}");
+    let v = farm.s.json(&["verify", "out/digits_test-00000.proofs", "--key", "out/key"]);
+    assert_eq!((&v["recipient"], &v["job"]), (&"5b".repeat(20).into(), &"07".repeat(32).into()));
+    takes_them_together(&farm.s);
+    // The same inferences for another purpose are other jobs.
+    let other = run(&farm, &submit(&farm, 2, &["--settle"]));
+    assert_eq!((&other["jobs"], &other["known"]), (&4.into(), &0.into()));
 }
 
 #[test]

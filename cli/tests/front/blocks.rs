@@ -175,6 +175,16 @@ impl Reader {
         }
     }
 
+    /// A name for the first address that the last line wrote, if the next one uses the name.
+    fn takes(&mut self, name: &str, next: &str) {
+        let is_address = |w: &&str| w.len() == 42 && w.starts_with("0x");
+        let said = self.said.clone();
+        if let Some(address) = said.split(|c: char| !c.is_ascii_alphanumeric()).find(is_address) {
+            self.named(name, address.to_owned());
+        }
+        assert!(!next.contains(name) || self.names.iter().any(|n| n.0 == name), "no address: {said}");
+    }
+
     fn until(&self, file: &str) {
         let start = Instant::now();
         while !self.s.path(file).exists() {
@@ -215,14 +225,7 @@ fn readme() {
     let node = assay_contracts::anvil::Anvil::start().unwrap_or_else(|e| panic!("{e}"));
     r.named("http://127.0.0.1:8545", node.url().to_owned());
     r.named("ASSAY_PRIVATE_KEY=...", format!("ASSAY_PRIVATE_KEY={}", KEYS[0]));
-    r.reads("README.md", &chain, |r, line| {
-        let is_address = |w: &&str| w.len() == 42 && w.starts_with("0x");
-        let said = r.said.clone();
-        if let Some(address) = said.split(|c: char| !c.is_ascii_alphanumeric()).find(is_address) {
-            r.named("ADDRESS", address.to_owned());
-        }
-        assert!(!line.contains("ADDRESS") || r.names.iter().any(|n| n.0 == "ADDRESS"), "no address: {said}");
-    });
+    r.reads("README.md", &chain, |r, line| r.takes("ADDRESS", line));
     assert!(r.ran >= 15, "only {}", r.ran);
 }
 
@@ -263,10 +266,10 @@ fn command_line_training() {
     };
     let training = of(&["assay train"]);
     let shared = of(&["assay compile features.onnx"]);
-    let segments = of(&["assay split"]);
+    let segments = of(&["assay split", "assay chain deploy"]);
     let market = of(&["assay chain up", "assay job post", "assay task"]);
-    assert_eq!((training.len(), shared.len(), segments.len(), market.len()), (2, 1, 1, 3));
-    assert_eq!(all.len(), 7, "a block of docs/cli.md is not run");
+    assert_eq!((training.len(), shared.len(), segments.len(), market.len()), (2, 1, 2, 3));
+    assert_eq!(all.len(), 8, "a block of docs/cli.md is not run");
     r.reads("docs/cli.md", &training, nothing);
     assert!(r.ran >= 14, "only {}", r.ran);
 }
@@ -290,9 +293,19 @@ fn command_line_shared_stacks() {
 fn command_line_segments() {
     let mut r = Reader::with_model("segments");
     r.s.ok(&["compile", "model.onnx", "--calibrate", "samples.npz", "-o", "model.assay"]);
-    let all: Vec<_> = blocks("docs/cli.md").into_iter().filter(|b| b[0].starts_with("assay split")).collect();
-    r.reads("docs/cli.md", &all, nothing);
+    let of =
+        |first: &str| -> Vec<_> { blocks("docs/cli.md").into_iter().filter(|b| b[0].starts_with(first)).collect() };
+    r.reads("docs/cli.md", &of("assay split"), nothing);
     assert_eq!(r.ran, 7);
+    let node = assay_contracts::anvil::Anvil::start().unwrap_or_else(|e| panic!("{e}"));
+    r.named("http://127.0.0.1:8545", node.url().to_owned());
+    r.named("ASSAY_PRIVATE_KEY=...", format!("ASSAY_PRIVATE_KEY={}", KEYS[0]));
+    r.reads("docs/cli.md", &of("assay chain deploy"), |r, line| match line {
+        l if l.contains("VERIFIER") => r.takes("VERIFIER", l),
+        l if l.contains("register") => r.takes("SEGMENTS", l),
+        _ => {}
+    });
+    assert_eq!(r.ran, 11);
 }
 
 #[test]

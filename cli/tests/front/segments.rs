@@ -1,6 +1,7 @@
 //! `assay split`, and a split model with setup, prove, settle, verify and `chain verify`.
 
-use super::common::{Sandbox, digits_proof, image};
+use super::common::{KEYS, Sandbox, digits, digits_proof, image, joined, mlp, npy, parts};
+use assay_contracts::anvil::Anvil;
 use std::path::PathBuf;
 
 /// The digits network in two segments, with an input and proofs of it.
@@ -13,27 +14,14 @@ fn sandbox(name: &str) -> Sandbox {
     s
 }
 
-/// The parts of a file of segments, behind its head of 15 bytes.
-fn parts(file: &[u8]) -> Vec<Vec<u8>> {
-    let mut rest = &file[15..];
-    let mut out = vec![];
-    while let Some((n, tail)) = rest.split_first_chunk::<4>() {
-        let (part, tail) = tail.split_at(u32::from_be_bytes(*n) as usize);
-        out.push(part.to_vec());
-        rest = tail;
-    }
-    out
-}
-
-/// A file of segments with the head of another and these parts.
-fn file(like: &[u8], parts: &[&Vec<u8>]) -> Vec<u8> {
-    let mut out = like[..11].to_vec();
-    out.extend((parts.len() as u32).to_be_bytes());
-    for part in parts {
-        out.extend((part.len() as u32).to_be_bytes());
-        out.extend(*part);
-    }
-    out
+/// The same of a network whose outputs fit a stack.
+fn narrow(name: &str) -> Sandbox {
+    let s = Sandbox::new(name);
+    let fixed = ["--weight-bits", "8", "--activation-bits", "8", "--private-outputs", "--accept-accuracy"];
+    s.ok(&[&["compile", &mlp(), "--calibrate", &digits(), "-o", "model"], &fixed[..]].concat());
+    s.ok(&["split", "model", "--segments", "2", "-o", "cut"]);
+    s.ok(&["setup", "cut", "-o", "keys"]);
+    s
 }
 
 #[test]
@@ -89,7 +77,7 @@ fn proofs_that_do_not_belong_together_are_not_valid() {
         ("the last of the same input, proven again", vec![&a[0], &c[1]], "another boundary"),
     ];
     for (what, proofs, says) in cheats {
-        s.write("cheat", file(&head, &proofs));
+        s.write("cheat", joined(&head, &proofs));
         let text = s.fails(1, &["verify", "cheat", "--key", "keys"], &[]);
         let flat = text.replace('│', " ").split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(flat.contains(says), "{what}: {flat}");
@@ -105,9 +93,9 @@ fn proofs_that_do_not_belong_together_are_not_valid() {
     s.ok(&["setup", "cut2", "-o", "keys2"]);
     s.fails(1, &["verify", "proofs", "--key", "keys2"], &["segment 1"]);
     let (k, k2) = (s.read("keys"), s.read("keys2"));
-    s.write("mixed", file(&k, &[&parts(&k)[1], &parts(&k)[0]]));
+    s.write("mixed", joined(&k, &[&parts(&k)[1], &parts(&k)[0]]));
     s.fails(1, &["verify", "proofs", "--key", "mixed"], &["not those of one model"]);
-    s.write("mixed", file(&k, &[&parts(&k)[0], &parts(&k2)[1]]));
+    s.write("mixed", joined(&k, &[&parts(&k)[0], &parts(&k2)[1]]));
     s.fails(1, &["verify", "proofs", "--key", "mixed"], &[]);
     // What cannot be checked.
     s.fails(2, &["verify", "proofs", "--key", "key"], &["expected the keys"]);
@@ -140,13 +128,152 @@ fn segments_are_settled_together() {
         vec![&b[0], &a[1]],
         vec![&a[0], &c[1]],
     ] {
-        s.write("cheat", file(&head, &cheat));
+        s.write("cheat", joined(&head, &cheat));
         s.fails(1, &["verify", "cheat", "--key", "settlement"], &[]);
         s.fails(1, &["chain", "verify", "cheat", "--key", "settlement"], &["does not accept"]);
     }
     s.fails(2, &["chain", "verify", "proofs", "--key", "keys"], &["core proofs"]);
     s.fails(2, &["chain", "verify", "settled"], &["--key"]);
     s.fails(2, &["verify", "settled", "--key", "keys"], &["two"]);
+}
+
+/// Stacks of the whole's inputs and outputs: the ids are those of the files, and so those that a model in one piece shows.
+#[test]
+fn inputs_and_outputs_of_a_split_model_are_committed() {
+    let s = narrow("segments-stacks");
+    for (name, seed) in [("x", 5), ("z", 6)] {
+        s.write(&format!("{name}.npy"), npy("(1, 64)", &image(seed)));
+        let file = format!("{name}.stack");
+        s.ok(&["stack", "commit", &format!("{name}.npy"), "--model", "model", "-o", &file]);
+    }
+    let id = |file: &str| s.json(&["stack", "show", file])["stack_id"].clone();
+    let commit = ["--commit", "input=x.stack"];
+    s.ok(&[&["prove", "model", "-o", "whole", "--key-out", "key-x"][..], &commit].concat());
+    let whole = s.json(&["verify", "whole", "--key", "key-x"]);
+    let both = [&commit[..], &["--commit", "output=y.stack"]].concat();
+    s.ok(&[&["setup", "cut", "-o", "keys-x"][..], &both].concat());
+    let made = s.json(&[&["prove", "cut", "-o", "a", "--key", "keys-x"][..], &both].concat());
+    assert_eq!((&made["stacks"][1]["name"], &made["stacks"][1]["id"]), (&"output".into(), &id("y.stack")));
+    // A key that is made on the way is the same.
+    s.ok(&[&["prove", "cut", "-o", "b", "--key-out", "keys-b"][..], &commit, &["--commit", "output=b.stack"]].concat());
+    assert_eq!(s.read("keys-x"), s.read("keys-b"));
+    let v = s.json(&[&["verify", "a", "--key", "keys-x"][..], &both].concat());
+    assert_eq!(v["stacks"][0], whole["stacks"][0]);
+    assert_eq!((&v["stacks"][0]["id"], &v["stacks"][1]["id"]), (&id("x.stack"), &id("y.stack")));
+    assert_eq!((&v["outputs"], &v["shown"]["outputs"]), (&serde_json::json!([]), &serde_json::json!([])));
+    // What the stack of outputs holds is what the model computes.
+    s.ok(&["stack", "verify", "y.stack"]);
+    assert_eq!(made["outputs"], whole["outputs"]);
+    // Another stack, also of the same outputs, is not what the proof is about.
+    for other in ["input=z.stack", "output=b.stack"] {
+        s.fails(1, &["verify", "a", "--key", "keys-x", "--commit", other], &["about another stack"]);
+    }
+    s.fails(2, &["verify", "a", "--key", "keys-x", "--commit", "weights=x.stack"], &["about no stack 'weights'"]);
+    s.fails(2, &["verify", "a", "--key", "keys-x", "--input", "x.npy"], &["in named stacks"]);
+    // The key is for any stack of that form; a proof of another file's is about that one.
+    s.ok(&["prove", "cut", "-o", "c", "--key", "keys-x", "--commit", "input=z.stack", "--commit", "output=c.stack"]);
+    s.fails(1, &[&["verify", "c", "--key", "keys-x"][..], &both].concat(), &["about another stack"]);
+    // The first segment about one input, the last about another.
+    s.write("cheat", joined(&s.read("a"), &[&parts(&s.read("a"))[0], &parts(&s.read("c"))[1]]));
+    s.fails(1, &["verify", "cheat", "--key", "keys-x"], &["another boundary"]);
+    // Without what the key names, and with what it does not.
+    s.fails(2, &["prove", "cut", "x.npy", "-o", "no", "--key", "keys-x"], &["--commit input=FILE"]);
+    s.fails(2, &[&["prove", "cut", "-o", "no", "--key", "keys-x"][..], &commit].concat(), &["--commit output=FILE"]);
+    s.fails(2, &[&["prove", "cut", "-o", "no", "--key", "keys"][..], &commit].concat(), &["about no stack 'input'"]);
+    s.fails(2, &[&["prove", "cut", "x.npy", "-o", "no"][..], &commit].concat(), &["is not needed"]);
+    s.fails(2, &[&["prove", "cut", "-o", "no", "--row-bits", "12"][..], &commit].concat(), &["--row-bits is 12"]);
+    s.fails(2, &["farm", "submit", "cut", "x.npy", "--key", "keys-x", "-o", "farm"], &["which no job has"]);
+    assert!(!s.path("no").exists());
+}
+
+#[test]
+fn committed_inputs_of_a_split_model_are_settled() {
+    let s = narrow("segments-settled-stacks");
+    s.write("x.npy", npy("(1, 64)", &image(5)));
+    for file in ["x.stack", "z.stack"] {
+        s.ok(&["stack", "commit", "x.npy", "--model", "model", "-o", file, "--row-bits", "10"]);
+    }
+    let fixed = ["settle", "cut", "-o", "settled", "--key-out", "settlement"];
+    let both = ["--commit", "input=x.stack", "--commit", "output=y.stack"];
+    let made = s.json(&[&fixed[..], &both].concat());
+    let v = s.json(&[&["verify", "settled", "--key", "settlement"][..], &both].concat());
+    assert_eq!((&v["stacks"], v["stacks"].as_array().map(Vec::len)), (&made["stacks"], Some(2)));
+    assert_eq!(v["stacks"][0]["id"], s.json(&["stack", "show", "x.stack"])["stack_id"]);
+    assert_eq!(v["outputs"], serde_json::json!([]));
+    s.fails(1, &["verify", "settled", "--key", "settlement", "--commit", "input=z.stack"], &["about another stack"]);
+    // The contract compares the boundaries; the ids of these stacks are public values behind theirs.
+    assert_eq!(s.json(&["chain", "verify", "settled", "--key", "settlement"])["accepted"], true);
+    s.ok(&["settle", "cut", "-o", "other", "--commit", "input=z.stack", "--commit", "output=w.stack"]);
+    s.write("cheat", joined(&s.read("settled"), &[&parts(&s.read("settled"))[0], &parts(&s.read("other"))[1]]));
+    s.fails(1, &["verify", "cheat", "--key", "settlement"], &["another boundary"]);
+    s.fails(1, &["chain", "verify", "cheat", "--key", "settlement"], &["does not accept"]);
+    // Outputs that are too wide are refused before anything is proven.
+    s.ok(&["compile", &mlp(), "--calibrate", &digits(), "--weight-bits", "8", "--activation-bits", "8", "-o", "wide"]);
+    s.ok(&["split", "wide", "--segments", "2", "-o", "cut2"]);
+    let args = ["settle", "cut2", "x.npy", "-o", "no", "--commit", "output=no.stack"];
+    s.fails(2, &args, &["× output 'logits'", "at most 20 bits", "--private-outputs"]);
+}
+
+#[test]
+fn segments_are_settled_on_a_node() {
+    let mut s = sandbox("segments-node");
+    s.key = Some(KEYS[0]);
+    let node = Anvil::start().unwrap_or_else(|e| panic!("{e}"));
+    let at = |args: &[&str], contract: &str| {
+        let more = ["--rpc", node.url(), "--contract", contract];
+        [args, &more].concat().iter().map(|a| (*a).to_owned()).collect::<Vec<_>>()
+    };
+    let ok = |args: Vec<String>| s.json(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    let fails = |code: i32, args: Vec<String>, words: &[&str]| {
+        s.fails(code, &args.iter().map(String::as_str).collect::<Vec<_>>(), words);
+    };
+    let verifier = s.json(&["chain", "deploy", "--accept-development-srs", "--rpc", node.url()]);
+    let verifier = verifier["contract"].as_str().unwrap();
+    let made = s.json(&["chain", "deploy", "--segments", verifier, "--rpc", node.url()]);
+    assert_eq!((&made["verifier"], &made["accepts_development_srs"]), (&verifier.into(), &true.into()));
+    let contract = made["contract"].as_str().unwrap();
+    s.fails(2, &["chain", "deploy", "--segments", contract, "--rpc", node.url()], &["not the AssayVerifier"]);
+    // Bound to the contract, for somebody.
+    let somebody = format!("0x{}", "5b".repeat(20));
+    let bound = ["--consumer", contract, "--recipient", &somebody];
+    s.ok(&[&["settle", "cut", "input.json", "-o", "settled", "--key-out", "settlement"][..], &bound].concat());
+    s.ok(&["settle", "cut", "input.json", "-o", "elsewhere"]);
+    s.write("other.json", format!("{{\"input_data\": [{:?}]}}", image(6)));
+    s.ok(&[&["settle", "cut", "other.json", "-o", "other"][..], &bound].concat());
+    let verify = ["chain", "verify", "settled", "--key", "settlement"];
+    fails(2, at(&verify, contract), &["has no model", "assay chain register"]);
+    let register = ["chain", "register", "settlement"];
+    fails(2, at(&register, verifier), &["not the SegmentVerifier"]);
+    let first = ok(at(&register, contract));
+    assert_eq!((&first["registered_now"], first["segments"].as_array().map(Vec::len)), (&2.into(), Some(2)));
+    let again = ok(at(&register, contract));
+    assert_eq!((&again["registered_now"], &again["gas"], &again["plan_id"]), (&0.into(), &0.into(), &first["plan_id"]));
+    let v = ok(at(&verify, contract));
+    assert_eq!((&v["accepted"], &v["submitted"], &v["plan_id"]), (&true.into(), &false.into(), &first["plan_id"]));
+    let sent = ok(at(&[&verify[..], &["--submit"]].concat(), contract));
+    assert_eq!(
+        (&sent["submitted"], &sent["contract"], &sent["chain_id"]),
+        (&true.into(), &contract.into(), &31337.into())
+    );
+    let (asked, paid) = (v["gas"].as_u64().unwrap(), sent["gas"].as_u64().unwrap());
+    println!("gas: estimated {asked}, paid with an event {paid}, registered {}", first["gas"]);
+    assert!(paid > 800_000 && paid < asked * 5 / 4, "{asked} {paid}");
+    // What this program's own EVM says of the same proofs.
+    assert_eq!(s.json(&verify)["plan_id"], first["plan_id"]);
+    // Two inferences put together, and a proof for another purpose.
+    let head = s.read("settled");
+    s.write("cheat", joined(&head, &[&parts(&head)[0], &parts(&s.read("other"))[1]]));
+    for more in [&[][..], &["--submit"]] {
+        let cheat = [&["chain", "verify", "cheat", "--key", "settlement"][..], more].concat();
+        fails(1, at(&cheat, contract), &["does not accept"]);
+    }
+    let elsewhere = ["chain", "verify", "elsewhere", "--key", "settlement"];
+    assert_eq!(ok(at(&elsewhere, contract))["accepted"], true);
+    fails(2, at(&[&elsewhere[..], &["--submit"]].concat(), contract), &["bound to another contract", contract]);
+    // Addresses of something else, and none.
+    fails(2, at(&verify, verifier), &["not the SegmentVerifier"]);
+    fails(2, at(&verify, &somebody), &["no contract"]);
+    s.fails(2, &[&verify[..], &["--rpc", node.url()]].concat(), &["which contract", "--segments"]);
 }
 
 #[test]
@@ -178,7 +305,7 @@ fn a_model_is_cut_where_it_is_told_to_be() {
     }
     s.write("same/split.json", "{");
     s.fails(2, &["setup", "same", "-o", "no"], &["is no split model"]);
-    s.fails(2, &["prove", "cut", "input.json", "-o", "no", "--commit", "input=x"], &["--commit"]);
+    s.fails(2, &["prove", "cut", "input.json", "-o", "no", "--commit", "weights=x"], &["--commit", "own weights"]);
     s.fails(2, &["setup", "model", "-o", "no", "--batch", "2"], &["split models"]);
 }
 

@@ -1,7 +1,7 @@
 //! A model cut into segments (docs/protocol.md#segments): the segments compute the integers of the whole, proofs of them are a proof
 //! of the whole, and whoever puts other proofs together is refused.
 
-use crate::support;
+use crate::{stack_set, support};
 
 use assay_circuits::{
     Graph, GraphBuilder, NodeId, Op, Table, Tensor, Visibility,
@@ -10,9 +10,9 @@ use assay_circuits::{
     onnx::{CompileOptions, compile, load},
     ops::{Contraction, Transpose},
     split::{Segment, Wires, balance, behind, boundary_name, fits, named, positions, split},
-    stack::{NamedStack, Role},
+    stack::{NamedStack, Role, Schema, SchemaTensor},
 };
-use assay_prover::{ProvingKey, Recorder, SetupOptions, Stack, device::Cpu, prove_linked, setup_linked};
+use assay_prover::{Blinding, ProvingKey, Recorder, SetupOptions, Stack, device::Cpu, prove_linked, setup_linked};
 use assay_verifier::{
     CoreProof, VerifyError,
     segments::{SegmentKeys, SegmentProofs, SegmentsError, SegmentsFileError, Shown},
@@ -249,11 +249,20 @@ fn piece(whole: &Model, s: &Segment) -> Model {
 }
 
 fn set_up(whole: &Model, segments: &[Segment], batch: usize) -> Vec<ProvingKey> {
+    set_up_about(whole, segments, batch, None)
+}
+
+/// The same with stacks of all inputs and of all outputs.
+fn set_up_about(whole: &Model, segments: &[Segment], batch: usize, own: Option<&[NamedStack; 2]>) -> Vec<ProvingKey> {
     let options = SetupOptions { visibility: Visibility { inputs: true, ..Default::default() }, row_bits: None };
     let wires: Vec<_> = segments.iter().map(|s| s.wires.clone()).collect();
     (0..segments.len())
         .map(|k| {
-            let stacks = named(&wires, k, batch, ROW_BITS).unwrap();
+            let mut stacks = named(&wires, k, batch, ROW_BITS).unwrap();
+            if let Some([input, output]) = own {
+                stacks.extend((k == 0).then(|| input.clone()));
+                stacks.extend((k + 1 == segments.len()).then(|| output.clone()));
+            }
             let model = piece(whole, &segments[k]);
             setup_linked(&Cpu::default(), &model, &stacks, batch, &srs(), options, &Recorder::default()).unwrap()
         })
@@ -262,13 +271,29 @@ fn set_up(whole: &Model, segments: &[Segment], batch: usize) -> Vec<ProvingKey> 
 
 /// Proves all segments, the boundaries given where they are known.
 fn prove_all(keys: &[ProvingKey], inputs: &[Vec<Tensor>]) -> (Vec<CoreProof>, Vec<Stack>, Vec<Tensor>) {
+    let (proofs, mut stacks, outputs) = prove_about(keys, inputs, None);
+    stacks.truncate(keys.len() - 1);
+    (proofs, stacks, outputs)
+}
+
+/// The same of a stack that holds all inputs; behind the boundaries comes the stack of the outputs.
+fn prove_about(
+    keys: &[ProvingKey],
+    inputs: &[Vec<Tensor>],
+    input: Option<&Stack>,
+) -> (Vec<CoreProof>, Vec<Stack>, Vec<Tensor>) {
     let (mut stacks, mut proofs, mut outputs): (Vec<Stack>, Vec<CoreProof>, _) = (vec![], vec![], vec![]);
     for (k, key) in keys.iter().enumerate() {
-        let number = |n: &NamedStack| (0..keys.len()).find(|b| boundary_name(*b) == n.name).unwrap();
-        let given = key.verifying.stacks.iter().map(|n| stacks.get(number(n)).cloned()).collect();
-        let open = if k == 0 { inputs.to_vec() } else { vec![vec![]; inputs.len()] };
-        let linked = prove_linked(&Cpu::default(), key, &open, given, &Recorder::default()).unwrap();
-        stacks.extend((k + 1 < keys.len()).then(|| linked.stacks.last().unwrap().clone()));
+        let all = &key.verifying.stacks;
+        let given = |n: &NamedStack| match (0..keys.len()).find(|b| boundary_name(*b) == n.name) {
+            Some(b) => stacks.get(b).cloned(),
+            None => input.filter(|_| k == 0).cloned(),
+        };
+        let given: Vec<_> = all.iter().map(given).collect();
+        let open = if k == 0 && input.is_none() { inputs.to_vec() } else { vec![vec![]; inputs.len()] };
+        let linked = prove_linked(&Cpu::default(), key, &open, given.clone(), &Recorder::default()).unwrap();
+        let made = linked.stacks.into_iter().zip(given).filter(|(_, given)| given.is_none());
+        stacks.extend(made.map(|(stack, _)| stack));
         proofs.push(linked.proved.proof);
         outputs = linked.proved.outputs;
     }
@@ -422,6 +447,96 @@ fn keys_that_are_not_those_of_one_model_are_refused() {
     refused("an output that goes nowhere", &|k| drop(k[0].stacks.pop()));
     refused("a boundary that is read where it should be written", &|k| k[0].stacks[0].roles[0] = Some(Role::Input(0)));
     refused("other powers of tau", &|k| k[2].srs.srs_hash[0] ^= 1);
+}
+
+/// Stacks of all inputs and of all outputs of a network, over a batch. What outputs can be is the last segment's to say: behind a
+/// cut ranges may be wider.
+fn about(segments: &[Segment], batch: usize) -> [NamedStack; 2] {
+    let [first, .., last] = segments else { panic!("one segment") };
+    let (first, last) = (&first.graph, &last.graph);
+    let tensor = |name: &str, graph: &Graph, (k, id): (usize, NodeId), bits: u32| {
+        let shape = [&[batch], graph.node(id).shape.as_slice()].concat();
+        SchemaTensor { name: format!("{name} {k}"), shape, bits }
+    };
+    let inputs = first.inputs().iter().enumerate().map(|(k, id)| match &first.node(*id).op {
+        Op::Input(op) => tensor("input", first, (k, *id), op.bits),
+        other => panic!("{other:?}"),
+    });
+    let outputs = last.outputs().iter().enumerate().map(|(k, id)| {
+        let fits = |bits: &u32| tensor("output", last, (k, *id), *bits).range().contains(last.node(*id).range);
+        tensor("output", last, (k, *id), (1..=20).find(fits).unwrap())
+    });
+    let stack = |name: &str, tensors: Vec<SchemaTensor>, role: fn(usize) -> Role| {
+        let roles: Vec<_> = (0..tensors.len()).map(|k| Some(role(k))).collect();
+        stack_set::named(name, &Schema::new(ROW_BITS, tensors).unwrap(), &roles)
+    };
+    [stack("input", inputs.collect(), Role::Input), stack("output", outputs.collect(), Role::Output)]
+}
+
+#[test]
+fn segments_are_about_stacks_of_the_wholes_inputs_and_outputs() {
+    let batch = 2;
+    let parts = |g: &Graph| balance(g, 3, &vec![1.0; g.nodes().len()], 1e-3).and_then(|cuts| split(g, &cuts)).ok();
+    let (graph, segments) = (0..20).find_map(|seed| parts(&network(seed)).map(|s| (network(seed), s))).unwrap();
+    let whole = model(graph, 5);
+    let own = about(&segments, batch);
+    let keys = set_up_about(&whole, &segments, batch, Some(&own));
+    let all = SegmentKeys::Core(keys.iter().map(|k| k.verifying.clone()).collect());
+    assert_eq!(all.named().into_iter().cloned().collect::<Vec<_>>(), own);
+    let run = |seed: u64| {
+        let given = inputs(&whole, batch, seed);
+        let joined = |k: usize, t: &SchemaTensor| {
+            Tensor::new(t.shape.clone(), given.iter().flat_map(|one| one[k].data.clone()).collect()).unwrap()
+        };
+        let values = own[0].schema.tensors.iter().enumerate().map(|(k, t)| joined(k, t)).collect();
+        let input = Stack::commit(&Cpu::default(), &own[0].schema, values, &srs(), Blinding::Random).unwrap();
+        let (proofs, mut stacks, outputs) = prove_about(&keys, &given, Some(&input));
+        let output = stacks.pop().unwrap();
+        // What the last stack holds is what the whole computes.
+        assert_eq!((stacks.len(), output.values().len()), (2, outputs.len()));
+        for (k, t) in output.values().iter().enumerate() {
+            let expected: Vec<i64> = given
+                .iter()
+                .flat_map(|one| eval(&whole.graph, &whole.weights, one).unwrap().outputs(&whole.graph)[k].data.clone())
+                .collect();
+            assert_eq!(t.data, expected);
+        }
+        (proofs, [input.id().unwrap(), output.id().unwrap()])
+    };
+    let ((a, ids), (b, others)) = (run(3), run(4));
+    let verdict = |proofs: &[CoreProof]| all.verify(&SegmentProofs::Core(proofs.to_vec()));
+    let shown = verdict(&a).unwrap();
+    assert_eq!((shown.batch, shown.boundaries.len(), shown.stacks.as_slice()), (batch, 2, ids.as_slice()));
+    assert!(shown.inputs.is_empty() && shown.outputs.is_empty());
+    // The ids tell proofs of other values apart, and nobody exchanges a segment for one of theirs.
+    assert_eq!(verdict(&b).unwrap().stacks, others);
+    assert!(ids.iter().all(|id| !others.contains(id)));
+    for k in 0..3 {
+        let mut cheat = a.clone();
+        cheat[k] = b[k].clone();
+        assert!(matches!(verdict(&cheat), Err(SegmentsError::Boundary { .. })), "{k}");
+    }
+    // A proof that is made to name the other stack is none.
+    let mut cheat = a.clone();
+    let place = keys[0].verifying.stacks.iter().position(|n| n.name == "input").unwrap();
+    cheat[0].argument.given.rows[place] = b[0].argument.given.rows[place].clone();
+    assert!(matches!(verdict(&cheat), Err(SegmentsError::Core { segment: 1, .. })));
+    // Keys whose stacks are in other places, or something else than they say.
+    let refused = |what: &str, change: &dyn Fn(&mut Vec<assay_verifier::VerifyingKey>)| {
+        let SegmentKeys::Core(mut keys) = all.clone() else { panic!("core keys") };
+        change(&mut keys);
+        let e = SegmentKeys::Core(keys).wires().expect_err(what);
+        assert!(matches!(e, SegmentsError::Keys { .. }), "{what}: {e}");
+    };
+    refused("before the boundary", &|k| k[0].stacks.rotate_right(1));
+    refused("behind the outputs", &|k| k[2].stacks.rotate_left(1));
+    refused("inputs in the middle", &|k| k[1].stacks.push(own[0].clone()));
+    refused("outputs in the middle", &|k| k[1].stacks.push(own[1].clone()));
+    refused("outputs of the first", &|k| k[0].stacks[place].roles[0] = Some(Role::Output(0)));
+    refused("inputs of the last", &|k| k[2].stacks.last_mut().unwrap().roles[0] = Some(Role::Input(0)));
+    refused("weights", &|k| k[0].stacks[place].roles[0] = Some(Role::Weight(0)));
+    refused("nothing", &|k| k[0].stacks[place].roles.fill(None));
+    refused("a name like a boundary's", &|k| k[0].stacks[place].name = "boundary 9".to_owned());
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! The keys of a split model, in order, fix how its segments hang together: the names of their stacks say which boundary each is,
 //! the roles who writes it and who reads it. [`wires`] checks that they make one model whose first segment has all inputs and whose
-//! last has all outputs. Proofs under these keys, one each and in this order, whose stacks of one boundary have one id are a proof
+//! last has all outputs. Behind the boundaries the first key may name stacks of inputs and the last one stacks of outputs, which
+//! are to the whole what they are to a model that is not cut. Proofs under these keys, one each and in this order, whose stacks of one boundary have one id are a proof
 //! of the whole.
 
 mod file;
@@ -88,6 +89,16 @@ pub enum SegmentsError {
         /// The id that was read.
         got: String,
     },
+    /// Core proofs of different numbers of inferences.
+    #[error("segment {segment} is about {got} inferences, segment 1 about {expected}")]
+    Batch {
+        /// The segment.
+        segment: usize,
+        /// Inferences of the first.
+        expected: usize,
+        /// Its own.
+        got: usize,
+    },
     /// Settled proofs for different purposes.
     #[error("segment {segment} is bound to another chain, contract, job or recipient than segment 1")]
     Context {
@@ -106,20 +117,28 @@ pub struct Shown {
     pub batch: usize,
     /// Ids of the boundaries.
     pub boundaries: Vec<[u8; 32]>,
-    /// Inputs over the batch, if the first key shows them.
+    /// Ids of the stacks of inputs and outputs, as [`SegmentKeys::named`] lists them.
+    pub stacks: Vec<[u8; 32]>,
+    /// Inputs over the batch that no stack holds, if the first key shows them.
     pub inputs: Vec<Tensor>,
-    /// Outputs over the batch, if the last key shows them.
+    /// Outputs over the batch that no stack holds, if the last key shows them.
     pub outputs: Vec<Tensor>,
     /// What settled proofs are bound to.
     pub context: Option<Context>,
 }
 
-/// For each segment, for each stack of its key, the boundary that it is, counted from zero. Boundary `k` is written by segment `k`.
+/// Whether a stack is a boundary and not one of inputs or outputs of the whole.
+fn is_boundary(stack: &NamedStack) -> bool {
+    stack.name.starts_with("boundary")
+}
+
+/// For each segment, for each boundary that its key names, which one it is, counted from zero. Boundary `k` is written by segment
+/// `k`. Behind them the key of the first segment may name stacks of inputs, that of the last stacks of outputs.
 ///
 /// # Errors
 /// The first thing for which the keys do not make one model: another number of segments than 2 to [`MAX_SEGMENTS`], a stack that is no
-/// boundary of an earlier segment or its own, a boundary with another schema than where it is written, an input behind the first
-/// segment or an output before the last that no boundary holds.
+/// boundary of an earlier segment or its own, nor behind them one of the whole's inputs or outputs, a boundary with another schema
+/// than where it is written, an input behind the first segment or an output before the last that no boundary holds.
 pub fn wires(segments: &[(&Graph, &[NamedStack])]) -> Result<Vec<Vec<usize>>, SegmentsError> {
     let count = segments.len();
     let bad = |k: usize, what: String| Err(SegmentsError::Keys { segment: k + 1, what });
@@ -132,7 +151,26 @@ pub fn wires(segments: &[(&Graph, &[NamedStack])]) -> Result<Vec<Vec<usize>>, Se
         let last = k + 1 == count;
         let mut own = None;
         let mut numbers = Vec::with_capacity(stacks.len());
-        for stack in *stacks {
+        let boundaries = stacks.iter().take_while(|s| is_boundary(s)).count();
+        for stack in stacks.iter().skip(boundaries) {
+            let of_whole = |role: &Option<Role>| match role {
+                None => true,
+                Some(Role::Input(_)) => k == 0,
+                Some(Role::Output(_)) => last,
+                Some(Role::Weight(_)) => false,
+            };
+            let names = stack.roles.iter().any(Option::is_some);
+            if is_boundary(stack) || !names || !stack.roles.iter().all(of_whole) {
+                return bad(
+                    k,
+                    format!(
+                        "its stack '{}' holds neither inputs nor outputs of the model, or is no boundary",
+                        stack.name
+                    ),
+                );
+            }
+        }
+        for stack in stacks.iter().take(boundaries) {
             let known = (0..=k).find(|b| boundary_name(*b) == stack.name);
             let Some(b) = known.filter(|b| !numbers.contains(b)) else {
                 return bad(
@@ -192,6 +230,15 @@ impl SegmentKeys {
         Ok(canonical::digest("assay.segments.v1", &parts))
     }
 
+    /// The stacks that hold inputs or outputs of the whole, in the order of the keys.
+    pub fn named(&self) -> Vec<&NamedStack> {
+        let all: Vec<&[NamedStack]> = match self {
+            Self::Core(keys) => keys.iter().map(|k| k.stacks.as_slice()).collect(),
+            Self::Settled(keys) => keys.iter().map(|k| k.stacks.as_slice()).collect(),
+        };
+        all.into_iter().flatten().filter(|s| !is_boundary(s)).collect()
+    }
+
     /// [`wires`] of these keys, which are under the same powers of tau and, if settled, of one batch.
     ///
     /// # Errors
@@ -204,6 +251,12 @@ impl SegmentKeys {
                 (keys.iter().map(|k| (&k.graph, k.stacks.as_slice())).collect(), other)
             }
             Self::Settled(keys) => {
+                // A contract is given the ids of all boundaries, in order.
+                let pins = |k: &SettlementKey| k.descriptor.stacks.iter().any(|s| s.pinned.is_some());
+                if let Some(k) = keys.iter().position(pins) {
+                    let what = "its key pins a stack".to_owned();
+                    return Err(SegmentsError::Keys { segment: k + 1, what });
+                }
                 let of = |k: &SettlementKey| (k.srs(), k.batch);
                 let first = keys.first().map(of);
                 let other = keys.iter().position(|k| Some(of(k)) != first);
@@ -247,15 +300,14 @@ impl SegmentKeys {
                 let mut shown: Vec<_> =
                     keys.iter().zip(proofs).enumerate().map(each).collect::<Result<_, SegmentsError>>()?;
                 let ids: Vec<_> = shown.iter().map(|v| v.stacks.as_slice()).collect();
-                let boundaries = joined(&wires, &ids)?;
+                let (boundaries, stacks) = joined(&wires, &ids)?;
                 let batch = shown.first().map_or(0, |v| v.batch);
-                if let Some(k) = shown.iter().position(|v| v.batch != batch) {
-                    let what = format!("a batch of another size than that of the first, {batch}");
-                    return Err(SegmentsError::Keys { segment: k + 1, what });
+                if let Some((k, v)) = shown.iter().enumerate().find(|(_, v)| v.batch != batch) {
+                    return Err(SegmentsError::Batch { segment: k + 1, expected: batch, got: v.batch });
                 }
                 let inputs = shown.first_mut().map(|v| std::mem::take(&mut v.inputs)).unwrap_or_default();
                 let outputs = shown.pop().map(|v| v.outputs).unwrap_or_default();
-                Ok(Shown { batch, boundaries, inputs, outputs, context: None })
+                Ok(Shown { batch, boundaries, stacks, inputs, outputs, context: None })
             }
             (Self::Settled(keys), SegmentProofs::Settled(proofs)) => {
                 count(proofs.len())?;
@@ -269,27 +321,30 @@ impl SegmentKeys {
                 let mut shown: Vec<_> =
                     keys.iter().zip(proofs).enumerate().map(each).collect::<Result<_, SegmentsError>>()?;
                 let ids: Vec<_> = shown.iter().map(|v| v.stacks.as_slice()).collect();
-                let boundaries = joined(&wires, &ids)?;
-                // Stacks hold all outputs of the first segment and all inputs of the last, so what these show is of one kind.
+                let (boundaries, stacks) = joined(&wires, &ids)?;
+                // Boundaries hold all outputs of the first segment and all inputs of the last, so what these show is of one kind.
                 let outputs = shown.pop().map(|v| v.tensors).unwrap_or_default();
                 let inputs = shown.first_mut().map(|v| std::mem::take(&mut v.tensors)).unwrap_or_default();
                 let batch = keys.first().and_then(|k| usize::try_from(k.batch).ok()).unwrap_or(0);
-                Ok(Shown { batch, boundaries, inputs, outputs, context })
+                Ok(Shown { batch, boundaries, stacks, inputs, outputs, context })
             }
             _ => Err(SegmentsError::Kinds),
         }
     }
 }
 
-/// The ids of the boundaries, which all who read or write them agree about. `ids[k]` are those of segment `k`'s proof.
-fn joined(wires: &[Vec<usize>], ids: &[&[[u8; 32]]]) -> Result<Vec<[u8; 32]>, SegmentsError> {
+/// The ids of the boundaries, which all who read or write them agree about, and those of other stacks. `ids[k]` are those of segment
+/// `k`'s proof.
+fn joined(wires: &[Vec<usize>], ids: &[&[[u8; 32]]]) -> Result<(Vec<[u8; 32]>, Vec<[u8; 32]>), SegmentsError> {
     let mut written: Vec<[u8; 32]> = Vec::with_capacity(wires.len());
+    let mut others = vec![];
     for (k, (numbers, ids)) in wires.iter().zip(ids).enumerate() {
-        if numbers.len() != ids.len() {
+        let Some((ids, behind)) = ids.split_at_checked(numbers.len()) else {
             return Err(SegmentsError::Count { expected: numbers.len(), got: ids.len() });
-        }
+        };
+        others.extend(behind);
         // A segment writes one boundary, its own, and reads those before.
-        for (b, id) in numbers.iter().zip(*ids) {
+        for (b, id) in numbers.iter().zip(ids) {
             match written.get(*b) {
                 Some(expected) if expected == id => {}
                 Some(expected) => {
@@ -304,5 +359,5 @@ fn joined(wires: &[Vec<usize>], ids: &[&[[u8; 32]]]) -> Result<Vec<[u8; 32]>, Se
             }
         }
     }
-    Ok(written)
+    Ok((written, others))
 }

@@ -21,7 +21,8 @@ use crate::{
     settlement, signals,
     split::{
         Split, check,
-        prove::{allows, core_keys, inputs, settled_keys},
+        own::Own,
+        prove::{allows, core_keys, settled_keys},
     },
     stacks::CommitArgs,
 };
@@ -232,12 +233,12 @@ fn segments(app: &App, args: &Submit) -> Outcome<Segments> {
     allows(&CommitArgs::default(), args.quant.is_used())?;
     let split = Split::read(&args.model)?;
     let batch = args.batch as usize;
-    let samples = inputs(app, &split, Some(&args.input), range(args))?;
+    let (mut own, samples) = Own::read(app, &split, Some(&args.input), &CommitArgs::default(), range(args))?;
     check_batches(samples.len(), batch)?;
     let keys = match &args.key {
         Some(path) => check::read_keys(path)?,
         None if args.settle => settled_keys(app, &split, &args.new_key, &args.settling, batch)?,
-        None => core_keys(app, &split, &args.new_key, batch)?,
+        None => core_keys(app, &split, &mut own, &args.new_key, batch)?,
     };
     keys.wires()?;
     if keys.len() != split.len() || matches!(keys, SegmentKeys::Settled(_)) != args.settle {
@@ -247,6 +248,10 @@ fn segments(app: &App, args: &Submit) -> Outcome<Segments> {
             split.len()
         ))
         .help("leave --key out, or make keys of this split: assay setup FOLDER -o KEYS"));
+    }
+    if let Some(stack) = keys.named().first() {
+        return Err(Failure::new(format!("the keys are about the stack '{}', which no job has", stack.name))
+            .help("make keys without --commit: assay setup FOLDER -o KEYS"));
     }
     let purpose = if args.settle { Some((&args.context.context()?).into()) } else { None };
     let secret = match &keys {

@@ -1,0 +1,202 @@
+//! `assay chain deploy --segments`, and `register` and `verify` of a split model: the contract that takes all segments together.
+
+use super::{Deploy, Register, Verify};
+use crate::{
+    App,
+    chain::{ChainArgs, measured_json, merge},
+    error::{Failure, Outcome},
+    output::count,
+    split::check,
+};
+use assay_contracts::{
+    Address, B256, Chain, Measured, Verifier, is_development,
+    segments::{Plan, Proofs, SegmentVerifier},
+};
+use assay_verifier::{
+    core::hex,
+    segments::{SegmentKeys, SegmentProofs},
+    settle::key::SettlementKey,
+};
+use serde_json::json;
+use std::path::Path;
+
+const SETTLE: &str = "settle the model: assay settle FOLDER INPUT -o PROOFS --key-out KEYS";
+
+/// Deploys the contract on top of a verifier.
+pub(super) fn deploy(app: &App, args: &Deploy, verifier: Address) -> Outcome<()> {
+    let o = &app.output;
+    let mut chain = args.chain.connect(true)?;
+    let chain = chain.as_mut();
+    let verifier = Verifier::at(chain, verifier)?;
+    let development = verifier.accepts_development_srs(chain)?;
+    args.chain.guard(chain, development)?;
+    let (together, measured) = SegmentVerifier::deploy(chain, &verifier)?;
+    o.answer(format!("contract {}", together.address()));
+    o.say(format!("verifier {}", verifier.address()));
+    o.say(format!("chain    {} ({})", chain.chain_id(), chain.place()));
+    o.say(format!("gas      {}; {} bytes of code", count(measured.gas_used), count(measured.contract_bytes as u64)));
+    let mut result = json!({
+        "contract": together.address().to_string(),
+        "verifier": verifier.address().to_string(),
+        "chain_id": chain.chain_id(),
+        "accepts_development_srs": development,
+    });
+    merge(&mut result, measured_json(&measured));
+    o.result(result);
+    Ok(())
+}
+
+/// The contract at an address, or a new one on the embedded EVM.
+fn contract(chain: &mut dyn Chain, args: &ChainArgs, at: Option<Address>) -> Outcome<SegmentVerifier> {
+    match at {
+        Some(a) => Ok(SegmentVerifier::at(chain, a)?),
+        None if args.rpc.is_some() => {
+            Err(Failure::new("which contract? pass the address of a SegmentVerifier with --contract")
+                .help("`assay chain deploy --rpc URL --segments VERIFIER` deploys one and prints its address"))
+        }
+        None => {
+            let (verifier, _) = Verifier::deploy(chain, true)?;
+            Ok(SegmentVerifier::deploy(chain, &verifier)?.0)
+        }
+    }
+}
+
+/// Settlement keys of a split model, which hang together, and their plan.
+struct Keys {
+    all: SegmentKeys,
+    plan: Plan,
+}
+
+impl Keys {
+    fn read(path: &Path) -> Outcome<Self> {
+        let all = check::read_keys(path)?;
+        let wires = check::wires(&all)?;
+        let SegmentKeys::Settled(keys) = &all else {
+            return Err(Failure::new("a contract takes settled proofs, and these are keys of core proofs").help(SETTLE));
+        };
+        let number = |b: &usize| u8::try_from(*b).unwrap_or(u8::MAX);
+        let numbers = wires.iter().map(|w| w.iter().map(number).collect::<Vec<_>>());
+        let plan = Plan::new(&keys.iter().map(|k| B256::from(k.id())).zip(numbers).collect::<Vec<_>>());
+        Ok(Self { all, plan })
+    }
+
+    fn settled(&self) -> &[SettlementKey] {
+        match &self.all {
+            SegmentKeys::Settled(keys) => keys,
+            SegmentKeys::Core(_) => &[],
+        }
+    }
+
+    /// What each segment's key is on a chain.
+    fn words(&self) -> Vec<Vec<u8>> {
+        self.settled().iter().map(|k| k.descriptor.to_bytes()).collect()
+    }
+}
+
+/// Stores the key of each segment with the verifier that the contract asks.
+pub(super) fn register(app: &App, args: &Register) -> Outcome<()> {
+    let o = &app.output;
+    let keys = Keys::read(&args.key)?;
+    let words = keys.words();
+    let mut chain = args.chain.connect(true)?;
+    let chain = chain.as_mut();
+    args.chain.guard(chain, words.iter().any(|w| is_development(w)))?;
+    let together = contract(chain, &args.chain, args.contract)?;
+    let verifier = together.verifier();
+    let (plan_id, mut gas, mut now, mut segments) = (keys.plan.id(), 0, 0, vec![]);
+    for key in &words {
+        let registered = verifier.register(chain, key)?;
+        let spent = registered.transaction.map_or(0, |t| t.measured.gas_used);
+        gas += spent;
+        now += usize::from(registered.transaction.is_some());
+        segments.push(json!({
+            "settlement_id": hex(registered.model_id.as_slice()),
+            "data_contract": registered.data.to_string(),
+            "development_srs": registered.development_srs,
+            "registered_now": registered.transaction.is_some(),
+            "transaction": registered.transaction.map(|t| t.hash.to_string()),
+            "gas": spent,
+        }));
+    }
+    o.answer(format!("plan     {plan_id}, {} segments", words.len()));
+    o.say(format!("contract {}, verifier {}", together.address(), verifier.address()));
+    o.say(match now {
+        0 => "all were registered already".to_owned(),
+        n => format!("gas      {} for {n} of {} keys", count(gas), words.len()),
+    });
+    o.result(json!({
+        "plan_id": plan_id,
+        "split_id": check::id(&keys.all)?,
+        "contract": together.address().to_string(),
+        "verifier": verifier.address().to_string(),
+        "chain_id": chain.chain_id(),
+        "segments": segments,
+        "registered_now": now,
+        "gas": gas,
+    }));
+    Ok(())
+}
+
+/// Settled proofs of all segments, checked by the contract that takes them together.
+pub(super) fn verify(app: &App, args: &Verify) -> Outcome<()> {
+    let o = &app.output;
+    let path = args.key.as_deref().ok_or_else(|| {
+        Failure::new("which keys? pass those of the split model with --key")
+            .help("`assay settle FOLDER INPUT -o PROOFS --key-out KEYS` writes both")
+    })?;
+    let keys = Keys::read(path)?;
+    let (SegmentProofs::Settled(proofs), _) = check::read_proofs(&args.proof)? else {
+        return Err(Failure::new("a contract takes settled proofs, and these are core proofs").help(SETTLE));
+    };
+    let mut chain = args.chain.connect(args.submit)?;
+    let chain = chain.as_mut();
+    let together = contract(chain, &args.chain, args.contract)?;
+    if args.chain.rpc.is_none() {
+        for key in keys.words() {
+            together.verifier().register(chain, &key)?;
+        }
+    }
+    let context = proofs.first().map(|p| p.context.clone());
+    let (public_values, proofs) = proofs.into_iter().map(|p| (p.public, p.argument)).unzip();
+    let digest = context.as_ref().map_or([0; 32], |c| c.digest());
+    let all = Proofs { public_values, context: digest, proofs };
+    let refused = || {
+        Failure::new("the contract does not accept the proofs")
+            .help("do not trust what the proofs claim, and check that they were made for these keys")
+            .invalid()
+    };
+    if !together.verify(chain, &keys.plan, &all)? {
+        return Err(refused());
+    }
+    let measured: Measured = match context.filter(|_| args.submit) {
+        Some(c) => {
+            super::check_consumer(chain, together.address(), &c)?;
+            let (job, recipient) = (B256::from(c.job), Address::from(c.recipient));
+            together.submit(chain, &keys.plan, &all, job, recipient)?.transaction.measured
+        }
+        None => together.verify_cost(chain, &keys.plan, &all)?,
+    };
+    let plan_id = keys.plan.id();
+    o.answer("accepted");
+    o.say(format!("plan     {plan_id}, {} segments", keys.all.len()));
+    o.say(format!("contract {} on {}", together.address(), chain.place()));
+    o.say(format!(
+        "gas      {}; {} bytes of calldata",
+        count(measured.gas_used),
+        count(measured.calldata_bytes as u64)
+    ));
+    let mut result = json!({
+        "accepted": true,
+        "valid": true,
+        "submitted": args.submit,
+        "segments": keys.all.len(),
+        "split_id": check::id(&keys.all)?,
+        "plan_id": plan_id,
+        "contract": together.address().to_string(),
+        "verifier": together.verifier().address().to_string(),
+        "chain_id": chain.chain_id(),
+    });
+    merge(&mut result, measured_json(&measured));
+    o.result(result);
+    Ok(())
+}
