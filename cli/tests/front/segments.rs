@@ -119,18 +119,18 @@ fn segments_are_settled_together() {
     s.ok(&["settle", "cut", "input.json", "-o", "elsewhere", "--chain-id", "7"]);
     let head = s.read("settled");
     let (a, b, c) = (parts(&head), parts(&s.read("other")), parts(&s.read("elsewhere")));
-    for cheat in [
-        vec![&a[1], &a[0]],
-        vec![&a[0], &a[0]],
-        vec![&a[0]],
-        vec![&a[0], &a[1], &a[1]],
-        vec![&a[0], &b[1]],
-        vec![&b[0], &a[1]],
-        vec![&a[0], &c[1]],
+    for (cheat, said) in [
+        (vec![&a[1], &a[0]], "another settlement key"),
+        (vec![&a[0], &a[0]], "another settlement key"),
+        (vec![&a[0]], "as many proofs"),
+        (vec![&a[0], &a[1], &a[1]], "as many proofs"),
+        (vec![&a[0], &b[1]], "the contract does not accept"),
+        (vec![&b[0], &a[1]], "the contract does not accept"),
+        (vec![&a[0], &c[1]], "bound to another chain"),
     ] {
         s.write("cheat", joined(&head, &cheat));
         s.fails(1, &["verify", "cheat", "--key", "settlement"], &[]);
-        s.fails(1, &["chain", "verify", "cheat", "--key", "settlement"], &["does not accept"]);
+        s.fails(1, &["chain", "verify", "cheat", "--key", "settlement"], &[said]);
     }
     s.fails(2, &["chain", "verify", "proofs", "--key", "keys"], &["core proofs"]);
     s.fails(2, &["chain", "verify", "settled"], &["--key"]);

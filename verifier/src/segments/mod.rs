@@ -18,7 +18,7 @@ use crate::{
 use assay_circuits::{
     Graph, GraphError, Tensor, canonical,
     split::{MAX_SEGMENTS, boundary_name},
-    stack::{NamedStack, Role, Schema, open},
+    stack::{NamedStack, Role, Schema, SchemaTensor, open},
 };
 
 /// The keys of a split model, in the order of its segments. They are what a verifier trusts.
@@ -182,6 +182,17 @@ pub fn wires(segments: &[(&Graph, &[NamedStack])]) -> Result<Vec<Vec<usize>>, Se
             let outputs = stack.roles.iter().all(|r| matches!(r, Some(Role::Output(_))));
             let inputs = stack.roles.iter().all(|r| matches!(r, None | Some(Role::Input(_))));
             let read = inputs && stack.roles.iter().any(Option::is_some);
+            // A tensor of a boundary has one name in the whole, whoever reads it.
+            let called = |(role, tensor): (&Option<Role>, &SchemaTensor)| match role {
+                Some(Role::Input(i)) => graph.inputs().get(*i).is_some_and(|id| graph.node(*id).name == tensor.name),
+                _ => true,
+            };
+            if !stack.roles.iter().zip(&stack.schema.tensors).all(called) {
+                return bad(
+                    k,
+                    format!("an input of it is called otherwise than the tensor of '{}' that it reads", stack.name),
+                );
+            }
             if b == k && outputs && !last {
                 own = Some(&stack.schema);
             } else if b == k || !read {

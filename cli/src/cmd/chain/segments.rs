@@ -14,13 +14,33 @@ use assay_contracts::{
 };
 use assay_verifier::{
     core::hex,
-    segments::{SegmentKeys, SegmentProofs},
-    settle::key::SettlementKey,
+    segments::{SegmentKeys, SegmentProofs, SegmentsError},
+    settle::key::{SettledProof, SettlementKey},
 };
 use serde_json::json;
 use std::path::Path;
 
 const SETTLE: &str = "settle the model: assay settle FOLDER INPUT -o PROOFS --key-out KEYS";
+
+/// Whether proofs say that they are of these keys, in order, and for one purpose. A contract is not told: it knows what it is asked about.
+fn belong(keys: &[SettlementKey], proofs: &[SettledProof]) -> Outcome<()> {
+    if keys.len() != proofs.len() {
+        return Err(SegmentsError::Count { expected: keys.len(), got: proofs.len() }.into());
+    }
+    let first = proofs.first().map(|p| &p.context);
+    for (k, (key, proof)) in keys.iter().zip(proofs).enumerate() {
+        if key.id() != proof.id {
+            let other = Failure::new("the proof was made for another settlement key")
+                .help("use the keys that the proofs were made with; `assay show` prints the ids of both")
+                .invalid();
+            return Err(check::at(k, other));
+        }
+        if Some(&proof.context) != first {
+            return Err(SegmentsError::Context { segment: k + 1 }.into());
+        }
+    }
+    Ok(())
+}
 
 /// Deploys the contract on top of a verifier.
 pub(super) fn deploy(app: &App, args: &Deploy, verifier: Address) -> Outcome<()> {
@@ -148,6 +168,7 @@ pub(super) fn verify(app: &App, args: &Verify) -> Outcome<()> {
     let (SegmentProofs::Settled(proofs), _) = check::read_proofs(&args.proof)? else {
         return Err(Failure::new("a contract takes settled proofs, and these are core proofs").help(SETTLE));
     };
+    belong(keys.settled(), &proofs)?;
     let mut chain = args.chain.connect(args.submit)?;
     let chain = chain.as_mut();
     let together = contract(chain, &args.chain, args.contract)?;
