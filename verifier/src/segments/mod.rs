@@ -344,9 +344,12 @@ impl SegmentKeys {
     }
 }
 
+/// Ids of stacks.
+type Ids = Vec<[u8; 32]>;
+
 /// The ids of the boundaries, which all who read or write them agree about, and those of other stacks. `ids[k]` are those of segment
 /// `k`'s proof.
-fn joined(wires: &[Vec<usize>], ids: &[&[[u8; 32]]]) -> Result<(Vec<[u8; 32]>, Vec<[u8; 32]>), SegmentsError> {
+fn joined(wires: &[Vec<usize>], ids: &[&[[u8; 32]]]) -> Result<(Ids, Ids), SegmentsError> {
     let mut written: Vec<[u8; 32]> = Vec::with_capacity(wires.len());
     let mut others = vec![];
     for (k, (numbers, ids)) in wires.iter().zip(ids).enumerate() {
