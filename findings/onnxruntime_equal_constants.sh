@@ -3,7 +3,7 @@
 #
 # The parameters of a fresh layer: scale 1, bias 0, running mean 0, running variance 1. So scale and variance are equal tensors, and so
 # are bias and mean. Expected: the result does not depend on whether two constants happen to be equal. Seen: by default the result is
-# another one than with optimizations off, by the size of the batch's own spread. With a running variance of 1.0000001 both agree.
+# another one than with optimizations off, by the size of the batch's own spread. With 1e-7 added to mean and variance both agree.
 # (The likely cause: equal constants are kept once, and updated statistics are written over what scale and bias are read from.
 # A file in which one constant stands in both places gives the same wrong numbers with optimizations off.)
 #
