@@ -15,7 +15,7 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv" >&2 || exit 3
-"$folder/venv/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: onnx==1.19.1 onnxruntime==1.32.0 \
+"$folder/venv/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: onnx==1.23.2 onnxruntime==1.32.0 \
     onnxscript==0.7.2 onnx-ir==1.1.0 onnxslim==0.1.98 onnxoptimizer==0.4.2 numpy==2.4.6 >&2 || exit 3
 
 "$folder/venv/bin/python" -W ignore - <<'PY'

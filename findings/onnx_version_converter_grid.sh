@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# onnx 1.19.1, onnx.version_converter; what the files compute is taken from onnxruntime 1.32.0.
+# onnx 1.23.2, onnx.version_converter; what the files compute is taken from onnxruntime 1.32.0.
 #
 # A file is raised to a newer operator set, which is done because a tool asks for one. Expected: the model computes what it did, as the
 # definitions of operators changed and the converter adapts to that (it does for Softmax, whose meaning changed with version 13).
@@ -16,7 +16,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv" >&2 || exit 3
 "$folder/venv/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: \
-    onnx==1.19.1 onnxruntime==1.32.0 numpy==2.4.6 >&2 || exit 3
+    onnx==1.23.2 onnxruntime==1.32.0 numpy==2.4.6 >&2 || exit 3
 
 "$folder/venv/bin/python" - <<'PY'
 import sys

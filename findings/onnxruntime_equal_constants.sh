@@ -15,7 +15,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv" >&2 || exit 3
 "$folder/venv/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: \
-    onnx==1.19.1 onnxruntime==1.32.0 numpy==2.4.6 >&2 || exit 3
+    onnx==1.23.2 onnxruntime==1.32.0 numpy==2.4.6 >&2 || exit 3
 
 "$folder/venv/bin/python" - <<'PY'
 import sys
