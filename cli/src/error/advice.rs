@@ -321,7 +321,9 @@ impl From<SegmentsError> for Failure {
                     .help("no proof under these keys is one of a model: make them with `assay setup FOLDER`");
             }
             SegmentsError::Kinds => {
-                return Self::new(e).help("settled proofs go with the keys that `assay settle FOLDER --key-out` wrote");
+                return Self::new(e).help(
+                    "settled proofs go with the keys that `assay settle FOLDER INPUT -o PROOFS --key-out KEYS` wrote",
+                );
             }
             SegmentsError::Graph(_) => return Self::new(e).help(DAMAGED),
             SegmentsError::Count { .. } | SegmentsError::Core { .. } | SegmentsError::Settled { .. } => {
