@@ -134,7 +134,7 @@ mod tests {
         for i in 0..5 {
             let (shard, path) = shards.open(i).unwrap();
             assert_eq!((shard.index, shard.stack_id), (i as u64, B256::repeat_byte(i as u8 + 1)));
-            assert_eq!(path.len(), if i == 4 { 1 } else { 3 });
+            assert_eq!(path.len(), 3);
         }
         assert!(shards.open(5).is_none() && !shards.root().is_zero());
         let again = Shards::seal(&stacks(5)).unwrap();
