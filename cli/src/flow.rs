@@ -227,17 +227,21 @@ pub(crate) fn use_key(
     srs_file: Option<&Path>,
     blame: impl FnOnce(Failure) -> Failure,
 ) -> Outcome<Prepared> {
+    let srs = powers_of(app, &verifying, srs_file)?;
+    warn_insecure(app, srs.insecure_dev);
+    let (key, seconds) = timed(|| setup::load(model, verifying, &srs));
+    let key = match key {
+        Ok(key) => key,
+        Err(e) => return Err(blame(e.into())),
+    };
     // Names and steps are no part of a model's id: under a key with others, one proof would be read in two ways.
-    if (&verifying.inputs, &verifying.outputs) != (&model.inputs, &model.outputs) {
+    if (&key.verifying.inputs, &key.verifying.outputs) != (&model.inputs, &model.outputs) {
         let f = Failure::new(
             "the key describes inputs and outputs otherwise than the model does: other names, shapes or steps",
         );
         return Err(blame(f.help("make a key of this model: assay setup MODEL -o KEY")));
     }
-    let srs = powers_of(app, &verifying, srs_file)?;
-    warn_insecure(app, srs.insecure_dev);
-    let (key, seconds) = timed(|| setup::load(model, verifying, &srs));
-    Ok(Prepared { key: key.map_err(|e| blame(e.into()))?, seconds, cached: true })
+    Ok(Prepared { key, seconds, cached: true })
 }
 
 pub(crate) fn read_key(path: &Path) -> Outcome<VerifyingKey> {
