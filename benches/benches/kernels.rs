@@ -19,6 +19,79 @@ const ELEMENTS_LOG: usize = 16;
 /// Points of a commitment row.
 const ROW_LOG: u32 = 12;
 
+/// Multiply-adds that a product of two elements takes at least, for as many elements as there are lanes: a product of limbs and one of the
+/// reduction, each a high and a low half. (AVX-512: five limbs of 52 bits in eight lanes, and five for the quotient's digits. AVX2: five limbs of 51 bits as
+/// doubles in four.)
+const MULTIPLY_ADDS: [(usize, usize); 2] = [(105, 8), (100, 4)];
+
+/// What one thread of this machine can do at most: products of elements, if nothing but their multiply-adds took time.
+#[cfg(target_arch = "x86_64")]
+mod floor {
+    #![allow(unsafe_code)]
+    use std::arch::x86_64::*;
+
+    /// Chains side by side: more than an instruction's latency.
+    const CHAINS: usize = 12;
+
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub(super) fn ifma(count: usize) -> u64 {
+        let (a, b) = (_mm512_set1_epi64(0x1234_5678_9abc), _mm512_set1_epi64(0x0fed_cba9_8765));
+        let mut sums = [_mm512_setzero_si512(); CHAINS];
+        for _ in 0..count / CHAINS {
+            for s in &mut sums {
+                *s = _mm512_madd52lo_epu64(*s, a, b);
+            }
+        }
+        sums.into_iter().fold(0, |t, s| t ^ _mm512_reduce_add_epi64(s) as u64)
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    pub(super) fn doubles(count: usize) -> f64 {
+        let (a, b) = (_mm256_set1_pd(1.000_001), _mm256_set1_pd(0.999_999));
+        let mut sums = [_mm256_setzero_pd(); CHAINS];
+        for _ in 0..count / CHAINS {
+            for s in &mut sums {
+                *s = _mm256_fmadd_pd(*s, a, b);
+            }
+        }
+        let mut out = [0.0; 4];
+        // SAFETY: four doubles have room for a vector of them.
+        sums.into_iter().for_each(|s| unsafe {
+            _mm256_storeu_pd(out.as_mut_ptr(), _mm256_add_pd(s, _mm256_loadu_pd(out.as_ptr())))
+        });
+        out[0]
+    }
+}
+
+/// The floor, in products of elements.
+fn floors(c: &mut Criterion) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::is_x86_feature_detected as has;
+        const PRODUCTS: usize = 1 << 13;
+        let mut group = c.benchmark_group("floor of products, one thread");
+        group.throughput(Throughput::Elements(PRODUCTS as u64));
+        let [(ifma, wide), (doubles, narrow)] = MULTIPLY_ADDS;
+        if has!("avx512ifma") && has!("avx512f") {
+            // SAFETY: the instructions are there.
+            #[allow(unsafe_code)]
+            group.bench_function("AVX-512 IFMA", |b| {
+                b.iter(|| unsafe { floor::ifma(black_box(PRODUCTS * ifma / wide)) })
+            });
+        }
+        if has!("avx2") && has!("fma") {
+            // SAFETY: the instructions are there.
+            #[allow(unsafe_code)]
+            group.bench_function("AVX2", |b| {
+                b.iter(|| unsafe { floor::doubles(black_box(PRODUCTS * doubles / narrow)) })
+            });
+        }
+        group.finish();
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = c;
+}
+
 /// Runs an expression with each device, `$device`, named `$name`: with vector instructions where the machine has them, without, and on the first
 /// CUDA card where there is one. The processor's integers and points are where they are, a card's are copied to it.
 macro_rules! on_devices {
@@ -179,6 +252,6 @@ fn openings(c: &mut Criterion) {
 criterion_group! {
     name = kernels;
     config = Criterion::default().sample_size(10).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
-    targets = multiply_accumulate, sumcheck_rounds, lookups, commitments, openings
+    targets = floors, multiply_accumulate, sumcheck_rounds, lookups, commitments, openings
 }
 criterion_main!(kernels);
