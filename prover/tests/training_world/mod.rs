@@ -12,7 +12,7 @@ use assay_circuits::{
 use assay_contracts::{
     Address, B256, Chain, Embedded, Error, U256, Verifier,
     economy::{
-        DatasetTerms, Deployment, NewEntry, Parameters, RoundProof, Shard, TaskSpec, Tree, amount, deploy, time,
+        DatasetTerms, Deployment, NewEntry, NumberedTree, Parameters, RoundProof, Shard, TaskSpec, amount, deploy, time,
     },
     keccak256,
 };
@@ -226,14 +226,14 @@ impl World {
         commit_stack(schema, values)
     }
 
-    fn sealed(&self) -> (Vec<Shard>, Tree) {
+    fn sealed(&self) -> (Vec<Shard>, NumberedTree) {
         let shard = |(index, stack): (usize, &Stack)| Shard {
             index: index as u64,
             stack_id: stack.id().unwrap().into(),
             salt: keccak256(format!("salt {index}")),
         };
         let all: Vec<Shard> = self.shards.iter().enumerate().map(shard).collect();
-        let tree = Tree::new(all.iter().map(Shard::leaf).collect()).unwrap();
+        let tree = NumberedTree::new(all.iter().map(Shard::leaf).collect()).unwrap();
         (all, tree)
     }
 
