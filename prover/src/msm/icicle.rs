@@ -1,6 +1,6 @@
 //! Full-width products by somebody else's library: ICICLE, where `ASSAY_ICICLE` names one.
 //!
-//! * What is handed over: products of points and scalars of [`Icicle::smallest`] terms and more, which are the opening's and the
+//! * What is handed over: products of points and scalars of 2^12 terms and more, which are the opening's and the
 //!   rows of masks. Commitments to small integers stay here: they are most of the points, and have windows of their own.
 //! * Interface: that of ICICLE 3 (`icicle/msm.h`, `curves/projective.h` and `device.h` of its sources): `bn254_msm` on points, scalars and results in
 //!   standard form, 32 bytes a number, the least significant first; `(0, 0)` for no point, and homogeneous coordinates of results.
