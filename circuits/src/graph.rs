@@ -71,7 +71,7 @@ pub const MAX_NODES: usize = 1 << 16;
 pub const MAX_KEYS_READ: u64 = 1 << 30;
 
 /// Whether a name can be shown as it is: with control characters whoever chose it could write over what a terminal shows.
-pub(crate) fn printable(name: &str) -> bool {
+pub fn printable(name: &str) -> bool {
     !name.chars().any(char::is_control)
 }
 

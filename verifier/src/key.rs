@@ -15,6 +15,7 @@ use crate::{
 };
 use assay_circuits::{
     Graph, GraphError, NodeId, Program, Visibility, canonical,
+    graph::printable,
     model::TensorSpec,
     stack::{MAX_STACKS, NamedStack},
 };
@@ -101,7 +102,7 @@ pub(crate) fn read_stacks(r: &mut Reader<'_>) -> Result<Vec<NamedStack>, KeyErro
     }
     for s in &stacks {
         s.schema.validate()?;
-        if s.name.chars().any(char::is_control) {
+        if !printable(&s.name) {
             return Err(KeyError::Inconsistent("a named stack has a name with control characters"));
         }
     }

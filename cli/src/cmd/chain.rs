@@ -221,12 +221,7 @@ fn verify(app: &App, args: &Verify) -> Outcome<()> {
         verifier.verify_cost(chain, id, &proof.public, context, &proof.argument)?
     };
     o.answer("accepted");
-    o.say(format!("contract {} on {}", verifier.address(), chain.place()));
-    o.say(format!(
-        "gas      {}; {} bytes of calldata",
-        count(measured.gas_used),
-        count(measured.calldata_bytes as u64)
-    ));
+    say_asked(app, verifier.address(), chain, &measured);
     let mut result = json!({
         "accepted": true,
         "valid": true,
@@ -238,6 +233,16 @@ fn verify(app: &App, args: &Verify) -> Outcome<()> {
     merge(&mut result, measured_json(&measured));
     o.result(result);
     Ok(())
+}
+
+/// Which contract was asked, and what that takes.
+fn say_asked(app: &App, contract: Address, chain: &dyn Chain, measured: &Measured) {
+    app.output.say(format!("contract {contract} on {}", chain.place()));
+    app.output.say(format!(
+        "gas      {}; {} bytes of calldata",
+        count(measured.gas_used),
+        count(measured.calldata_bytes as u64)
+    ));
 }
 
 fn gas(app: &App, args: &Gas) -> Outcome<()> {

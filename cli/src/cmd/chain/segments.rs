@@ -200,12 +200,7 @@ pub(super) fn verify(app: &App, args: &Verify) -> Outcome<()> {
     let plan_id = keys.plan.id();
     o.answer("accepted");
     o.say(format!("plan     {plan_id}, {} segments", keys.all.len()));
-    o.say(format!("contract {} on {}", together.address(), chain.place()));
-    o.say(format!(
-        "gas      {}; {} bytes of calldata",
-        count(measured.gas_used),
-        count(measured.calldata_bytes as u64)
-    ));
+    super::say_asked(app, together.address(), chain, &measured);
     let mut result = json!({
         "accepted": true,
         "valid": true,
