@@ -1,14 +1,16 @@
 //! A task of training on a real node, with real proofs: its sponsor, and a worker who runs.
 
 use super::{
-    common::{KEYS, MarketOf, digits, mlp},
+    common::{KEYS, MarketOf, Sandbox, digits, mlp},
     proxy::ask,
 };
 use assay_contracts::{economy::NewEntry, keccak256};
 use assay_verifier::settle::key::SettlementKey;
 use serde_json::{Value, json};
 use std::{
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::OnceLock,
     time::{Duration, Instant},
 };
 
@@ -52,16 +54,16 @@ impl World {
 
     /// Without a task.
     fn keys(name: &str, more: &[&'static str]) -> Self {
+        static ALL: OnceLock<Files> = OnceLock::new();
+        static ADAPTERS: OnceLock<Files> = OnceLock::new();
         let mut m = MarketOf::new(name);
         let how = [&HOW[..], more].concat();
-        // The sponsor tries it, which gives the keys.
-        m.s.ok(&[&["train", &mlp(), &digits(), "-o", "tried", "--settle"], &how[..]].concat());
-        let files = ["-o", "e", "--key-out", "e.key", "--settle"];
-        m.s.ok(&[&["evaluate", "tried/training.json", &digits()], &files[..]].concat());
-        let [train, evaluate] = ["tried/settlement.key", "e.key"].map(|file| entry(&m, file));
-        for stack in ["data.stack", "a.stack", "b.stack"] {
-            m.s.ok(&["dataset", "commit", &digits(), "--model", &mlp(), "-o", stack]);
+        let made = if more.is_empty() { &ALL } else { &ADAPTERS };
+        for (file, bytes) in made.get_or_init(|| tried(&how)) {
+            std::fs::create_dir_all(m.s.path("").join(file).parent().unwrap()).unwrap();
+            std::fs::write(m.s.path("").join(file), bytes).unwrap();
         }
+        let [train, evaluate] = ["tried/settlement.key", "e.key"].map(|file| entry(&m, file));
         m.s.write("LICENCE", "anybody may train on this");
         m.s.key = Some(CURATOR);
         m.json(&["dataset", "register", "data.stack", "--licence", "LICENCE"]);
@@ -126,6 +128,35 @@ impl World {
         let text = String::from_utf8(out.stdout).unwrap();
         let events = text.lines().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{e}: {l}")));
         (out.status.code(), events.collect())
+    }
+}
+
+/// Files of a folder by their paths in it.
+type Files = Vec<(PathBuf, Vec<u8>)>;
+
+/// What a sponsor has who tried the training, which gives the keys: proofs, keys and stacks of data.
+fn tried(how: &[&str]) -> Files {
+    let s = Sandbox::new(&format!("tried-{}", how.len()));
+    s.ok(&[&["train", &mlp(), &digits(), "-o", "tried", "--settle"], how].concat());
+    s.ok(&["evaluate", "tried/training.json", &digits(), "-o", "e", "--key-out", "e.key", "--settle"]);
+    for stack in ["data.stack", "a.stack", "b.stack"] {
+        s.ok(&["dataset", "commit", &digits(), "--model", &mlp(), "-o", stack]);
+    }
+    let mut files = vec![];
+    read(&s.dir, Path::new(""), &mut files);
+    files
+}
+
+fn read(root: &Path, folder: &Path, files: &mut Files) {
+    for e in std::fs::read_dir(root.join(folder)).unwrap() {
+        let e = e.unwrap();
+        let path = folder.join(e.file_name());
+        if e.file_type().unwrap().is_dir() {
+            read(root, &path, files);
+        } else {
+            let bytes = std::fs::read(e.path()).unwrap();
+            files.push((path, bytes));
+        }
     }
 }
 
