@@ -127,7 +127,7 @@ impl State {
             return None;
         }
         let now = self.now.lock().ok()?;
-        let (share, left) = now.estimate();
+        let (share, left) = now.estimate(now.since.elapsed());
         let known = now.share.is_some() || now.total > 0.0;
         Some(Reading { title: now.title.clone(), stage: now.stage.clone(), share: known.then_some(share), left })
     }
@@ -146,7 +146,7 @@ fn paint(state: &State) {
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─"));
     while !state.done.load(Ordering::Relaxed) {
         if let Ok(now) = state.now.lock() {
-            let (position, left) = now.estimate();
+            let (position, left) = now.estimate(now.since.elapsed());
             bar.set_prefix(now.title.clone());
             bar.set_position((position * STEPS as f64) as u64);
             let left = match left {
@@ -163,9 +163,9 @@ fn paint(state: &State) {
 }
 
 impl Now {
-    /// Share done, and seconds left where they can be told.
-    fn estimate(&self) -> (f64, Option<f64>) {
-        let elapsed = self.since.elapsed().as_secs_f64();
+    /// Share done, and seconds left where they can be told, so long after the stage began.
+    fn estimate(&self, elapsed: Duration) -> (f64, Option<f64>) {
+        let elapsed = elapsed.as_secs_f64();
         if let Some(share) = self.share {
             let left = (share > 0.02).then(|| elapsed * (1.0 - share) / share);
             return (share, left);
@@ -190,22 +190,17 @@ mod tests {
 
     #[test]
     fn estimates_stay_in_bounds() {
-        let now = |ago: u64, before: f64, here: f64, total: f64, share: Option<f64>| Now {
-            title: String::new(),
-            stage: "s".to_owned(),
-            since: Instant::now() - Duration::from_secs(ago),
-            before,
-            here,
-            total,
-            share,
+        let after = |elapsed: u64, before: f64, here: f64, total: f64, share: Option<f64>| {
+            let (title, stage, since) = (String::new(), "s".to_owned(), Instant::now());
+            Now { title, stage, since, before, here, total, share }.estimate(Duration::from_secs(elapsed))
         };
-        let (p, left) = now(1, 1.0, 2.0, 4.0, None).estimate();
+        let (p, left) = after(1, 1.0, 2.0, 4.0, None);
         assert!((0.45..0.55).contains(&p) && left.is_some_and(|l| (1.8..2.2).contains(&l)));
-        let (late, _) = now(1000, 1.0, 2.0, 4.0, None).estimate();
+        let (late, _) = after(1000, 1.0, 2.0, 4.0, None);
         assert!(late <= 0.75);
-        let (end, _) = now(1000, 3.0, 1.0, 4.0, None).estimate();
+        let (end, _) = after(1000, 3.0, 1.0, 4.0, None);
         assert!(end < 1.0);
-        assert_eq!(now(10, 0.0, 0.0, 0.0, Some(0.5)).estimate().0, 0.5);
-        assert!(now(10, 0.0, 0.0, 0.0, None).estimate().1.is_none());
+        assert_eq!(after(10, 0.0, 0.0, 0.0, Some(0.5)).0, 0.5);
+        assert!(after(10, 0.0, 0.0, 0.0, None).1.is_none());
     }
 }

@@ -17,7 +17,7 @@ pub const PRIVATE_KEY: &str = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efca
 pub const CONTRACTS: &str = env!("CARGO_MANIFEST_DIR");
 
 /// How long it may take to start once it is installed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running node.
 #[derive(Debug)]

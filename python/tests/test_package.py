@@ -204,8 +204,9 @@ def test_other_threads_run_while_one_proves(model: assay.Model, digits: np.ndarr
     seconds, ran = time.monotonic() - start, ticks - before
     over.set()
     other.join()
-    # A lock that is held for a whole proof would let none through. On a busy machine a tick takes far longer than it asks for.
-    assert ran > 10 * seconds, (ran, seconds)
+    # A lock that is held for a whole proof would let one through before and one after it. On a busy machine a tick takes far longer than
+    # it asks for.
+    assert ran > 4, (ran, seconds)
 
 
 def test_threads_prove_side_by_side(model: assay.Model, key: assay.Key, digits: np.ndarray) -> None:

@@ -259,3 +259,20 @@ impl MarketOf {
         (self.node.connect().unwrap(), at)
     }
 }
+
+/// What an account has and can withdraw, at one block: pay that is withdrawn meanwhile would else be counted twice, or not at all.
+pub(crate) fn worth(
+    chain: &mut assay_contracts::Rpc,
+    at: &assay_contracts::economy::Deployment,
+    account: assay_contracts::Address,
+) -> assay_contracts::U256 {
+    use assay_contracts::Chain;
+    loop {
+        let before = chain.head().unwrap();
+        let has = at.token().balance(chain, account).unwrap();
+        let owed = at.market().ledger().claimable(chain, account).unwrap();
+        if chain.head().unwrap() == before {
+            return has + owed;
+        }
+    }
+}

@@ -79,6 +79,14 @@ impl Running {
         }
     }
 
+    /// Waits until so many events of a kind were said: all of them. What they tell of may be seen elsewhere before they are.
+    pub(crate) fn all(&mut self, name: &str, n: usize) -> Vec<Value> {
+        while self.said(name).len() < n {
+            self.wait_for(name);
+        }
+        self.said(name)
+    }
+
     /// Waits until it ends: its exit code and its last line.
     pub(crate) fn ends(&mut self) -> (i32, Value) {
         let start = Instant::now();

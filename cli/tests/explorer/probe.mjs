@@ -12,7 +12,7 @@ const browser = await chromium.launch({
 });
 const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, serviceWorkers: "block" });
 const page = await context.newPage();
-page.setDefaultTimeout(30_000);
+page.setDefaultTimeout(180_000);
 
 /** What must not happen, and where requests went. */
 const problems = [];

@@ -16,5 +16,5 @@ fn the_record_knows_better() {
     assert_eq!(status["queued"], 2, "{note} {status:#}");
     farm.send(2);
     let _worker = farm.worker("a", &[]);
-    farm.until("accepted", 1);
+    farm.until("accepted", 2);
 }

@@ -19,7 +19,7 @@ fn what_waits_stays() {
     farm.s.json(&["farm", "drain", "--nats", &url, "--undo"]);
     let mut worker = farm.worker("b", &[]);
     worker.wait_for("leased");
-    farm.s.json(&["farm", "drain", "--nats", &url, "--wait", "170s"]);
+    farm.s.json(&["farm", "drain", "--nats", &url, "--wait", "400s"]);
     let (code, _) = worker.ends();
     assert_eq!((code, &farm.status()["leased"]), (0, &0.into()));
 }

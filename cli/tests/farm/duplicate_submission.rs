@@ -8,11 +8,11 @@ fn it_is_done_once() {
     if !nats() {
         return;
     }
-    let mut farm = Farm::new("duplicate", &[]);
+    let mut farm = Farm::new("duplicate", &["--lease", "1h"]);
     let mut submitters: Vec<Running> = (0..3)
         .map(|i| {
             let out = format!("out-{i}");
-            let args = farm.submission(5, &["--output", &out, "--timeout", "170s", "--json"]);
+            let args = farm.submission(5, &["--output", &out, "--timeout", "400s", "--json"]);
             Running::start(farm.s.command(&args.iter().map(String::as_str).collect::<Vec<_>>()), &out)
         })
         .collect();
@@ -29,5 +29,5 @@ fn it_is_done_once() {
     farm.collect(5);
     let status = farm.until("accepted", 5);
     assert_eq!(status["queued"], 0);
-    assert_eq!((worker.said("proven").len(), farm.up.said("accepted").len()), (5, 5));
+    assert_eq!((worker.all("proven", 5).len(), farm.up.all("accepted", 5).len()), (5, 5));
 }

@@ -8,7 +8,7 @@ fn it_ends_in_a_state_that_says_why() {
     if !nats() {
         return;
     }
-    let farm = Farm::new("poisoned", &["--tries", "2", "--lease", "1s"]);
+    let mut farm = Farm::new("poisoned", &["--tries", "2", "--lease", "1s"]);
     farm.send(1);
     let mut died = 0;
     let over = loop {
@@ -40,6 +40,9 @@ fn it_ends_in_a_state_that_says_why() {
     let args = farm.submission(1, &["--output", "out"]);
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     farm.s.fails(2, &args, &["1 of 1 jobs failed: digits_test-00000: gave up after 2 attempts", "--retry"]);
+    // Whoever is healthy has time.
+    farm.kill();
+    farm.again_with(&["--tries", "2", "--lease", "1h"]);
     let _worker = farm.worker("healthy", &[]);
     let again = farm.s.json(&[&args[..], &["--retry"]].concat());
     assert_eq!((&again["accepted"], &again["retried"]), (&1.into(), &1.into()));

@@ -10,7 +10,7 @@ fn everything_goes_on() {
     }
     let mut farm = Farm::new("restarts", &[]);
     let mut workers = [farm.worker("a", &[]), farm.worker("b", &[])];
-    let args = farm.submission(10, &["--batch", "16", "--output", "out", "--timeout", "170s", "--json"]);
+    let args = farm.submission(10, &["--batch", "16", "--output", "out", "--timeout", "400s", "--json"]);
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let mut submitter = crate::support::Running::start(farm.s.command(&args), "submitter");
     let restart = |farm: &mut Farm| {

@@ -2,7 +2,7 @@
 
 use crate::{
     common::digits,
-    support::{Farm, nats},
+    support::{Farm, nats, proven},
 };
 use std::collections::BTreeSet;
 
@@ -11,8 +11,8 @@ fn core_proofs_are_shared_and_checked() {
     if !nats() {
         return;
     }
-    let mut farm = Farm::new("two", &[]);
-    let workers = [farm.worker("a", &[]), farm.worker("b", &[])];
+    let mut farm = Farm::new("two", &["--lease", "1h"]);
+    let mut workers = [farm.worker("a", &[]), farm.worker("b", &[])];
     let all = farm.collect(6);
     assert_eq!((&all["jobs"], &all["accepted"], &all["known"]), (&6.into(), &6.into(), &0.into()), "{all:#}");
     farm.check(6);
@@ -21,13 +21,12 @@ fn core_proofs_are_shared_and_checked() {
     // The same again does no work: the proofs are there.
     let again = farm.collect(6);
     assert_eq!((&again["known"], &again["accepted"]), (&6.into(), &6.into()));
-    let mut proven: Vec<_> =
-        workers.into_iter().flat_map(|mut w| w.said("proven")).map(|e| e["job"].to_string()).collect();
-    assert_eq!((proven.len(), proven.drain(..).collect::<BTreeSet<_>>().len()), (6, 6));
-    assert_eq!(farm.up.said("accepted").len(), 6);
+    let mut jobs = proven(&mut workers, 6);
+    assert_eq!((jobs.len(), jobs.drain(..).collect::<BTreeSet<_>>().len()), (6, 6));
+    assert_eq!(farm.up.all("accepted", 6).len(), 6);
     // One of them, described.
     let job = farm.up.said("accepted")[0]["job"].as_str().unwrap().to_owned();
-    let one = farm.s.json(&["farm", "status", "--nats", &farm.url(), "--job", &job]);
+    let one = farm.job(&job);
     assert_eq!((&one["state"], &one["attempts"]), (&"accepted".into(), &1.into()));
 }
 

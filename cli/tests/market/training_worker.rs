@@ -1,7 +1,10 @@
 //! `assay task work` on a real node, with real proofs: from the lease to the gain, after a crash, and after a lease that was lost.
 
 use super::{
-    common::{digits, mlp, running::Running},
+    common::{
+        digits, mlp,
+        running::{PATIENCE, Running},
+    },
     proxy::ask,
     training_world::{SPONSOR, WORKER, World, find, names},
 };
@@ -117,7 +120,7 @@ fn a_payment_that_vanished_is_asked_for_again_and_more_is_offered_for_gas() {
     ask(&node, "evm_setAutomine", &json!([false]));
     let sends = ["--rounds", "1", "--confirmations", "3", "--raise-after", "1s"];
     let mut worker = Running::start(w.command(&sends), "worker");
-    let end = Instant::now() + Duration::from_secs(200);
+    let end = Instant::now() + PATIENCE;
     while ask(&node, "txpool_status", &json!([]))["pending"] != "0x1" {
         assert!(Instant::now() < end, "nothing is sent");
         std::thread::sleep(Duration::from_millis(50));
@@ -144,18 +147,15 @@ fn a_payment_that_vanished_is_asked_for_again_and_more_is_offered_for_gas() {
 #[test]
 fn crashes_and_lost_leases() {
     let w = World::new("task-work-crash");
-    let dies_with_a_lease = || {
-        let mut child = w.start(&["--rounds", "1"]);
-        let end = Instant::now() + Duration::from_secs(200);
-        while w.m.json(&["task", "show", &w.task])["status"] != "leased" {
-            assert!(Instant::now() < end, "nothing is leased");
-            std::thread::sleep(Duration::from_millis(300));
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
+    // Without more blocks there is no seed, and nothing to do but to wait for one.
+    let dies_with_a_lease = |more: &[&str]| {
+        let mut worker = Running::start(w.command(&[&["--rounds", "1"], more].concat()), "worker");
+        worker.wait_for("leased");
+        worker.kill();
+        assert_eq!(w.m.json(&["task", "show", &w.task])["status"], "leased");
     };
     // It dies, for longer than the lease lasts: a bond is lost, and no more are risked.
-    dies_with_a_lease();
+    dies_with_a_lease(&[]);
     ask(w.m.node.url(), "evm_increaseTime", &json!([2 * 86_400]));
     w.block();
     let (code, events) = w.work(&["--once", "--max-failures", "1"]);
@@ -164,14 +164,8 @@ fn crashes_and_lost_leases() {
     let (code, events) = w.work(&["--once", "--max-failures", "1"]);
     assert_eq!((code, names(&events)), (Some(2), vec!["started", "breaker", "result", "error"]), "{events:#?}");
     // It dies again, and goes on with the same round.
-    let mut child = w.start(&["--rounds", "1", "--reset-failures"]);
-    let end = Instant::now() + Duration::from_secs(200);
-    while w.m.json(&["task", "show", &w.task])["round"]["number"] != 2 {
-        assert!(Instant::now() < end, "nothing is leased");
-        std::thread::sleep(Duration::from_millis(300));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    dies_with_a_lease(&["--reset-failures"]);
+    assert_eq!(w.m.json(&["task", "show", &w.task])["round"]["number"], 2);
     let (code, events) = w.work(&["--rounds", "1"]);
     assert_eq!(code, Some(0), "{events:#?}");
     assert_eq!(names(&events), ["started", "seeded", "proven", "paid", "result"]);

@@ -1,7 +1,7 @@
 //! A task of training on a real node, with real proofs: its sponsor, and a worker who runs.
 
 use super::{
-    common::{KEYS, MarketOf, Sandbox, digits, mlp},
+    common::{KEYS, MarketOf, Sandbox, digits, mlp, running::PATIENCE},
     proxy::ask,
 };
 use assay_contracts::{economy::NewEntry, keccak256};
@@ -118,7 +118,7 @@ impl World {
     /// Runs to the end, with a block now and then; exit code and events.
     pub(crate) fn work(&self, more: &[&str]) -> (Option<i32>, Vec<Value>) {
         let mut child = self.start(more);
-        let end = Instant::now() + Duration::from_secs(400);
+        let end = Instant::now() + PATIENCE * 2;
         while child.try_wait().unwrap().is_none() {
             assert!(Instant::now() < end, "the worker does not end");
             std::thread::sleep(Duration::from_millis(700));

@@ -6,13 +6,13 @@ use assay_contracts::economy::{Status, abi::JobMarket};
 #[test]
 fn after_lost_bonds_no_lease_is_taken() {
     let w = World::new("circuit-breaker");
-    let jobs = w.post(&["--count", "2", "--lease", "1m"]);
+    let jobs = w.post(&["--count", "2", "--lease", "15m"]);
     w.proxy.rule(|a| if a.sends::<JobMarket::fulfilCall>() { Fault::DropRequest } else { Fault::None });
     let limit = ["--max-failures", "1"];
     let mut worker = w.worker(1, &limit);
     let first = worker.wait_for("proven")["job_ids"][0].as_u64().unwrap();
     worker.kill();
-    w.pass(61);
+    w.pass(901);
     w.proxy.honest();
 
     // Paid, but late: half of the bond is gone.

@@ -11,6 +11,9 @@ use std::{
     time::Instant,
 };
 
+/// Seconds of the chain after which a worker looks again at a job that it could not take.
+const LATER: u64 = 6;
+
 /// What the plain model gives for a sample: input and output as integers, and the output as floats.
 struct Plain {
     input: Tensor,
@@ -149,10 +152,12 @@ fn neither_input_nor_output_is_on_the_chain() {
     ];
     for (bytes, word) in cases {
         put(&bytes, &target);
+        w.pass(LATER);
         refuses(&mut worker, word);
         assert_eq!(w.counts(), (0, 0, 0), "no lease: {word}");
     }
     put(&good, &target);
+    w.pass(LATER);
     assert_eq!(worker.wait_for("paid")["job_ids"], json!([job]));
     // What the chain has of it.
     let all = everything(&w);

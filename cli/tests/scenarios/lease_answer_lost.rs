@@ -42,9 +42,7 @@ fn it_is_found_by_the_next_start_too() {
     lose_the_lease(&w, 1_000);
     let mut worker = w.worker(1, &["--receipt-timeout", "1m"]);
     worker.wait_for("started");
-    while w.counts().0 == 0 {
-        std::thread::sleep(std::time::Duration::from_millis(100));
-    }
+    w.until("a lease is taken", || w.counts().0 == 1);
     worker.kill();
     assert!(worker.said("leased").is_empty());
     w.proxy.honest();

@@ -15,12 +15,12 @@ fn a_forgotten_lease_cannot_be_taken_later() {
     let kept: Arc<Mutex<Option<String>>> = Arc::default();
     let raw = kept.clone();
     w.proxy.rule(move |a| {
-        if a.sends::<JobMarket::leaseCall>() {
-            // The first form is kept back; none of the others arrives.
-            raw.lock().unwrap().get_or_insert_with(|| a.params[0].as_str().unwrap().to_owned());
-            return Fault::DropRequest;
+        let mut kept = raw.lock().unwrap();
+        if kept.is_none() && a.sends::<JobMarket::leaseCall>() {
+            *kept = Some(a.params[0].as_str().unwrap().to_owned());
         }
-        Fault::None
+        // The first form is kept back; none of the others arrives, nor a withdrawal.
+        if kept.is_some() && a.is("eth_sendRawTransaction") { Fault::DropRequest } else { Fault::None }
     });
     let mut worker = w.worker(1, &["--receipt-timeout", "2s"]);
     worker.wait_for("node_trouble");
@@ -43,9 +43,7 @@ fn a_crash_before_the_lease_was_sent_costs_nothing() {
     w.proxy.rule(once(|a| a.sends::<JobMarket::leaseCall>(), || Fault::DropRequest));
     let mut worker = w.worker(1, &["--receipt-timeout", "1m"]);
     worker.wait_for("started");
-    while w.proxy.seen(|a| a.sends::<JobMarket::leaseCall>()).is_empty() {
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    w.until("a lease is sent", || !w.proxy.seen(|a| a.sends::<JobMarket::leaseCall>()).is_empty());
     worker.kill();
     let mut worker = w.worker(1, &["--once"]);
     assert_eq!(worker.ends().0, 0);

@@ -2,8 +2,9 @@
 
 use crate::{
     common::digits,
-    support::{World, shelf::Shelf},
+    support::{World, proxy::Fault, shelf::Shelf},
 };
+use assay_contracts::economy::abi::JobMarket;
 use serde_json::json;
 
 /// Files of a folder with a worker's openings.
@@ -42,9 +43,19 @@ fn an_opening_that_vanishes_costs_no_bond() {
     assert!(worker.wait_for("no_opening")["reason"].as_str().unwrap().contains("status 503"));
     worker.kill();
     shelf.answer(None);
+    // It does not learn of its lease, so that it has no proof either when it is killed.
+    let mut leased = false;
+    w.proxy.rule(move |a| {
+        leased |= a.sends::<JobMarket::leaseCall>();
+        if leased && (a.is("eth_sendRawTransaction") || a.is("eth_getTransactionReceipt")) {
+            return Fault::DropAnswer;
+        }
+        Fault::None
+    });
     let mut worker = w.worker(1, &["--inbox", &url]);
-    worker.wait_for("proving");
+    w.until("a lease is taken", || w.counts().0 == 1);
     worker.kill();
+    w.proxy.honest();
     let mut said = worker.seen.iter().map(|v| v.to_string()).collect::<String>();
     assert_eq!((w.counts(), kept(&w)), ((1, 0, 0), 1));
     // The requester, or somebody who broke into the server, would like the bond.

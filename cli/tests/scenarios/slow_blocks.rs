@@ -9,7 +9,7 @@ fn a_job_is_done_between_blocks_of_twelve_seconds() {
     let w = World::new("slow-blocks");
     // What the worker looks back at to see how far apart blocks are.
     w.mine(14, 12);
-    let fair = w.post(&["--deadline", "30m", "--lease", "4m"])[0];
+    let fair = w.post(&["--deadline", "30m", "--lease", "10m"])[0];
     let trap = w.post(&["--deadline", "45s", "--bond", "2"])[0];
     w.node("evm_setIntervalMining", &json!([12]));
     let mut worker = w.worker(1, &["--jobs", "1", "--confirmations", "2", "--withdraw-at", "1000"]);

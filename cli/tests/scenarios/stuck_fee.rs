@@ -53,9 +53,7 @@ fn what_an_earlier_process_left_behind_is_replaced() {
     ));
     let mut worker = w.worker(1, &[]);
     worker.wait_for("started");
-    while w.node("txpool_status", &json!([]))["pending"] != "0x1" {
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+    w.until("the lease waits", || w.node("txpool_status", &json!([]))["pending"] == "0x1");
     worker.kill();
     w.node("anvil_setNextBlockBaseFeePerGas", &json!(["0x4a817c800"]));
     w.node("evm_mine", &json!([]));

@@ -2,7 +2,6 @@
 
 use crate::support::{World, gift, once, proxy::Fault};
 use assay_contracts::economy::abi::JobMarket;
-use std::time::Duration;
 
 #[test]
 fn the_bond_comes_back() {
@@ -20,6 +19,6 @@ fn the_bond_comes_back() {
     let refunded = worker.wait_for("refunded");
     assert_eq!(refunded["amount"].as_str(), Some("200000000000000000"));
     assert_eq!(worker.wait_for("gave_up")["failure"], false);
-    assert!(worker.within(Duration::from_secs(1), "leased").is_none());
+    w.only(&mut worker, "leased", 1);
     assert_eq!((w.counts().2, w.worth(1)), (0, gift()));
 }

@@ -5,7 +5,8 @@ use crate::{common::digits, support::World};
 #[test]
 fn jobs_of_a_new_verifier_are_picked_up() {
     let w = World::new("verifier-registered-later");
-    let mut worker = w.worker(1, &["--fill", "1s"]);
+    // Longer than it can take until both jobs are posted: one transaction each.
+    let mut worker = w.worker(1, &["--fill", "5m"]);
     worker.wait_for("started");
     let new = w.json(&["model", "register", "model", "--batch", "2"]);
     let data = digits();

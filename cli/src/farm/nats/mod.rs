@@ -53,6 +53,9 @@ const MIN_PAYLOAD: usize = 2 * MAX_RECORD;
 const CHUNK: usize = 128 << 10;
 /// Records that are asked for at once.
 const PAGE: usize = 500;
+/// How long a page of them may take, and how many in a row may bring nothing.
+const PAGE_TIME: Duration = Duration::from_secs(2);
+const EMPTY: u32 = 4;
 
 /// Where a farm is, and how long it may be away.
 #[derive(Clone, Debug)]
@@ -278,24 +281,40 @@ impl Nats {
         &self,
         consumer: &jetstream::consumer::Consumer<pull::Config>,
         each: &mut dyn FnMut(Record),
-    ) -> Result<bool> {
+        before: u64,
+    ) -> Result<Page> {
         let away = |e: &dyn std::fmt::Display| Trouble::Away(super::record::cut(&e.to_string(), 300));
-        let batch = consumer.batch().max_messages(PAGE).expires(Duration::from_secs(2)).messages().await;
+        let batch = consumer.batch().max_messages(PAGE).expires(PAGE_TIME).messages().await;
         let mut batch = batch.map_err(|e| away(&e))?;
-        let mut seen = false;
+        let mut seen = before;
         while let Some(message) = timeout(REQUEST, batch.next()).await.map_err(|e| away(&e))? {
             let message = message.map_err(|e| away(&e))?;
-            seen = true;
+            seen += 1;
             let left = message.info().map_or(0, |i| i.pending);
             if let Some(record) = parse(&message.payload) {
                 each(record);
             }
             if left == 0 {
-                return Ok(false);
+                return Ok(Page::Last);
             }
         }
-        Ok(seen)
+        if seen > before {
+            return Ok(Page::More(seen));
+        }
+        // Records may have been dropped since it was counted how many there are; those that were sent must have come.
+        let info = consumer.get_info().await.map_err(|e| away(&e))?;
+        Ok(if info.num_pending == 0 && info.delivered.consumer_sequence <= seen { Page::Last } else { Page::Empty })
     }
+}
+
+/// What a question for records brought.
+enum Page {
+    /// So many with those before, and there may be more.
+    More(u64),
+    /// Nothing, and there are some.
+    Empty,
+    /// There are no more.
+    Last,
 }
 
 /// A record, if the bytes are one.
@@ -449,9 +468,17 @@ impl Backend for Nats {
         if consumer.cached_info().num_pending == 0 {
             return Ok(());
         }
-        // Not again after a failure: records would be counted twice.
-        while self.reactor.block_on(self.page(&consumer, each))? {}
-        Ok(())
+        // Not again after a failure: records would be counted twice. Nor are a part of them all of them: a server that is slow has a
+        // few more pages' time.
+        let (mut seen, mut empty) = (0, 0);
+        loop {
+            match self.reactor.block_on(self.page(&consumer, each, seen))? {
+                Page::Last => return Ok(()),
+                Page::More(n) => (seen, empty) = (n, 0),
+                Page::Empty if empty < EMPTY => empty += 1,
+                Page::Empty => return Err(Trouble::Away("it does not send all of its records".to_owned())),
+            }
+        }
     }
 }
 

@@ -45,7 +45,8 @@ pub(crate) struct Farm {
 }
 
 impl Farm {
-    /// Short leases, so that what is lost comes back soon.
+    /// Short leases, so that what is lost comes back soon. A worker that the machine lets wait for so long loses its job: where
+    /// nothing may be done twice, `more` has a longer one.
     pub(crate) fn new(name: &str, more: &[&str]) -> Self {
         let s = sandbox(name);
         let more: Vec<String> = more.iter().map(|a| (*a).to_owned()).collect();
@@ -109,7 +110,7 @@ impl Farm {
 
     /// Submits, or collects what was submitted: the result.
     pub(crate) fn collect(&self, count: usize) -> Value {
-        let args = self.submission(count, &["--output", "out", "--timeout", "170s"]);
+        let args = self.submission(count, &["--output", "out", "--timeout", "400s"]);
         self.s.json(&args.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
@@ -117,7 +118,12 @@ impl Farm {
         self.s.json(&["farm", "status", "--nats", &self.url()])
     }
 
-    /// Waits until status says so.
+    /// What the record of a job says.
+    pub(crate) fn job(&self, job: &str) -> Value {
+        self.s.json(&["farm", "status", "--nats", &self.url(), "--job", job])
+    }
+
+    /// Waits until status says so, of what stays so.
     pub(crate) fn until(&self, what: &str, n: u64) -> Value {
         let start = Instant::now();
         loop {
@@ -139,6 +145,20 @@ impl Farm {
         for proof in proofs {
             assert_eq!(self.s.json(&["verify", &text(proof), "--key", "key"])["valid"], true);
         }
+    }
+}
+
+/// Waits until workers have said that they handed in so many proofs: of which jobs.
+pub(crate) fn proven(workers: &mut [Running], n: usize) -> Vec<String> {
+    let start = Instant::now();
+    loop {
+        let all: Vec<String> =
+            workers.iter_mut().flat_map(|w| w.said("proven")).map(|e| e["job"].to_string()).collect();
+        if all.len() >= n {
+            return all;
+        }
+        assert!(start.elapsed() < PATIENCE, "{n} proofs are not handed in, only of {all:?}");
+        thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -4,7 +4,7 @@ pub(crate) mod proxy;
 pub(crate) mod shelf;
 
 pub(crate) use crate::common::running::{PATIENCE, Running};
-use crate::common::{KEYS, Sandbox, digits, mlp};
+use crate::common::{KEYS, Sandbox, digits, mlp, worth};
 use assay_contracts::{
     Address, Chain, Embedded, Filter, Rpc, RpcOptions, Signer, U256,
     anvil::Anvil,
@@ -25,6 +25,9 @@ struct Template {
     state: PathBuf,
     verifier: Value,
 }
+
+/// Questions for the next block in a few rounds of a worker: one or two each.
+const LOOKS: usize = 8;
 
 /// Nodes keep to the cap on gas for one transaction, as mainnet does.
 const RULES: [&str; 1] = ["--enable-tx-gas-limit"];
@@ -97,7 +100,6 @@ impl World {
         // Nobody reaches it while it writes its state: what it took after that would vanish with it, like under a reorganisation that is
         // deeper than any number of confirmations.
         self.proxy.upstream("");
-        std::thread::sleep(Duration::from_millis(500));
         self.s.write(&format!("state-{}.json", self.restarts), dump(&self.node_url()));
         self.node = None;
     }
@@ -158,10 +160,27 @@ impl World {
 
     /// What an account has and can withdraw.
     pub(crate) fn worth(&self, i: usize) -> U256 {
-        let mut chain = self.client(0);
-        let account = Embedded::ACCOUNTS[i];
-        let has = self.at.token().balance(&mut chain, account).unwrap();
-        has + self.at.market().ledger().claimable(&mut chain, account).unwrap()
+        worth(&mut self.client(0), &self.at, account(i))
+    }
+
+    /// Waits until the worker has looked at the chain several times more. Until then it must have said `name` so often, and no more.
+    pub(crate) fn only(&self, worker: &mut Running, name: &str, times: usize) {
+        let looks = || self.proxy.seen(|a| a.is("eth_getBlockByNumber") && a.params[0] == "pending").len();
+        let (from, start) = (looks(), Instant::now());
+        while looks() < from + LOOKS {
+            assert!(start.elapsed() < PATIENCE, "the worker does not look at the chain: {:#?}", worker.seen);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(worker.said(name).len(), times, "'{name}': {:#?}", worker.seen);
+    }
+
+    /// Waits until something holds.
+    pub(crate) fn until(&self, what: &str, holds: impl Fn() -> bool) {
+        let start = Instant::now();
+        while !holds() {
+            assert!(start.elapsed() < PATIENCE, "it does not come to pass that {what}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Lets time pass on the chain, and makes a block.

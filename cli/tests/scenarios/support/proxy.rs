@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::{
     io::Write,
     net::TcpStream,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, RwLock},
     thread,
     time::Duration,
 };
@@ -58,7 +58,7 @@ type Rule = Box<dyn FnMut(&Asked) -> Fault + Send>;
 #[derive(Clone)]
 pub(crate) struct Proxy {
     url: String,
-    upstream: Arc<Mutex<String>>,
+    upstream: Arc<RwLock<String>>,
     rule: Arc<Mutex<Rule>>,
     seen: Arc<Mutex<Vec<Asked>>>,
 }
@@ -67,7 +67,7 @@ impl Proxy {
     pub(crate) fn new(upstream: &str) -> Self {
         let mut this = Self {
             url: String::new(),
-            upstream: Arc::new(Mutex::new(upstream.to_owned())),
+            upstream: Arc::new(RwLock::new(upstream.to_owned())),
             rule: Arc::new(Mutex::new(Box::new(|_| Fault::None))),
             seen: Arc::default(),
         };
@@ -80,9 +80,9 @@ impl Proxy {
         &self.url
     }
 
-    /// The node behind it; empty if there is none.
+    /// The node behind it; empty if there is none. Nothing is on its way to the old one any more when this comes back.
     pub(crate) fn upstream(&self, url: &str) {
-        *self.upstream.lock().unwrap() = url.to_owned();
+        *self.upstream.write().unwrap() = url.to_owned();
     }
 
     /// What happens to requests from now on.
@@ -105,10 +105,7 @@ impl Proxy {
         let asked = Asked { method: request["method"].as_str()?.to_owned(), params: request["params"].clone() };
         self.seen.lock().unwrap().push(asked.clone());
         let fault = (self.rule.lock().unwrap())(&asked);
-        let forward = || {
-            let url = self.upstream.lock().unwrap().clone();
-            post(&url, &body)
-        };
+        let forward = || post(&self.upstream.read().unwrap(), &body);
         let own = |key: &str, value: Value| {
             json!({ "jsonrpc": "2.0", "id": request["id"], key: value }).to_string().into_bytes()
         };
