@@ -110,6 +110,11 @@ pub(crate) trait Backend: Send + Sync {
     /// Sends a note. One that was sent a short time ago may be left out.
     fn push(&self, lane: Lane, note: Note) -> Result<()>;
 
+    /// Sends a note that may have been sent a short time ago, and may have been removed since.
+    fn push_again(&self, lane: Lane, note: Note) -> Result<()> {
+        self.push(lane, note)
+    }
+
     /// The next message of any of these queues, if one comes in that time.
     fn take(&self, lanes: &[Lane], wait: Duration) -> Result<Option<Message>>;
 

@@ -90,9 +90,10 @@ impl Sending {
             record = next;
             self.retried += 1;
         }
-        // Whoever wrote the record may have stopped before this; copies of a note do no harm.
+        // Whoever wrote the record may have stopped before this, or its note may be gone; copies of a note do no harm.
         if record.needs_message() {
-            backend.push(spec.kind.into(), record.note())?;
+            let lane = spec.kind.into();
+            if fresh { backend.push(lane, record.note()) } else { backend.push_again(lane, record.note()) }?;
         }
         app.output.event("submitted", json!({ "job": spec.id(), "name": name, "known": !fresh }));
         self.sent.push(Sent { name, spec });

@@ -11,6 +11,7 @@ use std::{
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
     time::{Duration, Instant},
 };
 
@@ -63,6 +64,14 @@ fn fenced(text: &str, language: &str) -> Vec<String> {
         }
     }
     out
+}
+
+/// A port below those that systems give away by themselves: nobody has it a moment later.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 10_000 + (std::process::id() % 10_000) as u16;
+    let mut ports = std::iter::repeat_with(|| first + NEXT.fetch_add(1, Ordering::Relaxed) % 10_000);
+    ports.find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
 
 /// Somebody who types what a page shows.
@@ -152,7 +161,7 @@ impl Reader {
 
     /// Starts what stays, at ports of its own, and waits until it can be asked.
     fn serves(&mut self, line: &str, typed: &str) {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let free = free_port();
         let more = match line {
             l if l.starts_with("assay farm worker") => " --json".to_owned(),
             l if l.starts_with("assay explorer") => " --json --port 0".to_owned(),

@@ -404,6 +404,12 @@ impl Backend for Nats {
         })
     }
 
+    fn push_again(&self, lane: Lane, note: Note) -> Result<()> {
+        let bytes = serde_json::to_vec(&note).map_err(|e| Trouble::Bad(e.to_string()))?;
+        // Without a name for the server to know it by.
+        self.again(true, async || self.publish(self.names.lane(lane), bytes.clone(), |m| m).await.map(|_| ()))
+    }
+
     fn take(&self, lanes: &[Lane], wait: Duration) -> Result<Option<Message>> {
         let taken = self.again(false, async || {
             if lanes.len() > 1 {
