@@ -113,7 +113,7 @@ pub(crate) enum Command {
 }
 
 /// How to read an ONNX file.
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Default, PartialEq, Args)]
 #[command(next_help_heading = "ONNX")]
 pub(crate) struct ReadArgs {
     /// Leave out a Softmax or LogSoftmax at the end: what is proven are the logits that go into it

@@ -1,4 +1,4 @@
-//! What proving will cost: counts from the layout and the meter, times and memory from one table of constants.
+//! What proving will cost: counts from the layout and the meter, times from one table of constants; memory is in [`memory`].
 //!
 //! The constants are seconds on one core with AVX-512 IFMA, fitted to the networks of `benches/models`; [`Machine`] turns them
 //! into seconds here. Further cores count [`PARALLEL`] each.
@@ -16,6 +16,7 @@
 //! | [`SRS_POINT`] | point | making development powers of tau |
 
 pub(crate) mod machine;
+mod memory;
 pub(crate) mod settlement;
 
 pub(crate) use machine::Machine;
@@ -54,12 +55,6 @@ const SETUP_ENTRY: f64 = 420e-9;
 pub(crate) const SRS_POINT: f64 = 12e-6;
 /// Share of a further core that becomes speed.
 const PARALLEL: f64 = 0.85;
-/// Bytes per leaf.
-const LEAF_BYTES: f64 = 20.0;
-/// Bytes per stack entry, of all stacks.
-const ENTRY_BYTES: f64 = 55.0;
-/// Bytes that the program has before it proves anything.
-const BASE_BYTES: f64 = 30e6;
 
 /// What one proof costs.
 #[derive(Clone, Debug)]
@@ -80,7 +75,7 @@ pub(crate) struct Estimate {
     /// Predicted seconds of each stage of proving.
     pub(crate) stages: Vec<(Stage, f64)>,
     pub(crate) setup_seconds: f64,
-    pub(crate) memory_bytes: u64,
+    program: Program,
 }
 
 /// Entries of both operands of all contractions.
@@ -164,7 +159,7 @@ pub(crate) fn estimate_linked(
         proof_bytes: (8 + 2 + 1 + 32 + 4 + 4 + public + meter.argument_bytes) as u64,
         stages,
         setup_seconds: machine.seconds("setup", setup_seconds),
-        memory_bytes: (BASE_BYTES + LEAF_BYTES * leaves as f64 + ENTRY_BYTES * all) as u64,
+        program,
     })
 }
 
@@ -210,6 +205,14 @@ impl Estimate {
     /// Predicted seconds to prove.
     pub(crate) fn prove_seconds(&self) -> f64 {
         self.stages.iter().map(|(_, s)| s).sum()
+    }
+
+    /// Predicted bytes at the peak of `assay prove` with a compiled model and a key that was made before.
+    ///
+    /// # Errors
+    /// Those of a program whose claims cannot be laid out.
+    pub(crate) fn memory_bytes(&self) -> Outcome<u64> {
+        memory::core(&self.program, self.row_bits)
     }
 
     /// Predicted seconds of a stage.

@@ -7,7 +7,7 @@ mod stacks;
 
 pub(crate) use options::{Hyper, HyperArgs, LoraArgs, LossName, load, momentum, rate};
 pub(crate) use proof::Proof;
-pub(crate) use record::{Kind, Record, Statement};
+pub(crate) use record::{Checked, Kind, Record, Statement};
 pub(crate) use stacks::{
     Made, Runs, SETTLED_ROW_BITS, base_of, commit, commit_with, data_of, initial, prove, prove_settled, row_bits,
     rows_of, shape, weights_of,

@@ -228,7 +228,7 @@ pub trait Chain {
 }
 
 /// Most gas a transaction may ask for since EIP-7825.
-pub(crate) const TRANSACTION_GAS: u64 = 1 << 24;
+pub const TRANSACTION_GAS: u64 = 1 << 24;
 
 /// Gas charged for calldata: 4 per zero byte and 16 per other byte (EIP-2028).
 pub fn calldata_gas(data: &[u8]) -> u64 {

@@ -2,6 +2,8 @@
 
 mod segments;
 
+pub(super) use segments::LocalSegments;
+
 use crate::{
     App,
     chain::{ChainArgs, address, measured_json, merge},

@@ -1,12 +1,13 @@
 //! `assay estimate`: what a proof will cost, before making it.
 
+mod segments;
 mod training;
 
 use crate::{
     App,
     args::{OptimizeFor, QuantArgs, ShapeArgs},
     cost::{
-        self, Estimate,
+        self, Estimate, Machine,
         settlement::{Asked, Settlement},
     },
     error::{Failure, Outcome},
@@ -14,6 +15,7 @@ use crate::{
     flow,
     output::{bytes, count, seconds, table},
     progress::Progress,
+    split::Split,
     stacks::CommitArgs,
 };
 use assay_circuits::{
@@ -27,7 +29,7 @@ use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub(crate) struct EstimateArgs {
-    /// An ONNX model, a compiled model or a verifying key; with --train, an ONNX model
+    /// An ONNX model, a compiled model, a verifying key, or the folder of a split model; with --train, an ONNX model
     file: PathBuf,
     /// Number of inferences in one proof; with --train, rows of a step [default: 1; with --train 32]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
@@ -68,6 +70,9 @@ pub(crate) fn run(app: &App, args: &EstimateArgs) -> Outcome<()> {
     if args.training.train {
         return training::run(app, args);
     }
+    if Split::is_at(&args.file) {
+        return segments::run(app, args);
+    }
     let batch = args.batch.unwrap_or(1);
     let subject = if files::kind(&args.file)? == Kind::Key {
         let key = flow::read_key(&args.file)?;
@@ -102,33 +107,44 @@ pub(crate) fn run(app: &App, args: &EstimateArgs) -> Outcome<()> {
         }
     };
     let machine = app.machine();
-    let Subject { graph, visibility, batch, stacks, .. } = &subject;
-    let e = cost::estimate_linked(&machine, graph, *batch as usize, *visibility, subject.row_bits, stacks)?;
     let progress = Progress::start(&app.output, "estimate", 0.0);
     progress.stage("laying out the settlement circuit", 0.0);
+    let e = core(&machine, &subject)?;
     // Not every model can be settled; what a core proof costs is worth knowing all the same.
-    let of_settlement: Vec<(NamedStack, bool)> = stacks.iter().map(|n| (n.clone(), pinned(n))).collect();
-    let asked = Asked {
-        graph,
-        specs: (&subject.inputs, &subject.outputs),
-        batch: *batch,
-        visibility: *visibility,
-        row_bits: subject.settled_row_bits,
-        optimize: args.optimize.into(),
-        stacks: &of_settlement,
-    };
-    let s = cost::settlement::estimate(&machine, &asked);
+    let s = settled(&machine, &subject, args.optimize);
     drop(progress);
-    say(app, &e);
+    let memory = e.memory_bytes()?;
+    say(app, &e, memory);
     match &s {
         Ok(s) => say_settlement(app, s),
         Err(f) => app.output.warn(format!("this cannot be settled: {f}; {}", f.help)),
     }
     basis(app, machine.measured);
-    let mut out = fields(&e, &s);
+    let mut out = fields(&e, &s, memory);
     out["measured"] = json!(machine.measured);
     app.output.result(out);
     Ok(())
+}
+
+/// What a core proof costs.
+fn core(machine: &Machine, subject: &Subject) -> Outcome<Estimate> {
+    let Subject { graph, visibility, batch, stacks, .. } = subject;
+    cost::estimate_linked(machine, graph, *batch as usize, *visibility, subject.row_bits, stacks)
+}
+
+/// What a settled proof costs.
+fn settled(machine: &Machine, subject: &Subject, optimize: OptimizeFor) -> Outcome<Settlement> {
+    let stacks: Vec<(NamedStack, bool)> = subject.stacks.iter().map(|n| (n.clone(), pinned(n))).collect();
+    let asked = Asked {
+        graph: &subject.graph,
+        specs: (&subject.inputs, &subject.outputs),
+        batch: subject.batch,
+        visibility: subject.visibility,
+        row_bits: subject.settled_row_bits,
+        optimize: optimize.into(),
+        stacks: &stacks,
+    };
+    cost::settlement::estimate(machine, &asked)
 }
 
 /// What the seconds rest on.
@@ -140,7 +156,7 @@ fn basis(app: &App, measured: bool) {
     });
 }
 
-fn fields(e: &Estimate, s: &Outcome<Settlement>) -> Value {
+fn fields(e: &Estimate, s: &Outcome<Settlement>, memory: u64) -> Value {
     json!({
         "batch": e.batch,
         "row_bits": e.row_bits,
@@ -157,7 +173,7 @@ fn fields(e: &Estimate, s: &Outcome<Settlement>) -> Value {
         "proof_bytes": e.proof_bytes,
         "prove_seconds": e.prove_seconds(),
         "setup_seconds": e.setup_seconds,
-        "memory_bytes": e.memory_bytes,
+        "memory_bytes": memory,
         "stage_seconds": flow::stages_json(&e.stages),
         "settlement": s.as_ref().map_or(Value::Null, Settlement::json),
     })
@@ -167,7 +183,7 @@ fn row(name: &str, value: String, note: &str) -> Vec<String> {
     vec![name.to_owned(), value, note.to_owned()]
 }
 
-fn say(app: &App, e: &Estimate) {
+fn say(app: &App, e: &Estimate, memory: u64) {
     let n = |x: usize| count(x as u64);
     let m = &e.meter;
     let mut rows = vec![
@@ -185,7 +201,7 @@ fn say(app: &App, e: &Estimate) {
         row("proof", bytes(e.proof_bytes), "exact"),
         row("setup", seconds(e.setup_seconds), "predicted"),
         row("prove", seconds(e.prove_seconds()), &format!("predicted: {}", flow::stages_text(&e.stages))),
-        row("memory", bytes(e.memory_bytes), "predicted"),
+        row("memory", bytes(memory), "predicted, at the peak of a proof with a compiled model and its key"),
     ];
     if e.named_entries == 0 {
         rows.retain(|r| r[0] != "stacks");
@@ -206,7 +222,8 @@ fn say_settlement(app: &App, s: &Settlement) {
             &format!("to verify, at most; {} of it are the contract's code: exact", count(s.executed_gas)),
         ),
         row("", count(s.register_gas), "to register the key, once"),
-        row("settle memory", bytes(s.memory_bytes), "predicted"),
+        row("settle memory", bytes(s.cached_memory_bytes), "predicted, with a key that was made before"),
+        row("", bytes(s.memory_bytes), "predicted, where the key is made too"),
     ];
     app.output.answer("");
     app.output.answer(table(&rows));

@@ -6,7 +6,7 @@ use crate::{
     chain,
     error::{Failure, Outcome},
     files, stacks as named,
-    training::{self, Kind, Proof, Record, Runs},
+    training::{self, Checked, Kind, Proof, Record, Runs},
 };
 use assay_circuits::train::data_schema;
 use assay_prover::Stack;
@@ -75,7 +75,8 @@ pub(crate) fn run(app: &App, args: &EvaluateArgs) -> Outcome<()> {
     } else {
         Proof::core(app, &runs, (vec![], about), srs)?
     };
-    let (kind, line) = record.check(proof.statement(), &proof.shown).map_err(|f| Failure::new(f.message).bug())?;
+    let Checked { kind, line, .. } =
+        record.check(proof.statement(), &proof.shown).map_err(|f| Failure::new(f.message).bug())?;
     if kind != Kind::Evaluation {
         return Err(Failure::new("the proof is no evaluation").bug());
     }

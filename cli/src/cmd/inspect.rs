@@ -6,16 +6,20 @@ use crate::{
     error::{Failure, Outcome},
     files, flow,
     output::{count, table},
+    split::{Split, check},
     training,
 };
-use assay_circuits::onnx::{self, Inspection, NodeInfo, training::trainable};
+use assay_circuits::{
+    Program, Visibility,
+    onnx::{self, Inspection, NodeInfo, training::trainable},
+};
 use clap::Args;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
-    /// The ONNX model
+    /// The ONNX model, or the folder of a split model
     model: PathBuf,
     /// List what can be trained: which operators have a gradient rule
     #[arg(long)]
@@ -25,6 +29,9 @@ pub(crate) struct InspectArgs {
 }
 
 pub(crate) fn run(app: &App, args: &InspectArgs) -> Outcome<()> {
+    if Split::is_at(&args.model) {
+        return segments(app, args);
+    }
     if args.train {
         return train(app, args);
     }
@@ -62,6 +69,71 @@ pub(crate) fn run(app: &App, args: &InspectArgs) -> Outcome<()> {
         (None, None) => return Ok(()),
     };
     Err(f.in_file(&args.model))
+}
+
+/// Whether each segment of a split model can be laid out as a proof, beside the boundaries that it is about.
+fn segments(app: &App, args: &InspectArgs) -> Outcome<()> {
+    if args.train {
+        return Err(Failure::new("--train is not possible with a split model").help("training is proven as a whole"));
+    }
+    if args.read != ReadArgs::default() {
+        return Err(Failure::new("a split model is compiled already")
+            .help("options for reading an ONNX model belong to `assay split MODEL.onnx`"));
+    }
+    let o = &app.output;
+    let split = Split::read(&args.model)?;
+    let mut rows =
+        vec![["segment", "nodes", "parameters", "multiply-adds", "can be proven"].map(str::to_owned).to_vec()];
+    let (mut parts, mut problem) = (Vec::with_capacity(split.len()), None);
+    let (mut parameters, mut macs) = (0u64, 0u64);
+    for k in 0..split.len() {
+        let graph = split.model(k)?.graph;
+        let laid_out = split
+            .stacks(k, 1, split.row_bits())
+            .and_then(|stacks| Ok(Program::linked(&graph, 1, Visibility::default(), &stacks)?));
+        let one = u64::try_from(graph.multiply_adds()).unwrap_or(u64::MAX);
+        parameters += graph.parameters() as u64;
+        macs = macs.saturating_add(one);
+        let verdict = laid_out.as_ref().map_or_else(|f| format!("NO: {f}"), |_| "yes".to_owned());
+        rows.push(vec![
+            (k + 1).to_string(),
+            count(graph.nodes().len() as u64),
+            count(graph.parameters() as u64),
+            count(one),
+            verdict,
+        ]);
+        parts.push(json!({
+            "segment": k + 1,
+            "model_id": split.segment_id(k),
+            "nodes": graph.nodes().len(),
+            "parameters": graph.parameters(),
+            "macs": one,
+            "supported": laid_out.is_ok(),
+            "help": laid_out.as_ref().err().map(|f| f.help.clone()),
+        }));
+        if let Err(f) = laid_out {
+            problem.get_or_insert(check::at(k, f));
+        }
+    }
+    o.answer(table(&rows));
+    o.answer(format!("size    {} parameters, {} multiply-adds", count(parameters), count(macs)));
+    let fields = json!({
+        "supported": problem.is_none(),
+        "model_id": split.model_id(),
+        "parameters": parameters,
+        "macs": macs,
+        "segments": parts,
+    });
+    match problem {
+        None => {
+            o.result(fields);
+            Ok(())
+        }
+        Some(f) => {
+            o.event("inspection", fields);
+            Err(f.in_file(&args.model))
+        }
+    }
 }
 
 /// What `assay train` can do with the model.

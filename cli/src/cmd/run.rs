@@ -4,11 +4,14 @@ use crate::{
     App, accuracy,
     args::{BatchArgs, KeyArgs, QuantArgs, SettleArgs},
     chain::{self, Local},
+    cmd::chain::LocalSegments,
     error::{Failure, Outcome},
     files, flow,
     input::Samples,
-    output::seconds,
+    output::{count, seconds},
     settlement,
+    split::{Split, check, own::Own, prove},
+    stacks::CommitArgs,
 };
 use assay_circuits::model::Model;
 use assay_verifier::core::hex;
@@ -18,7 +21,7 @@ use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// An ONNX model, or a compiled model
+    /// An ONNX model, a compiled model, or the folder of a split model, whose segments are proven one after another
     model: PathBuf,
     /// The inputs, as floats: JSON {"input_data": [[...]]}, .npy or .npz
     input: PathBuf,
@@ -48,6 +51,9 @@ pub(crate) fn run(app: &App, args: &RunArgs) -> Outcome<()> {
     let o = &app.output;
     for target in [&args.output, &args.key_out].into_iter().flatten() {
         files::check_target(target)?;
+    }
+    if Split::is_at(&args.model) {
+        return segments(app, args);
     }
     let compiled = flow::load_model(app, &args.model, &args.quant, args.key.shape.private_outputs)?;
     let model = compiled.model;
@@ -80,6 +86,41 @@ pub(crate) fn run(app: &App, args: &RunArgs) -> Outcome<()> {
     result["registration_seconds"] = json!(checked.registration_seconds);
     result["report"] = accuracy::to_json(&model);
     o.result(result);
+    Ok(())
+}
+
+/// The same of a split model: proofs of all segments, judged together.
+fn segments(app: &App, args: &RunArgs) -> Outcome<()> {
+    let commits = CommitArgs::default();
+    prove::allows(&commits, args.quant.is_used())?;
+    if args.fresh {
+        return Err(Failure::new("--fresh is not possible with a split model")
+            .help("make keys anew with `assay setup FOLDER -o KEYS`, and pass them to `assay prove --key KEYS`"));
+    }
+    let split = Split::read(&args.model)?;
+    app.output.say(format!("model   {}, {} segments", split.model_id(), split.len()));
+    let (own, tensors) = Own::read(app, &split, Some(&args.input), &commits, args.batch)?;
+    let (output, key_out) = (args.output.as_deref(), args.key_out.as_deref());
+    if !args.settle {
+        let proven = prove::core(app, &split, (&tensors, own), None, &args.key)?;
+        // Registrations are part of what a verifier checks of keys.
+        check::check(app, &proven.keys, &proven.proofs, None)?;
+        let result = prove::write(app, &split, &proven, output, key_out)?;
+        app.output.say("valid");
+        app.output.result(result);
+        return Ok(());
+    }
+    let local = LocalSegments::deploy()?;
+    let context = local.context();
+    let proven = prove::settle(app, &split, (&tensors, own), &args.key, &args.settlement, &context)?;
+    let on_chain = local.submit(&proven.keys, &proven.proofs)?;
+    let mut result = prove::write(app, &split, &proven, output, key_out)?;
+    app.output.say(format!("gas     {}; {} to register the keys", count(on_chain.gas), count(on_chain.register_gas)));
+    app.output.say("valid");
+    result["gas"] = json!(on_chain.gas);
+    result["register_gas"] = json!(on_chain.register_gas);
+    result["plan_id"] = json!(on_chain.plan_id.to_string());
+    app.output.result(result);
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! `assay show`: what is in a file.
 
+mod split;
+
 use crate::{
     App, accuracy,
     error::{Failure, Outcome},
@@ -7,7 +9,7 @@ use crate::{
     flow,
     output::{bytes, count, table},
     settlement,
-    split::check,
+    split::{Split, check},
     srs,
 };
 use assay_circuits::{
@@ -27,7 +29,7 @@ use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
-    /// A compiled model, a verifying key, a proof, a stack or powers of tau
+    /// A compiled model, the folder of a split model, a verifying key, a proof, a stack or powers of tau
     file: PathBuf,
     /// Also list the nodes of the integer graph
     #[arg(long)]
@@ -36,6 +38,9 @@ pub(crate) struct ShowArgs {
 
 pub(crate) fn run(app: &App, args: &ShowArgs) -> Outcome<()> {
     let path = &args.file;
+    if Split::is_at(path) {
+        return split::run(app, path, args.nodes);
+    }
     let size = files::open(path, u64::MAX)?.metadata().map(|m| m.len()).map_err(|e| files::unreadable(path, &e))?;
     let kind = files::kind(path)?;
     match kind {

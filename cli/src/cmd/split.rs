@@ -59,6 +59,7 @@ pub(crate) fn run(app: &App, args: &SplitArgs) -> Outcome<()> {
     let machine = app.machine();
     let visibility = Visibility::default();
     let whole = cost::estimate(&machine, &model.graph, 1, visibility, None)?;
+    let whole_memory = whole.memory_bytes()?;
     let mut rows =
         vec![["segment", "prove", "memory", "parameters", "hands on", "tensors", "values"].map(str::to_owned).to_vec()];
     let mut parts = Vec::new();
@@ -70,7 +71,7 @@ pub(crate) fn run(app: &App, args: &SplitArgs) -> Outcome<()> {
         rows.push(vec![
             (k + 1).to_string(),
             seconds(e.prove_seconds()),
-            bytes(e.memory_bytes),
+            bytes(e.memory_bytes()?),
             count(part.graph.parameters() as u64),
             wires.boundary.iter().map(|h| h.name.as_str()).take(3).collect::<Vec<_>>().join(", "),
             count(wires.boundary.len() as u64),
@@ -79,7 +80,7 @@ pub(crate) fn run(app: &App, args: &SplitArgs) -> Outcome<()> {
         parts.push(json!({
             "segment": k + 1,
             "prove_seconds": e.prove_seconds(),
-            "memory_bytes": e.memory_bytes,
+            "memory_bytes": e.memory_bytes()?,
             "parameters": part.graph.parameters(),
             "boundary": wires.boundary.iter().map(|h| json!({
                 "name": h.name, "shape": h.shape, "bits": h.bits, "shift": h.shift,
@@ -90,7 +91,7 @@ pub(crate) fn run(app: &App, args: &SplitArgs) -> Outcome<()> {
     o.say(format!(
         "whole   {} and {}; all seconds and bytes are predicted, of core proofs of one inference",
         seconds(whole.prove_seconds()),
-        bytes(whole.memory_bytes)
+        bytes(whole_memory)
     ));
     o.say(format!(
         "wrote   {}/split.json and {} models; core proofs have rows of 2^{}",
@@ -102,7 +103,7 @@ pub(crate) fn run(app: &App, args: &SplitArgs) -> Outcome<()> {
         "model_id": split.model_id(),
         "segments": parts,
         "row_bits": split.row_bits(),
-        "whole": { "prove_seconds": whole.prove_seconds(), "memory_bytes": whole.memory_bytes },
+        "whole": { "prove_seconds": whole.prove_seconds(), "memory_bytes": whole_memory },
         "folder": args.output,
     }));
     Ok(())

@@ -75,7 +75,12 @@ pub(crate) fn run(app: &App, args: &SrsArgs) -> Outcome<()> {
             drop(progress);
             say_contributions(app, &contributions);
             if srs.power() < *power {
-                app.output.warn(format!("the ceremony has 2^{} points, fewer than 2^{power}", srs.power()));
+                let has = srs.power();
+                return Err(Failure::new(format!(
+                    "the ceremony has 2^{has} points, fewer than the 2^{power} asked for"
+                ))
+                .help(format!("pass --power {has}, or a file of a larger ceremony; nothing was written"))
+                .in_file(file));
             }
             save(app, &srs, Some(&contributions), output, s)
         }

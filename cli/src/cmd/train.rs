@@ -8,7 +8,7 @@ use crate::{
     files,
     progress::Progress,
     settlement, stacks as named,
-    training::{self, Kind, Proof, Record, Runs},
+    training::{self, Checked, Kind, Proof, Record, Runs},
 };
 use assay_circuits::{
     Tensor,
@@ -199,7 +199,8 @@ pub(crate) fn run(app: &App, args: &TrainArgs) -> Outcome<()> {
     };
     let record = Record::new(spec, [weights, trained_stack, dataset], kept.as_ref(), &state, moments)?;
     // What is proven is what was trained.
-    let (kind, line) = record.check(proof.statement(), &proof.shown).map_err(|f| Failure::new(f.message).bug())?;
+    let Checked { kind, line, .. } =
+        record.check(proof.statement(), &proof.shown).map_err(|f| Failure::new(f.message).bug())?;
     if kind != Kind::Training || trained_stack.values() != state.weights {
         return Err(Failure::new("the proof is about other weights than those that were trained").bug());
     }

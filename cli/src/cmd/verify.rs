@@ -9,7 +9,7 @@ use crate::{
     output::{bytes, seconds},
     settlement, srs,
     stacks::{self, CommitArgs},
-    training::{Record, Statement},
+    training::{self, Record, Statement},
 };
 use assay_circuits::{
     Graph, Tensor,
@@ -92,9 +92,7 @@ pub(crate) fn run(app: &App, args: &VerifyArgs) -> Outcome<()> {
     }
     let training = training_of(args, (&key).into(), v)?;
     let inputs = flow::by_sample(&shown.inputs, &v.inputs, v.batch)?;
-    if let Some(line) = &training {
-        o.say(format!("trained {line}"));
-    }
+    say_training(app, training.as_ref());
     o.say(format!("valid   {} inference{} of model {id}", v.batch, if v.batch == 1 { "" } else { "s" }));
     if key.visibility.inputs {
         flow::say_outputs(app, &shown.inputs, &inputs, "input");
@@ -111,7 +109,7 @@ pub(crate) fn run(app: &App, args: &VerifyArgs) -> Outcome<()> {
         seconds(checked.verify_seconds),
         seconds(checked.registration_seconds)
     ));
-    o.result(json!({
+    let mut result = json!({
         "valid": true,
         "model_id": id,
         "key_digest": hex(&proof.key_digest),
@@ -122,11 +120,12 @@ pub(crate) fn run(app: &App, args: &VerifyArgs) -> Outcome<()> {
         "inputs": if key.visibility.inputs { flow::samples_json(&inputs) } else { Value::Null },
         "outputs": if key.visibility.outputs { flow::samples_json(&outputs) } else { Value::Null },
         "stacks": stacks::ids_json(&key.stacks, &v.stacks),
-        "training": training,
         "shown": shown.json(),
         "insecure_srs": key.srs.insecure_dev,
         "hiding": false,
-    }));
+    });
+    training_json(&mut result, training.as_ref());
+    o.result(result);
     Ok(())
 }
 
@@ -164,9 +163,7 @@ fn settled(app: &App, args: &VerifyArgs) -> Outcome<()> {
     }
     let training = training_of(args, (&key).into(), &verified)?;
     let inputs = flow::by_sample(&shown.inputs, &verified.inputs, batch)?;
-    if let Some(line) = &training {
-        o.say(format!("trained {line}"));
-    }
+    say_training(app, training.as_ref());
     o.say(format!("valid   {batch} inference{}, settlement id {id}", if batch == 1 { "" } else { "s" }));
     if key.visibility.inputs {
         flow::say_outputs(app, &shown.inputs, &inputs, "input");
@@ -180,7 +177,7 @@ fn settled(app: &App, args: &VerifyArgs) -> Outcome<()> {
     let c = &proof.context;
     o.say(format!("for     chain {}, contract 0x{}, recipient 0x{}", c.chain_id, hex(&c.consumer), hex(&c.recipient)));
     o.say(format!("time    proof {}, key {}", seconds(checked.verify_seconds), seconds(checked.key_seconds)));
-    o.result(json!({
+    let mut result = json!({
         "valid": true,
         "settlement_id": id,
         "batch": batch,
@@ -194,22 +191,38 @@ fn settled(app: &App, args: &VerifyArgs) -> Outcome<()> {
         "consumer": hex(&c.consumer),
         "job": hex(&c.job),
         "recipient": hex(&c.recipient),
-        "training": training,
         "shown": shown.json(),
         "insecure_srs": key.descriptor.insecure_dev,
         "hiding": true,
-    }));
+    });
+    training_json(&mut result, training.as_ref());
+    o.result(result);
     Ok(())
 }
 
-/// Whether the proof is of the training run that was named, or of its evaluation, as a line for people.
+/// Whether the proof is of the training run that was named, or of its evaluation.
 fn training_of(
     args: &VerifyArgs,
     statement: Statement<'_>,
     shown: &assay_verifier::Verified,
-) -> Outcome<Option<String>> {
-    let checked = args.training.as_deref().map(|path| Record::read(path)?.check(statement, shown)).transpose()?;
-    Ok(checked.map(|(_, line)| line))
+) -> Outcome<Option<training::Checked>> {
+    args.training.as_deref().map(|path| Record::read(path)?.check(statement, shown)).transpose()
+}
+
+fn say_training(app: &App, training: Option<&training::Checked>) {
+    let Some(t) = training else { return };
+    app.output.say(format!("trained {}", t.line));
+    app.output.say(format!("        compared with the record: {}", t.compared.join(", ")));
+    if !t.not_compared.is_empty() {
+        app.output.say(format!("        not shown by this proof, so not compared: {}", t.not_compared.join(", ")));
+    }
+}
+
+/// The line, and what was compared.
+fn training_json(result: &mut Value, training: Option<&training::Checked>) {
+    result["training"] = json!(training.map(|t| &t.line));
+    result["compared"] = json!(training.map(|t| t.compared));
+    result["not_compared"] = json!(training.map(|t| t.not_compared));
 }
 
 /// What proofs under a key can show: descriptions of the inputs and outputs that no named stack holds.

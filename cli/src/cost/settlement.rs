@@ -9,7 +9,11 @@ use crate::error::Outcome;
 use assay_circuits::{Graph, Program, Visibility, model::TensorSpec, stack::NamedStack};
 use assay_contracts::{Embedded, Verifier};
 use assay_prover::settle::{Optimize, Template};
-use assay_verifier::settle::key::{Context, SettledProof};
+use assay_verifier::{
+    meter::measure,
+    protocol::Mode,
+    settle::key::{Context, SettledProof},
+};
 use serde_json::{Value, json};
 
 /// Seconds of one core per row of the circuit: a Halo2 proof, and the keys of a circuit.
@@ -19,8 +23,13 @@ const KEYGEN_ROW: f64 = 230e-6;
 const CIRCUIT_ROW: f64 = 4e-6;
 /// Per entry of a row: commitment to the mask, which is of full width.
 const MASK_ENTRY: f64 = 8e-6;
-/// Bytes per row of both circuits while their keys are in memory.
-const ROW_BYTES: f64 = 6_500.0;
+/// Bytes per row of a circuit: its key, its advice and their transforms.
+const ROW_BYTES: f64 = 1_830.0;
+/// Bytes of the record of a run, per multiplication of the verifier; a key takes those of two circuits.
+const RECORDED: f64 = 250.0;
+/// Bytes besides, mostly powers of tau and their Lagrange basis: of settling with a key that was made before, and of making one.
+const SETTLE_BYTES: f64 = 55e6;
+const KEY_BYTES: f64 = 110e6;
 /// Gas of a transaction before anything is done.
 const TRANSACTION_GAS: u64 = 21_000;
 /// A yes takes this much less than a no: the contract then does not ask whether gas ran out. `cli/tests/front/bench.rs` compares with real proofs.
@@ -43,7 +52,10 @@ pub(crate) struct Settlement {
     pub(crate) gas: u64,
     pub(crate) deploy_gas: u64,
     pub(crate) register_gas: u64,
+    /// At the peak of making the key and settling.
     pub(crate) memory_bytes: u64,
+    /// The same with a key that was made before.
+    pub(crate) cached_memory_bytes: u64,
 }
 
 /// Seconds of the stages that settling adds or changes, by the constants.
@@ -67,6 +79,13 @@ pub(crate) fn key_seconds(registration: &Program, row_bits: usize, k: usize, reg
     let rows = (k as f64).exp2() + (registration_k as f64).exp2();
     rows * KEYGEN_ROW / speed
         + stages(registration, row_bits, registration_k, speed).iter().map(|(_, s)| s).sum::<f64>()
+}
+
+/// Bytes at the peak of settling with a key that was made before: those of its core proof, and what a circuit of `2^k` rows adds
+/// that records so many multiplications of the verifier.
+pub(crate) fn memory(core: u64, multiplications: u64, k: usize) -> u64 {
+    let added = SETTLE_BYTES + ROW_BYTES * (k as f64).exp2() + RECORDED * multiplications as f64;
+    core.saturating_add(added as u64)
 }
 
 /// What is to be settled.
@@ -105,6 +124,11 @@ pub(crate) fn estimate(machine: &Machine, a: &Asked<'_>) -> Outcome<Settlement> 
         stages(&template.program, d.row_bits, k, speed).iter().map(|(s, t)| machine.seconds(s, *t)).sum();
     let key = key_seconds(&template.registration, d.row_bits, k, registration_k, speed);
     let rows = (k as f64).exp2() + (registration_k as f64).exp2();
+    let multiplications = measure(&template.program, d.row_bits, Mode::Core)?.0.multiplications;
+    let core = |program| super::memory::core(program, d.row_bits);
+    let settling = memory(core(&template.program)?, multiplications, k);
+    let making = core(&template.registration)? as f64 + KEY_BYTES + ROW_BYTES * rows;
+    let making = (making + 2.0 * RECORDED * multiplications as f64) as u64;
     Ok(Settlement {
         row_bits: d.row_bits,
         circuit_k: k,
@@ -118,7 +142,8 @@ pub(crate) fn estimate(machine: &Machine, a: &Asked<'_>) -> Outcome<Settlement> 
         gas: TRANSACTION_GAS + executed_gas + asked.calldata_gas + 12 * zeros,
         deploy_gas: deployed.gas_used,
         register_gas: registered.transaction.map_or(0, |t| t.measured.gas_used),
-        memory_bytes: (super::BASE_BYTES + ROW_BYTES * rows) as u64,
+        memory_bytes: making.max(settling),
+        cached_memory_bytes: settling,
     })
 }
 
@@ -139,6 +164,7 @@ impl Settlement {
             "deploy_gas": self.deploy_gas,
             "register_gas": self.register_gas,
             "memory_bytes": self.memory_bytes,
+            "cached_memory_bytes": self.cached_memory_bytes,
         })
     }
 }

@@ -108,6 +108,7 @@ impl Split {
         })?;
         let model_id = hex(&whole.model_id()?);
         let count = segments.len();
+        clear(folder)?;
         let mut parts = Vec::with_capacity(count);
         let mut row_bits = ROW_BITS[0];
         for (k, segment) in segments.into_iter().enumerate() {
@@ -115,7 +116,7 @@ impl Split {
             let model = model_of(whole, segment, k, count)?;
             let wanted = choose_row_bits(&Program::inference(&model.graph, 1, Visibility::default())?);
             row_bits = row_bits.max(rows_of_stacks(wanted));
-            let file = format!("segment-{}.assay", k + 1);
+            let file = file_name(k);
             let (bytes, id) = model.to_bytes_with_id()?;
             files::write(&folder.join(&file), &bytes)?;
             parts.push(Part { file, model_id: hex(&id), wires });
@@ -135,6 +136,11 @@ impl Split {
     /// Id of the model that was cut.
     pub(crate) fn model_id(&self) -> &str {
         &self.manifest.model_id
+    }
+
+    /// Id of the model of segment `k`, counted from zero.
+    pub(crate) fn segment_id(&self, k: usize) -> &str {
+        self.manifest.segments.get(k).map_or("", |p| &p.model_id)
     }
 
     /// log2 of the length of a row of core proofs.
@@ -198,6 +204,37 @@ impl Split {
     }
 }
 
+/// Removes what an earlier split left in a folder, the manifest first: without it nothing takes the folder for a split model.
+fn clear(folder: &Path) -> Outcome<()> {
+    if !Split::is_at(folder) {
+        return Ok(());
+    }
+    let cannot = |path: &Path, e: std::io::Error| {
+        Failure::new(format!("cannot remove '{}', which an earlier split left: {e}", path.display()))
+            .help("remove it, or name another folder")
+    };
+    let remove = |path: &Path| std::fs::remove_file(path).map_err(|e| cannot(path, e));
+    remove(&folder.join(MANIFEST))?;
+    for entry in folder.read_dir().map_err(|e| cannot(folder, e))? {
+        let path = entry.map_err(|e| cannot(folder, e))?.path();
+        if path.file_name().and_then(|n| n.to_str()).is_some_and(is_segment) {
+            remove(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// The name of the file of segment `k`, counted from zero.
+fn file_name(k: usize) -> String {
+    format!("segment-{}.assay", k + 1)
+}
+
+/// Whether a file has a name that [`file_name`] gives.
+fn is_segment(name: &str) -> bool {
+    let number = name.strip_prefix("segment-").and_then(|n| n.strip_suffix(".assay"));
+    number.and_then(|n| n.parse::<usize>().ok()).is_some_and(|n| n > 0 && file_name(n - 1) == name)
+}
+
 /// A segment as a model. At boundaries a step is 1: values are the integers of the graph.
 fn model_of(whole: &Model, segment: Segment, k: usize, count: usize) -> Outcome<Model> {
     let at_boundary = |ids: &[assay_circuits::NodeId]| -> Vec<TensorSpec> {
@@ -222,4 +259,38 @@ pub(crate) fn balanced(app: &App, graph: &Graph, segments: usize) -> Outcome<Vec
     let machine: Machine = app.machine();
     let costs = cost::node_seconds(&machine, graph)?;
     Ok(split::balance(graph, segments, &costs, cost::boundary_seconds(&machine))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_segments_are_told_from_others() {
+        for k in [0, 8, 63] {
+            assert!(is_segment(&file_name(k)));
+        }
+        for other in
+            ["segment-0.assay", "segment-01.assay", "segment-+1.assay", "segment-.assay", "segment-1.assay.bak", "x"]
+        {
+            assert!(!is_segment(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn an_earlier_split_is_removed_and_nothing_else() {
+        let dir = std::env::temp_dir().join(format!("assay-split-clear-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        for name in ["segment-1.assay", "segment-3.assay", "notes.txt"] {
+            std::fs::write(dir.join(name), name).unwrap();
+        }
+        // Without a manifest they are somebody else's.
+        clear(&dir).unwrap();
+        assert!(dir.join("segment-3.assay").exists());
+        std::fs::write(dir.join(MANIFEST), "{}").unwrap();
+        clear(&dir).unwrap();
+        let left: Vec<_> = std::fs::read_dir(&dir).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(left, ["notes.txt"]);
+        std::fs::remove_dir_all(dir).unwrap();
+    }
 }

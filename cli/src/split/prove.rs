@@ -24,7 +24,7 @@ use assay_circuits::{
 use assay_prover::{
     Blinding, Stack,
     device::Cpu,
-    settle::{SettledStack, choose_row_bits},
+    settle::{Optimize, SettledStack, choose_row_bits},
 };
 use assay_verifier::{
     VerifyingKey,
@@ -32,7 +32,7 @@ use assay_verifier::{
     segments::{SegmentKeys, SegmentProofs, Shown},
     settle::key::{Context, SettlementKey},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::Path;
 
 /// Refuses what a split model cannot be combined with.
@@ -249,7 +249,13 @@ pub(crate) fn core(
 
 /// Row length of settled proofs: what the segment that wants the longest rows chooses, if neither a stack was given nor a length
 /// asked for.
-fn settled_rows(split: &Split, own: &Own, batch: usize, shape: &ShapeArgs, args: &SettleArgs) -> Outcome<u8> {
+pub(crate) fn settled_rows(
+    split: &Split,
+    own: &Own,
+    batch: usize,
+    shape: &ShapeArgs,
+    optimize: Optimize,
+) -> Outcome<u8> {
     if let Some(bits) = own.rows(shape.row_bits)? {
         return Ok(bits);
     }
@@ -259,7 +265,7 @@ fn settled_rows(split: &Split, own: &Own, batch: usize, shape: &ShapeArgs, args:
         let graph = split.model(k)?.graph;
         let program = Program::inference(&graph, batch, visibility)?;
         let registration = Program::registration(&graph)?;
-        bits = bits.max(rows_of_stacks(choose_row_bits(&program, &registration, args.optimize.into())));
+        bits = bits.max(rows_of_stacks(choose_row_bits(&program, &registration, optimize)));
     }
     Ok(bits)
 }
@@ -286,7 +292,7 @@ pub(crate) fn settled_keys(
     settling: &SettleArgs,
     batch: usize,
 ) -> Outcome<SegmentKeys> {
-    let row_bits = settled_rows(split, &Own::default(), batch, &args.shape, settling)?;
+    let row_bits = settled_rows(split, &Own::default(), batch, &args.shape, settling.optimize.into())?;
     let mut keys = Vec::with_capacity(split.len());
     for k in 0..split.len() {
         let model = split.model(k)?;
@@ -306,7 +312,7 @@ pub(crate) fn settle(
     context: &Context,
 ) -> Outcome<Proven> {
     let batch = tensors.len();
-    let row_bits = settled_rows(split, &own, batch, &args.shape, settling)?;
+    let row_bits = settled_rows(split, &own, batch, &args.shape, settling.optimize.into())?;
     let (mut keys, mut proofs): (Vec<SettlementKey>, _) = (vec![], vec![]);
     let made = each(
         split,
@@ -369,9 +375,23 @@ pub(crate) fn boundaries(
 
 /// Writes proofs and keys, and says what was proven.
 pub(crate) fn report(app: &App, split: &Split, proven: &Proven, output: &Path, key_out: Option<&Path>) -> Outcome<()> {
+    app.output.result(write(app, split, proven, Some(output), key_out)?);
+    Ok(())
+}
+
+/// As [`report`], of proofs that need not be kept; what was proven comes back for programs.
+pub(crate) fn write(
+    app: &App,
+    split: &Split,
+    proven: &Proven,
+    output: Option<&Path>,
+    key_out: Option<&Path>,
+) -> Outcome<Value> {
     let o = &app.output;
     let file = proven.proofs.to_bytes();
-    files::write(output, &file)?;
+    if let Some(path) = output {
+        files::write(path, &file)?;
+    }
     if let Some(path) = key_out {
         files::write(path, &proven.keys.to_bytes()?)?;
     }
@@ -385,10 +405,10 @@ pub(crate) fn report(app: &App, split: &Split, proven: &Proven, output: &Path, k
     o.say(format!("prove   {} for {} segments", seconds(proven.prove_seconds), split.len()));
     let kind = if hiding { "zero-knowledge" } else { "sound, but NOT hiding" };
     o.say(format!("proofs  {}; {kind}; split {id}", bytes(file.len() as u64)));
-    for target in [Some(output), key_out].into_iter().flatten().chain(written.iter().map(|f| f.as_path())) {
+    for target in [output, key_out].into_iter().flatten().chain(written.iter().map(|f| f.as_path())) {
         o.say(format!("wrote   {}", target.display()));
     }
-    o.result(json!({
+    Ok(json!({
         "valid": true,
         "model_id": split.model_id(),
         "split_id": id,
@@ -402,6 +422,5 @@ pub(crate) fn report(app: &App, split: &Split, proven: &Proven, output: &Path, k
         "outputs": flow::samples_json(&proven.outputs),
         "insecure_srs": d.insecure,
         "hiding": hiding,
-    }));
-    Ok(())
+    }))
 }

@@ -88,6 +88,18 @@ fn invalid(what: &str) -> Failure {
         .invalid()
 }
 
+/// What a proof turned out to be of, beside a record.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    pub(crate) kind: Kind,
+    /// For people.
+    pub(crate) line: String,
+    /// What of the record was compared with the proof and is equal; in an evaluation, that its rows are other ones.
+    pub(crate) compared: &'static [&'static str],
+    /// What the record says and the proof does not show.
+    pub(crate) not_compared: &'static [&'static str],
+}
+
 impl Record {
     /// The record of a run between these stacks.
     pub(crate) fn new(
@@ -155,7 +167,7 @@ impl Record {
 
     /// Checks that a valid proof shows this run, or losses of its weights: the key's graph, stacks and units are those that
     /// follow from the specification, and what the proof shows are the record's ids, walk and losses. Returns a line for people.
-    pub(crate) fn check(&self, key: Statement<'_>, shown: &Verified) -> Outcome<(Kind, String)> {
+    pub(crate) fn check(&self, key: Statement<'_>, shown: &Verified) -> Outcome<Checked> {
         let s = &self.spec;
         if !key.visibility.inputs || !key.visibility.outputs || shown.batch != 1 {
             return Err(invalid("it does not show walk and losses of one run"));
@@ -205,7 +217,8 @@ impl Record {
                 loss(self.losses.first()),
                 loss(self.losses.last())
             );
-            return Ok((Kind::Training, line));
+            let compared = &["graph", "units", "weights", "trained", "base", "dataset", "rows", "losses"];
+            return Ok(Checked { kind: Kind::Training, line, compared, not_compared: &[] });
         }
         let rows = key.graph.weights().next().and_then(|id| key.graph.node(id).shape.first().copied()).unwrap_or(0);
         let evaluation = s.evaluation(rows).ok().filter(|e| e.graph == *key.graph);
@@ -219,13 +232,15 @@ impl Record {
             return Err(invalid("its held-out rows are those that were trained on"));
         }
         let pair = shown.outputs.first().and_then(|l| <[i64; 2]>::try_from(l.data.as_slice()).ok());
-        let [before, after] = pair.unwrap_or([0; 2]);
+        let [before, after] = pair.ok_or_else(|| invalid("it does not show the losses before and after"))?;
         let line = format!(
             "loss on {rows} held-out rows: {:.4} to {:.4}",
             mean_loss(s.loss, before, rows),
             mean_loss(s.loss, after, rows)
         );
-        Ok((Kind::Evaluation, line))
+        // The record says nothing of other rows than those of the training, and the evaluation nothing of the steps.
+        let compared = &["graph", "units", "weights", "trained", "base", "another dataset"];
+        Ok(Checked { kind: Kind::Evaluation, line, compared, not_compared: &["dataset", "rows", "losses"] })
     }
 }
 
@@ -304,7 +319,8 @@ mod tests {
         let walk = || vec![spec().sampler().tensor()];
         let run = shown(3, walk(), vec![70, 60]);
         let check = |key: &Key, shown: &Verified| record().check(key.said(), shown);
-        assert_eq!(check(&Key::training(), &run).unwrap().0, Kind::Training);
+        assert_eq!(check(&Key::training(), &run).unwrap().kind, Kind::Training);
+        assert!(check(&Key::training(), &run).unwrap().not_compared.is_empty());
         let refused = |what: &str, edit: &dyn Fn(&mut Key), words: &str| {
             let mut key = Key::training();
             edit(&mut key);
@@ -344,8 +360,14 @@ mod tests {
     #[test]
     fn held_out_rows_are_other_rows() {
         let check = |third: u8| record().check(Key::evaluation().said(), &shown(third, vec![], vec![90, 80]));
-        let (kind, line) = check(4).unwrap();
+        let Checked { kind, line, compared, not_compared } = check(4).unwrap();
         assert_eq!(kind, Kind::Evaluation);
+        assert!(compared.contains(&"trained") && not_compared == ["dataset", "rows", "losses"], "{compared:?}");
+        // Losses that are not two are no losses before and after.
+        for losses in [vec![], vec![90], vec![90, 80, 70]] {
+            let f = record().check(Key::evaluation().said(), &shown(4, vec![], losses)).unwrap_err();
+            assert!(f.message.contains("losses before and after"), "{}", f.message);
+        }
         assert!(line.contains("4 held-out rows"), "{line}");
         assert!(check(3).unwrap_err().message.contains("those that were trained on"));
         let mut key = Key::evaluation();

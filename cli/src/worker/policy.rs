@@ -60,7 +60,8 @@ impl Pace {
         let visibility = training::shape().visibility();
         let core = cost::estimate_linked(&app.machine(), graph, 1, visibility, None, stacks)?;
         let settle = (k as f64).exp2() * SETTLE_ROW;
-        Ok((Self::estimated(core.prove_seconds() + settle * Machine::slowdown()), core.memory_bytes))
+        let memory = cost::settlement::memory(core.memory_bytes()?, core.meter.multiplications, k);
+        Ok((Self::estimated(core.prove_seconds() + settle * Machine::slowdown()), memory))
     }
 
     /// A proof took so many seconds.

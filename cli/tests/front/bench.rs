@@ -130,3 +130,22 @@ fn what_cannot_be_settled_is_estimated_all_the_same() {
     assert!(v["settlement"].is_null() && v["proof_bytes"].as_u64().is_some(), "{v}");
     assert!(v["warnings"][0].as_str().is_some_and(|w| w.contains("cannot be settled")), "{v}");
 }
+
+/// Memory of proofs of few and of many inferences, in processes of their own with a key that was made before.
+#[test]
+fn the_forecast_of_memory_is_near_the_peak() {
+    let s = Sandbox::with_own_cache("estimate-memory");
+    s.ok(&["compile", &cnn(), "--calibrate", &digits(), "-o", "m", "--accept-accuracy"]);
+    s.ok(&["prove", "m", &digits(), "--batch", "1", "-o", "p"]);
+    let mut before = 0;
+    for batch in ["1", "16", "128"] {
+        let forecast = s.json(&["estimate", "m", "--batch", batch])["memory_bytes"].as_u64().unwrap();
+        let peak = s.json(&["prove", "m", &digits(), "--batch", batch, "-o", "p"])["peak_memory_bytes"].as_u64();
+        if let Some(peak) = peak {
+            let ratio = forecast as f64 / peak as f64;
+            assert!((0.7..1.6).contains(&ratio), "{batch}: {forecast} and {peak}");
+        }
+        assert!(forecast > before, "{batch}: {forecast}");
+        before = forecast;
+    }
+}

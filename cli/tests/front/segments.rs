@@ -137,6 +137,83 @@ fn segments_are_settled_together() {
     s.fails(2, &["verify", "settled", "--key", "keys"], &["two"]);
 }
 
+/// Every verb that takes a model takes the folder of a split one.
+#[test]
+fn a_folder_is_shown_inspected_estimated_and_run() {
+    let s = sandbox("segments-verbs");
+    let shown = s.json(&["show", "cut"]);
+    let ids = |v: &serde_json::Value| {
+        v["segments"].as_array().unwrap().iter().map(|p| p["model_id"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!((&shown["kind"], ids(&shown).len()), (&"split".into(), 2));
+    assert_eq!(shown["segments"][1]["reads"][0], serde_json::json!({ "boundary": 1, "tensor": 0 }));
+    assert_eq!(shown["segments"][0]["boundary"].as_array().unwrap().len(), 1);
+    assert!(shown["segments"][1]["boundary"].as_array().unwrap().is_empty());
+    for k in 1..=2 {
+        let file = s.json(&["show", &format!("cut/segment-{k}.assay")]);
+        assert_eq!(file["model_id"], shown["segments"][k - 1]["model_id"]);
+    }
+    s.ok(&["show", "cut", "--nodes"]);
+
+    let seen = s.json(&["inspect", "cut"]);
+    assert_eq!((&seen["supported"], ids(&seen)), (&true.into(), ids(&shown)));
+    assert_eq!(seen["parameters"], s.json(&["show", "model"])["parameters"]);
+    s.fails(2, &["inspect", "cut", "--train"], &["split model"]);
+    s.fails(2, &["inspect", "cut", "--drop-softmax"], &["compiled already"]);
+
+    let e = s.json(&["estimate", "cut"]);
+    let sum = |key: &str| e["segments"].as_array().unwrap().iter().map(|p| p[key].as_u64().unwrap()).sum::<u64>();
+    let settled = |key: &str| {
+        e["segments"].as_array().unwrap().iter().map(|p| p["settlement"][key].as_u64().unwrap()).sum::<u64>()
+    };
+    assert_eq!(e["proof_bytes"].as_u64().unwrap(), sum("proof_bytes"));
+    assert_eq!(e["settlement"]["gas"].as_u64().unwrap(), settled("gas"));
+    assert!(e["memory_bytes"].as_u64().unwrap() < sum("memory_bytes"));
+    // The sizes are those of the proofs that come.
+    let proven = s.json(&["run", "cut", "input.json", "-o", "ran", "--key-out", "ran-keys"]);
+    let whole = s.json(&["run", "model", "input.json"]);
+    assert_eq!((&proven["outputs"], &proven["valid"]), (&whole["outputs"], &true.into()));
+    let single: Vec<usize> = parts(&s.read("ran")).iter().map(Vec::len).collect();
+    let said: Vec<usize> =
+        e["segments"].as_array().unwrap().iter().map(|p| p["proof_bytes"].as_u64().unwrap() as usize).collect();
+    assert_eq!(said, single, "bytes of the proofs of each segment");
+    assert_eq!(s.json(&["verify", "ran", "--key", "ran-keys"])["split_id"], proven["split_id"]);
+    s.fails(2, &["run", "cut", "input.json", "--fresh"], &["--fresh"]);
+    let settled = s.json(&["run", "cut", "input.json", "--settle"]);
+    assert_eq!((&settled["outputs"], &settled["hiding"]), (&whole["outputs"], &true.into()));
+    let (gas, forecast) = (settled["gas"].as_u64().unwrap(), e["settlement"]["gas"].as_u64().unwrap());
+    assert!(gas < forecast && 10 * gas > 9 * forecast, "{gas} of at most {forecast}");
+}
+
+/// A folder that held more segments holds the new ones alone.
+#[test]
+fn a_shorter_split_leaves_nothing_of_a_longer_one() {
+    let s = sandbox("segments-again");
+    s.ok(&["split", "model", "--segments", "3", "-o", "again"]);
+    s.write("again/notes.txt", b"mine");
+    s.ok(&["split", "model", "--segments", "2", "-o", "again"]);
+    assert!(!s.dir.join("again/segment-3.assay").exists() && s.dir.join("again/notes.txt").exists());
+    assert_eq!(s.read("again/split.json"), s.read("cut/split.json"));
+}
+
+/// A folder of proofs keeps the key that they belong to.
+#[test]
+fn a_farm_does_not_replace_the_key_of_other_proofs() {
+    let s = sandbox("farm-key");
+    s.ok(&["farm", "submit", "model", "input.json", "--key", "key", "-o", "farmed"]);
+    s.ok(&["farm", "submit", "model", "input.json", "--key", "key", "-o", "farmed"]);
+    let kept = s.read("farmed/key");
+    for args in [vec!["cut", "input.json", "--key", "keys"], vec!["model", "input.json", "--settle"]] {
+        let all = [&["farm", "submit"][..], &args, &["-o", "farmed"]].concat();
+        s.fails(2, &all, &["farmed/key", "the key of another model, or of other proofs", "--output"]);
+        assert_eq!(s.read("farmed/key"), kept);
+    }
+    s.write("farmed/key", b"mine");
+    let all = ["farm", "submit", "model", "input.json", "--key", "key", "-o", "farmed"];
+    s.fails(2, &all, &["something that is no key"]);
+    assert_eq!(s.read("farmed/key"), b"mine");
+}
+
 /// Stacks of the whole's inputs and outputs: the ids are those of the files, and so those that a model in one piece shows.
 #[test]
 fn inputs_and_outputs_of_a_split_model_are_committed() {

@@ -93,6 +93,10 @@ fn imported_powers() {
     assert!(ran.stdout.contains("2 contributions and a public beacon"), "{ran:#?}");
     assert_eq!(s.json(&["srs", "verify", "srs"])["valid"], true);
 
+    // More powers than a ceremony has are not there, and nothing less is taken for them.
+    s.fails(2, &["srs", "import", "c.ptau", "--power", "13", "-o", "more"], &["2^12 points", "2^13", "--power 12"]);
+    assert!(!s.dir.join("more").exists());
+
     s.ok(&["setup", "model", "--srs", "srs", "--row-bits", "11", "-o", "key2"]);
     s.fails(2, &["prove", "model", "input.json", "--key", "key2", "-o", "p"], &["--srs"]);
     let ran = s.ok(&["prove", "model", "input.json", "--key", "key2", "--srs", "srs", "-o", "p"]);

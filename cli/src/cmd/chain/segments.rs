@@ -9,18 +9,21 @@ use crate::{
     split::check,
 };
 use assay_contracts::{
-    Address, B256, Chain, Measured, Verifier, is_development,
+    Address, B256, Chain, Embedded, Measured, TRANSACTION_GAS, Verifier, is_development,
     segments::{Plan, Proofs, SegmentVerifier},
 };
 use assay_verifier::{
     core::hex,
     segments::{SegmentKeys, SegmentProofs, SegmentsError},
-    settle::key::{SettledProof, SettlementKey},
+    settle::key::{Context, SettledProof, SettlementKey},
 };
 use serde_json::json;
 use std::path::Path;
 
 const SETTLE: &str = "settle the model: assay settle FOLDER INPUT -o PROOFS --key-out KEYS";
+
+/// Gas of a transaction before anything is done.
+const BASE_GAS: u64 = 21_000;
 
 /// Whether proofs say that they are of these keys, in order, and for one purpose. A contract is not told: it knows what it is asked about.
 fn belong(keys: &[SettlementKey], proofs: &[SettledProof]) -> Outcome<()> {
@@ -89,7 +92,10 @@ struct Keys {
 
 impl Keys {
     fn read(path: &Path) -> Outcome<Self> {
-        let all = check::read_keys(path)?;
+        Self::new(check::read_keys(path)?)
+    }
+
+    fn new(all: SegmentKeys) -> Outcome<Self> {
         let wires = check::wires(&all)?;
         let SegmentKeys::Settled(keys) = &all else {
             return Err(Failure::new("a contract takes settled proofs, and these are keys of core proofs").help(SETTLE));
@@ -110,6 +116,87 @@ impl Keys {
     /// What each segment's key is on a chain.
     fn words(&self) -> Vec<Vec<u8>> {
         self.settled().iter().map(|k| k.descriptor.to_bytes()).collect()
+    }
+}
+
+/// Refuses proofs that no transaction can carry: the contract takes all of them in one call.
+fn one_transaction(segments: usize, gas: u64) -> Outcome<()> {
+    if gas <= TRANSACTION_GAS {
+        return Ok(());
+    }
+    let each = gas.div_ceil(segments.max(1) as u64).max(1);
+    Err(Failure::new(format!(
+        "the proofs of {segments} segments take {} gas, and a transaction may have {}; nothing was sent",
+        count(gas),
+        count(TRANSACTION_GAS)
+    ))
+    .help(format!(
+        "cut the model into at most {} segments; `assay verify` checks the proofs without a chain",
+        TRANSACTION_GAS / each
+    )))
+}
+
+/// About the gas of all proofs in one transaction: that of each one alone, of which the transaction itself is charged once.
+fn gas_of_parts(chain: &mut dyn Chain, verifier: &Verifier, keys: &[SettlementKey], all: &Proofs) -> Outcome<u64> {
+    let mut gas = BASE_GAS;
+    for (key, (public, proof)) in keys.iter().zip(all.public_values.iter().zip(&all.proofs)) {
+        let one = verifier.verify_cost(chain, B256::from(key.id()), public, all.context, proof)?;
+        gas += one.gas_used.saturating_sub(BASE_GAS);
+    }
+    Ok(gas)
+}
+
+/// Verifier and contract on an embedded EVM, for proofs of a split model.
+pub(crate) struct LocalSegments {
+    chain: Embedded,
+    together: SegmentVerifier,
+}
+
+/// What became of the proofs there.
+pub(crate) struct Accepted {
+    pub(crate) plan_id: B256,
+    pub(crate) gas: u64,
+    /// Of all keys.
+    pub(crate) register_gas: u64,
+}
+
+impl LocalSegments {
+    pub(crate) fn deploy() -> Outcome<Self> {
+        let mut chain = Embedded::new();
+        let (verifier, _) = Verifier::deploy(&mut chain, true)?;
+        let (together, _) = SegmentVerifier::deploy(&mut chain, &verifier)?;
+        Ok(Self { chain, together })
+    }
+
+    /// A context for [`Self::submit`].
+    pub(crate) fn context(&self) -> Context {
+        Context {
+            chain_id: self.chain.chain_id(),
+            consumer: self.together.address().into_array(),
+            job: [0; 32],
+            recipient: Embedded::ACCOUNT.into_array(),
+        }
+    }
+
+    /// Registers the keys and submits the proofs, which are bound to [`Self::context`].
+    pub(crate) fn submit(mut self, keys: &SegmentKeys, proofs: &SegmentProofs) -> Outcome<Accepted> {
+        let keys = Keys::new(keys.clone())?;
+        let SegmentProofs::Settled(proofs) = proofs else {
+            return Err(Failure::new("a contract takes settled proofs, and these are core proofs").help(SETTLE));
+        };
+        let mut register_gas = 0;
+        for key in keys.words() {
+            let registered = self.together.verifier().register(&mut self.chain, &key)?;
+            register_gas += registered.transaction.map_or(0, |t| t.measured.gas_used);
+        }
+        let context = self.context();
+        let (public_values, proofs) = proofs.iter().map(|p| (p.public.clone(), p.argument.clone())).unzip();
+        let all = Proofs { public_values, context: context.digest(), proofs };
+        let gas = gas_of_parts(&mut self.chain, &self.together.verifier(), keys.settled(), &all)?;
+        one_transaction(keys.all.len(), gas)?;
+        let recipient = Address::from(context.recipient);
+        let submitted = self.together.submit(&mut self.chain, &keys.plan, &all, B256::from(context.job), recipient)?;
+        Ok(Accepted { plan_id: keys.plan.id(), gas: submitted.transaction.measured.gas_used, register_gas })
     }
 }
 
@@ -186,6 +273,11 @@ pub(super) fn verify(app: &App, args: &Verify) -> Outcome<()> {
             .help("do not trust what the proofs claim, and check that they were made for these keys")
             .invalid()
     };
+    if args.submit || args.chain.rpc.is_none() {
+        let gas = gas_of_parts(chain, &together.verifier(), keys.settled(), &all);
+        // What the contract refuses is refused below.
+        gas.map_or(Ok(()), |gas| one_transaction(keys.all.len(), gas))?;
+    }
     if !together.verify(chain, &keys.plan, &all)? {
         return Err(refused());
     }
@@ -215,4 +307,18 @@ pub(super) fn verify(app: &App, args: &Verify) -> Outcome<()> {
     merge(&mut result, measured_json(&measured));
     o.result(result);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_transaction_can_carry_is_said_before() {
+        assert!(one_transaction(35, TRANSACTION_GAS).is_ok());
+        let f = one_transaction(40, TRANSACTION_GAS + 1).unwrap_err();
+        assert!(f.message.contains("40 segments take 16,777,217 gas"), "{}", f.message);
+        assert!(f.help.contains("at most 39 segments"), "{}", f.help);
+        assert!(one_transaction(0, u64::MAX).is_err());
+    }
 }

@@ -106,13 +106,14 @@ pub(super) fn run(app: &App, args: &EstimateArgs) -> Outcome<()> {
         count((parameters * spec.steps) as u64)
     ));
     o.answer(format!("              {} to compute, from one row on this machine", seconds(train_seconds)));
-    say(app, &e);
+    let memory = e.memory_bytes()?;
+    say(app, &e, memory);
     match &s {
         Ok(s) => say_settlement(app, s),
         Err(f) => o.warn(format!("this cannot be settled: {f}; {}", f.help)),
     }
     basis(app, machine.measured);
-    let mut out = fields(&e, &s);
+    let mut out = fields(&e, &s, memory);
     out["measured"] = json!(machine.measured);
     out["training"] = json!({
         "steps": spec.steps,

@@ -27,7 +27,7 @@ use crate::{
     stacks::CommitArgs,
 };
 use assay_circuits::model::Model;
-use assay_verifier::segments::SegmentKeys;
+use assay_verifier::{VerifyingKey, segments::SegmentKeys, settle::key::SettlementKey};
 use clap::Args;
 use serde_json::json;
 use std::{
@@ -106,6 +106,7 @@ pub(super) fn run(app: &App, args: &Submit) -> Outcome<()> {
     };
     let key_file = args.output.as_ref().map(|f| f.join("key"));
     if let Some(path) = &key_file {
+        keep_other_key(path, &work.key()?)?;
         files::write(path, &work.key()?)?;
     }
     let mut result = json!({});
@@ -156,6 +157,33 @@ pub(super) fn run(app: &App, args: &Submit) -> Outcome<()> {
         all.join(&mut collected, folder)?;
     }
     finish(app, args, &collected, start, result)
+}
+
+/// What a key is: keys of the same model and kind of proofs may differ in their own proofs, which are made anew.
+fn key_id(bytes: &[u8]) -> Option<(files::Kind, [u8; 32])> {
+    let kind = files::Kind::of(bytes);
+    let id = match kind {
+        files::Kind::Key => VerifyingKey::from_bytes(bytes).ok()?.digest().ok()?,
+        files::Kind::SettlementKey => SettlementKey::from_bytes(bytes).ok()?.id(),
+        files::Kind::SegmentKeys => SegmentKeys::from_bytes(bytes).ok()?.id().ok()?,
+        _ => return None,
+    };
+    Some((kind, id))
+}
+
+/// Refuses to replace the key of other proofs, which may lie beside it and would have none.
+fn keep_other_key(path: &Path, new: &[u8]) -> Outcome<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let there = files::read(path, files::MAX_LARGE_BYTES)?;
+    let known = key_id(&there);
+    if there == new || known.is_some() && known == key_id(new) {
+        return Ok(());
+    }
+    let what = known.map_or("something that is no key", |_| "the key of another model, or of other proofs");
+    Err(Failure::new(format!("'{}' is there and holds {what}", path.display()))
+        .help("name another folder with --output, or move that file with the proofs that belong to it"))
 }
 
 fn finish(
