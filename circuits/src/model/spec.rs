@@ -59,6 +59,22 @@ impl Features {
         Ok(())
     }
 
+    /// What `inner` describes, of which these are the floats: one description of both. Either may have one value for all.
+    #[cfg(feature = "onnx")]
+    pub(crate) fn of(&self, inner: &Self) -> Self {
+        let n = self.scale.len().max(inner.scale.len());
+        let at = |f: &Self, k: usize| {
+            let k = if f.scale.len() == 1 { 0 } else { k };
+            (f.scale.get(k).copied().unwrap_or(1.0), f.offset.get(k).copied().unwrap_or(0.0))
+        };
+        let both = |k: usize| {
+            let ((a, b), (c, d)) = (at(self, k), at(inner, k));
+            (a * c, b + a * d)
+        };
+        let (scale, offset) = (0..n).map(both).unzip();
+        Self { axis: if inner.scale.len() == n { inner.axis } else { self.axis }, scale, offset }
+    }
+
     /// Index along the axis of entry `i` of a tensor of this shape.
     fn index(&self, shape: &[usize], i: usize) -> usize {
         let (_, len, inner) = around(shape, self.axis);

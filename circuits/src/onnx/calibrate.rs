@@ -319,8 +319,9 @@ fn not_finite(
     sample: usize,
     generated: bool,
 ) -> ImportError {
-    let name = &model.nodes()[outlet.node].name;
-    let (node, op) = source.origin(name, "");
+    let made_by = &model.nodes()[outlet.node];
+    let name = made_by.op.name();
+    let (node, op) = source.origin(&made_by.name, &name);
     let reason = format!("the float model itself computes a NaN or an infinity here ({op})");
     if generated {
         ImportError::MadeUp { node: node.to_owned(), reason }

@@ -274,7 +274,7 @@ fn quantize(
         outputs: out.outputs,
         report: QuantReport::default(),
     };
-    Ok((model, Trace { widths, nodes: out.traces, limits: out.limits }))
+    Ok((model, Trace { widths, nodes: out.traces, limits: out.limits, steps: out.steps }))
 }
 
 /// Compiles with the narrowest widths from a few made-up samples, to see whether that can be done at all.

@@ -28,7 +28,7 @@ pub enum ImportError {
         reason: String,
     },
     /// A tensor of the file is unusable.
-    #[error("tensor '{tensor}': {reason}")]
+    #[error("{}: {reason}", tensor_named(tensor))]
     Tensor {
         /// Name of the tensor.
         tensor: String,
@@ -36,7 +36,7 @@ pub enum ImportError {
         reason: String,
     },
     /// An operator that cannot be compiled.
-    #[error("node '{node}' ({op}) is not supported: {help}")]
+    #[error("{} is not supported: {help}", node_named(node, op))]
     Unsupported {
         /// Name of the node.
         node: String,
@@ -82,7 +82,7 @@ pub enum ImportError {
         allowed: String,
     },
     /// The integer graph rejects what was lowered.
-    #[error("node '{node}' ({op}) cannot be lowered: {source}")]
+    #[error("{} cannot be lowered: {source}", node_named(node, op))]
     Lowering {
         /// Name of the node.
         node: String,
@@ -96,10 +96,27 @@ pub enum ImportError {
     Model(#[from] ModelError),
 }
 
+/// A node for people: name and operator, as far as there are any.
+fn node_named(node: &str, op: &str) -> String {
+    match (node.is_empty(), op.is_empty()) {
+        (false, false) => format!("node '{node}' ({op})"),
+        (false, true) => format!("node '{node}'"),
+        (true, false) => format!("a node without a name ({op})"),
+        (true, true) => "the model as a whole".to_owned(),
+    }
+}
+
+fn tensor_named(tensor: &str) -> String {
+    if tensor.is_empty() { "a tensor without a name".to_owned() } else { format!("tensor '{tensor}'") }
+}
+
 impl ImportError {
     /// An error of tract, with its chain of causes on one line.
     pub(crate) fn engine(stage: &'static str, error: &dyn std::fmt::Display) -> Self {
         let mut reason = format!("{error:#}").replace('\n', " ");
+        if reason.trim().is_empty() {
+            "the engine gives no reason".clone_into(&mut reason);
+        }
         if reason.len() > 600 {
             let cut = (0..=600).rev().find(|i| reason.is_char_boundary(*i)).unwrap_or(0);
             reason.truncate(cut);
@@ -130,5 +147,34 @@ impl ImportError {
 impl From<GraphError> for ImportError {
     fn from(source: GraphError) -> Self {
         Self::Lowering { node: String::new(), op: String::new(), source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_message_has_an_empty_name() {
+        let graph = || GraphError::Shape { expected: vec![1], got: vec![2] };
+        let of = |node: &str, op: &str| {
+            let (node, op) = (node.to_owned(), op.to_owned());
+            ImportError::Unsupported { node, op, help: "why".to_owned() }.to_string()
+        };
+        assert_eq!(of("fc1", "Gemm"), "node 'fc1' (Gemm) is not supported: why");
+        assert_eq!(of("", "Gemm"), "a node without a name (Gemm) is not supported: why");
+        assert_eq!(of("fc1", ""), "node 'fc1' is not supported: why");
+        assert_eq!(of("", ""), "the model as a whole is not supported: why");
+        let all = [
+            of("", "Gemm"),
+            of("fc1", ""),
+            ImportError::from(graph()).to_string(),
+            ImportError::from(graph()).at("fc1", "").to_string(),
+            ImportError::Tensor { tensor: String::new(), reason: "why".to_owned() }.to_string(),
+            ImportError::engine("reading", &"").to_string(),
+        ];
+        for message in all {
+            assert!(!message.contains("''") && !message.contains("()") && !message.ends_with(": "), "{message}");
+        }
     }
 }

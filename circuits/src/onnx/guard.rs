@@ -31,7 +31,8 @@ pub(crate) fn guarded<T>(stage: &'static str, f: impl FnOnce() -> Result<T, Impo
             .downcast_ref::<String>()
             .cloned()
             .or_else(|| payload.downcast_ref::<&str>().map(|s| (*s).to_owned()))
-            .unwrap_or_default();
+            .filter(|text| !text.trim().is_empty())
+            .unwrap_or_else(|| "an assertion of the engine does not hold".to_owned());
         Err(ImportError::engine(stage, &format!("the model contradicts itself: {text}")))
     })
 }

@@ -7,12 +7,12 @@ use super::{
     fineness::Fineness,
     load::FloatModel,
     matrices::Matrix,
+    own::Column,
     rounded::Rounded,
     tables::{Function, Plan, Requests},
 };
 use crate::{
     graph::{GraphBuilder, NodeId},
-    model::Features,
     ops::{Op, OpClass},
     tensor::{Tensor, element_count},
 };
@@ -116,8 +116,8 @@ pub(crate) struct Lowering<'a> {
     pub(crate) exact: HashSet<NodeId>,
     /// Inputs that hold what a quantized model's first operator makes of the floats, less its zero point.
     pub(crate) quantized: HashSet<NodeId>,
-    /// Inputs with steps of their own for each feature, which only trees read.
-    pub(crate) tabular: HashMap<NodeId, Features>,
+    /// Tensors with steps of their own for each column, which only trees read.
+    pub(crate) tabular: HashMap<NodeId, Vec<Column>>,
     committed: HashMap<(NodeId, *const Expr), (Rc<Expr>, Root)>,
     /// Steps that normalizations ask for.
     pub(crate) fineness: &'a Fineness,

@@ -23,14 +23,15 @@ pub(crate) fn read(graph: &mut GraphProto) -> Result<usize> {
     let mut nodes = Vec::with_capacity(graph.node.len());
     {
         let constants = constants(graph);
-        for node in &graph.node {
+        for (i, node) in graph.node.iter().enumerate() {
             let new = match (node.domain.as_str(), node.op_type.as_str()) {
                 ("" | "ai.onnx", "DequantizeLinear") => dequantized(node, &constants),
                 ("com.microsoft", "MatMulNBits") => product(node, &constants).map(Some),
                 _ => Ok(None),
             };
-            let name = if node.name.is_empty() { node.output.first() } else { Some(&node.name) };
-            match new.map_err(|e| e.at(name.map_or("", String::as_str), &node.op_type))? {
+            let name = std::iter::once(&node.name).chain(&node.output).find(|n| !n.is_empty());
+            let name = || name.cloned().unwrap_or_else(|| format!("node {i}"));
+            match new.map_err(|e| e.at(&name(), &node.op_type))? {
                 Some((weights, new)) => {
                     made.push(weights);
                     nodes.extend(new);

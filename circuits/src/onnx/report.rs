@@ -23,6 +23,8 @@ pub(crate) struct Trace {
     pub(crate) nodes: Vec<(OutletId, NodeId, f64)>,
     /// Keys of lookups beyond which values are clipped.
     pub(crate) limits: Vec<(NodeId, (i64, i64))>,
+    /// For each output, the step of its own type where it is a quantized model's integers.
+    pub(crate) steps: Vec<Option<f64>>,
 }
 
 /// Outputs of at most so many values are measured value by value: they are targets or classes, not pictures.
@@ -35,6 +37,8 @@ const LIKE: f64 = 8.0;
 const NOISE: f64 = 1e-7;
 /// Decisions that the float model leaves within this share of the output's range of one another: either is right.
 const TIE: f64 = MAX_ERROR / 2.0;
+/// One step, and what float32 adds to a difference of one.
+const STEP_ROOM: f64 = 1.001;
 /// Samples that are run together.
 const TOGETHER: usize = 64;
 /// Integers held at a time while samples are run together.
@@ -48,6 +52,8 @@ struct Pair<'p> {
     integer: &'p [Vec<f32>],
     /// Samples that do not count: those of a label that the float model's own scores leave open. Empty where all count.
     open: &'p [bool],
+    /// The step of the output's own type, where it is a quantized model's integers.
+    step: Option<f64>,
 }
 
 /// The distance from the least to the largest of all values.
@@ -150,10 +156,15 @@ impl Pair<'_> {
         let counted = |n: usize| (0..n).filter(|k| self.counts(*k)).count() as f64;
         let (all, some) = (counted(self.float.len()).max(1.0), counted(self.integer.len()));
         let most = 1.0 - (1.0 - self.agreement(self.metric()).0) * some / all;
-        most < MIN_AGREEMENT || self.report("").max_error > MAX_ERROR
+        most < MIN_AGREEMENT || self.errors("", true).max_error > MAX_ERROR
     }
 
     fn report(&self, name: &str) -> OutputReport {
+        self.errors(name, false)
+    }
+
+    /// The report. A mean that misses the gate so far may still come within it where samples are left: `some` says so.
+    fn errors(&self, name: &str, some: bool) -> OutputReport {
         let n = self.float.first().map_or(0, |v| v.len());
         let apart = n > 1 && n <= MAX_ELEMENTS && self.float.len() >= MIN_SAMPLES;
         let groups: Vec<std::ops::Range<usize>> =
@@ -203,9 +214,14 @@ impl Pair<'_> {
             if variance > 0.0 {
                 out.explained = out.explained.min(1.0 - square / variance);
             }
-            out.mean_error = out.mean_error.max(sum / count / unit);
-            if max / unit > out.max_error {
-                out.max_error = max / unit;
+            let mean = sum / count / unit;
+            out.mean_error = out.mean_error.max(mean);
+            // A type of few values has steps that are more than the gate admits. One of them now and then is how far the runtimes
+            // of such a model are apart; more of them show in the mean.
+            let one = self.step.is_some_and(|step| max <= step * STEP_ROOM) && (some || mean <= MAX_ERROR);
+            let max = if one { (max / unit).min(MAX_ERROR) } else { max / unit };
+            if max > out.max_error {
+                out.max_error = max;
                 out.worst_element = apart.then_some(i as u64);
             }
         }
@@ -349,7 +365,7 @@ pub(crate) fn compare(
         }
         done += part.len();
         if until == Until::Missed && done < count {
-            let pair = |(o, some)| Pair { float: float(o), integer: some, open: open(o) };
+            let pair = |(o, some)| Pair { float: float(o), integer: some, open: open(o), step: trace.steps[o] };
             let missed = integer.iter().map(Vec::as_slice).enumerate().any(|p| pair(p).missed());
             if missed {
                 break;
@@ -361,7 +377,7 @@ pub(crate) fn compare(
         let name = &truth.rewritten.model.nodes()[trace.nodes[*i].0.node].name;
         (truth.source.origin(name, "").0.to_owned(), e.relative())
     });
-    let pair = |(o, all)| Pair { float: float(o), integer: all, open: open(o) };
+    let pair = |(o, all)| Pair { float: float(o), integer: all, open: open(o), step: trace.steps[o] };
     let outputs = integer.iter().map(Vec::as_slice).enumerate();
     let outputs = outputs.map(|(o, all)| pair((o, all)).report(&model.outputs[o].name));
     Ok(QuantReport {
@@ -418,7 +434,8 @@ mod tests {
         assert_eq!(open, [false, true, false]);
         assert!(is_label(&outputs, 0) && !is_label(&outputs, 1));
         let float = || outputs.iter().map(|s| s[0].as_slice()).collect();
-        let report = |integer: &[Vec<f32>], open: &[bool]| Pair { float: float(), integer, open }.report("label");
+        let report =
+            |integer: &[Vec<f32>], open: &[bool]| Pair { float: float(), integer, open, step: None }.report("label");
         // The label of the second sample is another one: a fault, unless the scores leave it open.
         let flipped = [vec![0.0], vec![0.0], vec![1.0]];
         let r = report(&flipped, &open);
@@ -438,7 +455,8 @@ mod tests {
         let error = |small: f32| {
             let float = outputs(small);
             let integer: Vec<Vec<f32>> = float.iter().map(|v| vec![v[0], 0.0]).collect();
-            let pair = Pair { float: float.iter().map(Vec::as_slice).collect(), integer: &integer, open: &[] };
+            let pair =
+                Pair { float: float.iter().map(Vec::as_slice).collect(), integer: &integer, open: &[], step: None };
             pair.report("y").max_error
         };
         assert!(error(1e-7) < 1e-6);
@@ -447,9 +465,30 @@ mod tests {
     }
 
     #[test]
+    fn a_step_of_an_outputs_own_type_is_no_fault_but_many_are() {
+        // Twenty-one values of a step of 0.5: one step is 5 % of the range.
+        let float: Vec<Vec<f32>> = (0..210).map(|k| vec![(k % 21) as f32 * 0.5]).collect();
+        let report = |step: Option<f64>, wrong: usize, by: f32| {
+            let other = |(k, v): (usize, &Vec<f32>)| vec![if k < wrong { v[0] + by } else { v[0] }];
+            let integer: Vec<Vec<f32>> = float.iter().enumerate().map(other).collect();
+            let float = float.iter().map(Vec::as_slice).collect();
+            Pair { float, integer: &integer, open: &[], step }.report("y").max_error
+        };
+        assert!(report(Some(0.5), 4, 0.5) <= MAX_ERROR);
+        assert!(report(Some(0.5), 4, -0.5) > 0.0, "it is shown");
+        assert_eq!(report(Some(0.5), 0, 0.0), 0.0);
+        // A model that is wrong by a step everywhere, or in many places, is another model.
+        assert!(report(Some(0.5), 210, 0.5) > 4.0 * MAX_ERROR);
+        assert!(report(Some(0.5), 60, -0.5) > 4.0 * MAX_ERROR);
+        // Two steps, and steps that are not the output's own, count as ever.
+        assert!(report(Some(0.5), 1, 1.0) > 9.0 * MAX_ERROR);
+        assert!(report(None, 1, 0.5) > 4.0 * MAX_ERROR);
+    }
+
+    #[test]
     fn either_of_two_equal_decisions_agrees() {
         let float: Vec<Vec<f32>> = vec![vec![0.0, 1.0], vec![0.5, 0.503], vec![0.5, 0.52]];
-        let pair = |integer| Pair { float: float.iter().map(Vec::as_slice).collect(), integer, open: &[] };
+        let pair = |integer| Pair { float: float.iter().map(Vec::as_slice).collect(), integer, open: &[], step: None };
         let other = [vec![0.0, 1.0], vec![0.51, 0.5], vec![0.5, 0.52]];
         assert_eq!(pair(&other).agreement(Metric::Top1).0, 1.0);
         let other = [vec![0.0, 1.0], vec![0.5, 0.503], vec![0.52, 0.5]];

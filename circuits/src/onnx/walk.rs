@@ -8,7 +8,7 @@ use super::{
     load::FloatModel,
     lower::{Lazy, Lowering, Result, Root, Value, Widths, fit_exponent, to_int},
     ops::FAMILIES,
-    own::{FEATURE_BITS as TREE_BITS, Kind, Own, Quantize, Trees},
+    own::{self, FEATURE_BITS as TREE_BITS, Kind, Own, Quantize},
     requantize::clamp_exact,
     rounded::Rounded,
     tables::{Plan, Requests},
@@ -46,6 +46,8 @@ pub(crate) struct Lowered {
     pub(crate) outputs: Vec<TensorSpec>,
     pub(crate) traces: Vec<(OutletId, NodeId, f64)>,
     pub(crate) limits: Vec<(NodeId, (i64, i64))>,
+    /// For each output, the step of its own type where it is a quantized model's integers.
+    pub(crate) steps: Vec<Option<f64>>,
     pub(crate) requests: Requests,
     /// Multiply-adds of everything that was lowered, needed or not: where a node cannot be, nothing before it seems needed.
     pub(crate) lowered_multiply_adds: u128,
@@ -77,24 +79,23 @@ pub(crate) fn lower_model(
     let model = &rewritten.model;
     let mut c = Lowering::new(source, model, stats, widths, plan, rounded);
     // Numbers of unlike kinds deserve more bits than pixels, and there are few of them.
-    let table = |features: &Option<Features>, shape: &[usize]| {
-        features.as_ref().is_some_and(|f| f.scale.len() > 1) && shape.iter().product::<usize>() <= TABLE_VALUES
+    let table = |k: usize| {
+        let several = rewritten.inputs[k].as_ref().is_some_and(|f| f.scale.len() > 1);
+        let values: usize = source.inputs[k].1.iter().product();
+        (several && values <= TABLE_VALUES) || rewritten.columns[k]
     };
-    if source.inputs.iter().zip(&rewritten.inputs).any(|((_, shape), f)| table(f, shape)) {
+    if (0..source.inputs.len()).any(table) {
         c.headroom = TABLE_HEADROOM;
     }
     let mut inputs = Vec::new();
     let mut input_ids = Vec::new();
-    for ((name, shape), features) in source.inputs.iter().zip(&rewritten.inputs) {
+    for (k, ((name, shape), features)) in source.inputs.iter().zip(&rewritten.inputs).enumerate() {
         let node = model.nodes().iter().find(|n| n.op_is::<TypedSource>() && n.name == *name);
         let range = node.map_or((-1.0, 1.0), |n| stats.range(OutletId::new(n.id, 0)));
         let kind = node.map_or(DatumType::F32, |n| n.outputs[0].fact.datum_type);
         let quantize = node.filter(|_| features.is_none()).and_then(|n| quantizer(model, n.id));
-        let (width, room) = if table(features, shape) {
-            (widths.activation.max(FEATURE_BITS), TABLE_HEADROOM)
-        } else {
-            (widths.activation, 1.0)
-        };
+        let (width, room) =
+            if table(k) { (widths.activation.max(FEATURE_BITS), TABLE_HEADROOM) } else { (widths.activation, 1.0) };
         let width = node.map_or(width, |n| c.fineness.bits(OutletId::new(n.id, 0), range, width));
         let limit = f64::from((1u32 << (width - 1)) - 1);
         let (e, bits) = if kind.is_float() {
@@ -119,18 +120,18 @@ pub(crate) fn lower_model(
             c.values.insert(outlet, value);
             continue;
         }
-        let trees = node.filter(|_| features.is_none()).and_then(|n| only_trees(model, n.id));
-        if let (Some(trees), Some(n)) = (trees, node) {
+        let trees = node.filter(|_| kind.is_float()).and_then(|n| {
             let outlet = OutletId::new(n.id, 0);
-            let steps = trees.steps(stats.entries(outlet));
+            Some((outlet, own::steps(model, outlet, stats.entries(outlet))?))
+        });
+        if let Some((outlet, steps)) = trees {
             let id = c.g.input(name, shape, TREE_BITS)?;
             input_ids.push(id);
-            inputs.push(TensorSpec { features: Some(steps.clone()), ..TensorSpec::uniform(name, shape, 0) });
+            let features = features.as_ref().map_or_else(|| steps.clone(), |f| f.of(&steps));
+            inputs.push(TensorSpec { features: Some(features), ..TensorSpec::uniform(name, shape, 0) });
             c.name = name.clone();
-            c.tabular.insert(id, steps);
             let value = c.result(outlet, id, 1.0);
-            // With a step for each feature there is no one scale to compare its values in.
-            c.traces.pop();
+            own::put(&mut c, id, own::columns(&steps));
             c.values.insert(outlet, value);
             continue;
         }
@@ -187,8 +188,8 @@ pub(crate) fn lower_model(
             }
         }
     }
-    let (output_ids, outputs) = lower_outputs(&mut c, &rewritten.outputs, private_output)?;
-    prune(c, input_ids, output_ids, inputs, outputs)
+    let made = lower_outputs(&mut c, &rewritten.outputs, private_output)?;
+    prune(c, input_ids, inputs, made)
 }
 
 /// The quantization that is all that reads a source.
@@ -216,16 +217,6 @@ fn rows_read(model: &TypedModel, outlet: OutletId) -> Option<usize> {
         }
     }
     most
-}
-
-/// The ensemble that is all that reads a source of floats.
-fn only_trees(model: &TypedModel, source: usize) -> Option<&Trees> {
-    let outlet = OutletId::new(source, 0);
-    let [only] = model.outlet_successors(outlet) else { return None };
-    match &model.nodes()[only.node].op_as::<Own>()?.0.kind {
-        Kind::Trees(t) if !model.outputs.contains(&outlet) && t.features > 0 => Some(t),
-        _ => None,
-    }
 }
 
 /// Width of an input of integers: of its type where that is narrow, of the calibrated values otherwise.
@@ -279,13 +270,18 @@ fn lower_node(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Vec<Value>> {
 
 type Factors = Option<(usize, Vec<i32>)>;
 
-fn lower_outputs(
-    c: &mut Lowering<'_>,
-    factors: &[Factors],
-    private_output: bool,
-) -> Result<(Vec<NodeId>, Vec<TensorSpec>)> {
+/// Nodes of the outputs, their descriptions, and the steps of their own types.
+type Made = (Vec<NodeId>, Vec<TensorSpec>, Vec<Option<f64>>);
+
+/// Whether an operator's results are integers of a quantized model, or stand for them.
+fn quantized(op: &str) -> bool {
+    matches!(op, "DequantizeLinear" | "QuantizeLinear" | "QGemm") || op.starts_with("QLinear")
+}
+
+fn lower_outputs(c: &mut Lowering<'_>, factors: &[Factors], private_output: bool) -> Result<Made> {
     let mut ids = Vec::new();
     let mut specs = Vec::new();
+    let mut steps = Vec::new();
     for (k, outlet) in c.model.outputs.clone().into_iter().enumerate() {
         let name = c.source.outputs.get(k).cloned().unwrap_or_else(|| format!("output {k}"));
         let at = |e: ImportError| e.at(&name, "output");
@@ -302,6 +298,9 @@ fn lower_outputs(
         // The values of a quantized model are integers times a scale that is no power of two: it is no part of the statement.
         let own = c.exact.contains(&l.root.node) && factors.get(k).is_none_or(Option::is_none) && !is_power(root.scale);
         let (node, e) = if own { (root.node, 0) } else { to_power_of_two(c, root).map_err(at)? };
+        let whole = c.exact.contains(&l.root.node) && l.form.affine().is_some_and(|(_, b)| b == 0.0);
+        let named = c.source.nodes.iter().any(|n| n.outputs.contains(&name) && quantized(&n.op));
+        steps.push((whole && named && plain.node == root.node).then_some(root.scale));
         // An output that is an input, or another output, gets a node of its own.
         let fresh = matches!(c.g.node(node).op, Op::Input(_) | Op::Weight(_)) || ids.contains(&node);
         let node = if fresh { c.g.linear(&name, &[(node, 1)], 0)? } else { node };
@@ -318,7 +317,7 @@ fn lower_outputs(
         specs.push(TensorSpec { features, ..TensorSpec::uniform(name, &shape, e) });
         ids.push(node);
     }
-    Ok((ids, specs))
+    Ok((ids, specs, steps))
 }
 
 /// Multiplies each index of an axis by its power of two: entries of unlike sizes keep their own precision.
@@ -369,9 +368,8 @@ fn to_power_of_two(c: &mut Lowering<'_>, root: Root) -> Result<(NodeId, i32)> {
 fn prune(
     c: Lowering<'_>,
     input_ids: Vec<NodeId>,
-    output_ids: Vec<NodeId>,
     inputs: Vec<TensorSpec>,
-    outputs: Vec<TensorSpec>,
+    (output_ids, outputs, steps): Made,
 ) -> Result<Lowered> {
     let (limb, traces, limits, requests) = (c.widths.limb, c.traces, c.limits, c.requests);
     let full = c.g.finish(input_ids.clone(), output_ids.clone())?;
@@ -425,6 +423,7 @@ fn prune(
         weights,
         inputs,
         outputs,
+        steps,
         traces: traces.into_iter().filter_map(|(o, id, s)| map.get(&id).map(|n| (o, *n, s))).collect(),
         limits: limits.into_iter().filter_map(|(id, l)| map.get(&id).map(|n| (*n, l))).collect(),
         requests: requests.into_iter().filter(|(_, id, _)| used.contains(id)).collect(),

@@ -1,6 +1,7 @@
 //! Import of ONNX files: every operator against onnxruntime, random models against tract, accuracy, hostile files.
 
 mod bounds;
+mod columns;
 mod exports;
 mod extra;
 mod gather;

@@ -11,12 +11,18 @@
 //! * an input is quantized outside of the statement, so that a factor and an offset for each feature are part of its
 //!   [`Features`]; sums, differences, products and quotients with constants directly behind an input (standardization,
 //!   BatchNormalization) become part of them too;
+//! * columns that come in several inputs, or are chosen from one, are followed each on its own ([`table`], [`columns`]);
 //! * an output's factors are applied to the integers by an `AxisScale`, a linear view that is proven without lookups.
 
+mod columns;
 mod path;
+mod table;
+#[cfg(test)]
+mod tests;
 
 use super::{error::ImportError, load::FloatModel, lower::Result, ops::einsum::floats};
 use crate::model::Features;
+pub(crate) use columns::moved;
 use path::{Consumer, Path, Producer};
 use std::collections::HashMap;
 use tract_onnx::{
@@ -47,6 +53,8 @@ pub(crate) struct Equalized {
     pub(crate) inputs: Vec<Option<Features>>,
     /// For each output, an axis and the powers of two that its entries have to be multiplied by.
     pub(crate) outputs: Vec<Option<(usize, Vec<i32>)>>,
+    /// For each input, whether it is a single column of a table.
+    pub(crate) columns: Vec<bool>,
     /// Whether anything is different from the original.
     pub(crate) changed: bool,
 }
@@ -73,6 +81,7 @@ impl Equalized {
         let mut out = Self::plain(source, model);
         for k in 0..source.inputs.len() {
             out.fold_input(source, k)?;
+            out.fold_columns(source, k)?;
         }
         Ok(out)
     }
@@ -89,6 +98,7 @@ impl Equalized {
             model: model.clone(),
             inputs: vec![None; source.inputs.len()],
             outputs: vec![None; model.outputs.len()],
+            columns: vec![false; source.inputs.len()],
             changed: false,
         }
     }
@@ -189,6 +199,7 @@ impl Equalized {
     pub(crate) fn equalize(&mut self, source: &FloatModel, entries: &mut Entries) -> Result<()> {
         for k in 0..source.inputs.len() {
             self.equalize_input(source, k, entries)?;
+            self.equalize_columns(source, k, entries)?;
         }
         let order = self.model.eval_order().map_err(engine)?;
         for id in order {

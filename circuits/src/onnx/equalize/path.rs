@@ -302,7 +302,7 @@ impl Path {
 }
 
 /// Where the channels are behind a change of axes.
-fn reshaped(op: &AxisOp, along: Along, before: &[usize], after: &[usize]) -> Option<Along> {
+pub(super) fn reshaped(op: &AxisOp, along: Along, before: &[usize], after: &[usize]) -> Option<Along> {
     let axis = along.axis;
     match op {
         AxisOp::Add(a) => Some(Along { axis: axis + usize::from(*a <= axis), ..along }),

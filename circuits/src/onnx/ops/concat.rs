@@ -3,14 +3,19 @@
 //! * Statement: tensors side by side along one axis.
 //! * ONNX: Concat.
 //! * Shapes: alike but for that axis.
-//! * Lowering: each input is multiplied by an integer to reach a common scale, then `Concat`; constants become weights.
+//! * Lowering: each input is multiplied by an integer to reach a common scale, then `Concat`; constants become weights. Columns that
+//!   only trees read keep their steps.
 //! * Lookups: none.
 //! * Soundness: linear views.
 //! * Reference: docs/protocol.md#linear.
 
 use super::einsum::quantize_constant;
 use crate::{
-    onnx::lower::{Lowering, Result, Root, Value, common_scale},
+    graph::NodeId,
+    onnx::{
+        lower::{Lowering, Result, Root, Value, common_scale},
+        own::{self, Column},
+    },
     ops::{Concat, Op},
 };
 use tract_onnx::{
@@ -21,11 +26,32 @@ use tract_onnx::{
 pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec<Value>>> {
     let Some(op) = node.op_as::<TypedConcat>() else { return Ok(None) };
     let mut parts: Vec<Root> = Vec::new();
+    let mut columns: Vec<Column> = Vec::new();
+    let mut tabular = false;
     for i in 0..node.inputs.len() {
         parts.push(match c.input(node, i)? {
             Value::Lazy(l) => c.materialize(&l)?,
             Value::Const(t) => quantize_constant(c, &t, &format!("part{i}"), c.widths.weight)?,
         });
+        let Some(root) = parts.last() else { continue };
+        match c.tabular.get(&root.node) {
+            Some(known) => {
+                tabular = true;
+                columns.extend(known);
+            }
+            None => {
+                let n = c.shape(root.node).get(op.axis).copied().unwrap_or(0);
+                columns.extend(std::iter::repeat_n(Column::Scaled(root.scale), n));
+            }
+        }
+    }
+    if tabular {
+        // Every column keeps its step; the trees that read it know.
+        let ids: Vec<NodeId> = parts.iter().map(|p| p.node).collect();
+        let id = c.push(Op::Concat(Concat { axis: op.axis }), &ids)?;
+        let value = c.result(OutletId::new(node.id, 0), id, 1.0);
+        own::put(c, id, columns);
+        return Ok(Some(vec![value]));
     }
     let (unit, factors) = common_scale(&parts.iter().map(|p| p.scale).collect::<Vec<_>>());
     let mut ids = Vec::with_capacity(parts.len());

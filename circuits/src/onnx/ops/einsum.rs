@@ -205,16 +205,35 @@ pub(crate) fn floats(t: &Tensor) -> Result<Vec<f64>> {
 
 /// A constant as a weight of the given width and a power-of-two scale.
 pub(crate) fn quantize(c: &mut Lowering<'_>, values: &[f64], shape: &[usize], suffix: &str, bits: u32) -> Result<Root> {
+    quantize_up_to(c, values, shape, suffix, bits, f64::INFINITY)
+}
+
+/// [`quantize`] in units of at least one part in `finest`.
+fn quantize_up_to(
+    c: &mut Lowering<'_>,
+    values: &[f64],
+    shape: &[usize],
+    suffix: &str,
+    bits: u32,
+    finest: f64,
+) -> Result<Root> {
     let max = values.iter().fold(0.0f64, |m, v| m.max(v.abs()));
     let (bits, limit, scale) = fit(max, bits, || values.iter().all(|v| v.fract() == 0.0));
+    let scale = scale.min(finest);
     let data = values.iter().map(|v| (v * scale).round().clamp(-limit, limit) as i64).collect();
     let node = c.weight(suffix, shape, bits, data)?;
     Ok(Root { node, scale: 1.0 / scale, range: (-max, max) })
 }
 
-/// [`quantize`] of a tract tensor.
+/// [`quantize`] of a tract tensor. What is put beside integers, or chosen in their place, has a unit of one as they do.
 pub(crate) fn quantize_constant(c: &mut Lowering<'_>, t: &Tensor, suffix: &str, bits: u32) -> Result<Root> {
-    quantize(c, &floats(t)?, t.shape(), suffix, bits)
+    let finest = if t.datum_type().is_float() { f64::INFINITY } else { 1.0 };
+    let values = floats(t)?;
+    let root = quantize_up_to(c, &values, t.shape(), suffix, bits, finest)?;
+    if let Some(v) = values.iter().find(|v| finest == 1.0 && (**v / root.scale).fract() != 0.0) {
+        return Err(ImportError::unsupported(format!("a constant that holds the integer {v} beside small ones")));
+    }
+    Ok(root)
 }
 
 /// Least magnitude of what is taken for a mask.

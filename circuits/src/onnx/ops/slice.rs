@@ -14,6 +14,7 @@ use crate::{
     onnx::{
         error::ImportError,
         lower::{Lowering, Result, Value},
+        own,
     },
     ops::{Concat, Op, Remap, Reshape, Window},
     tensor::strides,
@@ -33,6 +34,14 @@ use tract_onnx::{
 const MAX_RUNS: usize = 4;
 
 pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec<Value>>> {
+    let values = chosen(c, node)?;
+    if let Some(values) = &values {
+        own::follow(c, node, values);
+    }
+    Ok(values)
+}
+
+fn chosen(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec<Value>>> {
     let outlet = OutletId::new(node.id, 0);
     let out_shape = c.out_shape(node, 0);
     if let Some(op) = node.op_as::<Gather>() {

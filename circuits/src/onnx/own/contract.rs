@@ -101,7 +101,11 @@ pub(crate) fn small_operand(c: &mut Lowering<'_>, node: &TypedNode, i: usize) ->
 /// A node whose values times the scale are integers, as those integers.
 pub(super) fn unscaled(c: &mut Lowering<'_>, node: NodeId, scale: f64) -> Result<NodeId> {
     if scale.fract() != 0.0 || scale < 1.0 {
-        return Err(ImportError::unsupported("integers that are stored as fractions"));
+        let what = format!(
+            "its integers come in units of {scale}, which this operator cannot read; leave it, or what is before it, in floats \
+             (nodes_to_exclude of the quantizer)"
+        );
+        return Err(ImportError::unsupported(what));
     }
     let out = c.linear(&[(node, scale as i64)], 0)?;
     c.exact.insert(out);

@@ -13,6 +13,7 @@ mod rank;
 mod recurrent;
 mod remap;
 mod rescale;
+mod tree_columns;
 mod tree_paths;
 mod trees;
 
@@ -40,6 +41,7 @@ pub(crate) use rank::Rank;
 pub(crate) use recurrent::{Activation, Cell, Recurrent};
 pub(crate) use remap::Remap;
 pub(crate) use rescale::Rescale;
+pub(crate) use tree_columns::{Column, columns, follow, put, steps};
 pub(crate) use trees::{FEATURE_BITS, Next, Split, Trees};
 
 /// Name of the operator in rewritten graphs. No file may use it: it is in no domain that is read.

@@ -11,7 +11,7 @@
 //! * Soundness: lookups, linear views, bilinear sumcheck. Rows reach exactly one leaf of a tree by construction.
 //! * Reference: docs/protocol.md#lookups; docs/quantization.md.
 //!
-//! An input that only an ensemble reads gets a step for each feature: thresholds and features are rounded by the same rule, so
+//! An input that only ensembles read gets a step for each feature ([`super::tree_columns`]): thresholds and features are rounded by the same rule, so
 //! that a value equal to a threshold stays equal to it. Where thresholds and values lie on a decimal or binary grid, the grid's
 //! points stay apart and decisions are those of float32. Elsewhere a value within the same step as a threshold may be taken for
 //! it; there are 2^20 steps.
@@ -19,11 +19,11 @@
 use super::{
     contract::constant,
     label::{at_least_zero, one_at},
+    tree_columns::{self, Column},
     tree_paths,
 };
 use crate::{
     graph::NodeId,
-    model::{Features, TensorSpec},
     onnx::{
         error::ImportError,
         lower::{Lowering, Result, Value},
@@ -59,7 +59,7 @@ const SAME: f32 = 4.0;
 impl Split {
     /// Whether the point of the grid that is nearest to the threshold goes to the `yes` side. Values lie on a grid as the float32 that
     /// is nearest to it; a threshold that was computed may be a bit below or above.
-    fn takes(&self, point: f32) -> bool {
+    pub(super) fn takes(&self, point: f32) -> bool {
         let ulp = f32::EPSILON * self.threshold.abs().max(f32::MIN_POSITIVE);
         if (point - self.threshold).abs() > SAME * ulp {
             return !self.strict;
@@ -158,51 +158,21 @@ impl Trees {
         Tensor::from_shape(&[rows, n], &out)
     }
 
-    /// A step and an offset for each feature, from its thresholds and the least and largest values seen.
-    pub(crate) fn steps(&self, seen: Option<(&[f32], &[f32])>) -> Features {
-        let width = self.features as usize;
-        let mut values: Vec<Vec<f64>> = vec![vec![]; width];
-        for s in &self.splits {
-            values[s.feature as usize].push(f64::from(s.threshold));
-        }
-        if let Some((lo, hi)) = seen {
-            for (i, v) in lo.iter().chain(hi).enumerate() {
-                values[i % width].push(f64::from(*v));
-            }
-        }
-        let (scale, offset) = values.iter().map(|v| grid(v)).unzip();
-        Features { axis: 1, scale, offset }
-    }
-
     pub(super) fn lower(&self, c: &mut Lowering<'_>, node: &TypedNode) -> Result<Value> {
         let l = c.lazy(node, 0)?;
         // What else is a feature is an integer times a scale.
-        let (x, steps, scale) = match c.tabular.get(&l.root.node).cloned() {
-            Some(features) => (l.root.node, Some(features), 1.0),
+        let (x, columns) = match c.tabular.get(&l.root.node).cloned() {
+            Some(columns) => (l.root.node, columns),
             None => {
                 let root = c.materialize(&l)?;
-                (root.node, None, root.scale)
+                (root.node, vec![Column::Scaled(root.scale); self.features as usize])
             }
         };
-        let (rows, width) = match c.shape(x)[..] {
-            [rows, width] if width == self.features as usize => (rows, width),
+        let rows = match c.shape(x)[..] {
+            [rows, width] if width == self.features as usize && columns.len() == width => rows,
             ref other => return Err(ImportError::unsupported(format!("trees on features of shape {other:?}"))),
         };
-        let spec = steps.map(|s| TensorSpec { features: Some(s), ..TensorSpec::uniform("", &[1, width], 0) });
-        let last = |s: &Split| -> i128 {
-            match &spec {
-                Some(spec) => {
-                    let at = spec.at(s.feature as usize, s.threshold, -(1 << 40), 1 << 40);
-                    let (step, offset) = spec.step(s.feature as usize);
-                    let yes = if on_grid(step) { s.takes((at as f64).mul_add(step, offset) as f32) } else { !s.strict };
-                    i128::from(at) - i128::from(!yes)
-                }
-                None => {
-                    let at = f64::from(s.threshold) / scale;
-                    (if s.strict { at.ceil() - 1.0 } else { at.floor() }) as i128
-                }
-            }
-        };
+        let last = tree_columns::last(&columns);
         let unit = self.unit();
         // Every split once, or every tree from its root: what costs less.
         if tree_paths::cost(self, rows) < LOOKUPS_PER_SPLIT * rows * self.splits.len() {
@@ -355,13 +325,13 @@ fn fixed(w: f32, unit: f64) -> i64 {
 }
 
 /// Whether a step is that of a grid, halved some times, and not just as fine as there are bits.
-fn on_grid(step: f64) -> bool {
+pub(super) fn on_grid(step: f64) -> bool {
     let power_of_two = |v: f64| v > 0.0 && v.to_bits().trailing_zeros() >= f64::MANTISSA_DIGITS - 1;
     GRIDS.iter().any(|d| power_of_two(d / step))
 }
 
 /// Step and offset for numbers: the grid that they lie on, as fine as there are bits, or as many steps as there are.
-fn grid(values: &[f64]) -> (f64, f64) {
+pub(super) fn grid(values: &[f64]) -> (f64, f64) {
     let (lo, hi) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
     if values.is_empty() || hi - lo <= 0.0 {
         let at = if values.is_empty() { 0.0 } else { lo };
