@@ -271,7 +271,7 @@ fn random_graphs_have_columns_to_rewrite() {
         let (_, _, changed) = equalized(&g, &mut rng);
         count.iter_mut().zip(changed).for_each(|(n, c)| *n += usize::from(c));
     }
-    assert!(count[0] > 20 && count[1] > 20, "{count:?}");
+    assert!(count[0] > 8 && count[1] > 20, "{count:?}");
 }
 
 #[test]
