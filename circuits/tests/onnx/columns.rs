@@ -28,8 +28,11 @@ struct Held {
     target: Vec<f32>,
 }
 
+/// Arrays by name: shape and values.
+type Arrays = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
 /// The float model, its compiled one, and its data.
-fn compiled(table: &str, file: &str) -> (FloatModel, Model, BTreeMap<String, (Vec<usize>, Vec<f32>)>) {
+fn compiled(table: &str, file: &str) -> (FloatModel, Model, Arrays) {
     let model = load(path(&format!("circuits/tests/tabular/columns_{file}.onnx"))).expect("the model loads");
     let data = npz(&format!("circuits/tests/tabular/{table}.npz"));
     let calibration = rows(&model, &data["calibration"]);

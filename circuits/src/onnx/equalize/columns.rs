@@ -312,9 +312,9 @@ pub(super) fn replaced(t: &Tensor, axis: usize, positions: &[bool], value: f32) 
     let n = if len == 1 && !positions.iter().all(|p| *p) { positions.len() } else { len };
     let mut data = Vec::with_capacity(outer * n * inner);
     for o in 0..outer {
-        for p in 0..n {
+        for (p, chosen) in positions.iter().enumerate().take(n) {
             let from = (o * len + if len == 1 { 0 } else { p }) * inner;
-            let one = |v: &f64| if positions[p] { value } else { *v as f32 };
+            let one = |v: &f64| if *chosen { value } else { *v as f32 };
             data.extend(values[from..from + inner].iter().map(one));
         }
     }

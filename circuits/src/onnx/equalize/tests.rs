@@ -162,7 +162,8 @@ fn random(rng: &mut Rng) -> Columns {
     }
     // All inputs are read, the last tensors by products.
     let last = g.rows.len().saturating_sub(3);
-    for from in g.rows[last..].to_vec() {
+    let rows = g.rows[last..].to_vec();
+    for from in rows {
         let columns = 1 + rng.below(3);
         let weights = (0..from.1 * columns).map(|_| rng.unit()).collect();
         let y = g.product(&from, columns, weights);
