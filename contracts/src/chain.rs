@@ -230,15 +230,18 @@ pub trait Chain {
 /// Most gas a transaction may ask for since EIP-7825.
 pub const TRANSACTION_GAS: u64 = 1 << 24;
 
+/// Gas of a transaction that does nothing.
+pub const BASE_GAS: u64 = 21_000;
+
 /// Gas charged for calldata: 4 per zero byte and 16 per other byte (EIP-2028).
 pub fn calldata_gas(data: &[u8]) -> u64 {
     data.iter().map(|&b| if b == 0 { 4 } else { 16 }).sum()
 }
 
-/// The least gas a transaction with this calldata is charged: 21000, and 10 per zero byte and 40 per other byte
+/// The least gas a transaction with this calldata is charged: [`BASE_GAS`], and 10 per zero byte and 40 per other byte
 /// (EIP-7623).
 pub fn calldata_floor(data: &[u8]) -> u64 {
-    21_000 + data.iter().map(|&b| if b == 0 { 10 } else { 40 }).sum::<u64>()
+    BASE_GAS + data.iter().map(|&b| if b == 0 { 10 } else { 40 }).sum::<u64>()
 }
 
 /// Chains of development tools, where nothing is at stake.

@@ -28,8 +28,8 @@ pub use abi::{Revert, context};
 pub use alloy_primitives::{Address, B256, Bytes, Log, U256, keccak256};
 pub use alloy_sol_types as sol_types;
 pub use chain::{
-    Block, Call, Chain, Event, Filter, Head, MAX_EVENTS, Receipt, TRANSACTION_GAS, calldata_floor, calldata_gas,
-    guard_development, is_local,
+    BASE_GAS, Block, Call, Chain, Event, Filter, Head, MAX_EVENTS, Receipt, TRANSACTION_GAS, calldata_floor,
+    calldata_gas, guard_development, is_local,
 };
 pub use client::{Measured, Registered, Sent, Submitted, Verifier, is_development};
 pub use embedded::Embedded;

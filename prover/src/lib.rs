@@ -33,3 +33,4 @@ pub use prove::{ProveError, prove};
 pub use recorder::{Recorder, Stage};
 pub use setup::{ProvingKey, SetupOptions, setup, setup_linked};
 pub use stack::{Blinding, Stack, StackError};
+pub use sumcheck::leading;

@@ -34,7 +34,7 @@ enum Sides<'a, 'b, D: Device> {
 
 /// Leading variables that are bound before a functional of `bits` variables is expanded: each halves the memory, and
 /// doubles the products.
-fn leading(bits: usize) -> usize {
+pub fn leading(bits: usize) -> usize {
     let most = if bits < 24 { 3 } else { 4 };
     bits.saturating_sub(12).clamp(1, most).min(bits)
 }

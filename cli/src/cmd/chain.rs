@@ -12,7 +12,7 @@ use crate::{
     output::count,
     settlement,
 };
-use assay_contracts::{Address, B256, Chain, Embedded, Measured, Verifier, is_development};
+use assay_contracts::{Address, B256, BASE_GAS, Chain, Embedded, Measured, Verifier, is_development};
 use assay_verifier::{core::hex, settle::key::Context};
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -265,7 +265,7 @@ fn gas(app: &App, args: &Gas) -> Outcome<()> {
     o.answer(format!("verify   {} gas in all", count(m.gas_used)));
     o.say("         21,000 for the transaction");
     o.say(format!("         {} for {} bytes of calldata", count(m.calldata_gas), count(m.calldata_bytes as u64)));
-    o.say(format!("         {} executed", count(m.gas_used.saturating_sub(21_000 + m.calldata_gas))));
+    o.say(format!("         {} executed", count(m.gas_used.saturating_sub(BASE_GAS + m.calldata_gas))));
     o.say(format!(
         "deploy   {} gas, {} bytes of code",
         count(deployed.gas_used),
@@ -275,7 +275,7 @@ fn gas(app: &App, args: &Gas) -> Outcome<()> {
     let mut result = json!({
         "accepted": true,
         "settlement_id": hex(&proof.id),
-        "executed_gas": m.gas_used.saturating_sub(21_000 + m.calldata_gas),
+        "executed_gas": m.gas_used.saturating_sub(BASE_GAS + m.calldata_gas),
         "deploy_gas": deployed.gas_used,
         "register_gas": register,
         "batch": key.batch,

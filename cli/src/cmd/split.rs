@@ -9,7 +9,7 @@ use crate::{
     flow,
     input::{self, Role},
     output::{bytes, count, seconds, table},
-    split::{Split, balanced, check},
+    split::{Split, balanced, boundary_json, boundary_values, check},
     stacks,
 };
 use assay_circuits::{Visibility, split};
@@ -67,24 +67,23 @@ pub(crate) fn run(app: &App, args: &SplitArgs) -> Outcome<()> {
         let part = split.model(k)?;
         let stacks = split.stacks(k, 1, split.row_bits())?;
         let e = cost::estimate_linked(&machine, &part.graph, 1, visibility, None, &stacks)?;
-        let values: usize = wires.boundary.iter().map(|h| h.shape.iter().product::<usize>()).sum();
+        let memory = e.memory_bytes()?;
+        let values = boundary_values(&wires.boundary);
         rows.push(vec![
             (k + 1).to_string(),
             seconds(e.prove_seconds()),
-            bytes(e.memory_bytes()?),
+            bytes(memory),
             count(part.graph.parameters() as u64),
             wires.boundary.iter().map(|h| h.name.as_str()).take(3).collect::<Vec<_>>().join(", "),
             count(wires.boundary.len() as u64),
-            count(values as u64),
+            count(values),
         ]);
         parts.push(json!({
             "segment": k + 1,
             "prove_seconds": e.prove_seconds(),
-            "memory_bytes": e.memory_bytes()?,
+            "memory_bytes": memory,
             "parameters": part.graph.parameters(),
-            "boundary": wires.boundary.iter().map(|h| json!({
-                "name": h.name, "shape": h.shape, "bits": h.bits, "shift": h.shift,
-            })).collect::<Vec<_>>(),
+            "boundary": boundary_json(&wires.boundary),
         }));
     }
     o.answer(table(&rows));

@@ -20,6 +20,10 @@
 
 use crate::error::Outcome;
 use assay_circuits::{Op, Program, Ring, program::NAMED};
+use assay_prover::{
+    device::{KEPT, low_bits},
+    leading,
+};
 use assay_verifier::{
     Fr,
     protocol::{
@@ -37,8 +41,6 @@ const TABLE_ROW: f64 = 36.0;
 const KEPT_LEAF: f64 = 68.0;
 /// A leaf where they are computed again: two arrays for a quarter of them.
 const LEAF: f64 = 16.0;
-/// Leaves that are kept, at most: `KEPT` of the prover.
-const KEPT: usize = 1 << 20;
 /// A field element.
 const ELEMENT: f64 = 32.0;
 /// A power of tau.
@@ -116,15 +118,4 @@ fn reduction(program: &Program, row_bits: usize) -> Outcome<f64> {
         most = most.max(2.0 * ELEMENT * power_of_two(left) + low);
     }
     Ok(most)
-}
-
-/// Variables that are bound before a stack is expanded, as in `prover/src/sumcheck.rs`.
-fn leading(bits: usize) -> usize {
-    let most = if bits < 24 { 3 } else { 4 };
-    bits.saturating_sub(12).clamp(1, most).min(bits)
-}
-
-/// Of a term over `2^bits` entries, what is multiplied out at most, as in `prover/src/device/functional.rs`.
-fn low_bits(bits: usize) -> usize {
-    bits.saturating_sub(4).clamp(11, 14).min(bits)
 }

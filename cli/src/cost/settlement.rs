@@ -7,7 +7,7 @@
 use super::{LEAF, Machine, OPEN_ENTRY, OPEN_ROW, REDUCE_ENTRY};
 use crate::error::Outcome;
 use assay_circuits::{Graph, Program, Visibility, model::TensorSpec, stack::NamedStack};
-use assay_contracts::{Embedded, Verifier};
+use assay_contracts::{BASE_GAS, Embedded, Verifier};
 use assay_prover::settle::{Optimize, Template};
 use assay_verifier::{
     meter::measure,
@@ -30,8 +30,6 @@ const RECORDED: f64 = 250.0;
 /// Bytes besides, mostly powers of tau and their Lagrange basis: of settling with a key that was made before, and of making one.
 const SETTLE_BYTES: f64 = 55e6;
 const KEY_BYTES: f64 = 110e6;
-/// Gas of a transaction before anything is done.
-const TRANSACTION_GAS: u64 = 21_000;
 /// A yes takes this much less than a no: the contract then does not ask whether gas ran out. `cli/tests/front/bench.rs` compares with real proofs.
 const ACCEPTED: i64 = -22;
 
@@ -114,7 +112,7 @@ pub(crate) fn estimate(machine: &Machine, a: &Asked<'_>) -> Outcome<Settlement> 
     let (verifier, deployed) = Verifier::deploy(&mut chain, true)?;
     let registered = verifier.register(&mut chain, &words)?;
     let asked = verifier.verify_cost(&mut chain, registered.model_id, public, [0xa5; 32], argument)?;
-    let executed = asked.gas_used.saturating_sub(TRANSACTION_GAS + asked.calldata_gas);
+    let executed = asked.gas_used.saturating_sub(BASE_GAS + asked.calldata_gas);
     let executed_gas = executed.saturating_add_signed(ACCEPTED);
     let zeros = public.iter().chain(argument).filter(|b| **b == 0).count() as u64;
 
@@ -139,7 +137,7 @@ pub(crate) fn estimate(machine: &Machine, a: &Asked<'_>) -> Outcome<Settlement> 
         proof_bytes: proof.to_bytes().len(),
         calldata_bytes: asked.calldata_bytes,
         executed_gas,
-        gas: TRANSACTION_GAS + executed_gas + asked.calldata_gas + 12 * zeros,
+        gas: BASE_GAS + executed_gas + asked.calldata_gas + 12 * zeros,
         deploy_gas: deployed.gas_used,
         register_gas: registered.transaction.map_or(0, |t| t.measured.gas_used),
         memory_bytes: making.max(settling),

@@ -15,12 +15,13 @@ use crate::{
 use assay_circuits::{
     Graph, Program, Visibility,
     model::{Model, QuantReport, TensorSpec},
-    split::{self, Segment, Wires},
+    split::{self, Held, Segment, Wires},
     stack::{NamedStack, ROW_BITS},
 };
 use assay_prover::setup::choose_row_bits;
 use assay_verifier::core::hex;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// The file of a split model's folder that says how its segments hang together.
@@ -202,6 +203,16 @@ impl Split {
         let number = |n: &NamedStack| (0..self.len()).find(|b| split::boundary_name(*b) == n.name);
         Ok(self.stacks(k, 1, self.row_bits())?.iter().filter_map(number).collect())
     }
+}
+
+/// Number of values in a boundary.
+pub(crate) fn boundary_values(boundary: &[Held]) -> u64 {
+    boundary.iter().map(|h| h.shape.iter().product::<usize>() as u64).sum()
+}
+
+/// The tensors of a boundary, for programs.
+pub(crate) fn boundary_json(boundary: &[Held]) -> Value {
+    boundary.iter().map(|h| json!({ "name": h.name, "shape": h.shape, "bits": h.bits, "shift": h.shift })).collect()
 }
 
 /// Removes what an earlier split left in a folder, the manifest first: without it nothing takes the folder for a split model.

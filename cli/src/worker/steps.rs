@@ -16,7 +16,7 @@ use crate::{
     output::seconds,
 };
 use assay_contracts::{
-    B256, Bytes, Call, Error,
+    B256, BASE_GAS, Bytes, Call, Error,
     economy::{Job, Status},
 };
 use serde_json::json;
@@ -226,7 +226,7 @@ impl Worker<'_> {
         let ids = begun.ids();
         let next = self.system.chain.nonce(self.sender)?;
         if begun.nonce.is_some_and(|n| next <= n) {
-            let nothing = Call { gas_limit: Some(21_000), ..Call::new(self.sender, Bytes::new()) };
+            let nothing = Call { gas_limit: Some(BASE_GAS), ..Call::new(self.sender, Bytes::new()) };
             self.system.chain.send(&nothing)?;
         }
         let fates = self.fates(begun)?;

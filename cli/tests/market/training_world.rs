@@ -60,8 +60,9 @@ impl World {
         let how = [&HOW[..], more].concat();
         let made = if more.is_empty() { &ALL } else { &ADAPTERS };
         for (file, bytes) in made.get_or_init(|| tried(&how)) {
-            std::fs::create_dir_all(m.s.path("").join(file).parent().unwrap()).unwrap();
-            std::fs::write(m.s.path("").join(file), bytes).unwrap();
+            let path = m.s.dir.join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, bytes).unwrap();
         }
         let [train, evaluate] = ["tried/settlement.key", "e.key"].map(|file| entry(&m, file));
         m.s.write("LICENCE", "anybody may train on this");

@@ -12,14 +12,12 @@ use super::{
 use crate::{
     Error, Signer,
     abi::Revert,
-    chain::{Call, Receipt, TRANSACTION_GAS},
+    chain::{BASE_GAS, Call, Receipt, TRANSACTION_GAS},
 };
 use alloy_consensus::{SignableTransaction, TxEip1559, TxLegacy, transaction::RlpEcdsaEncodableTx};
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256, keccak256};
 use std::time::{Duration, Instant};
 
-/// Gas of a transaction that does nothing.
-const NOTHING_GAS: u64 = 21_000;
 /// How often the nonce must be found used, or out of reach, without a receipt, before it is believed: a node may be behind another.
 const MISSES: u32 = 3;
 /// How long until a transaction whose sending was not answered is sent once more.
@@ -132,7 +130,7 @@ impl Rpc {
     fn prepare(&self, signer: &Signer, flight: &mut Flight<'_>) -> Result<(), Error> {
         let bytes = if flight.nothing_from.is_some() {
             let nothing = Call::new(flight.account, Bytes::new());
-            self.sign(signer, &nothing, NOTHING_GAS, flight.nonce, &flight.fee)?
+            self.sign(signer, &nothing, BASE_GAS, flight.nonce, &flight.fee)?
         } else {
             self.sign(signer, flight.call, flight.gas_limit, flight.nonce, &flight.fee)?
         };

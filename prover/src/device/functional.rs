@@ -125,11 +125,15 @@ fn multiplied_out(vector: Option<Vector>, low: &[Fr], factor: &FunctionalFactor)
     out
 }
 
+/// log2 of the length of what is multiplied out of a term of `2^bits` entries, at most.
+pub fn low_bits(bits: usize) -> usize {
+    bits.saturating_sub(SHARED_BITS).clamp(CHEAP_BITS, LOW_BITS).min(bits)
+}
+
 impl PreparedTerm {
     /// Prepares a term for pieces of `2^piece_bits` entries.
     pub(super) fn new(vector: Option<Vector>, term: &FunctionalTerm, piece_bits: usize) -> Self {
-        let shared = term.bits.saturating_sub(SHARED_BITS).max(CHEAP_BITS);
-        let limit = 1 << LOW_BITS.min(shared).min(piece_bits).min(term.bits);
+        let limit = 1 << low_bits(term.bits).min(piece_bits);
         let (mut inner, outer): (Vec<_>, Vec<_>) = term.factors.iter().partition(|factor| factor.last() < limit);
         // The smallest first: what it is multiplied by is long then.
         inner.sort_by_key(|factor| factor.last());

@@ -45,9 +45,10 @@ mod conformance;
 pub(crate) use arena::zeroed_integers;
 pub use cpu::{Cpu, CpuError};
 pub(crate) use functional::LeadingRounds;
-pub use functional::{Functional, FunctionalFactor, FunctionalTerm};
+pub use functional::{Functional, FunctionalFactor, FunctionalTerm, low_bits};
 pub use leaves::{LeafRun, Leaves, Numerators};
 pub use reference::Reference;
+pub use tree::KEPT;
 
 use ark_bn254::{Fr, G1Affine};
 use ark_ff::One;

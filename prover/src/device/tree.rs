@@ -19,7 +19,7 @@ use rayon::prelude::*;
 const SLICE: usize = 1 << LOW_BITS;
 
 /// Leaves that are kept: up to 36 MiB. Tests have both kinds of trees at small sizes.
-const KEPT: usize = if cfg!(test) { 1 << 6 } else { 1 << 20 };
+pub const KEPT: usize = if cfg!(test) { 1 << 6 } else { 1 << 20 };
 
 /// A tree's layers that have not come up yet, and the current one.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use crate::{
     split::check,
 };
 use assay_contracts::{
-    Address, B256, Chain, Embedded, Measured, TRANSACTION_GAS, Verifier, is_development,
+    Address, B256, BASE_GAS, Chain, Embedded, Measured, TRANSACTION_GAS, Verifier, is_development,
     segments::{Plan, Proofs, SegmentVerifier},
 };
 use assay_verifier::{
@@ -21,9 +21,6 @@ use serde_json::json;
 use std::path::Path;
 
 const SETTLE: &str = "settle the model: assay settle FOLDER INPUT -o PROOFS --key-out KEYS";
-
-/// Gas of a transaction before anything is done.
-const BASE_GAS: u64 = 21_000;
 
 /// Whether proofs say that they are of these keys, in order, and for one purpose. A contract is not told: it knows what it is asked about.
 fn belong(keys: &[SettlementKey], proofs: &[SettledProof]) -> Outcome<()> {

@@ -106,8 +106,9 @@ pub(super) fn run(app: &App, args: &Submit) -> Outcome<()> {
     };
     let key_file = args.output.as_ref().map(|f| f.join("key"));
     if let Some(path) = &key_file {
-        keep_other_key(path, &work.key()?)?;
-        files::write(path, &work.key()?)?;
+        let key = work.key()?;
+        keep_other_key(path, &key)?;
+        files::write(path, &key)?;
     }
     let mut result = json!({});
     let collected = match (&args.nats, &args.output) {

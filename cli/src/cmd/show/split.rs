@@ -5,10 +5,10 @@ use crate::{
     App,
     error::Outcome,
     output::{bytes, count},
-    split::Split,
+    split::{Split, boundary_json, boundary_values},
 };
-use assay_circuits::split::{Held, Wires};
-use serde_json::{Value, json};
+use assay_circuits::split::Wires;
+use serde_json::json;
 use std::path::Path;
 
 /// Where a segment's inputs come from, one boundary after another.
@@ -23,14 +23,6 @@ fn sources(wires: &Wires) -> String {
     names.join(" and ")
 }
 
-fn values(boundary: &[Held]) -> u64 {
-    boundary.iter().map(|h| h.shape.iter().product::<usize>() as u64).sum()
-}
-
-fn held(h: &Held) -> Value {
-    json!({ "name": h.name, "shape": h.shape, "bits": h.bits, "shift": h.shift })
-}
-
 pub(super) fn run(app: &App, folder: &Path, nodes: bool) -> Outcome<()> {
     let o = &app.output;
     let split = Split::read(folder)?;
@@ -43,7 +35,7 @@ pub(super) fn run(app: &App, folder: &Path, nodes: bool) -> Outcome<()> {
         let (model, file) = split.file(k)?;
         let id = split.segment_id(k);
         let source = sources(wires);
-        let (n, number) = (values(&wires.boundary), k + 1);
+        let (n, number) = (boundary_values(&wires.boundary), k + 1);
         let target = if k == last { "the model's outputs".to_owned() } else { format!("boundary {number}") };
         o.answer("");
         o.answer(format!("segment {number}, {}", bytes(file.len() as u64)));
@@ -75,7 +67,7 @@ pub(super) fn run(app: &App, folder: &Path, nodes: bool) -> Outcome<()> {
             "nodes": model.graph.nodes().len(),
             "parameters": model.graph.parameters(),
             "reads": reads,
-            "boundary": wires.boundary.iter().map(held).collect::<Vec<_>>(),
+            "boundary": boundary_json(&wires.boundary),
             "inputs": specs_json(&model.inputs),
             "outputs": specs_json(&model.outputs),
         }));

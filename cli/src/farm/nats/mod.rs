@@ -175,6 +175,11 @@ impl Nats {
     }
 
     /// Publishes and waits until it is stored; `false` if its condition does not hold.
+    fn send(&self, lane: Lane, note: &Note, named: impl Fn(PublishMessage) -> PublishMessage) -> Result<()> {
+        let bytes = serde_json::to_vec(note).map_err(|e| Trouble::Bad(e.to_string()))?;
+        self.again(true, async || self.publish(self.names.lane(lane), bytes.clone(), &named).await.map(|_| ()))
+    }
+
     async fn publish(
         &self,
         subject: String,
@@ -397,17 +402,13 @@ impl Backend for Nats {
     }
 
     fn push(&self, lane: Lane, note: Note) -> Result<()> {
-        let bytes = serde_json::to_vec(&note).map_err(|e| Trouble::Bad(e.to_string()))?;
         let id = format!("{}.{}.{}", lane.name(), hex(&note.job.0), note.run);
-        self.again(true, async || {
-            self.publish(self.names.lane(lane), bytes.clone(), |m| m.message_id(&id)).await.map(|_| ())
-        })
+        self.send(lane, &note, |m| m.message_id(&id))
     }
 
     fn push_again(&self, lane: Lane, note: Note) -> Result<()> {
-        let bytes = serde_json::to_vec(&note).map_err(|e| Trouble::Bad(e.to_string()))?;
         // Without a name for the server to know it by.
-        self.again(true, async || self.publish(self.names.lane(lane), bytes.clone(), |m| m).await.map(|_| ()))
+        self.send(lane, &note, |m| m)
     }
 
     fn take(&self, lanes: &[Lane], wait: Duration) -> Result<Option<Message>> {
