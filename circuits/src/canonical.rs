@@ -3,7 +3,10 @@
 //! The encoding is postcard (fixed field order, varint integers). Decoding is strict: all bytes must be used, and the
 //! decoded value must encode to the very same bytes, which rules out over-long varints and other aliases.
 
-use crate::error::GraphError;
+use crate::{
+    error::GraphError,
+    parallel::{PART, on_all_threads},
+};
 use serde::{Serialize, de::DeserializeOwned};
 use sha3::{Digest, Keccak256};
 
@@ -33,17 +36,27 @@ fn put_length(out: &mut Vec<u8>, mut n: u64) {
     out.push(n as u8);
 }
 
-/// The canonical encoding of lists of 32-bit integers, as [`to_bytes`] of a `Vec<Vec<i32>>` has it, without making one.
+/// The canonical encoding of lists of 32-bit integers, in parts: as [`to_bytes`] of a `Vec<Vec<i32>>` has it, without making
+/// one.
 ///
 /// # Errors
 /// The first value beyond 32 bits.
-pub(crate) fn integers<'l>(lists: impl ExactSizeIterator<Item = &'l [i64]> + Clone) -> Result<Vec<u8>, GraphError> {
-    let entries: usize = lists.clone().map(<[i64]>::len).sum();
-    let mut out = Vec::with_capacity(2 * entries + 16);
-    put_length(&mut out, lists.len() as u64);
-    for list in lists {
-        put_length(&mut out, list.len() as u64);
-        for v in list {
+pub(crate) fn integers<'l>(lists: impl ExactSizeIterator<Item = &'l [i64]>) -> Result<Vec<Vec<u8>>, GraphError> {
+    let mut count = Vec::new();
+    put_length(&mut count, lists.len() as u64);
+    // The length of a list goes with its first part.
+    let parts: Vec<(Option<usize>, &[i64])> = lists
+        .flat_map(|list| {
+            let head = list.split_at(list.len().min(PART));
+            std::iter::once((Some(list.len()), head.0)).chain(head.1.chunks(PART).map(|part| (None, part)))
+        })
+        .collect();
+    let encoded = on_all_threads(&parts, |(length, part)| {
+        let mut out = Vec::with_capacity(2 * part.len() + 16);
+        if let Some(n) = length {
+            put_length(&mut out, *n as u64);
+        }
+        for v in *part {
             let v = i32::try_from(*v).map_err(|_| GraphError::OutOfRange {
                 value: *v,
                 lo: i128::from(i32::MIN),
@@ -57,8 +70,9 @@ pub(crate) fn integers<'l>(lists: impl ExactSizeIterator<Item = &'l [i64]> + Clo
                 _ => put_length(&mut out, u64::from(z)),
             }
         }
-    }
-    Ok(out)
+        Ok(out)
+    });
+    std::iter::once(Ok(count)).chain(encoded).collect()
 }
 
 /// Keccak-256 of a domain tag and parts, each part preceded by its length.
@@ -84,7 +98,7 @@ mod tests {
             lists in prop::collection::vec(prop::collection::vec((any::<i32>(), 0u32..32).prop_map(|(v, s)| v >> s), 0..200), 0..5),
         ) {
             let wide: Vec<Vec<i64>> = lists.iter().map(|l| l.iter().map(|v| i64::from(*v)).collect()).collect();
-            prop_assert_eq!(integers(wide.iter().map(Vec::as_slice)).unwrap(), to_bytes(&lists).unwrap());
+            prop_assert_eq!(integers(wide.iter().map(Vec::as_slice)).unwrap().concat(), to_bytes(&lists).unwrap());
         }
     }
 
@@ -92,11 +106,11 @@ mod tests {
     fn integers_at_the_ends_of_a_length() {
         for n in [0, 127, 128, 16_383, 16_384] {
             let (narrow, wide) = (vec![vec![-1i32; n]], vec![-1i64; n]);
-            assert_eq!(integers([wide.as_slice()].into_iter()).unwrap(), to_bytes(&narrow).unwrap(), "{n}");
+            assert_eq!(integers([wide.as_slice()].into_iter()).unwrap().concat(), to_bytes(&narrow).unwrap(), "{n}");
         }
         for v in [i32::MIN, i32::MAX, 63, 64, -64, -65, 8191, 8192, -8192, -8193] {
             assert_eq!(
-                integers([[i64::from(v)].as_slice()].into_iter()).unwrap(),
+                integers([[i64::from(v)].as_slice()].into_iter()).unwrap().concat(),
                 to_bytes(&vec![vec![v]]).unwrap(),
                 "{v}"
             );

@@ -3,12 +3,15 @@
 use crate::{
     error::GraphError,
     graph::{Graph, NodeId, check_tensor, check_weights},
-    ops::Op,
+    ops::{Op, contraction::Rows},
     parallel::on_all_threads,
     schedule::{Step, eval_cycle},
     tensor::Tensor,
 };
-use std::{borrow::Cow, collections::BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashMap},
+};
 
 /// The values of all nodes, by node; those of weights are borrowed.
 #[derive(Clone, Debug)]
@@ -142,83 +145,105 @@ pub fn eval_given<'w>(
     all.map(Values).ok_or_else(|| GraphError::Parameter("a node that no step computes".to_owned()))
 }
 
-/// What [`eval_each`] calls for each value: the node, the sample, the value.
+/// What [`Evaluator::run`] calls for each value: the node, the sample, the value.
 pub type Visit<'v> = &'v mut dyn FnMut(NodeId, usize, &Tensor);
 
-/// Runs the graph on several samples, node by node and all samples at a time: what depends on weights alone is done once.
-/// `visit` sees every value. Equal to [`eval`] of each sample; a value is dropped after its last use.
-pub fn eval_each(
-    graph: &Graph,
-    weights: &[Tensor],
-    samples: &[Vec<Tensor>],
-    visit: Visit<'_>,
-) -> Result<(), GraphError> {
-    if !graph.steps().is_empty() {
-        // The nodes of a recurrence are not computed one after the other.
-        for (k, sample) in samples.iter().enumerate() {
-            let values = eval(graph, weights, sample)?;
-            for (i, node) in graph.nodes().iter().enumerate() {
-                if !matches!(node.op, Op::Weight(_)) {
-                    visit(NodeId(i), k, values.of(NodeId(i)));
+/// Runs a graph on several samples at a time, once or more often: what depends on weights alone is done once.
+pub struct Evaluator<'g> {
+    graph: &'g Graph,
+    weights: &'g [Tensor],
+    /// Weights as contractions read them, by node: those that another run will need again.
+    prepared: HashMap<usize, Rows>,
+}
+
+impl<'g> Evaluator<'g> {
+    /// For a graph and its weights, in the order of [`Graph::weights`].
+    ///
+    /// # Errors
+    /// Weights that do not fit the graph.
+    pub fn new(graph: &'g Graph, weights: &'g [Tensor]) -> Result<Self, GraphError> {
+        check_weights(graph, weights)?;
+        Ok(Self { graph, weights, prepared: HashMap::new() })
+    }
+
+    /// Runs the graph, node by node and all samples at a time; `visit` sees every value. Equal to [`eval`] of each sample; a
+    /// value is dropped after its last use. `last` tells that no other run follows.
+    ///
+    /// # Errors
+    /// Those of [`eval`].
+    pub fn run(&mut self, samples: &[Vec<Tensor>], last: bool, visit: Visit<'_>) -> Result<(), GraphError> {
+        let Self { graph, weights, prepared } = self;
+        let (graph, weights) = (*graph, *weights);
+        if !graph.steps().is_empty() {
+            // The nodes of a recurrence are not computed one after the other.
+            for (k, sample) in samples.iter().enumerate() {
+                let values = eval(graph, weights, sample)?;
+                for (i, node) in graph.nodes().iter().enumerate() {
+                    if !matches!(node.op, Op::Weight(_)) {
+                        visit(NodeId(i), k, values.of(NodeId(i)));
+                    }
+                }
+            }
+            return Ok(());
+        }
+        let nodes = graph.nodes();
+        let mut uses = vec![0usize; nodes.len()];
+        nodes.iter().flat_map(|n| &n.inputs).for_each(|id| uses[id.0] += 1);
+        let mut weight_of = vec![None; nodes.len()];
+        graph.weights().zip(weights).for_each(|(id, w)| weight_of[id.0] = Some(w));
+        let each: Vec<usize> = (0..samples.len()).collect();
+        let mut values: Vec<Vec<Tensor>> = vec![vec![]; nodes.len()];
+        for (i, node) in nodes.iter().enumerate() {
+            let at = |e: GraphError| e.at(&node.name, node.op.name());
+            let made: Vec<Tensor> = match &node.op {
+                Op::Weight(_) => continue,
+                Op::Input(_) => {
+                    let k = graph.inputs().iter().position(|id| id.0 == i);
+                    let one = |s: &Vec<Tensor>| {
+                        let t = k
+                            .and_then(|k| s.get(k))
+                            .ok_or(GraphError::Arity { expected: graph.inputs().len(), got: s.len() })?;
+                        check_tensor(node, t).map(|()| t.clone())
+                    };
+                    samples.iter().map(one).collect::<Result<_, _>>().map_err(at)?
+                }
+                Op::Contraction(c) if node.inputs.get(1).is_some_and(|r| weight_of[r.0].is_some()) => {
+                    let (l, r) = (node.inputs[0], node.inputs[1]);
+                    let Some(w) = weight_of[r.0] else { continue };
+                    let right = prepared.remove(&i).unwrap_or_else(|| c.prepare(w));
+                    let made = match weight_of[l.0] {
+                        Some(l) => vec![c.apply(l, &right, &node.shape); samples.len()],
+                        None => on_all_threads(&values[l.0], |l| c.apply(l, &right, &node.shape)),
+                    };
+                    if !last {
+                        prepared.insert(i, right);
+                    }
+                    made
+                }
+                op => {
+                    let arg = |id: &NodeId, k: usize| weight_of[id.0].or_else(|| values[id.0].get(k));
+                    let one = |k: &usize| {
+                        let k = *k;
+                        let args: Option<Vec<&Tensor>> = node.inputs.iter().map(|id| arg(id, k)).collect();
+                        let args = args.ok_or(GraphError::Arity { expected: node.inputs.len(), got: 0 })?;
+                        op.eval(&args, &node.shape, graph.tables())
+                    };
+                    on_all_threads(&each, one).into_iter().collect::<Result<_, _>>().map_err(at)?
+                }
+            };
+            made.iter().enumerate().for_each(|(k, t)| visit(NodeId(i), k, t));
+            if uses[i] > 0 {
+                values[i] = made;
+            }
+            for id in &node.inputs {
+                uses[id.0] -= 1;
+                if uses[id.0] == 0 {
+                    values[id.0] = vec![];
                 }
             }
         }
-        return Ok(());
+        Ok(())
     }
-    check_weights(graph, weights)?;
-    let nodes = graph.nodes();
-    let mut uses = vec![0usize; nodes.len()];
-    nodes.iter().flat_map(|n| &n.inputs).for_each(|id| uses[id.0] += 1);
-    let mut weight_of = vec![None; nodes.len()];
-    graph.weights().zip(weights).for_each(|(id, w)| weight_of[id.0] = Some(w));
-    let each: Vec<usize> = (0..samples.len()).collect();
-    let mut values: Vec<Vec<Tensor>> = vec![vec![]; nodes.len()];
-    for (i, node) in nodes.iter().enumerate() {
-        let at = |e: GraphError| e.at(&node.name, node.op.name());
-        let made: Vec<Tensor> = match &node.op {
-            Op::Weight(_) => continue,
-            Op::Input(_) => {
-                let k = graph.inputs().iter().position(|id| id.0 == i);
-                let one = |s: &Vec<Tensor>| {
-                    let t = k
-                        .and_then(|k| s.get(k))
-                        .ok_or(GraphError::Arity { expected: graph.inputs().len(), got: s.len() })?;
-                    check_tensor(node, t).map(|()| t.clone())
-                };
-                samples.iter().map(one).collect::<Result<_, _>>().map_err(at)?
-            }
-            Op::Contraction(c) if node.inputs.get(1).is_some_and(|r| weight_of[r.0].is_some()) => {
-                let (l, r) = (node.inputs[0], node.inputs[1]);
-                let Some(w) = weight_of[r.0] else { continue };
-                let right = c.prepare(w);
-                match weight_of[l.0] {
-                    Some(l) => vec![c.apply(l, &right, &node.shape); samples.len()],
-                    None => on_all_threads(&values[l.0], |l| c.apply(l, &right, &node.shape)),
-                }
-            }
-            op => {
-                let arg = |id: &NodeId, k: usize| weight_of[id.0].or_else(|| values[id.0].get(k));
-                let one = |k: &usize| {
-                    let k = *k;
-                    let args: Option<Vec<&Tensor>> = node.inputs.iter().map(|id| arg(id, k)).collect();
-                    let args = args.ok_or(GraphError::Arity { expected: node.inputs.len(), got: 0 })?;
-                    op.eval(&args, &node.shape, graph.tables())
-                };
-                on_all_threads(&each, one).into_iter().collect::<Result<_, _>>().map_err(at)?
-            }
-        };
-        made.iter().enumerate().for_each(|(k, t)| visit(NodeId(i), k, t));
-        if uses[i] > 0 {
-            values[i] = made;
-        }
-        for id in &node.inputs {
-            uses[id.0] -= 1;
-            if uses[id.0] == 0 {
-                values[id.0] = vec![];
-            }
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -266,11 +291,14 @@ mod tests {
         let samples: Vec<Vec<Tensor>> = (0..3).map(|_| vec![random(&[1, 2, 5], 8)]).collect();
         let mut seen = 0;
         let each: Vec<Values> = samples.iter().map(|s| eval(&graph, &weights, s).unwrap()).collect();
-        eval_each(&graph, &weights, &samples, &mut |id, k, t| {
-            assert_eq!(t, each[k].of(id));
-            seen += 1;
-        })
-        .unwrap();
-        assert_eq!(seen, 3 * (graph.nodes().len() - 2));
+        let mut evaluator = Evaluator::new(&graph, &weights).unwrap();
+        for last in [false, false, true] {
+            let mut see = |id: NodeId, k: usize, t: &Tensor| {
+                assert_eq!(t, each[k].of(id));
+                seen += 1;
+            };
+            evaluator.run(&samples, last, &mut see).unwrap();
+        }
+        assert_eq!(seen, 3 * 3 * (graph.nodes().len() - 2));
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     ramp::{Ramp, refine},
     schedule::{Step, schedule},
     table::{Table, TableId},
-    tensor::{MAX_EXTENT, Tensor},
+    tensor::{MAX_EXTENT, Tensor, any_outside},
 };
 use serde::{Deserialize, Serialize};
 use std::{borrow::Borrow, collections::HashMap};
@@ -538,14 +538,13 @@ pub fn check_tensor(node: &Node, t: &Tensor) -> Result<(), GraphError> {
     if n != t.data.len() {
         return Err(GraphError::Length { expected: n, got: t.data.len() });
     }
-    // In 64 bits, and without a way out of the loop: both can be done by vectors.
     let narrow = |v: i128| v.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64;
     let (lo, hi) = (narrow(node.range.lo), narrow(node.range.hi));
-    let outside = |v: &i64| *v < lo || *v > hi;
     let possible = node.range.lo <= i128::from(i64::MAX) && node.range.hi >= i128::from(i64::MIN);
-    if possible && !t.data.iter().fold(false, |any, v| any | outside(v)) {
+    if possible && !any_outside(&t.data, lo, hi) {
         return Ok(());
     }
+    let outside = |v: &i64| *v < lo || *v > hi;
     match t.data.iter().find(|v| !possible || outside(v)) {
         Some(value) => Err(GraphError::OutOfRange { value: *value, lo: node.range.lo, hi: node.range.hi }),
         None => Ok(()),

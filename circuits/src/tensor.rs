@@ -1,6 +1,9 @@
 //! Dense integer tensors, row-major.
 
-use crate::error::GraphError;
+use crate::{
+    error::GraphError,
+    parallel::{PART, in_parts, on_all_threads},
+};
 use serde::{Deserialize, Serialize};
 
 /// A row-major tensor of 64-bit integers.
@@ -67,26 +70,30 @@ impl Tensor {
         &self,
         axis: usize,
         shape: &[usize],
-        row: impl Fn(usize) -> I,
+        row: impl Fn(usize) -> I + Sync,
     ) -> Self {
         let ((outer, len, inner), n) = (self.around(axis), shape[axis]);
-        let mut data = vec![0i64; outer * n * inner];
-        for a in 0..outer {
-            for o in 0..n {
-                let target = (a * n + o) * inner;
-                for (p, c) in row(o) {
-                    let source = (a * len + p) * inner;
-                    let to = data[target..target + inner].iter_mut();
-                    let from = &self.data[source..source + inner];
-                    // Products of 64 bits are slow where there is no vector instruction for them.
-                    if c == 1 {
-                        to.zip(from).for_each(|(d, s)| *d += s);
-                    } else {
-                        to.zip(from).for_each(|(d, s)| *d += c * s);
+        let entries = outer * n * inner;
+        // Whole axes where they are short: a row of coefficients is then asked for once a part.
+        let run = if n * inner <= PART { n * inner } else { inner };
+        let data = in_parts(entries, run, |at, out: &mut [i64]| {
+            let (first, last) = (at / inner.max(1), (at + out.len()) / inner.max(1));
+            for start in first..last.min(first + n) {
+                for (p, c) in row(start % n) {
+                    for r in (start..last).step_by(n) {
+                        let (target, source) = ((r - first) * inner, (r / n * len + p) * inner);
+                        let to = out[target..target + inner].iter_mut();
+                        let from = &self.data[source..source + inner];
+                        // Products of 64 bits are slow where there is no vector instruction for them.
+                        if c == 1 {
+                            to.zip(from).for_each(|(d, s)| *d += s);
+                        } else {
+                            to.zip(from).for_each(|(d, s)| *d += c * s);
+                        }
                     }
                 }
             }
-        }
+        });
         Self { shape: shape.to_vec(), data }
     }
 
@@ -99,4 +106,62 @@ impl Tensor {
 /// Splits a shape around an axis: `(outer, len, inner)`.
 pub fn around(shape: &[usize], axis: usize) -> (usize, usize, usize) {
     (shape[..axis].iter().product(), shape[axis], shape[axis + 1..].iter().product())
+}
+
+/// Whether a value is less than `lo` or more than `hi`.
+pub(crate) fn any_outside(values: &[i64], lo: i64, hi: i64) -> bool {
+    const FAR: i64 = 1 << 62;
+    let exactly = |part: &[i64]| part.iter().any(|v| *v < lo || *v > hi);
+    // All processors subtract 64-bit integers in vectors, few compare them. With bounds of 62 bits a value outside makes one of
+    // the differences negative, even where the other one wraps; what is inside makes none.
+    let near = -FAR <= lo && lo <= hi && hi <= FAR;
+    let maybe = |part: &[i64]| part.iter().fold(0, |m, v| m | v.wrapping_sub(lo) | hi.wrapping_sub(*v)) < 0;
+    let parts: Vec<&[i64]> = values.chunks(PART).collect();
+    on_all_threads(&parts, |part| (!near || maybe(part)) && exactly(part)).contains(&true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Values near the ends of 64 bits, near zero and anywhere.
+    fn value() -> impl Strategy<Value = i64> {
+        let ends =
+            prop::sample::select(vec![i64::MIN, i64::MAX, 0, -1, 1, 1 << 62, -(1 << 62), (1 << 62) + 1, i64::MIN + 1]);
+        prop_oneof![any::<i64>(), -9i64..9, (ends, -3i64..=3).prop_map(|(e, d)| e.saturating_add(d))]
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_outside_is_found(values in prop::collection::vec(value(), 0..20), lo in value(), hi in value()) {
+            let obvious = values.iter().any(|v| *v < lo || *v > hi);
+            prop_assert_eq!(any_outside(&values, lo, hi), obvious);
+        }
+
+        #[test]
+        fn combinations_along_an_axis_are_sums(
+            shape in prop::collection::vec(1usize..6, 1..5),
+            axis in any::<prop::sample::Index>(),
+            rows in prop::collection::vec(prop::collection::vec((any::<prop::sample::Index>(), -3i64..=3), 0..4), 1..9),
+            seed in any::<u64>(),
+        ) {
+            let axis = axis.index(shape.len());
+            let n: usize = shape.iter().product();
+            let data = (0..n as u64).map(|i| (seed.wrapping_mul(i + 1) >> 40) as i64 - (1 << 23)).collect();
+            let t = Tensor::new(shape.clone(), data).unwrap();
+            let (outer, len, inner) = t.around(axis);
+            let rows: Vec<Vec<(usize, i64)>> =
+                rows.into_iter().map(|r| r.into_iter().map(|(p, c)| (p.index(len), c)).collect()).collect();
+            let mut target = shape;
+            target[axis] = rows.len();
+            let mut want = vec![0i64; outer * rows.len() * inner];
+            for (at, v) in want.iter_mut().enumerate() {
+                let (a, o, i) = (at / inner / rows.len(), at / inner % rows.len(), at % inner);
+                *v = rows[o].iter().map(|(p, c)| c * t.data[(a * len + p) * inner + i]).sum();
+            }
+            let got = t.combine_along(axis, &target, |o| rows[o].iter().copied());
+            prop_assert_eq!(got, Tensor::new(target, want).unwrap());
+        }
+    }
 }

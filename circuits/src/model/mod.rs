@@ -114,7 +114,7 @@ pub fn model_id(graph: &[u8], weights_digest: &[u8; 32]) -> [u8; 32] {
 /// Values beyond 32 bits.
 pub fn weights_digest<'a>(weights: impl IntoIterator<Item = &'a Tensor>) -> Result<[u8; 32], ModelError> {
     let weights: Vec<&[i64]> = weights.into_iter().map(|t| t.data.as_slice()).collect();
-    Ok(digest_of_weights(&canonical::integers(weights.into_iter())?))
+    Ok(digest_of_weights(&canonical::integers(weights.into_iter())?.concat()))
 }
 
 fn digest_of_weights(encoded: &[u8]) -> [u8; 32] {
@@ -229,14 +229,14 @@ impl Model {
         let weights = canonical::integers(self.weights.iter().map(|t| t.data.as_slice()))?;
         let before = canonical::to_bytes(&graph)?;
         let behind = canonical::to_bytes(&(&self.inputs, &self.outputs, &self.report))?;
-        let length = before.len() + weights.len() + behind.len();
+        let length = before.len() + weights.iter().map(Vec::len).sum::<usize>() + behind.len();
         let mut bytes = Vec::with_capacity(HEADER + length + CHECKSUM);
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&VERSION.to_be_bytes());
         bytes.extend_from_slice(&(length as u64).to_be_bytes());
         bytes.extend_from_slice(&before);
         let first = bytes.len();
-        bytes.extend_from_slice(&weights);
+        weights.iter().for_each(|part| bytes.extend_from_slice(part));
         let weights = first..bytes.len();
         bytes.extend_from_slice(&behind);
         Ok(Unsigned { bytes, graph, weights })

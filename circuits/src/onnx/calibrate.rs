@@ -69,30 +69,45 @@ const RECORDED_SAMPLES: usize = 32;
 impl Measured {
     /// The range of every tensor.
     pub(crate) fn stats(&self) -> Stats {
-        let low = |v: &[f32]| v.iter().fold(f64::INFINITY, |m, x| m.min(f64::from(*x)));
-        let high = |v: &[f32]| v.iter().fold(f64::NEG_INFINITY, |m, x| m.max(f64::from(*x)));
+        let range = |(o, (lo, hi)): (&OutletId, &(Vec<f32>, Vec<f32>))| {
+            (*o, (f64::from(extremes(lo).0), f64::from(extremes(hi).1)))
+        };
         let small = self.entries.iter().filter(|(_, (lo, _))| lo.len() <= SMALL);
         Stats {
-            ranges: self.entries.iter().map(|(o, (lo, hi))| (*o, (low(lo), high(hi)))).collect(),
+            ranges: self.entries.par_iter().map(range).collect(),
             entries: small.map(|(o, e)| (*o, e.clone())).collect(),
             octaves: self.octaves.clone(),
             fineness: OnceCell::new(),
         }
     }
 
-    fn add(&mut self, outlet: OutletId, values: &[f32]) {
-        match self.entries.get_mut(&outlet) {
-            Some((lo, hi)) => {
-                for ((a, b), v) in lo.iter_mut().zip(hi.iter_mut()).zip(values) {
-                    *a = a.min(*v);
-                    *b = b.max(*v);
-                }
-            }
-            None => {
-                self.entries.insert(outlet, (values.to_vec(), values.to_vec()));
-            }
+    /// Takes the tensors of another sample into the least and largest values.
+    fn add(&mut self, made: &Made) {
+        let known: Vec<_> =
+            made.iter().map(|(outlet, values)| (*outlet, values, self.entries.remove(outlet))).collect();
+        let joined = known.into_par_iter().map(|(outlet, values, known)| {
+            let Some((mut lo, mut hi)) = known else { return (outlet, (values.clone(), values.clone())) };
+            lo.iter_mut().zip(values).for_each(|(a, v)| *a = if v < a { *v } else { *a });
+            hi.iter_mut().zip(values).for_each(|(b, v)| *b = if v > b { *v } else { *b });
+            (outlet, (lo, hi))
+        });
+        self.entries.par_extend(joined);
+    }
+}
+
+/// The least and the largest of numbers, none of which is a NaN; of none, both infinities.
+pub(super) fn extremes(values: &[f32]) -> (f32, f32) {
+    // Several at a time, so that no comparison waits for the one before.
+    const LANES: usize = 16;
+    let (mut lo, mut hi) = ([f32::INFINITY; LANES], [f32::NEG_INFINITY; LANES]);
+    let (whole, rest) = values.as_chunks::<LANES>();
+    for part in whole.iter().map(<[f32; LANES]>::as_slice).chain([rest]) {
+        for ((lo, hi), v) in lo.iter_mut().zip(&mut hi).zip(part) {
+            *lo = if v < lo { *v } else { *lo };
+            *hi = if v > hi { *v } else { *hi };
         }
     }
+    (lo.into_iter().fold(f32::INFINITY, f32::min), hi.into_iter().fold(f32::NEG_INFINITY, f32::max))
 }
 
 /// Checks samples against the model's inputs: one flat array per input, all values finite.
@@ -224,15 +239,32 @@ pub(crate) fn run_float(
 /// All tensors of a run, in the order in which they were made.
 type Made = Vec<(OutletId, Vec<f32>)>;
 
+/// A run, and the first of its tensors that is no result.
+type Run = (Made, Option<OutletId>);
+
 /// Values of all tensors of the runs that are made at a time.
 const HELD_VALUES: usize = 1 << 26;
 
 /// Runs the float model on samples, each on a thread of its own.
-fn run_each(source: &FloatModel, model: &TypedModel, samples: &[Vec<Vec<f32>>]) -> Vec<Result<Made, ImportError>> {
+fn run_each(source: &FloatModel, model: &TypedModel, samples: &[Vec<Vec<f32>>]) -> Vec<Result<Run, ImportError>> {
     let one = |s: &Vec<Vec<f32>>| {
-        let mut made = Made::new();
-        run_float(source, model, s, &mut |outlet, values| made.push((outlet, values.to_vec())))?;
-        Ok(made)
+        let (mut made, mut lost) = (Made::new(), None);
+        run_float(source, model, s, &mut |outlet, values| {
+            let mut values = values.to_vec();
+            let (mut nan, mut endless) = (false, false);
+            for v in &values {
+                (nan, endless) = (nan | v.is_nan(), endless | v.is_infinite());
+            }
+            // An infinity inside, as of an exponential whose reciprocal is taken, is large; a NaN, or a result without end, is none.
+            if nan || (endless && model.outputs.contains(&outlet)) {
+                lost.get_or_insert(outlet);
+            }
+            if endless {
+                values.iter_mut().filter(|v| v.is_infinite()).for_each(|v| *v = v.clamp(-STAND_IN, STAND_IN));
+            }
+            made.push((outlet, values));
+        })?;
+        Ok((made, lost))
     };
     samples.par_iter().map(one).collect()
 }
@@ -253,29 +285,20 @@ pub(crate) fn measure(
     for (part, some) in samples.chunks(together).enumerate() {
         progress("calibrate", (part * together) as u64, samples.len() as u64);
         for (k, run) in run_each(source, model, some).into_iter().enumerate() {
-            let made = match run {
+            let (made, lost) = match run {
                 Err(e) if generated => {
                     return Err(ImportError::MadeUp { node: "the model".to_owned(), reason: e.to_string() });
                 }
                 made => made?,
             };
             let k = part * together + k;
-            // An infinity inside, as of an exponential whose reciprocal is taken, is large; a NaN, or a result without end, is none.
-            let lost = |(outlet, values): &&(OutletId, Vec<f32>)| {
-                let last = model.outputs.contains(outlet);
-                values.iter().any(|v| v.is_nan() || (last && v.is_infinite()))
-            };
-            if let Some((outlet, _)) = made.iter().find(lost) {
-                return Err(not_finite(source, model, *outlet, k, generated));
+            if let Some(outlet) = lost {
+                return Err(not_finite(source, model, outlet, k, generated));
             }
-            let mut made = made;
-            for v in made.iter_mut().flat_map(|(_, values)| values).filter(|v| v.is_infinite()) {
-                *v = v.clamp(-STAND_IN, STAND_IN);
-            }
+            out.add(&made);
             let mut outputs = vec![vec![]; model.outputs.len()];
             let mut record = (k < RECORDED_SAMPLES && room > 0).then(HashMap::new);
             for (outlet, values) in made {
-                out.add(outlet, &values);
                 if model.nodes()[outlet.node].op_is::<Reduce>() {
                     let above = values.iter().filter(|v| **v > 0.0);
                     out.octaves.entry(outlet).or_default().extend(above.map(|v| v.log2().floor() as i32));
@@ -327,5 +350,20 @@ fn not_finite(
         ImportError::MadeUp { node: node.to_owned(), reason }
     } else {
         ImportError::Calibration { sample, tensor: node.to_owned(), reason }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn extremes_are_the_least_and_the_largest(values in prop::collection::vec(-1e30f32..1e30, 0..70)) {
+            let lo = values.iter().copied().fold(f32::INFINITY, f32::min);
+            let hi = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            prop_assert_eq!(extremes(&values), (lo, hi));
+        }
     }
 }

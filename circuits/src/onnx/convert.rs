@@ -5,6 +5,7 @@
 //! takes to the same limit; where it could show in a result, the model is refused.
 
 use super::error::ImportError;
+use rayon::prelude::*;
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto, type_proto};
 
 /// Stands in for an infinity.
@@ -123,6 +124,9 @@ pub(crate) fn convert(graph: &mut GraphProto, done: &mut Converted) -> Result<()
 
 /// Brings a tensor to finite float32, if it is one of floats.
 fn tensor(t: &mut TensorProto, done: &mut Converted) -> Result<(), ()> {
+    if t.data_type == 1 && is_plain(&t.raw_data) {
+        return Ok(());
+    }
     let raw = std::mem::take(&mut t.raw_data);
     let values: Vec<f32> = match (t.data_type, raw.is_empty()) {
         (1, false) => raw.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
@@ -155,6 +159,15 @@ fn tensor(t: &mut TensorProto, done: &mut Converted) -> Result<(), ()> {
         t.raw_data = values.iter().flat_map(|v| v.clamp(-STAND_IN, STAND_IN).to_le_bytes()).collect();
     }
     Ok(())
+}
+
+/// Whether these are floats of four bytes, one or more, and all of them finite and less than the largest one in magnitude.
+fn is_plain(raw: &[u8]) -> bool {
+    let (floats, rest) = raw.as_chunks::<4>();
+    // Without the sign, floats are in the order of their bits.
+    let large = |v: &[u8; 4]| (i32::from_le_bytes(*v) & i32::MAX) >= f32::MAX.to_bits() as i32;
+    let plain = |part: &[[u8; 4]]| !part.iter().fold(false, |any, v| any | large(v));
+    rest.is_empty() && !floats.is_empty() && floats.par_chunks(1 << 16).all(plain)
 }
 
 /// The value of an IEEE half-precision number.

@@ -14,6 +14,8 @@ use super::{
     prune, rewrite,
     shapes::{self, LoadOptions},
 };
+use prost::Message;
+use rayon::prelude::*;
 use std::{
     collections::{HashMap, HashSet},
     io::Read,
@@ -71,8 +73,15 @@ pub fn load_with(path: impl AsRef<Path>, options: &LoadOptions) -> Result<FloatM
     if meta.len() > MAX_FILE_BYTES {
         return Err(ImportError::TooLarge { got: meta.len(), limit: MAX_FILE_BYTES });
     }
-    let mut bytes = Vec::with_capacity(meta.len() as usize + 1);
-    std::fs::File::open(path).map_err(read)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(read)?;
+    let mut file = std::fs::File::open(path).map_err(read)?;
+    let bytes = if meta.is_file() {
+        read_whole(&file, meta.len() as usize).map_err(read)?
+    } else {
+        // Pipes do not tell their length.
+        let mut bytes = Vec::new();
+        (&mut file).take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(read)?;
+        bytes
+    };
     let mut proto = decode(&bytes)?;
     drop(bytes);
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -90,6 +99,25 @@ pub fn load_bytes_with(bytes: &[u8], options: &LoadOptions) -> Result<FloatModel
     load_proto(&mut decode(bytes)?, options)
 }
 
+/// The first `len` bytes of a file, by all threads: most of the time goes into memory that was not used before.
+#[cfg(unix)]
+fn read_whole(file: &std::fs::File, len: usize) -> std::io::Result<Vec<u8>> {
+    use std::os::unix::fs::FileExt;
+    const PART: usize = 1 << 22;
+    let mut bytes = vec![0; len];
+    let parts = bytes.par_chunks_mut(PART).enumerate();
+    parts.try_for_each(|(k, part)| file.read_exact_at(part, (k * PART) as u64))?;
+    Ok(bytes)
+}
+
+/// The first `len` bytes of a file.
+#[cfg(not(unix))]
+fn read_whole(mut file: &std::fs::File, len: usize) -> std::io::Result<Vec<u8>> {
+    let mut bytes = vec![0; len];
+    file.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
 pub(super) fn decode(bytes: &[u8]) -> Result<ModelProto, ImportError> {
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(ImportError::TooLarge { got: bytes.len() as u64, limit: MAX_FILE_BYTES });
@@ -97,9 +125,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<ModelProto, ImportError> {
     if bytes.is_empty() {
         return Err(malformed("the file is empty"));
     }
-    guarded("reading the ONNX protobuf", || {
-        onnx().proto_model_for_read(&mut &*bytes).map_err(|e| malformed(&format!("{e:#}")))
-    })
+    guarded("reading the ONNX protobuf", || ModelProto::decode(bytes).map_err(|e| malformed(&e.to_string())))
 }
 
 fn load_proto(proto: &mut ModelProto, options: &LoadOptions) -> Result<FloatModel, ImportError> {
@@ -165,6 +191,7 @@ fn load_proto(proto: &mut ModelProto, options: &LoadOptions) -> Result<FloatMode
     });
     let refused = refused.or_else(|| audit::check(proto).err());
     let typed = guarded("analysing the model", || {
+        proto.graph.iter_mut().for_each(rewrite::batch_norm::fold);
         rewrite::expand(proto)?;
         type_model(proto)
     });
@@ -195,7 +222,7 @@ fn drop_constant_outputs(
     }
 }
 
-fn type_model(proto: &ModelProto) -> Result<TypedModel, ImportError> {
+pub(super) fn type_model(proto: &ModelProto) -> Result<TypedModel, ImportError> {
     // Declared shapes of inner tensors and outputs may be symbolic or wrong; tract infers them from the inputs.
     let framework = own::framework();
     let fail = |stage: &'static str| move |e: TractError| ImportError::engine(stage, &e);

@@ -9,11 +9,12 @@ use super::{
     matrices::Matrix,
     own::Column,
     rounded::Rounded,
-    tables::{Function, Plan, Requests},
+    tables::{Function, Plan, Request, Requests},
 };
 use crate::{
     graph::{GraphBuilder, NodeId},
-    ops::{Op, OpClass},
+    ops::{Lookup, Op, OpClass},
+    table::{Table, TableId},
     tensor::{Tensor, element_count},
 };
 use std::{
@@ -119,6 +120,8 @@ pub(crate) struct Lowering<'a> {
     /// Tensors with steps of their own for each column, which only trees read.
     pub(crate) tabular: HashMap<NodeId, Vec<Column>>,
     committed: HashMap<(NodeId, *const Expr), (Rc<Expr>, Root)>,
+    /// Tables of clamps: by least and largest value, smallest key, log2 of the number of keys.
+    clamps: HashMap<(i64, i64, i64, usize), TableId>,
     /// Steps that normalizations ask for.
     pub(crate) fineness: &'a Fineness,
     /// The least sum of squares of a row that is not constant.
@@ -162,6 +165,7 @@ impl<'a> Lowering<'a> {
             quantized: HashSet::new(),
             tabular: HashMap::new(),
             committed: HashMap::new(),
+            clamps: HashMap::new(),
             fineness: stats.fineness(model),
             least_squares: HashMap::new(),
             extrema: HashMap::new(),
@@ -371,6 +375,25 @@ impl<'a> Lowering<'a> {
         let table = self.plan.table(f, node, worst, elements, &mut self.requests)?;
         let name = self.name.clone();
         Ok(self.g.lookup(&name, node, shift, table)?)
+    }
+
+    /// Adds a lookup of `clamp(key, lo, hi)`. Most lookups of a network are of one or two of these, whose tables are made once.
+    pub(crate) fn clamp(&mut self, node: NodeId, shift: u32, (lo, hi): (i64, i64)) -> Result<NodeId> {
+        let n = self.g.node(node);
+        let (worst, elements) = (n.range.round_shift(shift), n.shape.iter().product::<usize>() as u64);
+        let name = if lo == 0 { format!("relu, at most {hi}") } else { format!("clamp to [{lo}, {hi}]") };
+        let request = Request { worst, base: (lo, hi), elements };
+        let (key_min, bits) = self.plan.keys((name.clone(), 0), node, request, &mut self.requests)?;
+        let table = match self.clamps.get(&(lo, hi, key_min, bits)) {
+            Some(known) => *known,
+            None => {
+                let made = Table::tabulate(&name, key_min, bits, |key| key.clamp(lo, hi) as i32);
+                let id = self.g.table(made)?;
+                self.clamps.insert((lo, hi, key_min, bits), id);
+                id
+            }
+        };
+        self.push(Op::Lookup(Lookup { table, shift }), &[node])
     }
 
     /// Brings tensors to one scale and adds them with signs.

@@ -7,10 +7,11 @@ use super::{
     lower::{Result, Widths},
 };
 use crate::{
-    eval::eval_each,
+    eval::Evaluator,
     graph::{Graph, NodeId},
     model::{Cause, MAX_ERROR, MIN_AGREEMENT, Metric, Model, OutputReport, QuantReport},
     ops::Op,
+    parallel::{PART, on_all_threads},
     tensor::{Tensor, around},
 };
 use std::collections::{BTreeMap, HashMap};
@@ -238,13 +239,37 @@ struct Errors {
 }
 
 impl Errors {
+    const NONE: Self = Self { max: 0.0, lo: f64::INFINITY, hi: f64::NEG_INFINITY };
+
     fn add(&mut self, float: &[f32], integer: &[i64], scale: f64) {
-        for (f, q) in float.iter().zip(integer) {
-            let f = f64::from(*f);
-            self.max = self.max.max((f - *q as f64 * scale).abs());
-            self.lo = self.lo.min(f);
-            self.hi = self.hi.max(f);
+        let parts: Vec<_> = float.chunks(PART).zip(integer.chunks(PART)).collect();
+        for e in on_all_threads(&parts, |(f, q)| Self::of(f, q, scale)) {
+            self.join(e);
         }
+    }
+
+    fn join(&mut self, e: Self) {
+        self.max = if e.max > self.max { e.max } else { self.max };
+        self.lo = if e.lo < self.lo { e.lo } else { self.lo };
+        self.hi = if e.hi > self.hi { e.hi } else { self.hi };
+    }
+
+    fn of(float: &[f32], integer: &[i64], scale: f64) -> Self {
+        // Several at a time, so that no comparison waits for the one before.
+        const LANES: usize = 8;
+        let mut lanes = [Self::NONE; LANES];
+        let one = |e: &mut Self, f: f32, q: i64| {
+            let f = f64::from(f);
+            e.join(Self { max: (f - q as f64 * scale).abs(), lo: f, hi: f });
+        };
+        let (floats, integers) = (float.as_chunks::<LANES>(), integer.as_chunks::<LANES>());
+        for (f, q) in floats.0.iter().zip(integers.0) {
+            lanes.iter_mut().zip(f.iter().zip(q)).for_each(|(e, (f, q))| one(e, *f, *q));
+        }
+        floats.1.iter().zip(integers.1).for_each(|(f, q)| one(&mut lanes[0], *f, *q));
+        let mut all = Self::NONE;
+        lanes.into_iter().for_each(|e| all.join(e));
+        all
     }
 
     fn relative(&self) -> f64 {
@@ -317,6 +342,7 @@ pub(crate) fn compare(
     let undecided = if undecided.contains(&false) { undecided } else { vec![] };
     let open = |o: usize| if is_label(&truth.outputs[..count], o) { undecided.as_slice() } else { &[] };
     let float = |o: usize| truth.outputs[..count].iter().map(move |s| s[o].as_slice()).collect::<Vec<_>>();
+    let mut evaluator = Evaluator::new(&model.graph, &model.weights)?;
     let mut done = 0;
     while done < count {
         progress("compare", done as u64, count as u64);
@@ -332,12 +358,13 @@ pub(crate) fn compare(
         }
         let mut failed = None;
         let mut made: Vec<Vec<Option<Vec<f32>>>> = vec![vec![None; part.len()]; model.outputs.len()];
-        eval_each(&model.graph, &model.weights, &inputs, &mut |id: NodeId, k: usize, value: &Tensor| {
+        let last = done + part.len() == count;
+        evaluator.run(&inputs, last, &mut |id: NodeId, k: usize, value: &Tensor| {
             for (lookup, (lo, hi)) in limited.get(&id).into_iter().flatten() {
                 let node = model.graph.node(*lookup);
                 let Op::Lookup(op) = &node.op else { continue };
-                let outside = value.data.iter().filter(|v| !(*lo..=*hi).contains(&op.key(**v))).count();
-                if outside > 0 {
+                if op.leaves(&value.data, (*lo, *hi)) {
+                    let outside = value.data.iter().filter(|v| !(*lo..=*hi).contains(&op.key(**v))).count();
                     *saturated.entry(node.name.clone()).or_default() += outside as u64;
                 }
             }
@@ -345,8 +372,7 @@ pub(crate) fn compare(
                 for i in traced.get(&id).into_iter().flatten() {
                     let (outlet, _, scale) = trace.nodes[*i];
                     if let Some(float) = record.get(&outlet) {
-                        let none = Errors { max: 0.0, lo: f64::INFINITY, hi: f64::NEG_INFINITY };
-                        layers.entry(*i).or_insert(none).add(float, &value.data, scale);
+                        layers.entry(*i).or_insert(Errors::NONE).add(float, &value.data, scale);
                     }
                 }
             }

@@ -99,40 +99,14 @@ fn commit_clamp(c: &mut Lowering<'_>, l: &Lazy, bits: u32, f: Affine) -> Result<
     // A bound that the function itself has is no saturation.
     let inherent = |v: f64, edge: i64| v.is_finite() && (v / unit).round() as i64 == edge;
     let limits = (if inherent(f_lo, lo) { i64::MIN } else { lo }, if inherent(f_hi, hi) { i64::MAX } else { hi });
-    let f = Function {
-        name: clamp_name(lo, hi),
-        digest: 0,
-        base: (lo, hi),
-        values: Box::new(move |keys| Ok(keys.iter().map(|k| *k.clamp(&lo, &hi) as i32).collect())),
-    };
-    let node = c.lookup(input, shift as u32, &f)?;
+    let node = c.clamp(input, shift as u32, (lo, hi))?;
     c.limits.insert(node, limits);
     Ok(Some(Root { node, scale: unit, range: l.range }))
 }
 
-fn clamp_name(lo: i64, hi: i64) -> String {
-    if lo == 0 { format!("relu, at most {hi}") } else { format!("clamp to [{lo}, {hi}]") }
-}
-
 /// `max(d, 0)` of an integer node that never exceeds `cap`: the same table as a ReLU's.
 pub(crate) fn relu_exact(c: &mut Lowering<'_>, node: crate::graph::NodeId, cap: i64) -> Result<crate::graph::NodeId> {
-    clamp_exact(c, node, 0, (0, cap))
-}
-
-/// `floor((node + 2^(shift-1)) / 2^shift)`, clamped.
-pub(crate) fn clamp_exact(
-    c: &mut Lowering<'_>,
-    node: crate::graph::NodeId,
-    shift: u32,
-    (lo, hi): (i64, i64),
-) -> Result<crate::graph::NodeId> {
-    let f = Function {
-        name: clamp_name(lo, hi),
-        digest: 0,
-        base: (lo, hi),
-        values: Box::new(move |keys| Ok(keys.iter().map(|k| *k.clamp(&lo, &hi) as i32).collect())),
-    };
-    c.lookup(node, shift, &f)
+    c.clamp(node, 0, (0, cap))
 }
 
 /// The keys `[0, 2^k)` or `[-2^k, 2^k)` around the given ones, so that layers of like scale share a table; the given keys

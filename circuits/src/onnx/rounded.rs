@@ -4,7 +4,7 @@ use super::{
     error::ImportError,
     lower::{Lowering, Result, Root, fit_exponent},
 };
-use crate::tensor::Tensor;
+use crate::{parallel::in_parts, tensor::Tensor};
 use rayon::prelude::*;
 use std::{borrow::Cow, cell::RefCell, collections::HashMap, rc::Rc};
 use tract_onnx::prelude::{Arc, Tensor as Constant, TractError};
@@ -110,8 +110,8 @@ fn round(constant: &Constant, shape: &[usize], factors: &Factors, bits: u32) -> 
         })
     };
     let (bits, limit, scale) = fit(max, bits, whole);
-    let mut data = vec![0i64; values.len()];
-    data.par_chunks_mut(PART).zip(parts()).for_each(|(out, (at, v))| {
+    let data = in_parts(values.len(), 1, |at, out: &mut [i64]| {
+        let v = &values[at..at + out.len()];
         for r in runs(at, v.len(), run) {
             let f = factor(at + r.start);
             let one = |v: &f32| nearest((f64::from(*v) * f * scale).max(-limit).min(limit));

@@ -31,9 +31,12 @@ pub(crate) struct Function<'f> {
 /// One lookup to be planned for.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Request {
-    worst: Interval,
-    base: (i64, i64),
-    elements: u64,
+    /// Keys in the worst case.
+    pub(crate) worst: Interval,
+    /// Keys that must not saturate.
+    pub(crate) base: (i64, i64),
+    /// Values looked up.
+    pub(crate) elements: u64,
 }
 
 /// Name and digest of a function.
@@ -97,18 +100,29 @@ impl Plan {
         elements: usize,
         requests: &mut Requests,
     ) -> Result<Table, ImportError> {
-        let key = (f.name.clone(), f.digest);
-        requests.push((key.clone(), node, Request { worst, base: f.base, elements: elements as u64 }));
-        let base = cover(i128::from(f.base.0), i128::from(f.base.1))
-            .ok_or_else(|| ImportError::unsupported("a function on too wide a range of keys"))?;
-        let domains = self.0.get(&key).cloned().unwrap_or_default();
-        let (key_min, bits) = match domains {
-            Domains { plain: Some(p), .. } if covers(p, worst) => p,
-            Domains { clamped: Some(c), .. } => c,
-            _ => base,
-        };
+        let request = Request { worst, base: f.base, elements: elements as u64 };
+        let (key_min, bits) = self.keys((f.name.clone(), f.digest), node, request, requests)?;
         let keys: Vec<i64> = (0..1i64 << bits).map(|i| key_min + i).collect();
         Ok(Table { name: f.name.clone(), key_min, values: (f.values)(&keys)? })
+    }
+
+    /// The smallest key, and log2 of the number of keys, of the table for a lookup of `node`.
+    pub(crate) fn keys(
+        &self,
+        key: FunctionKey,
+        node: NodeId,
+        request: Request,
+        requests: &mut Requests,
+    ) -> Result<(i64, usize), ImportError> {
+        let base = cover(i128::from(request.base.0), i128::from(request.base.1))
+            .ok_or_else(|| ImportError::unsupported("a function on too wide a range of keys"))?;
+        let chosen = match self.0.get(&key) {
+            Some(Domains { plain: Some(p), .. }) if covers(*p, request.worst) => *p,
+            Some(Domains { clamped: Some(c), .. }) => *c,
+            _ => base,
+        };
+        requests.push((key, node, request));
+        Ok(chosen)
     }
 }
 

@@ -9,7 +9,6 @@ use super::{
     lower::{Lazy, Lowering, Result, Root, Value, Widths, fit_exponent, to_int},
     ops::FAMILIES,
     own::{self, FEATURE_BITS as TREE_BITS, Kind, Own, Quantize},
-    requantize::clamp_exact,
     rounded::Rounded,
     tables::{Plan, Requests},
 };
@@ -17,7 +16,8 @@ use crate::{
     error::GraphError,
     graph::{Graph, GraphBuilder, NodeId},
     model::{Features, TensorSpec},
-    ops::{AxisScale, Op},
+    ops::{AxisScale, Lookup, Op},
+    table::TableId,
     tensor::Tensor,
 };
 use std::{collections::HashMap, rc::Rc};
@@ -143,9 +143,9 @@ pub(crate) fn lower_model(
             c.name = name.clone();
             // Nobody may pass two for a boolean, or 300 for a byte.
             let id = match kind {
-                DatumType::Bool => clamp_exact(&mut c, id, 0, (0, 1))?,
-                DatumType::U8 => clamp_exact(&mut c, id, 0, (0, 255))?,
-                DatumType::U16 => clamp_exact(&mut c, id, 0, (0, 65535))?,
+                DatumType::Bool => c.clamp(id, 0, (0, 1))?,
+                DatumType::U8 => c.clamp(id, 0, (0, 255))?,
+                DatumType::U16 => c.clamp(id, 0, (0, 65535))?,
                 _ => id,
             };
             let value = c.result(outlet, id, (-f64::from(e)).exp2());
@@ -388,6 +388,7 @@ fn prune(
     }
     let mut b = GraphBuilder::new(limb);
     let mut map: HashMap<NodeId, NodeId> = HashMap::new();
+    let mut tables: HashMap<TableId, TableId> = HashMap::new();
     let mut weights = Vec::new();
     let mut all_weights = c.weights.into_iter();
     for (i, node) in full.nodes().iter().enumerate() {
@@ -399,7 +400,14 @@ fn prune(
         let before = if matches!(node.op, Op::Delay(_)) { &node.inputs[..1] } else { &node.inputs[..] };
         let ids: Vec<NodeId> = before.iter().map(|id| map[id]).collect();
         let new = match &node.op {
-            Op::Lookup(l) => b.lookup(&node.name, ids[0], l.shift, l.table(full.tables())?.clone())?,
+            Op::Lookup(l) => {
+                let table = match tables.get(&l.table) {
+                    Some(known) => *known,
+                    None => b.table(l.table(full.tables())?.clone())?,
+                };
+                tables.insert(l.table, table);
+                b.push(&node.name, Op::Lookup(Lookup { table, shift: l.shift }), &ids)?
+            }
             op => b.push(&node.name, op.clone(), &ids)?,
         };
         map.insert(NodeId(i), new);

@@ -8,7 +8,9 @@
 //! * Reference: docs/protocol.md#linear.
 
 use super::{LinearPullback, Piece};
-use crate::{error::GraphError, functional::Functional, interval::Interval, ring::Ring, tensor::Tensor};
+use crate::{
+    error::GraphError, functional::Functional, interval::Interval, parallel::in_parts, ring::Ring, tensor::Tensor,
+};
 use serde::{Deserialize, Serialize};
 
 /// Parameters of the combination.
@@ -41,10 +43,18 @@ impl Linear {
     }
 
     pub(crate) fn eval(&self, inputs: &[&Tensor], shape: &[usize]) -> Tensor {
-        let mut data = vec![self.offset; shape.iter().product()];
-        for (c, t) in self.coefficients.iter().zip(inputs) {
-            data.iter_mut().zip(&t.data).for_each(|(d, v)| *d += c * v);
-        }
+        let data = in_parts(shape.iter().product(), 1, |first, out: &mut [i64]| {
+            out.fill(self.offset);
+            for (c, t) in self.coefficients.iter().zip(inputs) {
+                let terms = out.iter_mut().zip(&t.data[first..]);
+                // Products of 64 bits are slow where there is no vector instruction for them.
+                match c {
+                    1 => terms.for_each(|(d, v)| *d += v),
+                    -1 => terms.for_each(|(d, v)| *d -= v),
+                    _ => terms.for_each(|(d, v)| *d += c * v),
+                }
+            }
+        });
         Tensor { shape: shape.to_vec(), data }
     }
 

@@ -15,8 +15,9 @@
 use crate::{
     error::GraphError,
     interval::Interval,
+    parallel::in_parts,
     table::{Table, TableId},
-    tensor::Tensor,
+    tensor::{Tensor, any_outside},
 };
 use serde::{Deserialize, Serialize};
 
@@ -54,9 +55,9 @@ impl Lookup {
         // The keys that can occur once clamped, as places in the table.
         let place = |key: i128| (key.clamp(d.lo, d.hi) - d.lo) as usize;
         let reached = table.values.get(place(t.lo)..=place(t.hi)).unwrap_or(&table.values);
-        let a = i128::from(reached.iter().copied().min().unwrap_or(0));
-        let b = i128::from(reached.iter().copied().max().unwrap_or(0));
-        Ok(Interval::new(a, b))
+        let first = reached.first().copied().unwrap_or(0);
+        let (a, b) = reached.iter().fold((first, first), |(a, b), v| (a.min(*v), b.max(*v)));
+        Ok(Interval::new(i128::from(a), i128::from(b)))
     }
 
     /// The key before the clamp.
@@ -65,9 +66,40 @@ impl Lookup {
         (value + half) >> self.shift
     }
 
+    /// Whether any of these values has a key that is not in `lo..=hi`.
+    pub(crate) fn leaves(&self, values: &[i64], (lo, hi): (i64, i64)) -> bool {
+        let half = if self.shift == 0 { 0 } else { 1i128 << (self.shift - 1) };
+        let least = |key: i128| (key << self.shift) - half;
+        let within = |v: i128| v.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64;
+        any_outside(values, within(least(i128::from(lo))), within(least(i128::from(hi) + 1) - 1))
+    }
+
     pub(crate) fn eval(&self, input: &Tensor, tables: &[Table]) -> Result<Tensor, GraphError> {
         let table = self.table(tables)?;
-        let data = input.data.iter().map(|v| i64::from(table.get(self.key(*v)))).collect();
+        let data = in_parts(input.data.len(), 1, |first, out: &mut [i64]| {
+            out.iter_mut().zip(&input.data[first..]).for_each(|(o, v)| *o = i64::from(table.get(self.key(*v))));
+        });
         Ok(Tensor { shape: input.shape.clone(), data })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::TableId;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn keys_beyond_limits_are_found(
+            values in prop::collection::vec((any::<i64>(), 2u32..64).prop_map(|(v, s)| v >> s), 0..20),
+            shift in 0u32..=MAX_SHIFT,
+            lo in prop_oneof![Just(i64::MIN), -9i64..9],
+            hi in prop_oneof![Just(i64::MAX), -9i64..9],
+        ) {
+            let lookup = Lookup { table: TableId(0), shift };
+            let obvious = values.iter().any(|v| !(lo..=hi).contains(&lookup.key(*v)));
+            prop_assert_eq!(lookup.leaves(&values, (lo, hi)), obvious);
+        }
     }
 }

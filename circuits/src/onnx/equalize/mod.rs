@@ -20,7 +20,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use super::{error::ImportError, load::FloatModel, lower::Result, ops::einsum::floats};
+use super::{calibrate::extremes, error::ImportError, load::FloatModel, lower::Result, ops::einsum::floats};
 use crate::model::Features;
 pub(crate) use columns::moved;
 use path::{Consumer, Path, Producer};
@@ -276,6 +276,10 @@ impl Equalized {
                 *s = s.max(lo.abs()).max(hi.abs());
             }
         }
+        // Rooms only make less of it.
+        if powers(&size, SPREAD, |_| f64::INFINITY, false).is_none() {
+            return Ok(());
+        }
         // The rows that are divided become no larger than the largest row is.
         let rows = producer.row_sizes(&self.model, n)?;
         let rows: Vec<f64> = rows.iter().zip(&path.factors).map(|(r, f)| r * f.abs()).collect();
@@ -459,10 +463,10 @@ fn channel_bounds(
         return None;
     }
     let mut out = (vec![f64::INFINITY; channels], vec![f64::NEG_INFINITY; channels]);
-    for (i, (a, b)) in lo.iter().zip(hi).enumerate() {
-        let c = along.channel(i / inner % len);
-        out.0[c] = out.0[c].min(f64::from(*a));
-        out.1[c] = out.1[c].max(f64::from(*b));
+    for (i, (a, b)) in lo.chunks(inner.max(1)).zip(hi.chunks(inner.max(1))).enumerate() {
+        let c = along.channel(i % len);
+        out.0[c] = out.0[c].min(f64::from(extremes(a).0));
+        out.1[c] = out.1[c].max(f64::from(extremes(b).1));
     }
     out.0.iter().chain(&out.1).all(|v| v.is_finite()).then_some(out)
 }

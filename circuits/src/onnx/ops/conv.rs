@@ -104,7 +104,11 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
         inner: (kernel.len() / spec.output_channels.max(1)).max(1),
     };
     let weight = rounded::weight(c, &kernel, &shape, factors, c.widths.weight, |k| {
-        op.kernel_fmt.kernel_as_group_o_ihw(k, groups).map(Cow::Owned).map_err(fail)
+        // The entries of an ONNX kernel lie as those of `shape` do.
+        match op.kernel_fmt {
+            KernelFormat::OIHW => Ok(Cow::Borrowed(k)),
+            format => format.kernel_as_group_o_ihw(k, groups).map(Cow::Owned).map_err(fail),
+        }
     })?;
     let id = c.push(Op::Contraction(Contraction { extents: indices.0, lhs, rhs, out }), &[x.node, weight.node])?;
     match computed {

@@ -14,7 +14,6 @@ use crate::{
     onnx::{
         error::ImportError,
         lower::{BIAS_BITS, Lowering, MAX_OFFSET, Result, Root, Value, to_int},
-        requantize::clamp_exact,
         rounded::{self, Factors, fit},
     },
     ops::{AxisExpr, Contraction, Op, lookup::MAX_SHIFT},
@@ -267,7 +266,7 @@ fn coarser(c: &mut Lowering<'_>, id: NodeId, scale: f64, most: f64) -> Result<(N
     let (Ok(lo), Ok(hi), true) = (narrow.0, narrow.1, (range.hi - range.lo) >> SMALL_BITS == 0) else {
         return Ok((id, scale));
     };
-    let id = clamp_exact(c, id, shift, (lo.min(0), hi.max(1)))?;
+    let id = c.clamp(id, shift, (lo.min(0), hi.max(1)))?;
     Ok((id, scale * f64::from(shift).exp2()))
 }
 

@@ -19,7 +19,6 @@ use crate::{
         error::ImportError,
         lower::{Lowering, Result, Root, Value},
         own::{at_least_zero, integers, small_operand},
-        requantize::clamp_exact,
         tables::Function,
     },
     ops::{Divide, Op},
@@ -45,7 +44,7 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode, name: &str, kind: Da
             let mut id = small_operand(c, node, i)?;
             let r = range(c, id);
             if r.lo < 0 && c.integer(node.inputs[i]).is_some_and(|k| k.is_unsigned()) {
-                id = clamp_exact(c, id, 0, (0, whole(r).1))?;
+                id = c.clamp(id, 0, (0, whole(r).1))?;
             }
             *slot = Some(c.broadcast(id, &shape)?);
         }
@@ -200,7 +199,7 @@ fn shift_left(c: &mut Lowering<'_>, a: NodeId, b: NodeId, kind: DatumType, shape
     }
     // What leaves the type at its upper end is cut off.
     let down = c.linear(&[(v, 1)], -(1 << (width - 1)))?;
-    let over = clamp_exact(c, down, width as u32, (0, (r.hi >> width) as i64))?;
+    let over = c.clamp(down, width as u32, (0, (r.hi >> width) as i64))?;
     c.linear(&[(v, 1), (over, -(1 << width))], 0)
 }
 
@@ -208,9 +207,9 @@ fn shift_left(c: &mut Lowering<'_>, a: NodeId, b: NodeId, kind: DatumType, shape
 fn split(c: &mut Lowering<'_>, x: NodeId) -> Result<(NodeId, NodeId)> {
     let (lo, hi) = whole(range(c, x));
     let down = c.linear(&[(x, 1)], -(1 << (DIGIT - 1)))?;
-    let above = clamp_exact(c, down, DIGIT, (lo >> DIGIT, hi >> DIGIT))?;
+    let above = c.clamp(down, DIGIT, (lo >> DIGIT, hi >> DIGIT))?;
     let rest = c.linear(&[(x, 1), (above, -(1 << DIGIT))], 0)?;
-    Ok((clamp_exact(c, rest, 0, (0, (1 << DIGIT) - 1))?, above))
+    Ok((c.clamp(rest, 0, (0, (1 << DIGIT) - 1))?, above))
 }
 
 fn bitwise(c: &mut Lowering<'_>, a: NodeId, b: NodeId, name: &str) -> Result<NodeId> {

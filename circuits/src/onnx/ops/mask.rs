@@ -15,10 +15,7 @@ use super::{
 };
 use crate::{
     graph::NodeId,
-    onnx::{
-        lower::{Lazy, Lowering, Result, Root, Value, to_int},
-        requantize::clamp_exact,
-    },
+    onnx::lower::{Lazy, Lowering, Result, Root, Value, to_int},
     ops::Op,
 };
 
@@ -90,8 +87,11 @@ fn least(c: &Lowering<'_>, root: Root) -> Option<f64> {
             Op::Window(w) if w.kernel == 1 => c.g.node(node.inputs[0]),
             Op::Lookup(l) => {
                 let values = &c.g.tables().get(l.table.0)?.values;
-                let least = values.iter().filter(|v| **v != 0).map(|v| f64::from(v.unsigned_abs())).reduce(f64::min)?;
-                return Some(least).filter(|v| v * root.scale >= MASK);
+                let masks = |v: &&i32| f64::from(v.unsigned_abs()) * root.scale >= MASK;
+                let entries = values.iter().filter(|v| **v != 0);
+                // Most tables have an entry that masks nothing among the first.
+                let all = entries.clone().all(|v| masks(&v));
+                return entries.map(|v| f64::from(v.unsigned_abs())).reduce(f64::min).filter(|_| all);
             }
             _ => return None,
         };
@@ -112,7 +112,7 @@ pub(super) fn added(
     let range = c.g.node(mask).range;
     if b.scale >= MASK && (range.lo < -1 || range.hi > 1) {
         // Once or a thousand times the mask is the same.
-        mask = clamp_exact(c, mask, 0, (-1, 1))?;
+        mask = c.clamp(mask, 0, (-1, 1))?;
     }
     let (node, mask) = (c.broadcast(a.node, shape)?, c.broadcast(mask, shape)?);
     let factor = to_int((far as f64 / least).ceil())?;

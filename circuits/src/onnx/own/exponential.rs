@@ -18,7 +18,6 @@ use crate::onnx::{
         mask::is_masked,
         pool::{Span, max_windows},
     },
-    requantize::clamp_exact,
     tables::Function,
 };
 use serde::{Deserialize, Serialize};
@@ -69,7 +68,7 @@ impl Exponential {
         let range = c.g.node(root.node).range;
         let bounds = i64::try_from(range.lo).ok().zip(i64::try_from(range.hi).ok());
         let bounds = bounds.ok_or_else(|| ImportError::unsupported("a softmax of values of more than 63 bits"))?;
-        let top = clamp_exact(c, top, 0, bounds)?;
+        let top = c.clamp(top, 0, bounds)?;
         let top = c.broadcast(top, &shape)?;
         let below = c.linear(&[(root.node, 1), (top, -1)], 0)?;
 

@@ -20,7 +20,6 @@ use crate::{
     onnx::{
         error::ImportError,
         lower::{Lowering, Result, Value},
-        requantize::clamp_exact,
         tables::Function,
     },
     ops::{Contraction, Op},
@@ -168,7 +167,7 @@ impl Pair {
                 (c.linear(&[(product, lines[0].factor()?)], lines[0].offset(shift)?)?, shift)
             }
         };
-        let id = clamp_exact(c, key, shift, (0, most))?;
+        let id = c.clamp(key, shift, (0, most))?;
         c.linear(&[(id, 1)], self.lo)
     }
 }

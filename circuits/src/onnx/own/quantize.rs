@@ -15,7 +15,6 @@ use crate::{
         error::ImportError,
         lower::{Lowering, Result, Value},
         ops::pointwise::compose,
-        requantize::clamp_exact,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -59,7 +58,7 @@ impl Quantize {
     pub(super) fn lower(&self, c: &mut Lowering<'_>, node: &TypedNode) -> Result<Value> {
         let l = c.lazy(node, 0)?;
         if c.quantized.contains(&l.root.node) {
-            let id = clamp_exact(c, l.root.node, 0, (self.lo - self.zero, self.hi - self.zero))?;
+            let id = c.clamp(l.root.node, 0, (self.lo - self.zero, self.hi - self.zero))?;
             let id = c.linear(&[(id, 1)], self.zero)?;
             return Ok(c.result(OutletId::new(node.id, 0), id, 1.0));
         }

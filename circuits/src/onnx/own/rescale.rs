@@ -21,7 +21,6 @@ use crate::{
     onnx::{
         error::ImportError,
         lower::{Lowering, Result, Value},
-        requantize::clamp_exact,
         tables::Function,
     },
     ops::{AxisScale, Op, lookup::MAX_SHIFT},
@@ -122,7 +121,7 @@ impl Rescale {
             let scales: Vec<f64> = self.scales.iter().map(|s| f64::from(*s)).collect();
             let (shift, lines) = nearest(&scales, range, (self.zero - self.lo, self.hi - self.lo))?;
             let key = self.line(c, acc, &lines, shift)?;
-            let id = clamp_exact(c, key, shift, (0, self.hi - self.lo))?;
+            let id = c.clamp(key, shift, (0, self.hi - self.lo))?;
             let id = c.linear(&[(id, 1)], self.lo)?;
             return Ok(c.result(OutletId::new(node.id, 0), id, 1.0));
         }
@@ -134,7 +133,7 @@ impl Rescale {
         let id = match fit(&self.scales, &channels, lowest, range) {
             Some((shift, lines)) => {
                 let key = self.line(c, acc, &lines, shift)?;
-                clamp_exact(c, key, shift, (self.lo - lowest, self.hi - lowest))?
+                c.clamp(key, shift, (self.lo - lowest, self.hi - lowest))?
             }
             None => self.corrected(c, acc, &channels, lowest, range)?,
         };
@@ -197,7 +196,7 @@ impl Rescale {
             }
         }
         let key = self.line(c, acc, &lines, shift)?;
-        let rough = clamp_exact(c, key, shift, (0, span - 1))?;
+        let rough = c.clamp(key, shift, (0, span - 1))?;
         // The place of channel and quotient in the table.
         let place = match self.axis.filter(|_| channels.len() > 1) {
             Some(axis) => {

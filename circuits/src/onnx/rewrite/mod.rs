@@ -6,6 +6,7 @@
 //! of everything before it.
 
 mod attention;
+pub(crate) mod batch_norm;
 mod border;
 pub(crate) mod builder;
 mod control;

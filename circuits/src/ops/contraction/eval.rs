@@ -3,9 +3,10 @@
 use super::{AxisExpr, Contraction, Side};
 use crate::{
     ops::dot,
-    parallel::{on_all_threads, threads},
+    parallel::{in_parts, on_all_threads, threads},
     tensor::Tensor,
 };
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Products fewer than these are not worth other threads.
 const SMALL: usize = 1 << 18;
@@ -294,9 +295,20 @@ pub(crate) enum Rows {
 
 /// The same values as 16-bit integers and their largest magnitude, if they are such.
 fn narrow(values: &[i64]) -> Option<(Vec<i16>, u64)> {
-    let (lo, hi) = values.iter().fold((0, 0), |(lo, hi), x| ((*x).min(lo), (*x).max(hi)));
-    let fits = lo >= i64::from(i16::MIN) && hi <= i64::from(i16::MAX);
-    fits.then(|| (values.iter().map(|x| *x as i16).collect(), lo.unsigned_abs().max(hi.unsigned_abs())))
+    // What is beyond 16 bits in any value, and the largest magnitude.
+    let (beyond, most) = (AtomicU64::new(0), AtomicU64::new(0));
+    let short = in_parts(values.len(), 1, |first, out: &mut [i16]| {
+        let part = &values[first..first + out.len()];
+        let over = part.iter().fold(0, |m, v| m | (v.wrapping_add(1 << 15) as u64));
+        if over >> 16 != 0 {
+            beyond.fetch_or(over >> 16, Ordering::Relaxed);
+            return;
+        }
+        out.iter_mut().zip(part).for_each(|(o, v)| *o = *v as i16);
+        let (lo, hi) = out.iter().fold((0i16, 0i16), |(lo, hi), v| (lo.min(*v), hi.max(*v)));
+        most.fetch_max(u64::from(lo.unsigned_abs().max(hi.unsigned_abs())), Ordering::Relaxed);
+    });
+    (beyond.into_inner() == 0).then(|| (short, most.into_inner()))
 }
 
 impl Rows {
@@ -422,5 +434,23 @@ mod tests {
     fn what_is_narrow() {
         assert_eq!(narrow(&[-32_768, 5]).map(|(_, max)| max), Some(32_768));
         assert!(narrow(&[32_768]).is_none() && narrow(&[-32_769]).is_none());
+        assert_eq!(narrow(&[]), Some((vec![], 0)));
+    }
+
+    proptest! {
+        #[test]
+        fn narrow_values_are_the_same(
+            values in prop::collection::vec((any::<i64>(), 46u32..64).prop_map(|(v, s)| v >> s), 0..40),
+            far in prop::option::of((any::<prop::sample::Index>(), any::<i64>())),
+        ) {
+            let mut values = values;
+            if let (Some((at, v)), false) = (far, values.is_empty()) {
+                let at = at.index(values.len());
+                values[at] = v;
+            }
+            let short: Option<Vec<i16>> = values.iter().map(|v| i16::try_from(*v).ok()).collect();
+            let most = values.iter().map(|v| v.unsigned_abs()).max().unwrap_or(0);
+            prop_assert_eq!(narrow(&values), short.map(|s| (s, most)));
+        }
     }
 }

@@ -12,6 +12,7 @@
 //! * Reference: Thaler, CRYPTO 2013 (matrix multiplication); the affine axes are ours, docs/protocol.md#bilinear.
 
 mod eval;
+pub(crate) use eval::Rows;
 mod rows;
 
 pub use rows::{AxisEq, AxisRows};

@@ -11,7 +11,7 @@ use crate::{
             binary::product,
             einsum::{add_constant, floats, quantize_constant},
         },
-        requantize::{Fixed, clamp_exact, commit_fixed},
+        requantize::{Fixed, commit_fixed},
     },
     ops::{Contraction, Indices, Op, Window},
 };
@@ -172,7 +172,7 @@ impl Steps<'_, '_> {
         if !(0.0..=40.0).contains(&shift) {
             return Err(ImportError::unsupported(format!("a state in units of {:e}, computed in {scale:e}", unit(e))));
         }
-        let out = clamp_exact(self.c, node, shift as u32, (lo, hi))?;
+        let out = self.c.clamp(node, shift as u32, (lo, hi))?;
         self.c.limits.insert(out, (lo, hi));
         Ok(out)
     }
