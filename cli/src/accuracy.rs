@@ -49,7 +49,7 @@ fn shortfall(r: &QuantReport) -> String {
         r.samples,
         percent(MIN_AGREEMENT),
         percent(worst.max_error),
-        percent(worst.allowed()),
+        percent(worst.step.unwrap_or_default().max(MAX_ERROR)),
         if often { mean.as_str() } else { "" }
     )
 }
@@ -213,10 +213,10 @@ mod tests {
         let one = output(0.05, 0.001, Some(0.05));
         for (other, text) in [
             (output(0.02, 0.001, None), "up to 2.00 % of an output's range (at most 1.00 %)"),
-            (output(0.20, 0.001, Some(0.1)), "up to 20.00 % of an output's range (at most 10.01 %)"),
+            (output(0.20, 0.001, Some(0.1)), "up to 20.00 % of an output's range (at most 10.00 %)"),
             (
                 output(0.05, 0.02, Some(0.05)),
-                "up to 5.00 % of an output's range (at most 5.01 %), 2.00 % on average (at most 1.00 %)",
+                "up to 5.00 % of an output's range (at most 5.00 %), 2.00 % on average (at most 1.00 %)",
             ),
         ] {
             // An output that may be further off does not stand for the one that misses.
