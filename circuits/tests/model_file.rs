@@ -2,7 +2,7 @@
 
 use assay_circuits::{
     GraphBuilder, Op, Table, Tensor, canonical,
-    model::{Model, ModelError, QuantReport, TensorSpec},
+    model::{Model, ModelError, OutputReport, QuantReport, TensorSpec},
     ops::Contraction,
 };
 
@@ -22,6 +22,17 @@ fn model() -> Model {
         outputs: vec![spec("y", &[1, 3], 4)],
         report: QuantReport { notes: vec!["a note".to_owned()], ..QuantReport::default() },
     }
+}
+
+/// The same with a report on an output that has steps of its own.
+fn stepped(step: Option<f64>) -> Model {
+    let mut m = model();
+    // No zeros: one of the other sign is another file, and the same model.
+    let (name, top1, mean_error, max_error) = ("y".to_owned(), 1.0, 0.005, 0.02);
+    let output =
+        OutputReport { name, top1, mean_error, max_error, explained: 0.9, range: 3.0, ..OutputReport::default() };
+    m.report.outputs = vec![OutputReport { step, ..output }];
+    m
 }
 
 /// The file with its checksum made right again.
@@ -44,8 +55,36 @@ fn files_round_trip() {
 }
 
 #[test]
+fn only_files_that_say_steps_are_of_the_version_that_does() {
+    for (step, version) in [(None, 2), (Some(0.02), 3)] {
+        let m = stepped(step);
+        let bytes = m.to_bytes().expect("it encodes");
+        assert_eq!(bytes[8..10], [0, version]);
+        let back = Model::from_bytes(&bytes).expect("it decodes");
+        assert_eq!((&back, back.report.is_near()), (&m, step.is_some()));
+        assert_eq!(back.to_bytes().expect("it encodes"), bytes);
+        // Each version reads its own files alone: no model has two.
+        let mut other = bytes.clone();
+        other[9] = 5 - version;
+        assert!(matches!(Model::from_bytes(&resealed(other)), Err(ModelError::Graph(_))), "{version}");
+    }
+    // Steps that say nothing, and more or fewer of them than outputs.
+    let plain = stepped(None).to_bytes().expect("it encodes");
+    for steps in [&[1, 0][..], &[0], &[2, 0, 0]] {
+        let mut bytes = plain[..plain.len() - 32].to_vec();
+        bytes[9] = 3;
+        bytes.extend_from_slice(steps);
+        let length = (bytes.len() - 18) as u64;
+        bytes[10..18].copy_from_slice(&length.to_be_bytes());
+        bytes.extend([0; 32]);
+        let e = Model::from_bytes(&resealed(bytes)).expect_err("steps of nothing");
+        assert!(e.to_string().contains("steps"), "{e}");
+    }
+}
+
+#[test]
 fn every_flipped_bit_is_noticed() {
-    let bytes = model().to_bytes().expect("it encodes");
+    let bytes = stepped(Some(0.02)).to_bytes().expect("it encodes");
     for i in 0..bytes.len() {
         for bit in 0..8 {
             let mut broken = bytes.clone();
@@ -57,7 +96,7 @@ fn every_flipped_bit_is_noticed() {
 
 #[test]
 fn resealed_damage_never_panics() {
-    let good = model();
+    let good = stepped(Some(0.02));
     let bytes = good.to_bytes().expect("it encodes");
     let mut accepted = 0;
     for i in 18..bytes.len() - 32 {
@@ -76,7 +115,7 @@ fn resealed_damage_never_panics() {
 
 #[test]
 fn truncated_extended_and_swapped_files_are_rejected() {
-    let bytes = model().to_bytes().expect("it encodes");
+    let bytes = stepped(Some(0.02)).to_bytes().expect("it encodes");
     for n in 0..bytes.len() {
         assert!(Model::from_bytes(&bytes[..n]).is_err(), "cut to {n}");
     }
@@ -84,8 +123,11 @@ fn truncated_extended_and_swapped_files_are_rejected() {
     long.push(0);
     assert!(Model::from_bytes(&long).is_err());
     let mut version = bytes.clone();
-    version[9] = 3;
-    assert_eq!(Model::from_bytes(&resealed(version)), Err(ModelError::Version { expected: 2, got: 3 }));
+    for got in [1, 4] {
+        version[9] = got;
+        let got = u16::from(got);
+        assert_eq!(Model::from_bytes(&resealed(version.clone())), Err(ModelError::Version { expected: 3, got }));
+    }
     let mut length = bytes.clone();
     length[10] = 0xff;
     assert!(matches!(Model::from_bytes(&resealed(length)), Err(ModelError::File(_))));

@@ -4,7 +4,7 @@ use crate::{
     Error,
     abi::{AssayVerifier, ContractError},
     artifact,
-    chain::{Call, Chain, Receipt, calldata_gas},
+    chain::{BASE_GAS, Call, Chain, Receipt, calldata_gas},
     embedded::Embedded,
 };
 use alloy_primitives::{Address, B256, Bytes, keccak256};
@@ -276,6 +276,18 @@ impl Verifier {
         recipient: Address,
     ) -> Result<[u8; 32], Error> {
         self.ask(chain, &AssayVerifier::contextForCall { consumer, job, recipient }).map(|c| c.0)
+    }
+
+    /// Gas of the contract's code to compute a context, at most.
+    pub(crate) fn context_gas(
+        &self,
+        chain: &mut dyn Chain,
+        consumer: Address,
+        job: B256,
+        recipient: Address,
+    ) -> Result<u64, Error> {
+        let call = self.call_of(&AssayVerifier::contextForCall { consumer, job, recipient });
+        Ok(chain.gas(&call)?.saturating_sub(BASE_GAS + calldata_gas(&call.data)))
     }
 
     /// Submits a proof in a transaction, which leaves the event `Verified` on the chain. The proof must be bound to the

@@ -147,6 +147,17 @@ fn reverted(call: &Call, revert: Revert) -> Error {
     Error::Reverted { action: call.action(), address: call.address(), place: PLACE.to_owned(), revert }
 }
 
+impl Embedded {
+    /// As [`Chain::gas`], but for the least that calldata is charged: what a call takes as a part of another transaction.
+    pub(crate) fn gas_above_floor(&mut self, call: &Call) -> Result<u64, Error> {
+        let result = self.execute(call)?.result;
+        match failure(&result) {
+            Some(revert) => Err(reverted(call, revert)),
+            None => Ok(result.gas().spent_sub_refunded()),
+        }
+    }
+}
+
 impl Chain for Embedded {
     fn chain_id(&self) -> u64 {
         CHAIN_ID

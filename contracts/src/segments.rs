@@ -1,9 +1,9 @@
 //! The contract that takes settled proofs of the segments of one model together.
 
 use crate::{
-    Error, Measured, Sent, Submitted, Verifier,
+    Embedded, Error, Measured, Sent, Submitted, Verifier,
     artifact::bytecode_of,
-    chain::{Call, Chain},
+    chain::{BASE_GAS, Call, Chain, TRANSACTION_GAS, calldata_floor},
     client::{code_after, create, event_of, measured, name_model, something, unexpected},
 };
 use alloy_primitives::{Address, B256, Bytes, keccak256};
@@ -64,6 +64,13 @@ pub(crate) fn sentence(e: &SegmentError, f: &mut fmt::Formatter<'_>) -> fmt::Res
         }
     }
 }
+
+/// A call gets all gas but for a 64th (EIP-150), and so does what it calls in turn. Before the last proof the transaction must have
+/// this share of that proof's gas to spare.
+const KEPT: u64 = 32;
+
+/// Code of a verifier that gives 1 for whatever it is asked: yes, and a context.
+const YES: [u8; 8] = [0x60, 1, 0x5f, 0x52, 0x60, 32, 0x5f, 0xf3];
 
 /// What is hashed into the id of every plan before the rest.
 const PLAN_DOMAIN: &[u8] = b"assay.plan.v1";
@@ -200,13 +207,7 @@ impl SegmentVerifier {
         job: B256,
         recipient: Address,
     ) -> Result<Submitted, Error> {
-        let submit = Abi::submitCall {
-            plan: plan.0.clone(),
-            publicValues: all(&proofs.public_values),
-            job,
-            recipient,
-            proofs: all(&proofs.proofs),
-        };
+        let submit = submit_call(plan, proofs, job, recipient);
         let public_digest = keccak256(submit.publicValues.abi_encode());
         let call = Call::new(self.address, submit.abi_encode());
         something(chain, self.address)?;
@@ -219,6 +220,45 @@ impl SegmentVerifier {
             })?;
         let measured = measured(chain, self.address, &call, receipt.gas_used)?;
         Ok(Submitted { public_digest, transaction: Sent { hash: receipt.hash, measured } })
+    }
+
+    /// The gas limit that a transaction with all proofs needs, also where no transaction may have as much: what each proof takes
+    /// alone, and what this contract takes around them, which an EVM in this process says with a verifier that only says yes.
+    /// `submission` is job and recipient of [`submit`](Self::submit); without it, it is [`verify`](Self::verify).
+    ///
+    /// # Errors
+    ///
+    /// As [`verify`](Self::verify), for each proof.
+    pub fn limit_of_parts(
+        &self,
+        chain: &mut dyn Chain,
+        plan: &Plan,
+        proofs: &Proofs,
+        submission: Option<(B256, Address)>,
+    ) -> Result<u64, Error> {
+        let data = match submission {
+            Some((job, recipient)) => submit_call(plan, proofs, job, recipient).abi_encode(),
+            None => verify_call(plan, proofs).abi_encode(),
+        };
+        let floor = calldata_floor(&data);
+        if floor > TRANSACTION_GAS {
+            return Ok(floor);
+        }
+        let mut own = Embedded::new();
+        let yes = Verifier::at_unchecked(Address::repeat_byte(1));
+        own.set_code(yes.address(), Bytes::from_static(&YES));
+        let (together, _) = Self::deploy(&mut own, &yes)?;
+        let mut gas = own.gas_above_floor(&Call::new(together.address, data))?;
+        let mut last = 0;
+        for (segment, (public, proof)) in plan.0.iter().zip(proofs.public_values.iter().zip(&proofs.proofs)) {
+            let one = self.verifier.verify_cost(chain, segment.modelId, public, proofs.context, proof)?;
+            last = one.gas_used.saturating_sub(BASE_GAS + one.calldata_gas);
+            gas += last;
+        }
+        if let Some((job, recipient)) = submission {
+            gas += self.verifier.context_gas(chain, self.address, job, recipient)?;
+        }
+        Ok((gas + last.div_ceil(KEPT)).max(floor))
     }
 
     fn ask<C: SolCall>(&self, chain: &mut dyn Chain, call: &C) -> Result<C::Return, Error> {
@@ -235,6 +275,16 @@ impl SegmentVerifier {
 
 fn all(parts: &[Vec<u8>]) -> Vec<Bytes> {
     parts.iter().map(|p| Bytes::copy_from_slice(p)).collect()
+}
+
+fn submit_call(plan: &Plan, proofs: &Proofs, job: B256, recipient: Address) -> Abi::submitCall {
+    Abi::submitCall {
+        plan: plan.0.clone(),
+        publicValues: all(&proofs.public_values),
+        job,
+        recipient,
+        proofs: all(&proofs.proofs),
+    }
 }
 
 fn verify_call(plan: &Plan, proofs: &Proofs) -> Abi::verifyCall {

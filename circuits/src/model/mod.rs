@@ -86,8 +86,10 @@ pub struct Model {
 
 /// First bytes of a model file.
 pub const MAGIC: &[u8; 8] = b"ASSAYMOD";
-/// Version of the file format.
-pub const VERSION: u16 = 2;
+/// Newest version of the file format.
+pub const VERSION: u16 = 3;
+/// The version of a file whose report knows of no steps: a file of the newest version without [`Steps`]. It is written where that does.
+const WITHOUT_STEPS: u16 = 2;
 /// Largest model file, in bytes.
 pub const MAX_FILE_BYTES: usize = 1 << 31;
 
@@ -102,6 +104,9 @@ struct Payload {
     outputs: Vec<TensorSpec>,
     report: QuantReport,
 }
+
+/// What version 3 has behind the payload of version 2: [`OutputReport::step`] of each output that was reported on.
+type Steps = Vec<Option<f64>>;
 
 /// The identity of a model: its graph's canonical bytes and the digest of its weights.
 pub fn model_id(graph: &[u8], weights_digest: &[u8; 32]) -> [u8; 32] {
@@ -222,17 +227,22 @@ impl Model {
         Ok((file.bytes, id))
     }
 
-    /// Header and payload; the payload is a [`Payload`], field by field.
+    /// Header and payload; the payload is a [`Payload`], field by field, and [`Steps`] where there are any.
     fn encode(&self) -> Result<Unsigned, ModelError> {
         self.validate()?;
         let graph = self.graph.to_bytes()?;
         let weights = canonical::integers(self.weights.iter().map(|t| t.data.as_slice()))?;
         let before = canonical::to_bytes(&graph)?;
-        let behind = canonical::to_bytes(&(&self.inputs, &self.outputs, &self.report))?;
+        let mut behind = canonical::to_bytes(&(&self.inputs, &self.outputs, &self.report))?;
+        let steps: Steps = self.report.outputs.iter().map(|o| o.step).collect();
+        let version = if steps.iter().all(Option::is_none) { WITHOUT_STEPS } else { VERSION };
+        if version != WITHOUT_STEPS {
+            behind.extend(canonical::to_bytes(&steps)?);
+        }
         let length = before.len() + weights.iter().map(Vec::len).sum::<usize>() + behind.len();
         let mut bytes = Vec::with_capacity(HEADER + length + CHECKSUM);
         bytes.extend_from_slice(MAGIC);
-        bytes.extend_from_slice(&VERSION.to_be_bytes());
+        bytes.extend_from_slice(&version.to_be_bytes());
         bytes.extend_from_slice(&(length as u64).to_be_bytes());
         bytes.extend_from_slice(&before);
         let first = bytes.len();
@@ -251,7 +261,7 @@ impl Model {
         let rest = bytes.strip_prefix(MAGIC.as_slice()).ok_or_else(|| bad("it does not start with ASSAYMOD"))?;
         let (version, rest) = rest.split_first_chunk::<2>().ok_or_else(|| bad("it is cut short"))?;
         let version = u16::from_be_bytes(*version);
-        if version != VERSION {
+        if !(WITHOUT_STEPS..=VERSION).contains(&version) {
             return Err(ModelError::Version { expected: VERSION, got: version });
         }
         let (length, rest) = rest.split_first_chunk::<8>().ok_or_else(|| bad("it is cut short"))?;
@@ -267,7 +277,16 @@ impl Model {
         if canonical::digest("assay.model-file", &[body]) != *sum {
             return Err(bad("its checksum is wrong; the file is damaged"));
         }
-        let p: Payload = canonical::from_bytes(payload)?;
+        let p: Payload = if version == WITHOUT_STEPS {
+            canonical::from_bytes(payload)?
+        } else {
+            let (mut p, steps): (Payload, Steps) = canonical::from_bytes(payload)?;
+            if steps.len() != p.report.outputs.len() || steps.iter().all(Option::is_none) {
+                return Err(bad("its steps are not those of the outputs"));
+            }
+            p.report.outputs.iter_mut().zip(steps).for_each(|(o, step)| o.step = step);
+            p
+        };
         let graph = Graph::from_bytes(&p.graph)?;
         let ids: Vec<_> = graph.weights().collect();
         if ids.len() != p.weights.len() {

@@ -117,11 +117,11 @@ pub fn compile(
             }
             progress("quantize", k as u64, attempts.len() as u64);
             let (mut candidate, trace) = attempt(&truth, &stats, *widths, (options, *until), &mut tried, progress)?;
-            good = passes(&candidate.report);
+            good = candidate.report.is_near();
             if good && candidate.report.samples < samples.len() as u64 {
                 // What does for the first samples may not do for all of them; wider ones may.
                 candidate.report = compare(&truth, &candidate, &trace, samples.len(), Until::End, progress)?;
-                good = passes(&candidate.report);
+                good = candidate.report.is_near();
                 if let Some(t) = tried.last_mut() {
                     *t = Attempt::of(*widths, &candidate.report);
                 }
@@ -145,7 +145,7 @@ pub fn compile(
     if out.report.samples < samples.len() as u64 {
         out.report = compare(&truth, &out, &trace, samples.len(), Until::End, progress)?;
     }
-    if !passes(&out.report) {
+    if !out.report.is_near() {
         out.report.cause = cause(&truth, &out, &trace);
         // Advice is only worth giving if it was followed once.
         let wider = (trace.widths.weight.max(14), trace.widths.activation.max(12));
@@ -181,11 +181,6 @@ fn infinite_results(source: &FloatModel, model: &TypedModel, stats: &Stats) -> R
         }
     }
     Ok(())
-}
-
-/// Whether widths do.
-fn passes(r: &QuantReport) -> bool {
-    r.top1() >= MIN_AGREEMENT && r.max_error() <= MAX_ERROR
 }
 
 /// Whether these widths miss the gate even if a bit more makes half of the error, and a half more than that, of an attempt.

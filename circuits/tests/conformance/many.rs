@@ -26,6 +26,18 @@ pub(crate) fn range(folder: &Path) -> f64 {
     ends.1 - ends.0
 }
 
+/// Whether the gate takes a model, by the samples that the compiler may see; what is said where it is refused before.
+pub(crate) fn taken(folder: &Path) -> Result<bool, String> {
+    let bytes = std::fs::read(folder.join("model.onnx")).expect("the model can be read");
+    let inputs = values(&folder.join("inputs.pb")).expect("inputs");
+    let width = inputs.data.len() / inputs.shape[0];
+    let all: Vec<f32> = inputs.data.iter().map(|v| *v as f32).collect();
+    let samples: Vec<_> = all.chunks(width).take(CALIBRATION).map(|s| vec![s.to_vec()]).collect();
+    let float = load_bytes(&bytes).map_err(|e| e.to_string())?;
+    let model = compile(&float, &CompileOptions::default(), Some(&samples), &mut |_, _, _| ());
+    model.map(|m| m.report.passes()).map_err(|e| e.to_string())
+}
+
 /// How far a model is from the runtime.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Outcome {

@@ -16,7 +16,7 @@
 //! | powers of tau | twice 64 a power | what is read, and the key |
 //! | stage: fraction tree | [`KEPT_LEAF`] or [`LEAF`] a leaf | `prover/src/device/tree.rs` |
 //! | stage: contractions | 64 an entry of the product | both operands as elements |
-//! | stage: reduction | 64 an entry that is left of the largest stack, and what is multiplied out of each term | `prover/src/{sumcheck.rs,device/functional.rs}` |
+//! | stage: reduction | 64 an entry that is left of the largest stack, what is multiplied out of each term, and [`WEIGHT`] a weight of the claim | `prover/src/{reduction.rs,sumcheck.rs,device/functional.rs}` |
 
 use crate::error::Outcome;
 use assay_circuits::{Op, Program, Ring, program::NAMED};
@@ -41,6 +41,8 @@ const TABLE_ROW: f64 = 36.0;
 const KEPT_LEAF: f64 = 68.0;
 /// A leaf where they are computed again: two arrays for a quarter of them.
 const LEAF: f64 = 16.0;
+/// A weight of the claim on the stacks: an element of the claim, and another one in the functional, beside its place.
+const WEIGHT: f64 = 72.0;
 /// A field element.
 const ELEMENT: f64 = 32.0;
 /// A power of tau.
@@ -98,8 +100,8 @@ fn operators(program: &Program) -> f64 {
     contractions.sum()
 }
 
-/// The largest stack and its functional, once their leading variables are bound, and the low factors of all terms of a stack,
-/// multiplied out. Which terms there are does not depend on challenges.
+/// The weights of the claim; the largest stack and its functional, once their leading variables are bound, and the low factors of all
+/// terms of a stack, multiplied out. Which terms there are does not depend on challenges.
 fn reduction(program: &Program, row_bits: usize) -> Outcome<f64> {
     let number = |n: usize| Fr::from_i128(3 + n as i128);
     let leaf = LeafClaim { point: (0..program.leaf_bits).map(number).collect(), p: number(100), q: number(101) };
@@ -109,6 +111,8 @@ fn reduction(program: &Program, row_bits: usize) -> Outcome<f64> {
     let point = (0..rounds(&instances)).map(number).collect();
     let operands = Operands { point, values: vec![[number(1), number(2)]; instances.len()] };
     add_operand_claims(program, &instances, &operands, &number(106), &mut claim)?;
+    // Of all stacks at once: the functionals are made before the first round.
+    let weights: u64 = claim.terms.iter().map(|t| t.functional.len()).sum();
     let mut most: f64 = 0.0;
     for (k, stack) in program.stacks.iter().enumerate() {
         let bits = padded_bits(stack.bits, row_bits);
@@ -117,5 +121,5 @@ fn reduction(program: &Program, row_bits: usize) -> Outcome<f64> {
         let low: f64 = of_stack.map(|t| ELEMENT * power_of_two(low_bits(t.bits()).min(left))).sum();
         most = most.max(2.0 * ELEMENT * power_of_two(left) + low);
     }
-    Ok(most)
+    Ok(most + WEIGHT * weights as f64)
 }

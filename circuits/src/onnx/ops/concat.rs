@@ -9,7 +9,7 @@
 //! * Soundness: linear views.
 //! * Reference: docs/protocol.md#linear.
 
-use super::einsum::quantize_constant;
+use super::einsum::{floats, quantize_constant};
 use crate::{
     graph::NodeId,
     onnx::{
@@ -19,9 +19,19 @@ use crate::{
     ops::{Concat, Op},
 };
 use tract_onnx::{
-    prelude::{OutletId, TypedNode},
+    prelude::{OutletId, Tensor, TypedNode},
     tract_hir::tract_core::ops::array::TypedConcat,
 };
+
+/// The width of a constant: integers, such as a class token in front of quantized values, have the one that they need, so that what
+/// they are put together with does not become wider.
+fn width(t: &Tensor, most: u32) -> Result<u32> {
+    if t.datum_type().is_float() {
+        return Ok(most);
+    }
+    let largest = floats(t)?.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+    Ok((65 - (largest as u64).leading_zeros()).clamp(2, most))
+}
 
 pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec<Value>>> {
     let Some(op) = node.op_as::<TypedConcat>() else { return Ok(None) };
@@ -31,7 +41,10 @@ pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec
     for i in 0..node.inputs.len() {
         parts.push(match c.input(node, i)? {
             Value::Lazy(l) => c.materialize(&l)?,
-            Value::Const(t) => quantize_constant(c, &t, &format!("part{i}"), c.widths.weight)?,
+            Value::Const(t) => {
+                let bits = width(&t, c.widths.weight)?;
+                quantize_constant(c, &t, &format!("part{i}"), bits)?
+            }
         });
         let Some(root) = parts.last() else { continue };
         match c.tabular.get(&root.node) {

@@ -9,7 +9,7 @@ use crate::{
     split::check,
 };
 use assay_contracts::{
-    Address, B256, BASE_GAS, Chain, Embedded, Measured, TRANSACTION_GAS, Verifier, is_development,
+    Address, B256, Chain, Embedded, Measured, TRANSACTION_GAS, Verifier, is_development,
     segments::{Plan, Proofs, SegmentVerifier},
 };
 use assay_verifier::{
@@ -133,16 +133,6 @@ fn one_transaction(segments: usize, gas: u64) -> Outcome<()> {
     )))
 }
 
-/// About the gas of all proofs in one transaction: that of each one alone, of which the transaction itself is charged once.
-fn gas_of_parts(chain: &mut dyn Chain, verifier: &Verifier, keys: &[SettlementKey], all: &Proofs) -> Outcome<u64> {
-    let mut gas = BASE_GAS;
-    for (key, (public, proof)) in keys.iter().zip(all.public_values.iter().zip(&all.proofs)) {
-        let one = verifier.verify_cost(chain, B256::from(key.id()), public, all.context, proof)?;
-        gas += one.gas_used.saturating_sub(BASE_GAS);
-    }
-    Ok(gas)
-}
-
 /// Verifier and contract on an embedded EVM, for proofs of a split model.
 pub(crate) struct LocalSegments {
     chain: Embedded,
@@ -189,10 +179,10 @@ impl LocalSegments {
         let context = self.context();
         let (public_values, proofs) = proofs.iter().map(|p| (p.public.clone(), p.argument.clone())).unzip();
         let all = Proofs { public_values, context: context.digest(), proofs };
-        let gas = gas_of_parts(&mut self.chain, &self.together.verifier(), keys.settled(), &all)?;
+        let (job, recipient) = (B256::from(context.job), Address::from(context.recipient));
+        let gas = self.together.limit_of_parts(&mut self.chain, &keys.plan, &all, Some((job, recipient)))?;
         one_transaction(keys.all.len(), gas)?;
-        let recipient = Address::from(context.recipient);
-        let submitted = self.together.submit(&mut self.chain, &keys.plan, &all, B256::from(context.job), recipient)?;
+        let submitted = self.together.submit(&mut self.chain, &keys.plan, &all, job, recipient)?;
         Ok(Accepted { plan_id: keys.plan.id(), gas: submitted.transaction.measured.gas_used, register_gas })
     }
 }
@@ -271,7 +261,9 @@ pub(super) fn verify(app: &App, args: &Verify) -> Outcome<()> {
             .invalid()
     };
     if args.submit || args.chain.rpc.is_none() {
-        let gas = gas_of_parts(chain, &together.verifier(), keys.settled(), &all);
+        let submission = context.as_ref().filter(|_| args.submit);
+        let submission = submission.map(|c| (B256::from(c.job), Address::from(c.recipient)));
+        let gas = together.limit_of_parts(chain, &keys.plan, &all, submission);
         // What the contract refuses is refused below.
         gas.map_or(Ok(()), |gas| one_transaction(keys.all.len(), gas))?;
     }

@@ -10,6 +10,7 @@ use proxy::Proxy;
 use serde_json::Value;
 use std::{
     path::Path,
+    process::Command,
     sync::OnceLock,
     thread,
     time::{Duration, Instant},
@@ -82,6 +83,16 @@ impl Farm {
         let url = self.url();
         let fixed = ["farm", "worker", "--nats", &url, "--name", name, "--threads", "1", "--json"];
         Running::start(self.s.command(&[&fixed[..], more].concat()), name)
+    }
+
+    /// A worker that takes a job and comes no further: its powers of tau are a pipe that nobody writes into. However slow the test
+    /// is, the job is not done before the worker is killed.
+    pub(crate) fn stuck(&self, name: &str) -> Running {
+        let pipe = self.s.path("pipe");
+        if !pipe.exists() {
+            assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        }
+        self.worker(name, &["--srs", "pipe"])
     }
 
     /// The arguments of a submission of so many jobs.
