@@ -1,7 +1,7 @@
 //! Proving about named stacks (docs/protocol.md#named-stacks).
 
 use crate::{
-    device::Device,
+    device::AnyDevice,
     prove::{ProveError, Proved, Task, argue},
     recorder::{Recorder, Stage},
     setup::ProvingKey,
@@ -32,8 +32,18 @@ pub struct Linked {
 /// # Errors
 /// Stacks of another schema or other powers of tau, a given output that is not the computed one, and those of
 /// [`crate::prove()`].
-pub fn prove_linked(
-    device: &impl Device,
+pub fn prove_linked<'d>(
+    device: impl Into<AnyDevice<'d>>,
+    key: &ProvingKey,
+    inputs: &[Vec<Tensor>],
+    stacks: Vec<Option<Stack>>,
+    recorder: &Recorder<'_>,
+) -> Result<Linked, ProveError> {
+    prove_on(device.into(), key, inputs, stacks, recorder)
+}
+
+fn prove_on(
+    device: AnyDevice<'_>,
     key: &ProvingKey,
     inputs: &[Vec<Tensor>],
     stacks: Vec<Option<Stack>>,
@@ -83,7 +93,7 @@ pub(crate) struct About<'a> {
 /// The values of the graph, and all stacks: those given, checked against the key and the computed outputs, and new ones of
 /// outputs.
 pub(crate) fn about<'a>(
-    device: &impl Device,
+    device: AnyDevice<'_>,
     key: &About<'a>,
     program: &Program,
     inputs: &[Vec<Tensor>],
@@ -190,7 +200,7 @@ fn check_outputs(
 }
 
 fn commit_outputs(
-    device: &impl Device,
+    device: AnyDevice<'_>,
     key: &About<'_>,
     program: &Program,
     named: &NamedStack,

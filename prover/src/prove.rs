@@ -2,7 +2,7 @@
 
 use crate::{
     bilinear,
-    device::Device,
+    device::{AnyDevice, Device},
     linked::prove_linked,
     lookup,
     opening::{self, OpenError},
@@ -107,8 +107,20 @@ pub struct Mask<'a> {
 ///
 /// # Errors
 /// A degenerate challenge.
-pub fn messages(
-    device: &impl Device,
+pub fn messages<'d>(
+    device: impl Into<AnyDevice<'d>>,
+    task: &Task<'_>,
+    witness: &Witness,
+    values: &Values<'_>,
+    statement: Fr,
+    mask: Option<&Mask<'_>>,
+    recorder: &Recorder<'_>,
+) -> Result<(Vec<Fr>, OpeningClaim<Fr>), ProveError> {
+    messages_of_cells(device.into(), task, witness, values, statement, mask, recorder)
+}
+
+fn messages_of_cells(
+    device: AnyDevice<'_>,
     task: &Task<'_>,
     witness: &Witness,
     values: &Values<'_>,
@@ -120,17 +132,17 @@ pub fn messages(
     let own = [&witness.stack[..], task.model];
     let stacks: Vec<_> = own.into_iter().chain(cells.iter().map(Vec::as_slice)).map(|s| device.integers(s)).collect();
     let stacks: Vec<_> = stacks.iter().collect();
-    messages_on(device, task, witness, &stacks, values, statement, mask, recorder)
+    messages_on(&device, task, witness, &stacks, values, statement, mask, recorder)
 }
 
 /// [`messages`] with all stacks on the device.
 // Each argument is one part of the statement, the witness or the machine.
 #[allow(clippy::too_many_arguments)]
-pub(crate) fn messages_on<D: Device>(
-    device: &D,
+pub(crate) fn messages_on<'d>(
+    device: &AnyDevice<'d>,
     task: &Task<'_>,
     witness: &Witness,
-    stacks: &[&D::Integers<'_>],
+    stacks: &[&<AnyDevice<'d> as Device>::Integers<'_>],
     values: &Values<'_>,
     statement: Fr,
     mask: Option<&Mask<'_>>,
@@ -172,8 +184,18 @@ pub(crate) fn messages_on<D: Device>(
 ///
 /// # Errors
 /// Those of the opening; a degenerate challenge.
-pub fn argue(
-    device: &impl Device,
+pub fn argue<'d>(
+    device: impl Into<AnyDevice<'d>>,
+    task: &Task<'_>,
+    witness: Witness,
+    values: &Values<'_>,
+    recorder: &Recorder<'_>,
+) -> Result<Argument, ProveError> {
+    argue_on(&device.into(), task, witness, values, recorder)
+}
+
+fn argue_on(
+    device: &AnyDevice<'_>,
     task: &Task<'_>,
     mut witness: Witness,
     values: &Values<'_>,
@@ -238,8 +260,8 @@ pub struct Proved {
 ///
 /// # Errors
 /// Inputs of the wrong shape or outside their range, an SRS that is too small.
-pub fn prove(
-    device: &impl Device,
+pub fn prove<'d>(
+    device: impl Into<AnyDevice<'d>>,
     key: &ProvingKey,
     inputs: &[Vec<Tensor>],
     recorder: &Recorder<'_>,

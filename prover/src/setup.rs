@@ -1,7 +1,7 @@
 //! Committing to a model, once (docs/protocol.md#setup).
 
 use crate::{
-    device::Device,
+    device::{AnyDevice, Device},
     prove::{ProveError, Task, argue, pad_to_row},
     recorder::{Recorder, Stage},
     srs::Srs,
@@ -102,8 +102,8 @@ fn powers<'a>(srs: &'a Srs, row_bits: usize, stacks: &[NamedStack]) -> Result<&'
 ///
 /// # Errors
 /// A graph that cannot be laid out, or an SRS that is too small.
-pub fn setup(
-    device: &impl Device,
+pub fn setup<'d>(
+    device: impl Into<AnyDevice<'d>>,
     model: &Model,
     srs: &Srs,
     options: SetupOptions,
@@ -117,8 +117,20 @@ pub fn setup(
 ///
 /// # Errors
 /// Stacks that do not fit the model, rows of another length than theirs, and those of [`setup`].
-pub fn setup_linked(
-    device: &impl Device,
+pub fn setup_linked<'d>(
+    device: impl Into<AnyDevice<'d>>,
+    model: &Model,
+    stacks: &[NamedStack],
+    batch: usize,
+    srs: &Srs,
+    options: SetupOptions,
+    recorder: &Recorder<'_>,
+) -> Result<ProvingKey, SetupError> {
+    make(device.into(), model, stacks, batch, srs, options, recorder)
+}
+
+fn make(
+    device: AnyDevice<'_>,
     model: &Model,
     stacks: &[NamedStack],
     batch: usize,
@@ -179,7 +191,7 @@ pub fn setup_linked(
 }
 
 /// Proves that every weight is in range and that the committed tables are the graph's.
-fn register(device: &impl Device, key: &ProvingKey) -> Result<Argument, ProveError> {
+fn register(device: AnyDevice<'_>, key: &ProvingKey) -> Result<Argument, ProveError> {
     let graph = &key.verifying.graph;
     let program = Program::registration_beside(graph, &key.verifying.stacks)?;
     let public = program.registration_public();

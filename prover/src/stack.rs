@@ -8,7 +8,7 @@
 mod file;
 
 use crate::{
-    device::{Device, zeroed_integers},
+    device::{AnyDevice, Device, zeroed_integers},
     srs::Srs,
     witness::scatter,
 };
@@ -165,18 +165,18 @@ impl Stack {
     ///
     /// # Errors
     /// Values of other shapes or outside of their widths, too few powers of tau, no random numbers.
-    pub fn commit(
-        device: &impl Device,
+    pub fn commit<'d>(
+        device: impl Into<AnyDevice<'d>>,
         schema: &Schema,
         values: Vec<Tensor>,
         srs: &Srs,
         blinding: Blinding,
     ) -> Result<Self, StackError> {
-        Self::commit_on(device, schema, values, &srs.g1_powers, srs.verifier(), blinding)
+        Self::commit_on(device.into(), schema, values, &srs.g1_powers, srs.verifier(), blinding)
     }
 
     pub(crate) fn commit_on(
-        device: &impl Device,
+        device: AnyDevice<'_>,
         schema: &Schema,
         values: Vec<Tensor>,
         powers: &[G1Affine],
@@ -203,8 +203,8 @@ impl Stack {
     ///
     /// # Errors
     /// Values of other shapes or beyond 32 bits, another number of factors, too few powers of tau.
-    pub fn commit_unchecked(
-        device: &impl Device,
+    pub fn commit_unchecked<'d>(
+        device: impl Into<AnyDevice<'d>>,
         schema: &Schema,
         values: Vec<Tensor>,
         srs: &Srs,
@@ -219,12 +219,12 @@ impl Stack {
             return Err(StackError::Count { expected: schema.rows(), got: blinds.len() });
         }
         let mut stack = Self { schema: schema.clone(), values, blinds, rows: vec![], srs: srs.verifier() };
-        stack.rows = stack.compute_rows(device, &srs.g1_powers)?;
+        stack.rows = stack.compute_rows(device.into(), &srs.g1_powers)?;
         Ok(stack)
     }
 
     /// The commitments to the rows, from values and factors.
-    fn compute_rows(&self, device: &impl Device, powers: &[G1Affine]) -> Result<Vec<G1Affine>, StackError> {
+    fn compute_rows(&self, device: AnyDevice<'_>, powers: &[G1Affine]) -> Result<Vec<G1Affine>, StackError> {
         let row_bits = self.schema.row_bits;
         let size = 1usize << row_bits;
         let (Some(bases), Some(blinder)) = (powers.get(..size), powers.get(size)) else {
@@ -243,13 +243,13 @@ impl Stack {
     ///
     /// # Errors
     /// Other powers of tau, or the first row that is no commitment.
-    pub fn check(&self, device: &impl Device, srs: &Srs) -> Result<(), StackError> {
+    pub fn check<'d>(&self, device: impl Into<AnyDevice<'d>>, srs: &Srs) -> Result<(), StackError> {
         self.under(&srs.verifier())?;
-        self.check_rows(device, &srs.g1_powers)
+        self.check_rows(device.into(), &srs.g1_powers)
     }
 
     /// As [`Self::check`], by a row's powers and the blinder behind them.
-    pub(crate) fn check_rows(&self, device: &impl Device, powers: &[G1Affine]) -> Result<(), StackError> {
+    pub(crate) fn check_rows(&self, device: AnyDevice<'_>, powers: &[G1Affine]) -> Result<(), StackError> {
         let rows = self.compute_rows(device, powers)?;
         match rows.iter().zip(&self.rows).position(|(a, b)| a != b) {
             Some(row) => Err(StackError::Row { row }),

@@ -13,6 +13,7 @@
 //!
 //! Shapes are a contract between the caller and the device: a mismatch is a bug in the prover and panics.
 
+mod any;
 mod arena;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -42,6 +43,7 @@ mod tree;
 #[cfg(test)]
 mod conformance;
 
+pub use any::{AnyDevice, Held};
 pub(crate) use arena::zeroed_integers;
 pub use cpu::{Cpu, CpuError};
 pub(crate) use functional::LeadingRounds;

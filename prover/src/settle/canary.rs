@@ -1,7 +1,7 @@
 //! The settlement key of the reserved impossible claim ([`assay_circuits::canary`]).
 
 use super::{Optimize, SettleFailure, SettlementOptions, SettlementProver, setup_settlement};
-use crate::{device::Device, recorder::Recorder, srs::Srs};
+use crate::{device::AnyDevice, recorder::Recorder, srs::Srs};
 use assay_circuits::{Visibility, canary};
 
 /// The job that a proof of the impossible claim is made for: `bytes32("assay.impossible")`.
@@ -26,8 +26,8 @@ fn options() -> SettlementOptions {
 ///
 /// # Errors
 /// Too few powers of tau.
-pub fn setup_canary(
-    device: &impl Device,
+pub fn setup_canary<'d>(
+    device: impl Into<AnyDevice<'d>>,
     srs: &Srs,
     recorder: &Recorder<'_>,
 ) -> Result<SettlementProver, SettleFailure> {

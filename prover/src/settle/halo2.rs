@@ -5,7 +5,7 @@ use super::{
     scheme::{Opener, Powers, Scheme, Uploaded},
 };
 use crate::{
-    device::{Cpu, Device},
+    device::{AnyDevice, Cpu},
     srs::Srs,
 };
 use assay_circuits::Ring;
@@ -332,9 +332,18 @@ impl CircuitProver {
     ///
     /// # Errors
     /// Rows of another circuit.
-    pub fn prove(
+    pub fn prove<'d>(
         &self,
-        device: &impl Device,
+        device: impl Into<AnyDevice<'d>>,
+        rows: &Rows,
+        transcript: &mut KeccakTranscript,
+    ) -> Result<Halo2Proof, CircuitError> {
+        self.prove_on(&device.into(), rows, transcript)
+    }
+
+    fn prove_on(
+        &self,
+        device: &AnyDevice<'_>,
         rows: &Rows,
         transcript: &mut KeccakTranscript,
     ) -> Result<Halo2Proof, CircuitError> {

@@ -6,7 +6,7 @@ use super::{
     prove::{Statement, argue},
 };
 use crate::{
-    device::Device,
+    device::{AnyDevice, Device},
     prove::pad_to_row,
     recorder::{Recorder, Stage},
     srs::Srs,
@@ -229,7 +229,7 @@ fn describe(
 }
 
 fn commit(
-    device: &impl Device,
+    device: AnyDevice<'_>,
     model: &Model,
     srs: &Srs,
     options: &SettlementOptions,
@@ -273,8 +273,18 @@ fn commit(
 ///
 /// # Errors
 /// A graph that cannot be laid out, too few powers of tau.
-pub fn setup_settlement(
-    device: &impl Device,
+pub fn setup_settlement<'d>(
+    device: impl Into<AnyDevice<'d>>,
+    model: &Model,
+    srs: &Srs,
+    options: &SettlementOptions,
+    recorder: &Recorder<'_>,
+) -> Result<SettlementProver, SettleFailure> {
+    make(device.into(), model, srs, options, recorder)
+}
+
+fn make(
+    device: AnyDevice<'_>,
     model: &Model,
     srs: &Srs,
     options: &SettlementOptions,
@@ -326,15 +336,15 @@ pub fn setup_settlement(
 ///
 /// # Errors
 /// A key of another model, secret or shape, or under other powers of tau.
-pub fn load_settlement(
-    device: &impl Device,
+pub fn load_settlement<'d>(
+    device: impl Into<AnyDevice<'d>>,
     model: &Model,
     srs: &Srs,
     options: &SettlementOptions,
     key: SettlementKey,
     recorder: &Recorder<'_>,
 ) -> Result<SettlementProver, SettleFailure> {
-    load(device, model, srs, options, key, recorder, |rows, stated| {
+    load(device.into(), model, srs, options, key, recorder, &|rows, stated| {
         let circuit = CircuitProver::new(srs, rows)?;
         if circuit.circuit_key() == *stated { Ok(circuit) } else { Err(SettleFailure::Key(OTHER_CIRCUIT)) }
     })
@@ -345,15 +355,15 @@ pub fn load_settlement(
 ///
 /// # Errors
 /// Those of [`load_settlement`], but for a circuit that is not the graph's.
-pub fn reopen_settlement(
-    device: &impl Device,
+pub fn reopen_settlement<'d>(
+    device: impl Into<AnyDevice<'d>>,
     model: &Model,
     srs: &Srs,
     options: &SettlementOptions,
     key: SettlementKey,
     recorder: &Recorder<'_>,
 ) -> Result<SettlementProver, SettleFailure> {
-    load(device, model, srs, options, key, recorder, |rows, stated| {
+    load(device.into(), model, srs, options, key, recorder, &|rows, stated| {
         Ok(CircuitProver::with_commitments(srs, rows, stated)?)
     })
 }
@@ -361,13 +371,13 @@ pub fn reopen_settlement(
 /// What [`load_settlement`] and [`reopen_settlement`] do, which make the circuit's keys from its rows and what is stated of
 /// them.
 fn load(
-    device: &impl Device,
+    device: AnyDevice<'_>,
     model: &Model,
     srs: &Srs,
     options: &SettlementOptions,
     key: SettlementKey,
     recorder: &Recorder<'_>,
-    circuit: impl FnOnce(&Rows, &CircuitKey) -> Result<CircuitProver, SettleFailure>,
+    circuit: &dyn Fn(&Rows, &CircuitKey) -> Result<CircuitProver, SettleFailure>,
 ) -> Result<SettlementProver, SettleFailure> {
     let wrong = |what| Err(SettleFailure::Key(what));
     if key.graph != model.graph || key.inputs != model.inputs || key.outputs != model.outputs {
@@ -417,14 +427,19 @@ impl SettlementProver {
     ///
     /// # Errors
     /// What is different, by name.
-    pub fn check_given(&self, device: &impl Device, place: usize, stack: &Stack) -> Result<(), StackError> {
+    pub fn check_given<'d>(
+        &self,
+        device: impl Into<AnyDevice<'d>>,
+        place: usize,
+        stack: &Stack,
+    ) -> Result<(), StackError> {
         let named =
             self.key.stacks.get(place).ok_or(StackError::Count { expected: self.key.stacks.len(), got: place })?;
         if *stack.schema() != named.schema {
             return Err(StackError::OtherSchema { name: named.name.clone() });
         }
         stack.under(&self.key.srs())?;
-        stack.check_rows(device, &self.bases)
+        stack.check_rows(device.into(), &self.bases)
     }
 }
 
@@ -440,7 +455,7 @@ struct Registration<'a> {
 
 /// Proves, without revealing them, that weights are in range and tables are the graph's.
 fn register(
-    device: &impl Device,
+    device: AnyDevice<'_>,
     parts: &Registration<'_>,
     circuit: &CircuitProver,
 ) -> Result<SettledArgument, SettleFailure> {
@@ -451,7 +466,7 @@ fn register(
     let witness = Witness::build(&program, &values)?;
     let (public, context) = (public.as_slice(), [0; 32]);
     let statement = Statement { program: &program, descriptor, public, stacks: &[], context, stack, blinds, bases };
-    argue(device, &statement, witness, &values, circuit, &Recorder::default())
+    argue(&device, &statement, witness, &values, circuit, &Recorder::default())
 }
 
 /// Recomputes what a settlement key claims about its graph and the powers of tau: circuits, blinder, descriptor and registration.

@@ -6,7 +6,7 @@ use super::{
     key::{SettlementProver, blinded, filled_rows},
 };
 use crate::{
-    device::Device,
+    device::{AnyDevice, Device},
     linked::{About, about},
     opening,
     prove::{Mask, Task, messages_on, pad_to_row},
@@ -65,7 +65,7 @@ fn given(descriptor: &Descriptor, stacks: &[Stack]) -> Vec<Vec<G1Affine>> {
 
 /// Makes a settled argument. It trusts `witness` and `values`, like [`crate::prove::messages`].
 pub(super) fn argue(
-    device: &impl Device,
+    device: &AnyDevice<'_>,
     task: &Statement<'_>,
     mut witness: Witness,
     values: &Values<'_>,
@@ -118,7 +118,7 @@ pub(super) fn argue(
         settle::circuit(program, row_bits, Some(Run { statement, messages: &messages, public }))
     })?;
     let mut transcript = KeccakTranscript::from_state(digest);
-    let halo2 = recorder.run(Stage::Halo2, || circuit.prove(device, &filled, &mut transcript))?;
+    let halo2 = recorder.run(Stage::Halo2, || circuit.prove(*device, &filled, &mut transcript))?;
 
     recorder.run(Stage::Opening, || {
         let point = point(&claim);
@@ -165,8 +165,8 @@ pub struct Settled {
 ///
 /// # Errors
 /// Inputs of the wrong number, shape or range.
-pub fn settle(
-    device: &impl Device,
+pub fn settle<'d>(
+    device: impl Into<AnyDevice<'d>>,
     prover: &SettlementProver,
     inputs: &[Vec<Tensor>],
     context: Context,
@@ -182,8 +182,19 @@ pub fn settle(
 /// # Errors
 /// Stacks of another schema or other powers of tau, one in the place of a pinned one that is another, a given output that is not the
 /// computed one, and those of [`settle()`].
-pub fn settle_linked(
-    device: &impl Device,
+pub fn settle_linked<'d>(
+    device: impl Into<AnyDevice<'d>>,
+    prover: &SettlementProver,
+    inputs: &[Vec<Tensor>],
+    stacks: Vec<Option<Stack>>,
+    context: Context,
+    recorder: &Recorder<'_>,
+) -> Result<Settled, SettleFailure> {
+    settle_on(device.into(), prover, inputs, stacks, context, recorder)
+}
+
+fn settle_on(
+    device: AnyDevice<'_>,
     prover: &SettlementProver,
     inputs: &[Vec<Tensor>],
     mut stacks: Vec<Option<Stack>>,
@@ -218,7 +229,7 @@ pub fn settle_linked(
         blinds: &prover.blinds,
         bases: &prover.bases,
     };
-    let argument = argue(device, &statement, witness, &values, &prover.circuit, recorder)?;
+    let argument = argue(&device, &statement, witness, &values, &prover.circuit, recorder)?;
     let proof = SettledProof::new(&key.descriptor, context, &public, &argument);
     Ok(Settled { proof, outputs, saturations, stacks })
 }

@@ -6,7 +6,7 @@ mod protocol;
 
 use super::key_inputs;
 use ark_ec::CurveGroup;
-use ark_ff::{AdditiveGroup, Field};
+use ark_ff::{AdditiveGroup, Field, PrimeField};
 use assay_circuits::{
     Node, NodeId, Op, Program, Ring, Tensor,
     eval::eval,
@@ -112,8 +112,20 @@ fn fr(v: i64) -> Fr {
     Fr::from_i128(i128::from(v))
 }
 
-/// The rows of a block by key and value.
-type Rows = HashMap<(Fr, i64), usize>;
+/// The rows of a block: their keys count up from the first.
+struct Rows {
+    first: Fr,
+    values: Vec<i64>,
+}
+
+impl Rows {
+    /// The row with this key, if it has this value.
+    fn find(&self, key: Fr, value: i64) -> Option<usize> {
+        let [row, above @ ..] = (key - self.first).into_bigint().0;
+        let row = usize::try_from(row).ok().filter(|_| above == [0; 3])?;
+        (self.values.get(row) == Some(&value)).then_some(row)
+    }
+}
 
 /// The true leaves, or those of the lie.
 struct Leaves {
@@ -365,16 +377,11 @@ impl Forge {
     /// The tag and the rows of every block.
     fn rows(&self) -> Vec<(i128, Rows)> {
         let blocks = self.program.blocks.iter().enumerate();
-        blocks
-            .map(|(k, b)| {
-                let rows = self.block_values(k).into_iter().enumerate();
-                (i128::from(b.tag), rows.map(|(r, v)| ((fr(b.key_min + r as i64), v), r)).collect())
-            })
-            .collect()
+        blocks.map(|(k, b)| (i128::from(b.tag), Rows { first: fr(b.key_min), values: self.block_values(k) })).collect()
     }
 
-    /// For every entry of a segment the block and row that it hits, given the [rows](Self::rows) of all blocks.
-    fn hits(&self, blocks: &[(i128, Rows)], s: &Segment, values: &[Option<Tensor>]) -> Vec<Option<(usize, usize)>> {
+    /// For every entry of a segment the block and row that its [key](Self::keys) hits, given the [rows](Self::rows) of all blocks.
+    fn hits(&self, blocks: &[(i128, Rows)], s: &Segment, keys: &[Fr]) -> Vec<Option<(usize, usize)>> {
         let at = |t: Option<usize>, i: usize| t.map_or(0, |t| self.contents[t][i]);
         let hit = |(i, key): (usize, &Fr)| {
             if self.lie == Lie::Guess("beta") {
@@ -385,15 +392,17 @@ impl Forge {
                 let tag = i128::from(self.program.blocks[s.block].tag) + i128::from(at(s.side, i));
                 let wanted = print(*key, at(s.value, i), tag);
                 return blocks.iter().enumerate().find_map(|(b, (tag, rows))| {
-                    let row = rows.iter().find(|((k, v), _)| print(*k, *v, *tag) == wanted)?;
-                    Some((b, *row.1))
+                    let first = rows.first;
+                    let mut rows = rows.values.iter().enumerate();
+                    let row = rows.find(|(r, v)| print(first + Fr::from(*r as u64), **v, *tag) == wanted)?;
+                    Some((b, row.0))
                 });
             }
             let tag = i128::from(self.program.blocks[s.block].tag) + i128::from(at(s.side, i));
             let block = blocks.iter().position(|b| b.0 == tag)?;
-            Some((block, *blocks[block].1.get(&(*key, at(s.value, i)))?))
+            Some((block, blocks[block].1.find(*key, at(s.value, i))?))
         };
-        self.keys(s, values).iter().enumerate().map(hit).collect()
+        keys.iter().enumerate().map(hit).collect()
     }
 
     /// Sets every multiplicity to the number of lookups of its row; lookups without a row count for the first row of
@@ -403,7 +412,7 @@ impl Forge {
         let rows = self.rows();
         let mut counts: Vec<Vec<i64>> = self.program.blocks.iter().map(|b| vec![0; 1 << b.bits]).collect();
         for s in &self.program.segments {
-            for hit in self.hits(&rows, s, &values) {
+            for hit in self.hits(&rows, s, &self.keys(s, &values)) {
                 match hit {
                     Some((block, row)) => counts[block][row] += 1,
                     None if self.pretends() => counts[s.block][0] += 1,
@@ -479,24 +488,29 @@ impl Forge {
         let size = 1 << self.program.leaf_bits;
         let (mut p, mut q) = (vec![Fr::ZERO; size], vec![alpha; size]);
         let (values, rows) = (self.values(), self.rows());
-        let print = |key: Fr, value: i64, tag: i64| alpha - key - beta * fr(value) - beta * beta * fr(tag);
+        let square = beta * beta;
+        let print = |key: Fr, value: i64, tag: i64| alpha - key - beta * fr(value) - square * fr(tag);
         for s in &self.program.segments {
             let first = &self.program.blocks[s.block];
             let at = |t: Option<usize>, i: usize| t.map_or(0, |t| self.contents[t][i]);
-            let hits = self.hits(&rows, s, &values);
-            for (i, (place, key)) in padded_places(&s.shape).into_iter().zip(self.keys(s, &values)).enumerate() {
+            let keys = self.keys(s, &values);
+            let hits = self.hits(&rows, s, &keys);
+            for (i, (place, key)) in padded_places(&s.shape).into_iter().zip(keys).enumerate() {
                 p[s.leaf + place] = Fr::ONE;
                 q[s.leaf + place] = if hits[i].is_none() && self.pretends() {
-                    print(fr(first.key_min), self.block_values(s.block)[0], first.tag as i64)
+                    print(fr(first.key_min), rows[s.block].1.values[0], first.tag as i64)
                 } else {
                     print(key, at(s.value, i), first.tag as i64 + at(s.side, i))
                 };
             }
         }
         for (k, b) in self.program.blocks.iter().enumerate() {
-            for (row, v) in self.block_values(k).into_iter().enumerate() {
+            // Without the value; what comes next has a key that is larger by one.
+            let mut rest = print(rows[k].1.first, 0, b.tag as i64);
+            for (row, v) in rows[k].1.values.iter().enumerate() {
                 p[b.leaf + row] = -fr(self.contents[b.multiplicity][row]);
-                q[b.leaf + row] = print(fr(b.key_min + row as i64), v, b.tag as i64);
+                q[b.leaf + row] = rest - beta * fr(*v);
+                rest -= Fr::ONE;
             }
         }
         let mut leaves = Leaves { p, q };

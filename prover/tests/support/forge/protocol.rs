@@ -289,18 +289,17 @@ impl Forge {
         let mut point = vec![];
         while products.first().is_some_and(|p| p[0].len() > 1) {
             let mut h = [Fr::ZERO; 2];
-            let mut truth = Fr::ZERO;
             for [a, b] in products.iter() {
                 let half = a.len() / 2;
                 for i in 0..half {
                     h[0] += a[i] * b[i];
                     h[1] += (a[i + half] - a[i]) * (b[i + half] - b[i]);
                 }
-                truth += dot(a, b);
             }
             t.send(h[0]);
             if let Some(r) = self.known(Lie::LateRound, "r", t) {
                 // At r, what the claim lacks must vanish: r (claim - truth) + (r^2 - r) d = 0.
+                let truth: Fr = products.iter().map(|[a, b]| dot(a, b)).sum();
                 h[1] -= (claim - truth) / (r - Fr::ONE);
             }
             self.send(Lie::LateRound, h[1], t);
