@@ -87,11 +87,9 @@ fn least(c: &Lowering<'_>, root: Root) -> Option<f64> {
             Op::Window(w) if w.kernel == 1 => c.g.node(node.inputs[0]),
             Op::Lookup(l) => {
                 let values = &c.g.tables().get(l.table.0)?.values;
-                let masks = |v: &&i32| f64::from(v.unsigned_abs()) * root.scale >= MASK;
-                let entries = values.iter().filter(|v| **v != 0);
-                // Most tables have an entry that masks nothing among the first.
-                let all = entries.clone().all(|v| masks(&v));
-                return entries.map(|v| f64::from(v.unsigned_abs())).reduce(f64::min).filter(|_| all);
+                let sizes = || values.iter().filter(|v| **v != 0).map(|v| f64::from(v.unsigned_abs()));
+                // Most tables have an entry that masks nothing, among the first.
+                return sizes().all(|v| v * root.scale >= MASK).then(sizes)?.reduce(f64::min);
             }
             _ => return None,
         };
