@@ -14,7 +14,7 @@ use super::{
     prune, rewrite,
     shapes::{self, LoadOptions},
 };
-use prost::Message;
+use prost::{Message, bytes::Bytes};
 use rayon::prelude::*;
 use std::{
     collections::{HashMap, HashSet},
@@ -82,8 +82,7 @@ pub fn load_with(path: impl AsRef<Path>, options: &LoadOptions) -> Result<FloatM
         (&mut file).take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(read)?;
         bytes
     };
-    let mut proto = decode(&bytes)?;
-    drop(bytes);
+    let mut proto = decode(bytes.into())?;
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     external::read(&mut proto, folder)?;
     load_proto(&mut proto, options)
@@ -96,7 +95,7 @@ pub fn load_bytes(bytes: &[u8]) -> Result<FloatModel, ImportError> {
 
 /// [`load_bytes()`] with symbolic extents given.
 pub fn load_bytes_with(bytes: &[u8], options: &LoadOptions) -> Result<FloatModel, ImportError> {
-    load_proto(&mut decode(bytes)?, options)
+    load_proto(&mut decode(Bytes::copy_from_slice(bytes))?, options)
 }
 
 /// The first `len` bytes of a file, by all threads: most of the time goes into memory that was not used before.
@@ -118,7 +117,8 @@ fn read_whole(mut file: &std::fs::File, len: usize) -> std::io::Result<Vec<u8>> 
     Ok(bytes)
 }
 
-pub(super) fn decode(bytes: &[u8]) -> Result<ModelProto, ImportError> {
+/// Decodes a file's bytes, whose tensors are copied out of them once.
+pub(super) fn decode(bytes: Bytes) -> Result<ModelProto, ImportError> {
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(ImportError::TooLarge { got: bytes.len() as u64, limit: MAX_FILE_BYTES });
     }

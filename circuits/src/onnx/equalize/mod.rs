@@ -21,9 +21,13 @@ mod table;
 mod tests;
 
 use super::{calibrate::extremes, error::ImportError, load::FloatModel, lower::Result, ops::einsum::floats};
-use crate::model::Features;
+use crate::{
+    model::Features,
+    parallel::{PART, in_parts},
+};
 pub(crate) use columns::moved;
 use path::{Consumer, Path, Producer};
+use rayon::prelude::*;
 use std::collections::HashMap;
 use tract_onnx::{
     prelude::*,
@@ -407,9 +411,20 @@ fn set_constant(model: &mut TypedModel, inlet: InletId, value: Tensor) -> Result
     model.add_edge(k, inlet).map_err(engine)
 }
 
+/// What `f` makes of the entries of a constant as float32, all of them finite.
+fn with_floats<R>(t: &Tensor, f: impl FnOnce(&[f32]) -> R) -> Result<R> {
+    let t = t.cast_to::<f32>().map_err(engine)?;
+    let plain = t.try_as_plain_ram().map_err(engine)?;
+    let values = plain.as_slice::<f32>().map_err(engine)?;
+    if values.par_chunks(PART).all(|v| v.iter().all(|v| v.is_finite())) {
+        Ok(f(values))
+    } else {
+        Err(ImportError::unsupported("a constant holds a NaN or an infinity"))
+    }
+}
+
 /// A constant times a factor per channel; an axis of extent one is repeated first.
 fn times(t: &Tensor, along: Along, factors: &[f64]) -> Result<Tensor> {
-    let values = floats(t)?;
     let mut shape = t.shape().to_vec();
     if shape.is_empty() && along.axis == 0 {
         shape = vec![1];
@@ -420,14 +435,26 @@ fn times(t: &Tensor, along: Along, factors: &[f64]) -> Result<Tensor> {
         shape.get(along.axis + 1..).map_or(1, |s| s.iter().product::<usize>()),
     );
     let n = if len == 1 { along.extent(factors.len()) } else { len };
-    let mut data = Vec::with_capacity(outer * n * inner);
-    for o in 0..outer {
-        for p in 0..n {
-            let from = (o * len + if len == 1 { 0 } else { p }) * inner;
-            let f = factors[along.channel(p) % factors.len()];
-            data.extend(values[from..from + inner].iter().map(|v| (v * f) as f32));
-        }
-    }
+    let places: Vec<f64> = (0..n).map(|p| factors[along.channel(p) % factors.len()]).collect();
+    let scaled = |(out, (v, f)): (&mut f32, (&f32, &f64))| *out = (f64::from(*v) * f) as f32;
+    let data = with_floats(t, |values| {
+        in_parts(outer * n * inner, inner, |at, out: &mut [f32]| {
+            let (mut row, mut rest) = (at / inner.max(1), out);
+            while !rest.is_empty() {
+                let (o, p) = (row / n, row % n);
+                // Neighbours have factors of their own, or one of them.
+                let together = if inner == 1 && len == n { (n - p).min(rest.len()) } else { 1 };
+                let (now, later) = rest.split_at_mut(together * inner);
+                let from = &values[(o * len + if len == 1 { 0 } else { p }) * inner..][..now.len()];
+                if together == 1 {
+                    now.iter_mut().zip(from.iter().zip(std::iter::repeat(&places[p]))).for_each(scaled);
+                } else {
+                    now.iter_mut().zip(from.iter().zip(&places[p..])).for_each(scaled);
+                }
+                (row, rest) = (row + together, later);
+            }
+        })
+    })?;
     shape[along.axis] = n;
     Tensor::from_shape(&shape, &data).map_err(engine)
 }

@@ -1,7 +1,11 @@
 //! What lies between the weights that make a tensor and those that read it.
 
-use super::{Along, constant, set_constant, shape_of, times};
-use crate::onnx::{lower::Result, ops::einsum::floats};
+use super::{Along, constant, set_constant, shape_of, times, with_floats};
+use crate::{
+    onnx::{calibrate::extremes, lower::Result, ops::einsum::floats},
+    parallel::PART,
+};
+use rayon::prelude::*;
 use tract_onnx::{
     prelude::*,
     tract_hir::{
@@ -27,6 +31,31 @@ pub(super) struct Producer {
     /// The operand with the weights, and its axis.
     pub(super) weights: (usize, usize),
     pub(super) bias: Option<usize>,
+}
+
+/// Largest magnitude at each of `len` places of an axis with `inner` entries behind it.
+pub(super) fn largest(values: &[f32], len: usize, inner: usize) -> Vec<f32> {
+    let join = |mut a: Vec<f32>, b: Vec<f32>| {
+        a.iter_mut().zip(b).for_each(|(a, b)| *a = a.max(b));
+        a
+    };
+    // Whole axes, so many that threads have enough to do.
+    let whole = len * inner * (PART / (len * inner).max(1)).max(1);
+    let of = |part: &[f32]| {
+        let mut most = vec![0.0f32; len];
+        for axis in part.chunks(len * inner) {
+            if inner == 1 {
+                most.iter_mut().zip(axis).for_each(|(m, v)| *m = if v.abs() > *m { v.abs() } else { *m });
+            } else {
+                most.iter_mut().zip(axis.chunks(inner)).for_each(|(m, row)| {
+                    let (lo, hi) = extremes(row);
+                    *m = m.max(hi).max(-lo);
+                });
+            }
+        }
+        most
+    };
+    values.par_chunks(whole.max(1)).map(of).reduce(|| vec![0.0; len], join)
 }
 
 impl Producer {
@@ -71,12 +100,11 @@ impl Producer {
     pub(super) fn row_sizes(&self, model: &TypedModel, n: usize) -> Result<Vec<f64>> {
         let outlet = model.nodes()[self.node].inputs[self.weights.0];
         let Some(t) = constant(model, outlet) else { return Ok(vec![0.0; n]) };
-        let values = floats(&t)?;
         let (_, len, inner) = crate::tensor::around(t.shape(), self.weights.1);
+        let most = with_floats(&t, |values| largest(values, len, inner))?;
         let mut out = vec![0.0f64; n];
-        for (i, v) in values.iter().enumerate() {
-            let k = i / inner.max(1) % len.max(1);
-            out[k % n] = out[k % n].max(v.abs());
+        for (k, m) in most.into_iter().enumerate() {
+            out[k % n] = out[k % n].max(f64::from(m));
         }
         Ok(out)
     }

@@ -327,3 +327,41 @@ fn a_column_that_is_read_as_it_is_keeps_its_scale() {
     assert!(f.scale[1] < 1e-2, "{f:?}");
     same(&source, &e, &samples, 10.0);
 }
+
+proptest! {
+    #[test]
+    fn constants_are_scaled_and_measured_entry_by_entry(
+        shape in prop::array::uniform3(1usize..7),
+        axis in 0usize..3,
+        wide in 1usize..4,
+        repeated: bool,
+        seed in any::<u64>(),
+    ) {
+        let mut rng = Rng(seed);
+        let mut shape = shape;
+        // An axis of extent one, or one on which each channel has several places.
+        let inner = if repeated { 1 } else { wide };
+        let channels = shape[axis];
+        shape[axis] = if repeated { 1 } else { channels * inner };
+        let n: usize = shape.iter().product();
+        let values: Vec<f32> = (0..n).map(|_| rng.wide()).collect();
+        let factors: Vec<f64> = (0..channels).map(|_| f64::from(rng.wide())).collect();
+        let t = Tensor::from_shape(&shape, &values).unwrap();
+        let got = times(&t, Along { axis, inner }, &factors).unwrap();
+        let (_, len, behind) = crate::tensor::around(&shape, axis);
+        let places = channels * inner;
+        let want: Vec<f32> = (0..n / len * places)
+            .map(|at| {
+                let (o, p, i) = (at / behind / places, at / behind % places, at % behind);
+                let from = (o * len + if len == 1 { 0 } else { p }) * behind + i;
+                (f64::from(values[from]) * factors[p / inner]) as f32
+            })
+            .collect();
+        shape[axis] = places;
+        prop_assert_eq!(got, Tensor::from_shape(&shape, &want).unwrap());
+        let most: Vec<f32> = (0..len)
+            .map(|p| (0..n).filter(|at| at / behind % len == p).fold(0.0, |m: f32, at| m.max(values[at].abs())))
+            .collect();
+        prop_assert_eq!(path::largest(&values, len, behind), most);
+    }
+}

@@ -73,7 +73,7 @@ fn read(path: &Path) -> Result<(GraphProto, i64), ImportError> {
     let failed = |e: std::io::Error| ImportError::Read { path: path.display().to_string(), reason: e.to_string() };
     let mut bytes = Vec::new();
     std::fs::File::open(path).map_err(failed)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
-    let mut proto = decode(&bytes)?;
+    let mut proto = decode(bytes.into())?;
     external::read(&mut proto, path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")))?;
     let own = |o: &&tract_onnx::pb::OperatorSetIdProto| matches!(o.domain.as_str(), "" | "ai.onnx");
     let opset = proto.opset_import.iter().find(own).map_or(17, |o| o.version);
