@@ -17,7 +17,10 @@ pub(crate) fn threads() -> usize {
 #[cfg(feature = "parallel")]
 pub(crate) fn on_all_threads<T: Sync, R: Send>(tasks: &[T], f: impl Fn(&T) -> R + Sync + Send) -> Vec<R> {
     use rayon::prelude::*;
-    tasks.par_iter().map(f).collect()
+    match tasks {
+        [one] => vec![f(one)],
+        _ => tasks.par_iter().map(f).collect(),
+    }
 }
 
 /// `f` of every task, in order.
@@ -51,4 +54,10 @@ pub(crate) fn in_parts<T: Copy + Default>(len: usize, _run: usize, f: impl Fn(us
     let mut out = vec![T::default(); len];
     f(0, &mut out);
     out
+}
+
+/// Whether `f` holds of all parts.
+pub(crate) fn all_parts<T: Sync>(values: &[T], f: impl Fn(&[T]) -> bool + Sync + Send) -> bool {
+    let parts: Vec<&[T]> = values.chunks(PART).collect();
+    !on_all_threads(&parts, |part| f(part)).contains(&false)
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     error::GraphError,
-    parallel::{PART, in_parts, on_all_threads},
+    parallel::{PART, all_parts, in_parts},
 };
 use serde::{Deserialize, Serialize};
 
@@ -111,13 +111,12 @@ pub fn around(shape: &[usize], axis: usize) -> (usize, usize, usize) {
 /// Whether a value is less than `lo` or more than `hi`.
 pub(crate) fn any_outside(values: &[i64], lo: i64, hi: i64) -> bool {
     const FAR: i64 = 1 << 62;
-    let exactly = |part: &[i64]| part.iter().any(|v| *v < lo || *v > hi);
+    let inside = |part: &[i64]| !part.iter().any(|v| *v < lo || *v > hi);
     // All processors subtract 64-bit integers in vectors, few compare them. With bounds of 62 bits a value outside makes one of
     // the differences negative, even where the other one wraps; what is inside makes none.
     let near = -FAR <= lo && lo <= hi && hi <= FAR;
-    let maybe = |part: &[i64]| part.iter().fold(0, |m, v| m | v.wrapping_sub(lo) | hi.wrapping_sub(*v)) < 0;
-    let parts: Vec<&[i64]> = values.chunks(PART).collect();
-    on_all_threads(&parts, |part| (!near || maybe(part)) && exactly(part)).contains(&true)
+    let surely = |part: &[i64]| part.iter().fold(0, |m, v| m | v.wrapping_sub(lo) | hi.wrapping_sub(*v)) >= 0;
+    !all_parts(values, |part| (near && surely(part)) || inside(part))
 }
 
 #[cfg(test)]

@@ -116,18 +116,7 @@ pub fn messages<'d>(
     mask: Option<&Mask<'_>>,
     recorder: &Recorder<'_>,
 ) -> Result<(Vec<Fr>, OpeningClaim<Fr>), ProveError> {
-    messages_of_cells(device.into(), task, witness, values, statement, mask, recorder)
-}
-
-fn messages_of_cells(
-    device: AnyDevice<'_>,
-    task: &Task<'_>,
-    witness: &Witness,
-    values: &Values<'_>,
-    statement: Fr,
-    mask: Option<&Mask<'_>>,
-    recorder: &Recorder<'_>,
-) -> Result<(Vec<Fr>, OpeningClaim<Fr>), ProveError> {
+    let device = device.into();
     let cells = task.stacks.iter().map(Stack::cells).collect::<Result<Vec<_>, _>>()?;
     let own = [&witness.stack[..], task.model];
     let stacks: Vec<_> = own.into_iter().chain(cells.iter().map(Vec::as_slice)).map(|s| device.integers(s)).collect();

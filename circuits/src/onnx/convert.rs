@@ -5,7 +5,7 @@
 //! takes to the same limit; where it could show in a result, the model is refused.
 
 use super::error::ImportError;
-use rayon::prelude::*;
+use crate::parallel::all_parts;
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto, type_proto};
 
 /// Stands in for an infinity.
@@ -167,7 +167,7 @@ fn is_plain(raw: &[u8]) -> bool {
     // Without the sign, floats are in the order of their bits.
     let large = |v: &[u8; 4]| (i32::from_le_bytes(*v) & i32::MAX) >= f32::MAX.to_bits() as i32;
     let plain = |part: &[[u8; 4]]| !part.iter().fold(false, |any, v| any | large(v));
-    rest.is_empty() && !floats.is_empty() && floats.par_chunks(1 << 16).all(plain)
+    rest.is_empty() && !floats.is_empty() && all_parts(floats, plain)
 }
 
 /// The value of an IEEE half-precision number.

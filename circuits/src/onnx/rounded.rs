@@ -1,13 +1,16 @@
 //! Rounding constants to weights, once: choosing tables lowers a model several times at the same widths.
 
 use super::{
-    error::ImportError,
     lower::{Lowering, Result, Root, fit_exponent},
+    ops::einsum::with_floats,
 };
-use crate::{parallel::in_parts, tensor::Tensor};
+use crate::{
+    parallel::{PART, in_parts},
+    tensor::Tensor,
+};
 use rayon::prelude::*;
 use std::{borrow::Cow, cell::RefCell, collections::HashMap, rc::Rc};
-use tract_onnx::prelude::{Arc, Tensor as Constant, TractError};
+use tract_onnx::prelude::{Arc, Tensor as Constant};
 
 /// What the entries of a constant are multiplied by: entry `i` by `mul[(i / inner % len) % mul.len()]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,25 +71,23 @@ pub(crate) fn weight(
     Ok(Root { node, scale: 1.0 / made.scale, range: (-made.max, made.max) })
 }
 
+/// Signed width of whole numbers up to this magnitude, at least 2.
+pub(crate) fn whole_bits(max: f64) -> u32 {
+    max.max(1.0).log2().floor() as u32 + 2
+}
+
 /// Width, limit and scale of integers for floats up to `max`; `whole` tells whether all floats are whole numbers, which stay so.
 pub(crate) fn fit(max: f64, bits: u32, whole: impl FnOnce() -> bool) -> (u32, f64, f64) {
-    let bits = if max < f64::from(1 << 19) && whole() {
-        bits.max((max.max(1.0).log2().floor() as u32 + 2).min(20))
-    } else {
-        bits
-    };
+    let bits = if max < f64::from(1 << 19) && whole() { bits.max(whole_bits(max).min(20)) } else { bits };
     let limit = f64::from((1u32 << (bits - 1)) - 1);
     (bits, limit, f64::from(fit_exponent(max, limit + 0.49)).exp2())
 }
 
 fn round(constant: &Constant, shape: &[usize], factors: &Factors, bits: u32) -> Result<Weight> {
-    let fail = |e: TractError| ImportError::engine("reading a constant", &e);
-    let floats = constant.cast_to::<f32>().map_err(fail)?;
-    let plain = floats.try_as_plain_ram().map_err(fail)?;
-    let values = plain.as_slice::<f32>().map_err(fail)?;
-    if !values.par_chunks(PART).all(|v| v.iter().all(|v| v.is_finite())) {
-        return Err(ImportError::unsupported("a constant holds a NaN or an infinity"));
-    }
+    with_floats(constant, |values| round_floats(values, shape, factors, bits))?
+}
+
+fn round_floats(values: &[f32], shape: &[usize], factors: &Factors, bits: u32) -> Result<Weight> {
     // Runs of entries with one factor.
     let first = factors.mul.first().copied().unwrap_or(1.0);
     let uniform = factors.mul.iter().all(|m| *m == first);
@@ -120,9 +121,6 @@ fn round(constant: &Constant, shape: &[usize], factors: &Factors, bits: u32) -> 
     });
     Ok(Weight { data: Rc::new(Tensor::new(shape.to_vec(), data)?), bits, scale, max })
 }
-
-/// Entries that are rounded together; in tests so few that parts end inside of runs.
-const PART: usize = if cfg!(test) { 7 } else { 1 << 15 };
 
 /// The runs, each of `run` entries, that `len` entries from `at` on are of; counted from `at`.
 fn runs(at: usize, len: usize, run: usize) -> impl Iterator<Item = std::ops::Range<usize>> {

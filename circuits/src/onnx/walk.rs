@@ -9,7 +9,7 @@ use super::{
     lower::{Lazy, Lowering, Result, Root, Value, Widths, fit_exponent, to_int},
     ops::FAMILIES,
     own::{self, FEATURE_BITS as TREE_BITS, Kind, Own, Quantize},
-    rounded::Rounded,
+    rounded::{Rounded, whole_bits},
     tables::{Plan, Requests},
 };
 use crate::{
@@ -227,10 +227,7 @@ fn integer_bits(kind: DatumType, range: (f64, f64), least: u32) -> Result<u32> {
         DatumType::U8 => 9,
         DatumType::I16 => 16,
         DatumType::U16 => 17,
-        _ => {
-            let top = range.1.max(-range.0).max(1.0);
-            (top.log2().floor() as u32 + 2).max(least)
-        }
+        _ => whole_bits(range.1.max(-range.0)).max(least),
     };
     if fixed > 20 {
         let top = range.1.max(-range.0);

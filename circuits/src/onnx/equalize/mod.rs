@@ -20,14 +20,16 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use super::{calibrate::extremes, error::ImportError, load::FloatModel, lower::Result, ops::einsum::floats};
-use crate::{
-    model::Features,
-    parallel::{PART, in_parts},
+use super::{
+    calibrate::extremes,
+    error::ImportError,
+    load::FloatModel,
+    lower::Result,
+    ops::einsum::{floats, with_floats},
 };
+use crate::{model::Features, parallel::in_parts};
 pub(crate) use columns::moved;
 use path::{Consumer, Path, Producer};
-use rayon::prelude::*;
 use std::collections::HashMap;
 use tract_onnx::{
     prelude::*,
@@ -409,18 +411,6 @@ fn set_constant(model: &mut TypedModel, inlet: InletId, value: Tensor) -> Result
     let name = format!("{}.equalized{}", model.nodes()[inlet.node].name, inlet.slot);
     let k = add_constant(model, name, value)?;
     model.add_edge(k, inlet).map_err(engine)
-}
-
-/// What `f` makes of the entries of a constant as float32, all of them finite.
-fn with_floats<R>(t: &Tensor, f: impl FnOnce(&[f32]) -> R) -> Result<R> {
-    let t = t.cast_to::<f32>().map_err(engine)?;
-    let plain = t.try_as_plain_ram().map_err(engine)?;
-    let values = plain.as_slice::<f32>().map_err(engine)?;
-    if values.par_chunks(PART).all(|v| v.iter().all(|v| v.is_finite())) {
-        Ok(f(values))
-    } else {
-        Err(ImportError::unsupported("a constant holds a NaN or an infinity"))
-    }
 }
 
 /// A constant times a factor per channel; an axis of extent one is repeated first.

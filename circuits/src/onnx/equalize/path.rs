@@ -1,8 +1,12 @@
 //! What lies between the weights that make a tensor and those that read it.
 
-use super::{Along, constant, set_constant, shape_of, times, with_floats};
+use super::{Along, constant, set_constant, shape_of, times};
 use crate::{
-    onnx::{calibrate::extremes, lower::Result, ops::einsum::floats},
+    onnx::{
+        calibrate::extremes,
+        lower::Result,
+        ops::einsum::{floats, with_floats},
+    },
     parallel::PART,
 };
 use rayon::prelude::*;

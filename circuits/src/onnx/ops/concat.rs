@@ -15,6 +15,7 @@ use crate::{
     onnx::{
         lower::{Lowering, Result, Root, Value, common_scale},
         own::{self, Column},
+        rounded::whole_bits,
     },
     ops::{Concat, Op},
 };
@@ -30,7 +31,7 @@ fn width(t: &Tensor, most: u32) -> Result<u32> {
         return Ok(most);
     }
     let largest = floats(t)?.iter().fold(0.0f64, |m, v| m.max(v.abs()));
-    Ok((65 - (largest as u64).leading_zeros()).clamp(2, most))
+    Ok(whole_bits(largest).min(most))
 }
 
 pub(crate) fn lower(c: &mut Lowering<'_>, node: &TypedNode) -> Result<Option<Vec<Value>>> {

@@ -17,6 +17,7 @@ use crate::{
         rounded::{self, Factors, fit},
     },
     ops::{AxisExpr, Contraction, Op, lookup::MAX_SHIFT},
+    parallel::all_parts,
 };
 use std::borrow::Cow;
 use tract_onnx::{
@@ -190,16 +191,22 @@ pub(crate) fn follow(c: &mut Lowering<'_>, outlet: OutletId, channel: Option<usi
     }
 }
 
-/// The entries of a float tensor.
-pub(crate) fn floats(t: &Tensor) -> Result<Vec<f64>> {
+/// What `f` makes of the entries of a tensor as float32, all of them finite.
+pub(crate) fn with_floats<R>(t: &Tensor, f: impl FnOnce(&[f32]) -> R) -> Result<R> {
     let fail = |e: tract_onnx::prelude::TractError| ImportError::engine("reading a constant", &e);
     let t = t.cast_to::<f32>().map_err(fail)?;
-    let values: Vec<f64> = t.to_plain_array_view::<f32>().map_err(fail)?.iter().map(|v| f64::from(*v)).collect();
-    if values.iter().all(|v| v.is_finite()) {
-        Ok(values)
+    let plain = t.try_as_plain_ram().map_err(fail)?;
+    let values = plain.as_slice::<f32>().map_err(fail)?;
+    if all_parts(values, |part| part.iter().all(|v| v.is_finite())) {
+        Ok(f(values))
     } else {
         Err(ImportError::unsupported("a constant holds a NaN or an infinity"))
     }
+}
+
+/// The entries of a float tensor.
+pub(crate) fn floats(t: &Tensor) -> Result<Vec<f64>> {
+    with_floats(t, |values| values.iter().map(|v| f64::from(*v)).collect())
 }
 
 /// A constant as a weight of the given width and a power-of-two scale.

@@ -67,12 +67,9 @@ fn values(t: &TensorProto) -> Vec<f32> {
 }
 
 fn find(graph: &GraphProto) -> Vec<Pair> {
-    // Every mention counts: inputs of nodes, of subgraphs, and outputs.
-    let mut names: Vec<&str> = graph.output.iter().chain(&graph.input).map(|o| o.name.as_str()).collect();
-    names.extend(graph.node.iter().flat_map(|n| &n.input).map(String::as_str));
-    for g in graph.node.iter().flat_map(|n| &n.attribute).flat_map(|a| a.g.iter().chain(&a.graphs)) {
-        mentioned(g, &mut names);
-    }
+    // Every mention counts: outputs, inputs of nodes and of subgraphs.
+    let mut names: Vec<&str> = graph.input.iter().map(|i| i.name.as_str()).collect();
+    mentioned(graph, &mut names);
     let mut mentions: HashMap<&str, usize> = HashMap::new();
     names.into_iter().for_each(|n| *mentions.entry(n).or_default() += 1);
     let constants: HashMap<&str, usize> =
