@@ -2,7 +2,7 @@
 
 use crate::{
     error::GraphError,
-    graph::{Graph, NodeId, check_tensor, check_weights},
+    graph::{Graph, NodeId, check_shapes, check_tensor, check_weights},
     ops::{Op, contraction::Rows},
     parallel::on_all_threads,
     schedule::{Step, eval_cycle},
@@ -157,12 +157,13 @@ pub struct Evaluator<'g> {
 }
 
 impl<'g> Evaluator<'g> {
-    /// For a graph and its weights, in the order of [`Graph::weights`].
+    /// For a graph and its weights, in the order of [`Graph::weights`]. Whether each entry is in its range is left to
+    /// [`check_weights`].
     ///
     /// # Errors
-    /// Weights that do not fit the graph.
+    /// Weights of other shapes than the graph's.
     pub fn new(graph: &'g Graph, weights: &'g [Tensor]) -> Result<Self, GraphError> {
-        check_weights(graph, weights)?;
+        check_shapes(graph, weights)?;
         Ok(Self { graph, weights, prepared: HashMap::new() })
     }
 

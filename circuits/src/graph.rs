@@ -518,19 +518,31 @@ impl GraphBuilder {
 
 /// Checks that weight tensors fit a graph: one per [`Weight`] node, in order, in shape and in range.
 pub fn check_weights<T: Borrow<Tensor>>(graph: &Graph, weights: &[T]) -> Result<(), GraphError> {
+    check_each(graph, weights, check_tensor)
+}
+
+/// As [`check_weights`], but for the ranges.
+pub(crate) fn check_shapes(graph: &Graph, weights: &[Tensor]) -> Result<(), GraphError> {
+    check_each(graph, weights, check_shape)
+}
+
+fn check_each<T: Borrow<Tensor>>(
+    graph: &Graph,
+    weights: &[T],
+    check: impl Fn(&Node, &Tensor) -> Result<(), GraphError>,
+) -> Result<(), GraphError> {
     let ids: Vec<NodeId> = graph.weights().collect();
     if ids.len() != weights.len() {
         return Err(GraphError::Arity { expected: ids.len(), got: weights.len() });
     }
     for (id, t) in ids.iter().zip(weights) {
         let node = graph.node(*id);
-        check_tensor(node, t.borrow()).map_err(|e| e.at(&node.name, node.op.name()))?;
+        check(node, t.borrow()).map_err(|e| e.at(&node.name, node.op.name()))?;
     }
     Ok(())
 }
 
-/// Checks a tensor against the shape and range of a source node.
-pub fn check_tensor(node: &Node, t: &Tensor) -> Result<(), GraphError> {
+fn check_shape(node: &Node, t: &Tensor) -> Result<(), GraphError> {
     if node.shape != t.shape {
         return Err(GraphError::Shape { expected: node.shape.clone(), got: t.shape.clone() });
     }
@@ -538,14 +550,25 @@ pub fn check_tensor(node: &Node, t: &Tensor) -> Result<(), GraphError> {
     if n != t.data.len() {
         return Err(GraphError::Length { expected: n, got: t.data.len() });
     }
+    Ok(())
+}
+
+/// Checks a tensor against the shape and range of a source node.
+pub fn check_tensor(node: &Node, t: &Tensor) -> Result<(), GraphError> {
+    check_shape(node, t)?;
+    check_range(node, &t.data)
+}
+
+/// Checks values against the range of a source node.
+pub(crate) fn check_range(node: &Node, values: &[i64]) -> Result<(), GraphError> {
     let narrow = |v: i128| v.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64;
     let (lo, hi) = (narrow(node.range.lo), narrow(node.range.hi));
     let possible = node.range.lo <= i128::from(i64::MAX) && node.range.hi >= i128::from(i64::MIN);
-    if possible && !any_outside(&t.data, lo, hi) {
+    if possible && !any_outside(values, lo, hi) {
         return Ok(());
     }
     let outside = |v: &i64| *v < lo || *v > hi;
-    match t.data.iter().find(|v| !possible || outside(v)) {
+    match values.iter().find(|v| !possible || outside(v)) {
         Some(value) => Err(GraphError::OutOfRange { value: *value, lo: node.range.lo, hi: node.range.hi }),
         None => Ok(()),
     }

@@ -7,6 +7,9 @@
 //!
 //! This crate knows no transcript, no curve and no device. With the feature `onnx` it also imports ONNX files.
 
+#[macro_use]
+mod vectors;
+
 pub mod canary;
 pub mod canonical;
 pub mod confidential;

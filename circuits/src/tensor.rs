@@ -74,6 +74,16 @@ impl Tensor {
     ) -> Self {
         let ((outer, len, inner), n) = (self.around(axis), shape[axis]);
         let entries = outer * n * inner;
+        if (len, inner) == (1, 1) && n <= PART {
+            // One entry that is repeated, as a bias is.
+            let factors: Vec<i64> = (0..n).map(|o| row(o).map(|(_, c)| c).sum()).collect();
+            let data = in_parts(entries, n, |at, out: &mut [i64]| {
+                for (out, v) in out.chunks_mut(n.max(1)).zip(&self.data[at / n.max(1)..]) {
+                    add(out, &factors, *v);
+                }
+            });
+            return Self { shape: shape.to_vec(), data };
+        }
         // Whole axes where they are short: a row of coefficients is then asked for once a part.
         let run = if n * inner <= PART { n * inner } else { inner };
         let data = in_parts(entries, run, |at, out: &mut [i64]| {
@@ -82,13 +92,9 @@ impl Tensor {
                 for (p, c) in row(start % n) {
                     for r in (start..last).step_by(n) {
                         let (target, source) = ((r - first) * inner, (r / n * len + p) * inner);
-                        let to = out[target..target + inner].iter_mut();
-                        let from = &self.data[source..source + inner];
-                        // Products of 64 bits are slow where there is no vector instruction for them.
-                        if c == 1 {
-                            to.zip(from).for_each(|(d, s)| *d += s);
-                        } else {
-                            to.zip(from).for_each(|(d, s)| *d += c * s);
+                        match inner {
+                            1 => out[target] += c * self.data[source],
+                            _ => add(&mut out[target..target + inner], &self.data[source..source + inner], c),
                         }
                     }
                 }
@@ -110,13 +116,44 @@ pub fn around(shape: &[usize], axis: usize) -> (usize, usize, usize) {
 
 /// Whether a value is less than `lo` or more than `hi`.
 pub(crate) fn any_outside(values: &[i64], lo: i64, hi: i64) -> bool {
-    const FAR: i64 = 1 << 62;
-    let inside = |part: &[i64]| !part.iter().any(|v| *v < lo || *v > hi);
-    // All processors subtract 64-bit integers in vectors, few compare them. With bounds of 62 bits a value outside makes one of
-    // the differences negative, even where the other one wraps; what is inside makes none.
-    let near = -FAR <= lo && lo <= hi && hi <= FAR;
-    let surely = |part: &[i64]| part.iter().fold(0, |m, v| m | v.wrapping_sub(lo) | hi.wrapping_sub(*v)) >= 0;
-    !all_parts(values, |part| (near && surely(part)) || inside(part))
+    !all_parts(values, |part| inside(part, lo, hi))
+}
+
+vectors! {
+    /// Whether no value is less than `lo` or more than `hi`.
+    pub(crate) fn inside(values: &[i64], lo: i64, hi: i64) -> bool {
+        const FAR: i64 = 1 << 62;
+        // All processors subtract 64-bit integers in vectors, few compare them. With bounds of 62 bits a value outside makes one
+        // of the differences negative, even where the other one wraps; what is inside makes none.
+        let near = -FAR <= lo && lo <= hi && hi <= FAR;
+        let mut signs = 0;
+        for v in values {
+            signs |= v.wrapping_sub(lo) | hi.wrapping_sub(*v);
+        }
+        (near && signs >= 0) || !values.iter().any(|v| *v < lo || *v > hi)
+    }
+
+    /// `sum[i] += factor * values[i]`.
+    pub(crate) fn add(sum: &mut [i64], values: &[i64], factor: i64) {
+        // Products of 64 bits are slow where there is no vector instruction for them.
+        match factor {
+            1 => {
+                for (d, v) in sum.iter_mut().zip(values) {
+                    *d += v;
+                }
+            }
+            -1 => {
+                for (d, v) in sum.iter_mut().zip(values) {
+                    *d -= v;
+                }
+            }
+            _ => {
+                for (d, v) in sum.iter_mut().zip(values) {
+                    *d += factor * v;
+                }
+            }
+        }
+    }
 }
 
 #[cfg(test)]

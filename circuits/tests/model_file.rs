@@ -47,7 +47,9 @@ fn resealed(mut bytes: Vec<u8>) -> Vec<u8> {
 fn files_round_trip() {
     let m = model();
     let bytes = m.to_bytes().expect("it encodes");
-    assert_eq!(m.to_bytes_with_id().expect("it encodes"), (bytes.clone(), m.model_id().expect("it encodes")));
+    let (file, mut written) = (m.encode().expect("it encodes"), Vec::new());
+    assert_eq!(file.write(&mut written).expect("it is written"), m.model_id().expect("it encodes"));
+    assert_eq!((written.len(), &written), (file.size(), &bytes));
     let back = Model::from_bytes(&bytes).expect("it decodes");
     assert_eq!(back, m);
     assert_eq!(back.model_id().expect("an id"), m.model_id().expect("an id"));
@@ -155,13 +157,13 @@ fn weights_out_of_range_are_rejected() {
     assert!(m.to_bytes().is_err());
     let mut m = model();
     m.weights = vec![].into();
-    assert!(m.validate().is_err());
+    assert!(m.validate().is_err() && m.to_bytes().is_err());
     let mut m = model();
     m.outputs[0].shape = vec![3];
-    assert!(m.validate().is_err());
+    assert!(m.validate().is_err() && m.to_bytes().is_err());
     let mut m = model();
     m.inputs[0].scale_bits = i32::MAX;
-    assert!(m.validate().is_err());
+    assert!(m.validate().is_err() && m.to_bytes().is_err());
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Reading and writing files: limits, kinds, and writes that either happen or do not.
 
 use crate::error::{Failure, Outcome};
+use assay_circuits::model::Model;
+use assay_verifier::core::hex;
 use std::{
     fs::File,
     io::{Read, Write},
@@ -252,8 +254,32 @@ pub(crate) fn create_private(path: &Path, bytes: &[u8], there: impl Fn(&Path) ->
 }
 
 /// As [`write()`], through a writer.
-pub(crate) fn write_with(path: &Path, f: impl FnOnce(&mut dyn Write) -> Outcome<()>) -> Outcome<()> {
+pub(crate) fn write_with(path: &Path, f: impl FnOnce(&mut (dyn Write + Send)) -> Outcome<()>) -> Outcome<()> {
     write_as(path, false, f)
+}
+
+/// As [`write()`], of a compiled model: its length in bytes and its id.
+pub(crate) fn write_model(path: &Path, model: &Model) -> Outcome<(usize, String)> {
+    let file = model.encode()?;
+    let mut id = [0; 32];
+    write_with(path, |out| {
+        id = file.write(out).map_err(|e| unwritable(path, &e))?;
+        Ok(())
+    })?;
+    Ok((file.size(), hex(&id)))
+}
+
+/// A file of which what was flushed is on the disk.
+struct Durable(File);
+
+impl Write for Durable {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.sync_all()
+    }
 }
 
 fn create(path: &Path, private: bool) -> std::io::Result<File> {
@@ -269,7 +295,7 @@ fn create(path: &Path, private: bool) -> std::io::Result<File> {
     options.open(path)
 }
 
-fn write_as(path: &Path, private: bool, f: impl FnOnce(&mut dyn Write) -> Outcome<()>) -> Outcome<()> {
+fn write_as(path: &Path, private: bool, f: impl FnOnce(&mut (dyn Write + Send)) -> Outcome<()>) -> Outcome<()> {
     let io = |e: std::io::Error| unwritable(path, &e);
     if std::fs::metadata(path).is_ok_and(|m| !m.is_file() && !m.is_dir()) {
         // A device or a pipe cannot be replaced, and need not be.
@@ -283,10 +309,9 @@ fn write_as(path: &Path, private: bool, f: impl FnOnce(&mut dyn Write) -> Outcom
     name.push(format!(".{}.{}.part", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed)));
     let part = path.with_file_name(name);
     let done = (|| {
-        let mut out = std::io::BufWriter::new(create(&part, private).map_err(io)?);
+        let mut out = std::io::BufWriter::new(Durable(create(&part, private).map_err(io)?));
         f(&mut out)?;
         out.flush().map_err(io)?;
-        out.get_ref().sync_all().map_err(io)?;
         std::fs::rename(&part, path).map_err(io)
     })();
     if done.is_err() {

@@ -14,11 +14,12 @@ use crate::{
     canonical,
     error::GraphError,
     eval::{Values, eval},
-    graph::{Graph, check_weights},
+    graph::{Graph, check_range, check_shapes, check_weights},
     tensor::Tensor,
     weights::Weights,
 };
 use serde::{Deserialize, Serialize};
+use std::io::Write;
 
 /// Why a model, its file or a value fed to it is rejected.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -119,28 +120,61 @@ pub fn model_id(graph: &[u8], weights_digest: &[u8; 32]) -> [u8; 32] {
 /// Values beyond 32 bits.
 pub fn weights_digest<'a>(weights: impl IntoIterator<Item = &'a Tensor>) -> Result<[u8; 32], ModelError> {
     let weights: Vec<&[i64]> = weights.into_iter().map(|t| t.data.as_slice()).collect();
-    Ok(digest_of_weights(&canonical::integers(weights.into_iter())?.concat()))
+    Ok(digest_of_weights(&canonical::integers(weights.into_iter(), |_, _| Ok(()))?))
 }
 
-fn digest_of_weights(encoded: &[u8]) -> [u8; 32] {
-    canonical::digest("assay.weights.v1", &[encoded])
+fn digest_of_weights(encoded: &[Vec<u8>]) -> [u8; 32] {
+    canonical::digest_in_pieces("assay.weights.v1", [encoded])
 }
 
-/// The file but for its checksum.
-struct Unsigned {
-    bytes: Vec<u8>,
+/// A model file, in pieces.
+#[derive(Debug)]
+pub struct ModelFile {
+    /// All of it but the checksum.
+    pieces: Vec<Vec<u8>>,
     graph: Vec<u8>,
-    /// Where the weights are in the bytes.
+    /// Which pieces the weights are.
     weights: std::ops::Range<usize>,
 }
 
-impl Unsigned {
-    fn checksum(&self) -> [u8; 32] {
-        canonical::digest("assay.model-file", &[&self.bytes])
+impl ModelFile {
+    fn checksum(&self) -> [u8; CHECKSUM] {
+        canonical::digest_in_pieces("assay.model-file", [self.pieces.as_slice()])
     }
 
     fn model_id(&self) -> [u8; 32] {
-        model_id(&self.graph, &digest_of_weights(&self.bytes[self.weights.clone()]))
+        model_id(&self.graph, &digest_of_weights(&self.pieces[self.weights.clone()]))
+    }
+
+    /// Writes all but the checksum, and flushes it.
+    fn write_pieces(&self, out: &mut dyn Write) -> std::io::Result<()> {
+        self.pieces.iter().try_for_each(|p| out.write_all(p))?;
+        out.flush()
+    }
+
+    /// Length in bytes.
+    pub fn size(&self) -> usize {
+        self.pieces.iter().map(Vec::len).sum::<usize>() + CHECKSUM
+    }
+
+    /// Writes the file; the model's [`Model::model_id`]. Writing and a first flush go on while the bytes are hashed, for the
+    /// checksum and for the identity.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn write(&self, out: &mut (dyn Write + Send)) -> std::io::Result<[u8; 32]> {
+        // A writer waits more than it computes, so that it has a thread of its own.
+        #[cfg(feature = "parallel")]
+        let (id, sum, written) = std::thread::scope(|scope| {
+            let writing = scope.spawn(|| self.write_pieces(out));
+            let (id, sum) = rayon::join(|| self.model_id(), || self.checksum());
+            (id, sum, writing.join().unwrap_or_else(|_| Err(std::io::Error::other("the writer panicked"))))
+        });
+        #[cfg(not(feature = "parallel"))]
+        let (id, sum, written) = (self.model_id(), self.checksum(), self.write_pieces(out));
+        written?;
+        out.write_all(&sum)?;
+        Ok(id)
     }
 }
 
@@ -148,6 +182,12 @@ impl Model {
     /// Checks that all parts fit together.
     pub fn validate(&self) -> Result<(), ModelError> {
         check_weights(&self.graph, &self.weights)?;
+        self.check_description()
+    }
+
+    /// [`Self::validate`] without the weights' entries.
+    pub(crate) fn check_description(&self) -> Result<(), ModelError> {
+        check_shapes(&self.graph, &self.weights)?;
         let ids = [self.graph.inputs(), self.graph.outputs()];
         for (ids, specs) in ids.into_iter().zip([&self.inputs, &self.outputs]) {
             if ids.len() != specs.len() {
@@ -210,28 +250,26 @@ impl Model {
 
     /// The bytes of the model file.
     pub fn to_bytes(&self) -> Result<Vec<u8>, ModelError> {
-        let mut file = self.encode()?;
-        let sum = file.checksum();
-        file.bytes.extend_from_slice(&sum);
-        Ok(file.bytes)
+        let file = self.encode()?;
+        let mut bytes = file.pieces.concat();
+        bytes.extend_from_slice(&file.checksum());
+        Ok(bytes)
     }
 
-    /// [`Self::to_bytes`] and [`Self::model_id`]: the weights are encoded once for both, and hashed on two threads.
-    pub fn to_bytes_with_id(&self) -> Result<(Vec<u8>, [u8; 32]), ModelError> {
-        let mut file = self.encode()?;
-        #[cfg(feature = "parallel")]
-        let (sum, id) = rayon::join(|| file.checksum(), || file.model_id());
-        #[cfg(not(feature = "parallel"))]
-        let (sum, id) = (file.checksum(), file.model_id());
-        file.bytes.extend_from_slice(&sum);
-        Ok((file.bytes, id))
-    }
-
-    /// Header and payload; the payload is a [`Payload`], field by field, and [`Steps`] where there are any.
-    fn encode(&self) -> Result<Unsigned, ModelError> {
-        self.validate()?;
+    /// The model file, for writing: header and payload; the payload is a `Payload`, field by field, and `Steps` where there are
+    /// any.
+    ///
+    /// # Errors
+    /// Those of [`Self::validate`].
+    pub fn encode(&self) -> Result<ModelFile, ModelError> {
+        self.check_description()?;
         let graph = self.graph.to_bytes()?;
-        let weights = canonical::integers(self.weights.iter().map(|t| t.data.as_slice()))?;
+        let nodes: Vec<_> = self.graph.weights().map(|id| self.graph.node(id)).collect();
+        let fits = |k: usize, values: &[i64]| {
+            let node = nodes[k];
+            check_range(node, values).map_err(|e| e.at(&node.name, node.op.name()))
+        };
+        let weights = canonical::integers(self.weights.iter().map(|t| t.data.as_slice()), fits)?;
         let before = canonical::to_bytes(&graph)?;
         let mut behind = canonical::to_bytes(&(&self.inputs, &self.outputs, &self.report))?;
         let steps: Steps = self.report.outputs.iter().map(|o| o.step).collect();
@@ -240,16 +278,10 @@ impl Model {
             behind.extend(canonical::to_bytes(&steps)?);
         }
         let length = before.len() + weights.iter().map(Vec::len).sum::<usize>() + behind.len();
-        let mut bytes = Vec::with_capacity(HEADER + length + CHECKSUM);
-        bytes.extend_from_slice(MAGIC);
-        bytes.extend_from_slice(&version.to_be_bytes());
-        bytes.extend_from_slice(&(length as u64).to_be_bytes());
-        bytes.extend_from_slice(&before);
-        let first = bytes.len();
-        weights.iter().for_each(|part| bytes.extend_from_slice(part));
-        let weights = first..bytes.len();
-        bytes.extend_from_slice(&behind);
-        Ok(Unsigned { bytes, graph, weights })
+        let header = [MAGIC.as_slice(), &version.to_be_bytes(), &(length as u64).to_be_bytes()].concat();
+        let at = 2..2 + weights.len();
+        let pieces = [header, before].into_iter().chain(weights).chain([behind]).collect();
+        Ok(ModelFile { pieces, graph, weights: at })
     }
 
     /// Decodes and validates a model file; hostile bytes give an error.

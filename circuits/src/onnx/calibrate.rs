@@ -1,6 +1,9 @@
 //! Running the float model: ranges of all tensors over the calibration samples.
 
-use super::{convert::STAND_IN, equalize::Entries, error::ImportError, fineness::Fineness, load::FloatModel};
+use super::{
+    convert::STAND_IN, equalize::Entries, error::ImportError, fineness::Fineness, load::FloatModel, rounded::largest,
+};
+use crate::parallel::NEAR;
 use rayon::prelude::*;
 use std::{
     cell::OnceCell,
@@ -57,7 +60,7 @@ pub(crate) struct Measured {
     /// `outputs[sample][output]`.
     pub(crate) outputs: Vec<Vec<Vec<f32>>>,
     /// All tensors of the first samples, as many as memory is set aside for.
-    pub(crate) recorded: Vec<HashMap<OutletId, Vec<f32>>>,
+    pub(crate) recorded: Vec<HashMap<OutletId, Floats>>,
     octaves: Octaves,
 }
 
@@ -81,33 +84,96 @@ impl Measured {
         }
     }
 
-    /// Takes the tensors of another sample into the least and largest values.
-    fn add(&mut self, made: &Made) {
-        let known: Vec<_> =
-            made.iter().map(|(outlet, values)| (*outlet, values, self.entries.remove(outlet))).collect();
-        let joined = known.into_par_iter().map(|(outlet, values, known)| {
-            let Some((mut lo, mut hi)) = known else { return (outlet, (values.clone(), values.clone())) };
-            lo.iter_mut().zip(values).for_each(|(a, v)| *a = if v < a { *v } else { *a });
-            hi.iter_mut().zip(values).for_each(|(b, v)| *b = if v > b { *v } else { *b });
+    /// Takes the tensors of more samples into the least and largest values.
+    fn add(&mut self, samples: &[Made]) {
+        let Some((first, others)) = samples.split_first() else { return };
+        let known: Vec<_> = first
+            .iter()
+            .enumerate()
+            .map(|(at, (outlet, values))| {
+                let others: Vec<&[f32]> = others.iter().map(|made| &*made[at].1).collect();
+                (*outlet, &**values, others, self.entries.remove(outlet))
+            })
+            .collect();
+        let joined = known.into_par_iter().map(|(outlet, first, others, known)| {
+            let start = known.is_none();
+            let (mut lo, mut hi) =
+                known.unwrap_or_else(|| (Vec::with_capacity(first.len()), Vec::with_capacity(first.len())));
+            // As much at a time as stays in the nearest cache.
+            for at in (0..first.len()).step_by(NEAR) {
+                let part = at..(at + NEAR).min(first.len());
+                if start {
+                    lo.extend_from_slice(&first[part.clone()]);
+                    hi.extend_from_slice(&first[part.clone()]);
+                } else {
+                    widen(&mut lo[part.clone()], &mut hi[part.clone()], &first[part.clone()]);
+                }
+                for values in &others {
+                    widen(&mut lo[part.clone()], &mut hi[part.clone()], values.get(part.clone()).unwrap_or_default());
+                }
+            }
             (outlet, (lo, hi))
         });
         self.entries.par_extend(joined);
     }
 }
 
-/// The least and the largest of numbers, none of which is a NaN; of none, both infinities.
-pub(super) fn extremes(values: &[f32]) -> (f32, f32) {
-    // Several at a time, so that no comparison waits for the one before.
-    const LANES: usize = 16;
-    let (mut lo, mut hi) = ([f32::INFINITY; LANES], [f32::NEG_INFINITY; LANES]);
-    let (whole, rest) = values.as_chunks::<LANES>();
-    for part in whole.iter().map(<[f32; LANES]>::as_slice).chain([rest]) {
-        for ((lo, hi), v) in lo.iter_mut().zip(&mut hi).zip(part) {
+/// The values of a tensor, as the engine holds them where those are floats of 32 bits.
+#[derive(Clone, Debug)]
+pub(crate) struct Floats(Arc<Tensor>);
+
+impl Floats {
+    fn of(values: &TValue) -> TractResult<Self> {
+        let values = values.clone().into_arc_tensor();
+        let floats = if values.datum_type() == f32::datum_type() {
+            values
+        } else {
+            values.cast_to::<f32>()?.into_owned().into_arc_tensor()
+        };
+        floats.try_as_plain_ram()?;
+        Ok(Self(floats))
+    }
+
+    /// The same, with the largest of numbers instead of infinities.
+    fn finite(&self) -> TractResult<Self> {
+        let values: Vec<f32> =
+            self.iter().map(|v| if v.is_infinite() { v.clamp(-STAND_IN, STAND_IN) } else { *v }).collect();
+        Ok(Self(Tensor::from_shape(self.0.shape(), &values)?.into_arc_tensor()))
+    }
+}
+
+impl std::ops::Deref for Floats {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        // `of` takes no tensor of another type or place.
+        self.0.try_as_plain_ram().and_then(|plain| plain.as_slice()).unwrap_or_default()
+    }
+}
+
+vectors! {
+    /// Takes a sample's values into the least and largest ones of those before.
+    fn widen(lo: &mut [f32], hi: &mut [f32], values: &[f32]) {
+        for ((lo, hi), v) in lo.iter_mut().zip(hi).zip(values) {
             *lo = if v < lo { *v } else { *lo };
             *hi = if v > hi { *v } else { *hi };
         }
     }
-    (lo.into_iter().fold(f32::INFINITY, f32::min), hi.into_iter().fold(f32::NEG_INFINITY, f32::max))
+
+    /// The least and the largest of numbers, none of which is a NaN; of none, both infinities.
+    pub(super) fn extremes(values: &[f32]) -> (f32, f32) {
+        // Several at a time, so that no comparison waits for the one before.
+        const LANES: usize = 64;
+        let (mut lo, mut hi) = ([f32::INFINITY; LANES], [f32::NEG_INFINITY; LANES]);
+        let (whole, rest) = values.as_chunks::<LANES>();
+        for part in whole.iter().map(<[f32; LANES]>::as_slice).chain([rest]) {
+            for ((lo, hi), v) in lo.iter_mut().zip(&mut hi).zip(part) {
+                *lo = if v < lo { *v } else { *lo };
+                *hi = if v > hi { *v } else { *hi };
+            }
+        }
+        (lo.into_iter().fold(f32::INFINITY, f32::min), hi.into_iter().fold(f32::NEG_INFINITY, f32::max))
+    }
 }
 
 /// Checks samples against the model's inputs: one flat array per input, all values finite.
@@ -167,7 +233,7 @@ pub(crate) fn run_float(
     source: &FloatModel,
     model: &TypedModel,
     inputs: &[Vec<f32>],
-    visit: &mut dyn FnMut(OutletId, &[f32]),
+    visit: &mut dyn FnMut(OutletId, Floats) -> TractResult<()>,
 ) -> Result<(), ImportError> {
     let stage = "running the float model";
     super::guard::guarded(stage, || {
@@ -223,9 +289,7 @@ pub(crate) fn run_float(
                 let kind = t.datum_type();
                 let number = kind.is_float() || kind.is_integer() || matches!(kind, DatumType::Bool | DatumType::TDim);
                 if number && !node.op_is::<Const>() {
-                    let f = t.cast_to::<f32>().map_err(fail)?;
-                    let plain = f.try_as_plain_ram().map_err(fail)?;
-                    visit(outlet, plain.as_slice::<f32>().map_err(fail)?);
+                    Floats::of(&t).and_then(|values| visit(outlet, values)).map_err(fail)?;
                 }
                 if uses.get(&outlet).is_some_and(|n| *n > 0) {
                     values.insert(outlet, t);
@@ -237,7 +301,7 @@ pub(crate) fn run_float(
 }
 
 /// All tensors of a run, in the order in which they were made.
-type Made = Vec<(OutletId, Vec<f32>)>;
+type Made = Vec<(OutletId, Floats)>;
 
 /// A run, and the first of its tensors that is no result.
 type Run = (Made, Option<OutletId>);
@@ -250,19 +314,16 @@ fn run_each(source: &FloatModel, model: &TypedModel, samples: &[Vec<Vec<f32>>]) 
     let one = |s: &Vec<Vec<f32>>| {
         let (mut made, mut lost) = (Made::new(), None);
         run_float(source, model, s, &mut |outlet, values| {
-            let mut values = values.to_vec();
-            let (mut nan, mut endless) = (false, false);
-            for v in &values {
-                (nan, endless) = (nan | v.is_nan(), endless | v.is_infinite());
+            if largest(&values).is_finite() {
+                made.push((outlet, values));
+                return Ok(());
             }
             // An infinity inside, as of an exponential whose reciprocal is taken, is large; a NaN, or a result without end, is none.
-            if nan || (endless && model.outputs.contains(&outlet)) {
+            if values.iter().any(|v| v.is_nan()) || model.outputs.contains(&outlet) {
                 lost.get_or_insert(outlet);
             }
-            if endless {
-                values.iter_mut().filter(|v| v.is_infinite()).for_each(|v| *v = v.clamp(-STAND_IN, STAND_IN));
-            }
-            made.push((outlet, values));
+            made.push((outlet, values.finite()?));
+            Ok(())
         })?;
         Ok((made, lost))
     };
@@ -284,6 +345,7 @@ pub(crate) fn measure(
     let together = (HELD_VALUES / elements.max(1)).clamp(1, rayon::current_num_threads());
     for (part, some) in samples.chunks(together).enumerate() {
         progress("calibrate", (part * together) as u64, samples.len() as u64);
+        let mut runs = Vec::with_capacity(some.len());
         for (k, run) in run_each(source, model, some).into_iter().enumerate() {
             let (made, lost) = match run {
                 Err(e) if generated => {
@@ -291,11 +353,14 @@ pub(crate) fn measure(
                 }
                 made => made?,
             };
-            let k = part * together + k;
             if let Some(outlet) = lost {
-                return Err(not_finite(source, model, outlet, k, generated));
+                return Err(not_finite(source, model, outlet, part * together + k, generated));
             }
-            out.add(&made);
+            runs.push(made);
+        }
+        out.add(&runs);
+        for (k, made) in runs.into_iter().enumerate() {
+            let k = part * together + k;
             let mut outputs = vec![vec![]; model.outputs.len()];
             let mut record = (k < RECORDED_SAMPLES && room > 0).then(HashMap::new);
             for (outlet, values) in made {
@@ -305,7 +370,7 @@ pub(crate) fn measure(
                 }
                 for (o, slot) in model.outputs.iter().zip(&mut outputs) {
                     if *o == outlet {
-                        *slot = values.clone();
+                        *slot = values.to_vec();
                     }
                 }
                 room = room.saturating_sub(values.len());
@@ -359,6 +424,26 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #[test]
+        fn samples_add_up_to_the_least_and_largest_of_each_entry(
+            samples in (0usize..9, 1usize..5).prop_flat_map(|(n, count)| {
+                prop::collection::vec(prop::collection::vec(-9f32..9.0, n), count)
+            }),
+            together in 1usize..4,
+        ) {
+            let outlet = OutletId::new(0, 0);
+            let made: Vec<Made> = samples
+                .iter()
+                .map(|s| vec![(outlet, Floats(Tensor::from_shape(&[s.len()], s).unwrap().into_arc_tensor()))])
+                .collect();
+            let mut got = Measured::default();
+            made.chunks(together).for_each(|some| got.add(some));
+            let of = |f: fn(f32, f32) -> f32| -> Vec<f32> {
+                (0..samples[0].len()).map(|i| samples.iter().map(|s| s[i]).reduce(f).unwrap()).collect()
+            };
+            prop_assert_eq!(got.entries.get(&outlet), Some(&(of(f32::min), of(f32::max))));
+        }
+
         #[test]
         fn extremes_are_the_least_and_the_largest(values in prop::collection::vec(-1e30f32..1e30, 0..70)) {
             let lo = values.iter().copied().fold(f32::INFINITY, f32::min);

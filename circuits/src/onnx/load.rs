@@ -284,6 +284,7 @@ impl FloatModel {
                     *slot = values.to_vec();
                 }
             }
+            Ok(())
         })?;
         Ok(out)
     }

@@ -243,7 +243,7 @@ impl Errors {
 
     fn add(&mut self, float: &[f32], integer: &[i64], scale: f64) {
         let parts: Vec<_> = float.chunks(PART).zip(integer.chunks(PART)).collect();
-        for e in on_all_threads(&parts, |(f, q)| Self::of(f, q, scale)) {
+        for e in on_all_threads(&parts, |(f, q)| errors(f, q, scale)) {
             self.join(e);
         }
     }
@@ -254,27 +254,35 @@ impl Errors {
         self.hi = if e.hi > self.hi { e.hi } else { self.hi };
     }
 
-    fn of(float: &[f32], integer: &[i64], scale: f64) -> Self {
-        // Several at a time, so that no comparison waits for the one before.
-        const LANES: usize = 8;
-        let mut lanes = [Self::NONE; LANES];
-        let one = |e: &mut Self, f: f32, q: i64| {
-            let f = f64::from(f);
-            e.join(Self { max: (f - q as f64 * scale).abs(), lo: f, hi: f });
-        };
-        let (floats, integers) = (float.as_chunks::<LANES>(), integer.as_chunks::<LANES>());
-        for (f, q) in floats.0.iter().zip(integers.0) {
-            lanes.iter_mut().zip(f.iter().zip(q)).for_each(|(e, (f, q))| one(e, *f, *q));
-        }
-        floats.1.iter().zip(integers.1).for_each(|(f, q)| one(&mut lanes[0], *f, *q));
-        let mut all = Self::NONE;
-        lanes.into_iter().for_each(|e| all.join(e));
-        all
-    }
-
     fn relative(&self) -> f64 {
         let range = self.hi - self.lo;
         if range > 0.0 { self.max / range } else { self.max }
+    }
+}
+
+vectors! {
+    /// What two tensors, or parts of them, are apart.
+    fn errors(float: &[f32], integer: &[i64], scale: f64) -> Errors {
+        // Several at a time, so that no comparison waits for the one before.
+        const LANES: usize = 32;
+        let (mut max, mut lo, mut hi) = ([0.0f64; LANES], [f32::INFINITY; LANES], [f32::NEG_INFINITY; LANES]);
+        let (floats, integers) = (float.as_chunks::<LANES>(), integer.as_chunks::<LANES>());
+        let whole = floats.0.iter().zip(integers.0).map(|(f, q)| (f.as_slice(), q.as_slice()));
+        for (f, q) in whole.chain([(floats.1, integers.1)]) {
+            for (max, (f, q)) in max.iter_mut().zip(f.iter().zip(q)) {
+                let e = (f64::from(*f) - *q as f64 * scale).abs();
+                *max = if e > *max { e } else { *max };
+            }
+            for ((lo, hi), f) in lo.iter_mut().zip(&mut hi).zip(f) {
+                *lo = if f < lo { *f } else { *lo };
+                *hi = if f > hi { *f } else { *hi };
+            }
+        }
+        let mut all = Errors::NONE;
+        for ((max, lo), hi) in max.into_iter().zip(lo).zip(hi) {
+            all.join(Errors { max, lo: lo.into(), hi: hi.into() });
+        }
+        all
     }
 }
 
@@ -309,8 +317,9 @@ type Limited = (NodeId, (i64, i64));
 pub(crate) enum Until {
     /// To the last sample.
     End,
-    /// Until it is certain that the gate is missed; the report is then that of the samples so far.
-    Missed,
+    /// Until it is certain that the gate is missed, looking after `first` samples at the earliest; the report is then that of the
+    /// samples so far.
+    Missed { first: usize },
 }
 
 /// Runs the integer graph on the first `count` samples and reports how far it is from the float model.
@@ -334,10 +343,14 @@ pub(crate) fn compare(
     for (id, limits) in &trace.limits {
         limited.entry(model.graph.node(*id).inputs[0]).or_default().push((*id, *limits));
     }
-    let elements: usize = model.graph.nodes().iter().map(|n| n.shape.iter().product::<usize>()).sum();
-    let together = (HELD_VALUES / elements.max(1)).clamp(1, TOGETHER);
+    let values = model.graph.nodes().iter().filter(|n| !matches!(n.op, Op::Weight(_)));
+    let values: usize = values.map(|n| n.shape.iter().product::<usize>()).sum();
+    let together = (HELD_VALUES / values.max(1)).clamp(1, TOGETHER);
     // More samples at a time as it goes well.
-    let mut next = if until == Until::Missed { 1 } else { together };
+    let mut next = match until {
+        Until::Missed { first } => first.min(together),
+        Until::End => together,
+    };
     let undecided = open_samples(&truth.outputs[..count]);
     let undecided = if undecided.contains(&false) { undecided } else { vec![] };
     let open = |o: usize| if is_label(&truth.outputs[..count], o) { undecided.as_slice() } else { &[] };
@@ -390,7 +403,7 @@ pub(crate) fn compare(
             all.extend(new.into_iter().map(Option::unwrap_or_default));
         }
         done += part.len();
-        if until == Until::Missed && done < count {
+        if until != Until::End && done < count {
             let pair = |(o, some)| Pair { float: float(o), integer: some, open: open(o), step: trace.steps[o] };
             let missed = integer.iter().map(Vec::as_slice).enumerate().any(|p| pair(p).missed());
             if missed {
@@ -451,6 +464,22 @@ pub(crate) fn cause(truth: &Truth<'_>, model: &Model, trace: &Trace) -> Option<C
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn errors_are_the_largest_difference_and_the_range(
+            values in prop::collection::vec((-1e6f32..1e6, any::<i64>(), 20u32..64), 0..90),
+            scale in 1e-9f64..10.0,
+        ) {
+            let (f, q): (Vec<f32>, Vec<i64>) = values.into_iter().map(|(f, q, s)| (f, q >> s)).unzip();
+            let most = f.iter().zip(&q).map(|(f, q)| (f64::from(*f) - *q as f64 * scale).abs()).fold(0.0, f64::max);
+            let lo = f.iter().map(|v| f64::from(*v)).fold(f64::INFINITY, f64::min);
+            let hi = f.iter().map(|v| f64::from(*v)).fold(f64::NEG_INFINITY, f64::max);
+            let e = errors(&f, &q, scale);
+            prop_assert_eq!((e.max, e.lo, e.hi), (most, lo, hi));
+        }
+    }
 
     #[test]
     fn labels_count_where_the_scores_beside_them_decide() {

@@ -1,8 +1,9 @@
 //! Rounding constants to weights, once: choosing tables lowers a model several times at the same widths.
 
 use super::{
+    error::ImportError,
     lower::{Lowering, Result, Root, fit_exponent},
-    ops::einsum::with_floats,
+    ops::einsum::{NOT_FINITE, with_all_floats},
 };
 use crate::{
     parallel::{PART, in_parts},
@@ -23,9 +24,27 @@ pub(crate) struct Factors {
     pub(crate) inner: usize,
 }
 
-/// Rounded constants, by address and width.
+/// Constants of a model, by address: rounded ones, and how large they are, which is asked for at all widths.
 #[derive(Debug, Default)]
-pub(crate) struct Rounded(RefCell<HashMap<(usize, u32), Entry>>);
+pub(crate) struct Rounded {
+    made: RefCell<HashMap<(usize, u32), Entry>>,
+    largest: RefCell<HashMap<usize, Largest>>,
+}
+
+impl Rounded {
+    /// Keeps what depends on no width.
+    pub(crate) fn give_up(&self) {
+        self.made.borrow_mut().clear();
+    }
+}
+
+#[derive(Debug)]
+struct Largest {
+    /// As in [`Entry`].
+    source: Arc<Constant>,
+    factors: Factors,
+    max: f64,
+}
 
 #[derive(Clone, Debug)]
 struct Entry {
@@ -55,15 +74,20 @@ pub(crate) fn weight(
     bits: u32,
     read: impl FnOnce(&Constant) -> Result<Cow<'_, Constant>>,
 ) -> Result<Root> {
-    let key = (Arc::as_ptr(source) as usize, bits);
-    let known = c.rounded.0.borrow().get(&key).filter(|e| e.factors == factors && e.made.data.shape == shape).cloned();
+    let address = Arc::as_ptr(source) as usize;
+    let key = (address, bits);
+    let known =
+        c.rounded.made.borrow().get(&key).filter(|e| e.factors == factors && e.made.data.shape == shape).cloned();
     let made = match known {
         Some(e) => e.made,
         None => {
-            let made = round(&*read(source)?, shape, &factors, bits)?;
+            let largest = c.rounded.largest.borrow().get(&address).filter(|l| l.factors == factors).map(|l| l.max);
+            let made = round(&*read(source)?, shape, &factors, bits, largest)?;
+            let known = Largest { source: source.clone(), factors: factors.clone(), max: made.max };
             let entry = Entry { source: source.clone(), factors, made: made.clone() };
-            debug_assert_eq!(Arc::as_ptr(&entry.source) as usize, key.0);
-            c.rounded.0.borrow_mut().insert(key, entry);
+            debug_assert!([&known.source, &entry.source].map(Arc::as_ptr) == [Arc::as_ptr(source); 2]);
+            c.rounded.largest.borrow_mut().insert(address, known);
+            c.rounded.made.borrow_mut().insert(key, entry);
             made
         }
     };
@@ -83,11 +107,12 @@ pub(crate) fn fit(max: f64, bits: u32, whole: impl FnOnce() -> bool) -> (u32, f6
     (bits, limit, f64::from(fit_exponent(max, limit + 0.49)).exp2())
 }
 
-fn round(constant: &Constant, shape: &[usize], factors: &Factors, bits: u32) -> Result<Weight> {
-    with_floats(constant, |values| round_floats(values, shape, factors, bits))?
+/// `known` is the largest magnitude, if it was found before.
+fn round(constant: &Constant, shape: &[usize], factors: &Factors, bits: u32, known: Option<f64>) -> Result<Weight> {
+    with_all_floats(constant, |values| round_floats(values, shape, factors, bits, known))?
 }
 
-fn round_floats(values: &[f32], shape: &[usize], factors: &Factors, bits: u32) -> Result<Weight> {
+fn round_floats(values: &[f32], shape: &[usize], factors: &Factors, bits: u32, known: Option<f64>) -> Result<Weight> {
     // Runs of entries with one factor.
     let first = factors.mul.first().copied().unwrap_or(1.0);
     let uniform = factors.mul.iter().all(|m| *m == first);
@@ -96,12 +121,17 @@ fn round_floats(values: &[f32], shape: &[usize], factors: &Factors, bits: u32) -
         if uniform { first } else { factors.mul[entry / run % factors.len.max(1) % factors.mul.len()] }
     };
     let parts = || values.par_chunks(PART).enumerate().map(|(k, v)| (k * PART, v));
-    let largest = |v: &[f32]| v.iter().fold(0.0f32, |m, v| if v.abs() > m { v.abs() } else { m });
     let most = |(at, v): (usize, &[f32])| {
-        runs(at, v.len(), run)
-            .fold(0.0f64, |m, r| m.max((f64::from(largest(&v[r.clone()])) * factor(at + r.start)).abs()))
+        runs(at, v.len(), run).try_fold(0.0f64, |m, r| {
+            let largest = largest(&v[r.clone()]);
+            largest.is_finite().then(|| m.max((f64::from(largest) * factor(at + r.start)).abs()))
+        })
     };
-    let max = parts().map(most).reduce(|| 0.0, f64::max);
+    let max = match known {
+        Some(max) => Some(max),
+        None => parts().map(most).try_reduce(|| 0.0, |a, b| Some(f64::max(a, b))),
+    };
+    let max = max.ok_or_else(|| ImportError::unsupported(NOT_FINITE))?;
     let whole = || {
         parts().all(|(at, v)| {
             runs(at, v.len(), run).all(|r| {
@@ -114,12 +144,29 @@ fn round_floats(values: &[f32], shape: &[usize], factors: &Factors, bits: u32) -
     let data = in_parts(values.len(), 1, |at, out: &mut [i64]| {
         let v = &values[at..at + out.len()];
         for r in runs(at, v.len(), run) {
-            let f = factor(at + r.start);
-            let one = |v: &f32| nearest((f64::from(*v) * f * scale).max(-limit).min(limit));
-            out[r.clone()].iter_mut().zip(&v[r]).for_each(|(o, v)| *o = one(v));
+            round_run(&v[r.clone()], factor(at + r.start), limit, scale, &mut out[r]);
         }
     });
     Ok(Weight { data: Rc::new(Tensor::new(shape.to_vec(), data)?), bits, scale, max })
+}
+
+vectors! {
+    /// The largest magnitude; an infinity is larger than all numbers, and a NaN than that.
+    pub(super) fn largest(values: &[f32]) -> f32 {
+        // Magnitudes are in the order of their bits.
+        let mut most = 0;
+        for v in values {
+            most = most.max((v.to_bits() & (u32::MAX >> 1)) as i32);
+        }
+        f32::from_bits(most as u32)
+    }
+
+    /// Entries times a factor and a scale, rounded and clamped to a limit.
+    fn round_run(values: &[f32], factor: f64, limit: f64, scale: f64, out: &mut [i64]) {
+        for (o, v) in out.iter_mut().zip(values) {
+            *o = nearest((f64::from(*v) * factor * scale).max(-limit).min(limit));
+        }
+    }
 }
 
 /// The runs, each of `run` entries, that `len` entries from `at` on are of; counted from `at`.
@@ -135,6 +182,7 @@ fn runs(at: usize, len: usize, run: usize) -> impl Iterator<Item = std::ops::Ran
 /// `v.round() as i64` of a number below 2^51 in magnitude, half away from zero, in operations that compilers put into
 /// vectors. A number plus 1.5 * 2^52 has no room for a fraction: the processor rounds it, half to even, and its last bits are
 /// the integer.
+#[inline(always)]
 fn nearest(v: f64) -> i64 {
     const BASE: f64 = 6_755_399_441_055_744.0;
     let sum = v + BASE;
@@ -162,6 +210,15 @@ mod tests {
 
     proptest! {
         #[test]
+        fn the_largest_magnitude_tells_whether_all_are_finite(values in prop::collection::vec(any::<f32>(), 0..70)) {
+            let all = values.iter().all(|v| v.is_finite());
+            prop_assert_eq!(largest(&values).is_finite(), all);
+            if all {
+                prop_assert_eq!(largest(&values), values.iter().fold(0.0, |m, v| v.abs().max(m)));
+            }
+        }
+
+        #[test]
         fn rounding_is_the_definition(
             shape in prop::array::uniform3(1usize..5),
             axis in 0usize..3,
@@ -182,7 +239,9 @@ mod tests {
             let inner = shape[axis + 1..].iter().product::<usize>().max(1);
             let mul: Vec<f64> = (0..if one { 1 } else { len }).map(|_| if whole { 2.0 } else { draw() }).collect();
             let factors = Factors { mul, len, inner };
-            let made = round(&Constant::from_shape(&shape, &values).unwrap(), &shape, &factors, bits).unwrap();
+            let made = round(&Constant::from_shape(&shape, &values).unwrap(), &shape, &factors, bits, None).unwrap();
+            let again = round(&Constant::from_shape(&shape, &values).unwrap(), &shape, &factors, bits, Some(made.max));
+            prop_assert_eq!(&again.unwrap().data, &made.data);
             let (data, bits, scale, max) = obvious(&values, &factors, bits);
             prop_assert_eq!((&made.data.data, made.bits, made.scale, made.max), (&data, bits, scale, max));
         }

@@ -1,6 +1,6 @@
 //! Dot products of 16-bit integers with the vectors that the processor has.
 //!
-//! Integer graphs are mostly run by these: 512 (AVX-512 BW) or 256 bits (AVX2) at a time where they exist. All ways give
+//! Integer graphs are mostly run by these: 512 (AVX-512 BW, and VNNI) or 256 bits (AVX2) at a time where they exist. All ways give
 //! the same integers.
 
 /// Rows of the left operand that share each load of the right one, and rows of the right one that share each load of the
@@ -18,7 +18,8 @@ pub(super) fn tile() -> Tile {
     #[cfg(target_arch = "x86_64")]
     {
         if std::arch::is_x86_feature_detected!("avx512bw") && std::arch::is_x86_feature_detected!("avx512f") {
-            return x86::wide;
+            let fused = std::arch::is_x86_feature_detected!("avx512vnni");
+            return if fused { x86::fused } else { x86::wide };
         }
         if std::arch::is_x86_feature_detected!("avx2") {
             return x86::narrow;
@@ -27,8 +28,8 @@ pub(super) fn tile() -> Tile {
     plain
 }
 
-/// One dot product: the rows that are left over at an edge.
-pub(super) fn single(x: &[i16], y: &[i16]) -> i32 {
+/// One dot product.
+fn single(x: &[i16], y: &[i16]) -> i32 {
     x.iter().zip(y).map(|(u, v)| i32::from(*u) * i32::from(*v)).sum()
 }
 
@@ -40,14 +41,14 @@ pub(super) fn plain(x: [&[i16]; 4], y: [&[i16]; 2]) -> [[i32; 2]; 4] {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     #![allow(unsafe_code)]
-    use super::{TILE, single};
+    use super::TILE;
     use std::arch::x86_64::*;
 
     const ROWS: usize = TILE.0;
     const COLUMNS: usize = TILE.1;
 
     macro_rules! kernel {
-        ($name:ident, $inner:ident, $features:literal, $lanes:literal, $load:ident, $zero:ident, $add:ident, $madd:ident,
+        ($name:ident, $inner:ident, $features:literal, $lanes:literal, $load:ident, $rest:ident, $zero:ident, $add:ident,
          $sum:ident, $cast:ty) => {
             pub(super) fn $name(x: [&[i16]; ROWS], y: [&[i16]; COLUMNS]) -> [[i32; COLUMNS]; ROWS] {
                 // SAFETY: `tile` hands this function out only where the processor has the features.
@@ -67,20 +68,52 @@ mod x86 {
                         // SAFETY: as above.
                         let a = unsafe { $load(v.as_ptr().add(k).cast::<$cast>()) };
                         for (acc, b) in acc.iter_mut().zip(b) {
-                            *acc = $add(*acc, $madd(a, b));
+                            *acc = $add(*acc, a, b);
                         }
                     }
                     k += $lanes;
                 }
-                let mut out = [[0i32; COLUMNS]; ROWS];
-                for ((out, acc), x) in out.iter_mut().zip(&acc).zip(x) {
-                    for ((out, acc), y) in out.iter_mut().zip(acc).zip(y) {
-                        *out = $sum(*acc) + single(&x[whole..n], &y[whole..n]);
+                if whole < n {
+                    let b = y.map(|v| $rest(&v[whole..n]));
+                    for (acc, v) in acc.iter_mut().zip(x) {
+                        let a = $rest(&v[whole..n]);
+                        for (acc, b) in acc.iter_mut().zip(b) {
+                            *acc = $add(*acc, a, b);
+                        }
                     }
                 }
-                out
+                acc.map(|acc| acc.map(|acc| $sum(acc)))
             }
         };
+    }
+
+    /// Up to 16 integers, and zeros.
+    #[target_feature(enable = "avx2")]
+    fn rest_narrow(values: &[i16]) -> __m256i {
+        let mut all = [0i16; 16];
+        all[..values.len()].copy_from_slice(values);
+        // SAFETY: there are 16 integers; loads need no alignment.
+        unsafe { _mm256_loadu_si256(all.as_ptr().cast::<__m256i>()) }
+    }
+
+    /// Up to 31 integers, and zeros.
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn rest_wide(values: &[i16]) -> __m512i {
+        let mask = (1 << values.len()) - 1;
+        // SAFETY: only what the mask has is read.
+        unsafe { _mm512_maskz_loadu_epi16(mask, values.as_ptr()) }
+    }
+
+    /// Sums of two products each, added to `sum`.
+    #[target_feature(enable = "avx2")]
+    fn add_narrow(sum: __m256i, a: __m256i, b: __m256i) -> __m256i {
+        _mm256_add_epi32(sum, _mm256_madd_epi16(a, b))
+    }
+
+    /// As [`add_narrow`].
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn add_wide(sum: __m512i, a: __m512i, b: __m512i) -> __m512i {
+        _mm512_add_epi32(sum, _mm512_madd_epi16(a, b))
     }
 
     /// The sum of eight integers.
@@ -97,9 +130,9 @@ mod x86 {
         "avx2",
         16,
         _mm256_loadu_si256,
+        rest_narrow,
         _mm256_setzero_si256,
-        _mm256_add_epi32,
-        _mm256_madd_epi16,
+        add_narrow,
         sum_of_eight,
         __m256i
     );
@@ -109,9 +142,21 @@ mod x86 {
         "avx512f,avx512bw",
         32,
         _mm512_loadu_si512,
+        rest_wide,
         _mm512_setzero_si512,
-        _mm512_add_epi32,
-        _mm512_madd_epi16,
+        add_wide,
+        _mm512_reduce_add_epi32,
+        __m512i
+    );
+    kernel!(
+        fused,
+        fused_inner,
+        "avx512f,avx512bw,avx512vnni",
+        32,
+        _mm512_loadu_si512,
+        rest_wide,
+        _mm512_setzero_si512,
+        _mm512_dpwssd_epi32,
         _mm512_reduce_add_epi32,
         __m512i
     );
@@ -129,6 +174,10 @@ mod tests {
         #[cfg(target_arch = "x86_64")]
         if std::arch::is_x86_feature_detected!("avx2") {
             out.push(("avx2", x86::narrow));
+        }
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avx512bw") && std::arch::is_x86_feature_detected!("avx512f") {
+            out.push(("avx512", x86::wide));
         }
         out
     }

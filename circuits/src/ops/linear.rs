@@ -9,7 +9,12 @@
 
 use super::{LinearPullback, Piece};
 use crate::{
-    error::GraphError, functional::Functional, interval::Interval, parallel::in_parts, ring::Ring, tensor::Tensor,
+    error::GraphError,
+    functional::Functional,
+    interval::Interval,
+    parallel::{NEAR, in_parts},
+    ring::Ring,
+    tensor::{Tensor, add},
 };
 use serde::{Deserialize, Serialize};
 
@@ -44,14 +49,12 @@ impl Linear {
 
     pub(crate) fn eval(&self, inputs: &[&Tensor], shape: &[usize]) -> Tensor {
         let data = in_parts(shape.iter().product(), 1, |first, out: &mut [i64]| {
-            out.fill(self.offset);
-            for (c, t) in self.coefficients.iter().zip(inputs) {
-                let terms = out.iter_mut().zip(&t.data[first..]);
-                // Products of 64 bits are slow where there is no vector instruction for them.
-                match c {
-                    1 => terms.for_each(|(d, v)| *d += v),
-                    -1 => terms.for_each(|(d, v)| *d -= v),
-                    _ => terms.for_each(|(d, v)| *d += c * v),
+            for (k, out) in out.chunks_mut(NEAR).enumerate() {
+                if self.offset != 0 {
+                    out.fill(self.offset);
+                }
+                for (c, t) in self.coefficients.iter().zip(inputs) {
+                    add(out, &t.data[first + k * NEAR..], *c);
                 }
             }
         });

@@ -55,12 +55,12 @@ impl Lookup {
         // The keys that can occur once clamped, as places in the table.
         let place = |key: i128| (key.clamp(d.lo, d.hi) - d.lo) as usize;
         let reached = table.values.get(place(t.lo)..=place(t.hi)).unwrap_or(&table.values);
-        let first = reached.first().copied().unwrap_or(0);
-        let (a, b) = reached.iter().fold((first, first), |(a, b), v| (a.min(*v), b.max(*v)));
+        let (a, b) = if reached.is_empty() { (0, 0) } else { ends(reached) };
         Ok(Interval::new(i128::from(a), i128::from(b)))
     }
 
     /// The key before the clamp.
+    #[inline]
     pub fn key(&self, value: i64) -> i64 {
         let half = if self.shift == 0 { 0 } else { 1i64 << (self.shift - 1) };
         (value + half) >> self.shift
@@ -77,9 +77,31 @@ impl Lookup {
     pub(crate) fn eval(&self, input: &Tensor, tables: &[Table]) -> Result<Tensor, GraphError> {
         let table = self.table(tables)?;
         let data = in_parts(input.data.len(), 1, |first, out: &mut [i64]| {
-            out.iter_mut().zip(&input.data[first..]).for_each(|(o, v)| *o = i64::from(table.get(self.key(*v))));
+            look_up(table, self, &input.data[first..], out);
         });
         Ok(Tensor { shape: input.shape.clone(), data })
+    }
+}
+
+vectors! {
+    /// The least and the largest of numbers; of none, the ends of 32 bits the wrong way round.
+    fn ends(values: &[i32]) -> (i32, i32) {
+        let (mut lo, mut hi) = (i32::MAX, i32::MIN);
+        for v in values {
+            lo = if *v < lo { *v } else { lo };
+            hi = if *v > hi { *v } else { hi };
+        }
+        (lo, hi)
+    }
+
+    /// The table's values for as many inputs as there is room for.
+    fn look_up(table: &Table, op: &Lookup, input: &[i64], out: &mut [i64]) {
+        let first = table.key_min;
+        let last = first.saturating_add(table.values.len() as i64 - 1);
+        for (o, v) in out.iter_mut().zip(input) {
+            let place = op.key(*v).clamp(first, last) - first;
+            *o = table.values.get(place as usize).copied().unwrap_or(0).into();
+        }
     }
 }
 
@@ -100,6 +122,32 @@ mod tests {
             let lookup = Lookup { table: TableId(0), shift };
             let obvious = values.iter().any(|v| !(lo..=hi).contains(&lookup.key(*v)));
             prop_assert_eq!(lookup.leaves(&values, (lo, hi)), obvious);
+        }
+
+        #[test]
+        fn values_are_those_of_the_table(
+            values in prop::collection::vec((-(1i64 << 61)..1 << 61, 0u32..62).prop_map(|(v, s)| v >> s), 0..40),
+            shift in 0u32..=MAX_SHIFT,
+            key_min in -40i64..40,
+            bits in 0usize..6,
+            seed in any::<u32>(),
+        ) {
+            let entry = |k: i64| (seed.wrapping_mul(k as u32 ^ 0x9e37_79b9) as i32) >> 4;
+            let table = Table::tabulate("t", key_min, bits, entry);
+            let lookup = Lookup { table: TableId(0), shift };
+            let want: Vec<i64> = values.iter().map(|v| i64::from(table.get(lookup.key(*v)))).collect();
+            let (lo, hi) = (values.iter().min().copied().unwrap_or(0), values.iter().max().copied().unwrap_or(0));
+            let input = Tensor::new(vec![values.len()], values).unwrap();
+            prop_assert_eq!(&lookup.eval(&input, std::slice::from_ref(&table)).unwrap().data, &want);
+            // Of all keys between the least and the largest, in the table or beyond its ends.
+            let keys = lookup.key(lo).clamp(key_min, key_min + 63)..=lookup.key(hi).clamp(key_min, key_min + 63);
+            let reached: Vec<i32> = keys.map(|k| table.get(k)).collect();
+            let want = Interval::new(
+                i128::from(*reached.iter().min().unwrap()),
+                i128::from(*reached.iter().max().unwrap()),
+            );
+            let got = lookup.range(Interval::new(i128::from(lo), i128::from(hi)), std::slice::from_ref(&table)).unwrap();
+            prop_assert_eq!((got.lo, got.hi), (want.lo, want.hi));
         }
     }
 }

@@ -7,7 +7,6 @@ use crate::{
     files, flow,
     output::{bytes, count, seconds},
 };
-use assay_verifier::core::hex;
 use clap::Args;
 use serde_json::json;
 use std::path::PathBuf;
@@ -36,15 +35,13 @@ pub(crate) fn run(app: &App, args: &CompileArgs) -> Outcome<()> {
     let model = model.map_err(|f| f.in_file(&args.model))?;
     accuracy::lines(&model).iter().for_each(|l| o.say(l));
     accuracy::gate(app, &model, args.quant.accept_accuracy).map_err(|f| f.in_file(&args.model))?;
-    let (file, id) = model.to_bytes_with_id()?;
-    files::write(&args.output, &file)?;
-    let id = hex(&id);
+    let (length, id) = files::write_model(&args.output, &model)?;
     let parameters = model.graph.parameters();
     o.say(format!("model   {id}"));
     o.say(format!(
         "wrote   {} ({}, {} parameters) in {}",
         args.output.display(),
-        bytes(file.len() as u64),
+        bytes(length as u64),
         count(parameters as u64),
         seconds(compile_seconds)
     ));
@@ -53,7 +50,7 @@ pub(crate) fn run(app: &App, args: &CompileArgs) -> Outcome<()> {
         "parameters": parameters,
         "nodes": model.graph.nodes().len(),
         "compile_seconds": compile_seconds,
-        "file_bytes": file.len(),
+        "file_bytes": length,
         "report": accuracy::to_json(&model),
     }));
     Ok(())

@@ -118,9 +118,8 @@ impl Split {
             let wanted = choose_row_bits(&Program::inference(&model.graph, 1, Visibility::default())?);
             row_bits = row_bits.max(rows_of_stacks(wanted));
             let file = file_name(k);
-            let (bytes, id) = model.to_bytes_with_id()?;
-            files::write(&folder.join(&file), &bytes)?;
-            parts.push(Part { file, model_id: hex(&id), wires });
+            let (_, model_id) = files::write_model(&folder.join(&file), &model)?;
+            parts.push(Part { file, model_id, wires });
         }
         let manifest = Manifest { format: FORMAT.to_owned(), model_id, row_bits, segments: parts };
         let text = serde_json::to_vec_pretty(&manifest)

@@ -210,6 +210,7 @@ fn outputs(source: &FloatModel, model: &TypedModel, sample: &[Vec<f32>]) -> Vec<
                 *slot = values.to_vec();
             }
         }
+        Ok(())
     })
     .expect("it runs");
     out

@@ -191,17 +191,23 @@ pub(crate) fn follow(c: &mut Lowering<'_>, outlet: OutletId, channel: Option<usi
     }
 }
 
-/// What `f` makes of the entries of a tensor as float32, all of them finite.
-pub(crate) fn with_floats<R>(t: &Tensor, f: impl FnOnce(&[f32]) -> R) -> Result<R> {
+/// What is said of a constant that cannot be rounded.
+pub(crate) const NOT_FINITE: &str = "a constant holds a NaN or an infinity";
+
+/// What `f` makes of the entries of a tensor as float32, finite or not.
+pub(crate) fn with_all_floats<R>(t: &Tensor, f: impl FnOnce(&[f32]) -> R) -> Result<R> {
     let fail = |e: tract_onnx::prelude::TractError| ImportError::engine("reading a constant", &e);
     let t = t.cast_to::<f32>().map_err(fail)?;
     let plain = t.try_as_plain_ram().map_err(fail)?;
-    let values = plain.as_slice::<f32>().map_err(fail)?;
-    if all_parts(values, |part| part.iter().all(|v| v.is_finite())) {
-        Ok(f(values))
-    } else {
-        Err(ImportError::unsupported("a constant holds a NaN or an infinity"))
-    }
+    Ok(f(plain.as_slice::<f32>().map_err(fail)?))
+}
+
+/// What `f` makes of the entries of a tensor as float32, all of them finite.
+pub(crate) fn with_floats<R>(t: &Tensor, f: impl FnOnce(&[f32]) -> R) -> Result<R> {
+    with_all_floats(t, |values| {
+        let finite = all_parts(values, |part| part.iter().all(|v| v.is_finite()));
+        if finite { Ok(f(values)) } else { Err(ImportError::unsupported(NOT_FINITE)) }
+    })?
 }
 
 /// The entries of a float tensor.

@@ -69,7 +69,7 @@ impl Contraction {
     /// [`Self::eval`] with a prepared second operand.
     pub(crate) fn apply(&self, lhs: &Tensor, right: &Rows, shape: &[usize]) -> Tensor {
         let [b, m, n, k] = self.groups();
-        let mut data = vec![0i64; shape.iter().product()];
+        let mut data: Vec<i64> = in_parts(shape.iter().product(), 1, |_, _| ());
         let out_strides = crate::tensor::strides(shape);
         let place = |group: &[usize]| {
             self.grid(group, |value| {
@@ -298,17 +298,26 @@ fn narrow(values: &[i64]) -> Option<(Vec<i16>, u64)> {
     // What is beyond 16 bits in any value, and the largest magnitude.
     let (beyond, most) = (AtomicU64::new(0), AtomicU64::new(0));
     let short = in_parts(values.len(), 1, |first, out: &mut [i16]| {
-        let part = &values[first..first + out.len()];
-        let over = part.iter().fold(0, |m, v| m | (v.wrapping_add(1 << 15) as u64));
-        if over >> 16 != 0 {
-            beyond.fetch_or(over >> 16, Ordering::Relaxed);
-            return;
-        }
-        out.iter_mut().zip(part).for_each(|(o, v)| *o = *v as i16);
-        let (lo, hi) = out.iter().fold((0i16, 0i16), |(lo, hi), v| (lo.min(*v), hi.max(*v)));
-        most.fetch_max(u64::from(lo.unsigned_abs().max(hi.unsigned_abs())), Ordering::Relaxed);
+        let (over, largest) = shorten(&values[first..], out);
+        beyond.fetch_or(over, Ordering::Relaxed);
+        most.fetch_max(largest, Ordering::Relaxed);
     });
     (beyond.into_inner() == 0).then(|| (short, most.into_inner()))
+}
+
+vectors! {
+    /// The last 16 bits of as many values as there is room for; what is beyond those in any value, and the largest magnitude if
+    /// nothing is.
+    fn shorten(values: &[i64], out: &mut [i16]) -> (u64, u64) {
+        let (mut beyond, mut lo, mut hi) = (0, 0i64, 0i64);
+        for (o, v) in out.iter_mut().zip(values) {
+            *o = *v as i16;
+            beyond |= v.wrapping_add(1 << 15);
+            lo = if *v < lo { *v } else { lo };
+            hi = if *v > hi { *v } else { hi };
+        }
+        (beyond as u64 >> 16, lo.unsigned_abs().max(hi.unsigned_abs()))
+    }
 }
 
 impl Rows {
@@ -363,33 +372,27 @@ fn tiles((l, a): (&[i16], u64), (r, b): (&[i16], u64), depth: usize, emit: &mut 
     let chunk = fitting(a, b).min(depth);
     let tile = dot::tile();
     let (high, wide) = dot::TILE;
-    // A dot product in pieces that fit 32 bits.
-    let one = |x: &[i16], y: &[i16]| -> i64 {
-        x.chunks(chunk).zip(y.chunks(chunk)).map(|(p, q)| i64::from(dot::single(p, q))).sum()
-    };
     let near = (NEAR / depth).next_multiple_of(wide).max(wide);
     for (n, close) in r.chunks(near * depth).enumerate() {
         for (p, some) in l.chunks(high * depth).enumerate() {
-            let rows: Vec<&[i16]> = some.chunks_exact(depth).collect();
             for (q, columns) in close.chunks(wide * depth).enumerate() {
-                let columns: Vec<&[i16]> = columns.chunks_exact(depth).collect();
                 let (i, j) = (high * p, near * n + wide * q);
-                let ([a, b, c, d], [e, f]) = (&rows[..], &columns[..]) else {
-                    for (di, x) in rows.iter().enumerate() {
-                        columns.iter().enumerate().for_each(|(dj, y)| emit(i + di, j + dj, one(x, y)));
-                    }
-                    continue;
-                };
-                let mut acc = [[0i64; 2]; 4];
+                // What is missing at an edge is taken twice.
+                let (rows, width) = (some.len() / depth, columns.len() / depth);
+                let (row, column) = (|i: usize| i.min(rows - 1) * depth, |j: usize| j.min(width - 1) * depth);
+                let mut acc = [[0i64; dot::TILE.1]; dot::TILE.0];
                 for at in (0..depth).step_by(chunk) {
                     let end = (at + chunk).min(depth);
-                    let sums = tile([a, b, c, d].map(|x| &x[at..end]), [e, f].map(|y| &y[at..end]));
+                    let sums = tile(
+                        std::array::from_fn(|i| &some[row(i) + at..row(i) + end]),
+                        std::array::from_fn(|j| &columns[column(j) + at..column(j) + end]),
+                    );
                     for (acc, sum) in acc.iter_mut().flatten().zip(sums.iter().flatten()) {
                         *acc += i64::from(*sum);
                     }
                 }
-                for (di, acc) in acc.iter().enumerate() {
-                    acc.iter().enumerate().for_each(|(dj, v)| emit(i + di, j + dj, *v));
+                for (di, acc) in acc.iter().take(rows).enumerate() {
+                    acc.iter().take(width).enumerate().for_each(|(dj, v)| emit(i + di, j + dj, *v));
                 }
             }
         }
