@@ -53,10 +53,11 @@ impl Table {
     }
 
     /// The value at a key, saturating at both ends.
+    #[inline]
     pub fn get(&self, key: i64) -> i32 {
-        let last = self.values.len() as i64 - 1;
-        let index = key.saturating_sub(self.key_min).clamp(0, last) as usize;
-        self.values.get(index).copied().unwrap_or(0)
+        let first = self.key_min;
+        let last = first.saturating_add(self.values.len() as i64 - 1);
+        self.values.get((key.clamp(first, last) - first) as usize).copied().unwrap_or(0)
     }
 
     /// Checks size, domain and values.

@@ -91,24 +91,20 @@ impl Measured {
             .iter()
             .enumerate()
             .map(|(at, (outlet, values))| {
-                let others: Vec<&[f32]> = others.iter().map(|made| &*made[at].1).collect();
-                (*outlet, &**values, others, self.entries.remove(outlet))
+                let all: Vec<&[f32]> =
+                    std::iter::once(&**values).chain(others.iter().map(|made| &*made[at].1)).collect();
+                (*outlet, values.len(), all, self.entries.remove(outlet))
             })
             .collect();
-        let joined = known.into_par_iter().map(|(outlet, first, others, known)| {
-            let start = known.is_none();
-            let (mut lo, mut hi) =
-                known.unwrap_or_else(|| (Vec::with_capacity(first.len()), Vec::with_capacity(first.len())));
+        let joined = known.into_par_iter().map(|(outlet, len, all, known)| {
+            let (mut lo, mut hi) = known.unwrap_or_else(|| (Vec::with_capacity(len), Vec::with_capacity(len)));
             // As much at a time as stays in the nearest cache.
-            for at in (0..first.len()).step_by(NEAR) {
-                let part = at..(at + NEAR).min(first.len());
-                if start {
-                    lo.extend_from_slice(&first[part.clone()]);
-                    hi.extend_from_slice(&first[part.clone()]);
-                } else {
-                    widen(&mut lo[part.clone()], &mut hi[part.clone()], &first[part.clone()]);
-                }
-                for values in &others {
+            for at in (0..len).step_by(NEAR) {
+                let part = at..(at + NEAR).min(len);
+                // What is known is as long as it will be.
+                lo.resize(lo.len().max(part.end), f32::INFINITY);
+                hi.resize(hi.len().max(part.end), f32::NEG_INFINITY);
+                for values in &all {
                     widen(&mut lo[part.clone()], &mut hi[part.clone()], values.get(part.clone()).unwrap_or_default());
                 }
             }

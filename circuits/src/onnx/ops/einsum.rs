@@ -14,7 +14,7 @@ use crate::{
     onnx::{
         error::ImportError,
         lower::{BIAS_BITS, Lowering, MAX_OFFSET, Result, Root, Value, to_int},
-        rounded::{self, Factors, fit},
+        rounded::{self, Factors, fit, largest},
     },
     ops::{AxisExpr, Contraction, Op, lookup::MAX_SHIFT},
     parallel::all_parts,
@@ -205,7 +205,7 @@ pub(crate) fn with_all_floats<R>(t: &Tensor, f: impl FnOnce(&[f32]) -> R) -> Res
 /// What `f` makes of the entries of a tensor as float32, all of them finite.
 pub(crate) fn with_floats<R>(t: &Tensor, f: impl FnOnce(&[f32]) -> R) -> Result<R> {
     with_all_floats(t, |values| {
-        let finite = all_parts(values, |part| part.iter().all(|v| v.is_finite()));
+        let finite = all_parts(values, |part| largest(part).is_finite());
         if finite { Ok(f(values)) } else { Err(ImportError::unsupported(NOT_FINITE)) }
     })?
 }
