@@ -25,12 +25,7 @@ fn a_lease_is_not_given_when_it_is_too_late_for_the_proof() {
     worker.wait_for("started");
     w.post(&["--deadline", "3m", "--bond", "2"]);
     // The withdrawal is in the node's pool in place of the lease, not only on its way there.
-    w.until("the lease is withdrawn", || {
-        let pool = w.node("txpool_content", &json!([]))["pending"].clone();
-        let all =
-            pool.as_object().into_iter().flatten().flat_map(|(_, by_number)| by_number.as_object().unwrap().values());
-        all.collect::<Vec<_>>().iter().any(|t| t["input"] == "0x")
-    });
+    w.until("the lease is withdrawn", || w.pool().iter().any(|t| t["input"] == "0x"));
     // What is left until the deadline is less than any proof takes.
     w.pass(170);
     w.node("evm_setAutomine", &json!([true]));

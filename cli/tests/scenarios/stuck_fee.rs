@@ -53,12 +53,13 @@ fn what_an_earlier_process_left_behind_is_replaced() {
     ));
     let mut worker = w.worker(1, &[]);
     worker.wait_for("started");
-    w.until("the lease waits", || w.node("txpool_status", &json!([]))["pending"] == "0x1");
+    w.until("the lease waits", || w.waiting::<JobMarket::leaseCall>().is_some());
     worker.kill();
+    let left = w.pool();
     w.node("anvil_setNextBlockBaseFeePerGas", &json!(["0x4a817c800"]));
-    w.node("evm_mine", &json!([]));
-    w.node("evm_setAutomine", &json!([true]));
     let mut worker = w.worker(1, &["--once"]);
+    w.until("something else is in its place", || w.pool().len() == left.len() && w.pool() != left);
+    w.node("evm_setAutomine", &json!([true]));
     let (code, result) = worker.ends();
     assert_eq!((code, result["jobs_paid"].as_u64()), (0, Some(1)), "{result}");
     assert_eq!(w.counts(), (1, 0, 1));

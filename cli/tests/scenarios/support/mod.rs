@@ -9,9 +9,9 @@ use assay_contracts::{
     Address, Chain, Embedded, Filter, Rpc, RpcOptions, Signer, U256,
     anvil::Anvil,
     economy::{Deployment, Job, abi::JobMarket},
-    sol_types::SolEvent,
+    sol_types::{SolCall, SolEvent},
 };
-use proxy::{Fault, Proxy, ask};
+use proxy::{Fault, Proxy, ask, selector};
 use serde_json::{Value, json};
 use std::{
     path::{Path, PathBuf},
@@ -181,6 +181,19 @@ impl World {
             assert!(start.elapsed() < PATIENCE, "it does not come to pass that {what}");
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Transactions that wait in the node's pool for a block.
+    pub(crate) fn pool(&self) -> Vec<Value> {
+        let pool = self.node("txpool_content", &json!([]))["pending"].clone();
+        let by_number = pool.as_object().into_iter().flatten().flat_map(|(_, all)| all.as_object().unwrap().values());
+        by_number.cloned().collect()
+    }
+
+    /// The transaction in the pool that calls a function. What was sent before it may be there for a moment too.
+    pub(crate) fn waiting<C: SolCall>(&self) -> Option<Value> {
+        let start = format!("0x{}", selector::<C>());
+        self.pool().into_iter().find(|t| t["input"].as_str().unwrap().starts_with(&start))
     }
 
     /// Lets time pass on the chain, and makes a block.

@@ -26,13 +26,17 @@ impl Asked {
 
     /// Whether a function's selector is in it, however it is sent.
     pub(crate) fn carries<C: SolCall>(&self) -> bool {
-        let selector: String = C::SELECTOR.iter().map(|b| format!("{b:02x}")).collect();
-        self.params.to_string().contains(&selector)
+        self.params.to_string().contains(&selector::<C>())
     }
 
     pub(crate) fn is(&self, method: &str) -> bool {
         self.method == method
     }
+}
+
+/// A function's selector in hexadecimal digits.
+pub(crate) fn selector<C: SolCall>() -> String {
+    C::SELECTOR.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// What happens to a request.
