@@ -65,13 +65,15 @@ impl Cache {
         }
     }
 
-    /// Keeps an entry that nobody else may read, from its first byte on.
+    /// Keeps an entry that nobody else may read, from its first byte on, unless another process has kept one meanwhile: the
+    /// payload that is kept, the same for all of them.
     ///
     /// # Errors
-    /// Why it is not there now.
-    pub(crate) fn put_private(&self, name: &str, payload: &[u8]) -> Result<(), String> {
+    /// Why none is there now.
+    pub(crate) fn keep_private(&self, name: &str, payload: &[u8], output: &Output) -> Result<Vec<u8>, String> {
         let path = self.path(name).ok_or_else(|| "there is no cache folder that can be used".to_owned())?;
-        files::write_private(&path, &entry(name, payload)).map_err(|e| e.to_string())
+        files::keep_private(&path, &entry(name, payload)).map_err(|e| e.to_string())?;
+        self.get(name, output).ok_or_else(|| format!("'{}' cannot be read again", path.display()))
     }
 
     /// Removes a damaged entry.
@@ -148,13 +150,35 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("assay-cache-private-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         let cache = Cache { dir: Some(dir.clone()) };
-        cache.put_private("secret", b"payload").unwrap();
+        let output = Output::new(false, true);
+        cache.keep_private("secret", b"payload", &output).unwrap();
         let mode = std::fs::metadata(dir.join("secret")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         // A folder that cannot be written, here because it is none.
         let cache = Cache { dir: Some(dir.join("secret")) };
-        cache.put_private("secret", b"payload").unwrap_err();
-        Cache { dir: None }.put_private("secret", b"payload").unwrap_err();
+        cache.keep_private("secret", b"payload", &output).unwrap_err();
+        Cache { dir: None }.keep_private("secret", b"payload", &output).unwrap_err();
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+
+    /// Two workers that start on a new machine: a secret of each would give the same model two settlement ids.
+    #[test]
+    fn all_have_what_the_first_one_kept() {
+        let dir = std::env::temp_dir().join(format!("assay-cache-first-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        for round in 0..20 {
+            let name = format!("secret-{round}");
+            let keep =
+                |own: u8| Cache::at(dir.clone()).keep_private(&name, &[own; 32], &Output::new(false, true)).unwrap();
+            let kept: Vec<Vec<u8>> = std::thread::scope(|s| {
+                let all: Vec<_> = (0..8).map(|own| s.spawn(move || keep(own))).collect();
+                all.into_iter().map(|t| t.join().unwrap()).collect()
+            });
+            assert!(kept.iter().all(|k| *k == kept[0]), "{kept:?}");
+            assert_eq!(keep(9), kept[0]);
+        }
+        // Nothing else is left.
+        assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 20);
         std::fs::remove_dir_all(dir).unwrap();
     }
 }

@@ -238,7 +238,13 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Outcome<()> {
 
 /// As [`write()`], of a file that nobody but its owner may read: it is created so, not changed afterwards.
 pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Outcome<()> {
-    write_as(path, true, |out| out.write_all(bytes).map_err(|e| unwritable(path, &e)))
+    write_as(path, true, replace, |out| out.write_all(bytes).map_err(|e| unwritable(path, &e)))
+}
+
+/// As [`write_private`], but a file that is there already stays: of several processes, all read what the first one wrote. On a
+/// file system without hard links the last one is read.
+pub(crate) fn keep_private(path: &Path, bytes: &[u8]) -> Outcome<()> {
+    write_as(path, true, keep, |out| out.write_all(bytes).map_err(|e| unwritable(path, &e)))
 }
 
 /// Writes a new file that nobody but its owner may read, and never replaces one: `there` says what that would lose.
@@ -255,7 +261,7 @@ pub(crate) fn create_private(path: &Path, bytes: &[u8], there: impl Fn(&Path) ->
 
 /// As [`write()`], through a writer.
 pub(crate) fn write_with(path: &Path, f: impl FnOnce(&mut (dyn Write + Send)) -> Outcome<()>) -> Outcome<()> {
-    write_as(path, false, f)
+    write_as(path, false, replace, f)
 }
 
 /// As [`write()`], of a compiled model: its length in bytes and its id.
@@ -295,7 +301,25 @@ fn create(path: &Path, private: bool) -> std::io::Result<File> {
     options.open(path)
 }
 
-fn write_as(path: &Path, private: bool, f: impl FnOnce(&mut (dyn Write + Send)) -> Outcome<()>) -> Outcome<()> {
+fn replace(part: &Path, path: &Path) -> std::io::Result<()> {
+    std::fs::rename(part, path)
+}
+
+fn keep(part: &Path, path: &Path) -> std::io::Result<()> {
+    match std::fs::hard_link(part, path) {
+        Ok(()) => std::fs::remove_file(part),
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => std::fs::remove_file(part),
+        Err(_) => std::fs::rename(part, path),
+    }
+}
+
+/// Writes a file beside its place, and puts it there.
+fn write_as(
+    path: &Path,
+    private: bool,
+    place: impl FnOnce(&Path, &Path) -> std::io::Result<()>,
+    f: impl FnOnce(&mut (dyn Write + Send)) -> Outcome<()>,
+) -> Outcome<()> {
     let io = |e: std::io::Error| unwritable(path, &e);
     if std::fs::metadata(path).is_ok_and(|m| !m.is_file() && !m.is_dir()) {
         // A device or a pipe cannot be replaced, and need not be.
@@ -312,7 +336,7 @@ fn write_as(path: &Path, private: bool, f: impl FnOnce(&mut (dyn Write + Send)) 
         let mut out = std::io::BufWriter::new(Durable(create(&part, private).map_err(io)?));
         f(&mut out)?;
         out.flush().map_err(io)?;
-        std::fs::rename(&part, path).map_err(io)
+        place(&part, path).map_err(io)
     })();
     if done.is_err() {
         let _ = std::fs::remove_file(&part);

@@ -64,13 +64,13 @@ pub(crate) fn secret(app: &App, visibility: Visibility, file: Option<&Path>) -> 
     }
     let fresh = random()?;
     // A secret that is forgotten gives another settlement id the next time.
-    app.cache.put_private(SECRET, &fresh).map_err(|why| {
+    let kept = app.cache.keep_private(SECRET, &fresh, &app.output).map_err(|why| {
         Failure::new(format!("the secret that blinds the weights cannot be kept: {why}")).help(
             "without it the same model would get another settlement id every time: make a secret and pass it with \
              --secret FILE (openssl rand -hex 32 > FILE; keep it to yourself), or set ASSAY_CACHE to a folder that can be written",
         )
     })?;
-    Ok(fresh)
+    kept.try_into().map_err(|_| short("the cached secret"))
 }
 
 /// Thirty-two bytes from the system.

@@ -58,13 +58,17 @@ impl Segments {
         if let Some(all) = (0..count).map(kept).collect::<Option<Vec<_>>>() {
             return Ok(all);
         }
-        let made = boundaries(app, &self.split, samples, &self.keys, self.srs.as_deref())?;
-        for (k, stack) in made.iter().enumerate() {
-            if let Err(why) = app.cache.put_private(&entry(k), &stack.to_bytes()?) {
-                app.output.warn(format!(
-                    "the boundaries cannot be kept ({why}): the same submission would be other jobs the next time"
-                ));
-                break;
+        let mut made = boundaries(app, &self.split, samples, &self.keys, self.srs.as_deref())?;
+        for (k, stack) in made.iter_mut().enumerate() {
+            match app.cache.keep_private(&entry(k), &stack.to_bytes()?, &app.output) {
+                // Those of another process may have been first.
+                Ok(kept) => *stack = Stack::from_bytes(&kept)?,
+                Err(why) => {
+                    app.output.warn(format!(
+                        "the boundaries cannot be kept ({why}): the same submission would be other jobs the next time"
+                    ));
+                    break;
+                }
             }
         }
         Ok(made)

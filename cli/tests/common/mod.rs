@@ -6,9 +6,10 @@ pub(crate) mod running;
 
 use serde_json::Value;
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::OnceLock,
+    sync::{Mutex, OnceLock},
 };
 
 /// A folder that is removed at the end.
@@ -28,8 +29,14 @@ pub(crate) struct Ran {
 }
 
 impl Sandbox {
-    /// A fresh folder; `name` must differ from test to test.
+    /// A fresh folder.
+    ///
+    /// # Panics
+    /// If another test of this process has one of this name.
     pub(crate) fn new(name: &str) -> Self {
+        static NAMES: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+        let first = NAMES.lock().unwrap().insert(name.to_owned());
+        assert!(first, "two tests have a folder '{name}'");
         let tmp = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let dir = tmp.join(format!("{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&dir);

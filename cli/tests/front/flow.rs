@@ -151,7 +151,7 @@ fn a_damaged_cache_is_made_again() {
 
 #[test]
 fn an_unusable_cache_is_no_obstacle() {
-    let s = Sandbox::with_own_cache("no-cache");
+    let s = Sandbox::with_own_cache("unusable-cache");
     s.write("cache", "a file, not a folder");
     let ran = s.ok(&["demo", "--images", "1", "--model", "mlp"]);
     assert!(ran.stderr.contains("cannot be used"), "{ran:#?}");

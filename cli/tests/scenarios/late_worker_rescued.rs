@@ -7,19 +7,19 @@ use crate::{
 use assay_contracts::economy::abi::JobMarket;
 
 /// A worker whose proof does not get through, killed.
-fn held_up(w: &World) {
+fn held_up(w: &mut World) {
     w.proxy.rule(|a| if a.sends::<JobMarket::fulfilCall>() { Fault::DropRequest } else { Fault::None });
     let mut worker = w.worker(1, &[]);
     worker.wait_for("proven");
     worker.kill();
-    w.proxy.honest();
+    w.another_proxy();
 }
 
 #[test]
 fn a_late_proof_brings_the_price_and_half_of_the_bond() {
-    let w = World::new("late-worker-rescued");
+    let mut w = World::new("late-worker-rescued");
     w.post(&["--lease", "15m"]);
-    held_up(&w);
+    held_up(&mut w);
     w.pass(901);
     let mut worker = w.worker(1, &["--once"]);
     worker.wait_for("resumed");
@@ -33,7 +33,7 @@ fn a_late_proof_brings_the_price_and_half_of_the_bond() {
 fn it_waits_for_the_end_of_the_next_lease() {
     let mut w = World::new("late-worker-waits");
     let id = w.post(&["--lease", "15m"])[0].to_string();
-    held_up(&w);
+    held_up(&mut w);
     w.pass(901);
     // Somebody leases it, and does nothing.
     w.s.key = Some(KEYS[2]);

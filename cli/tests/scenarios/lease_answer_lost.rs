@@ -28,6 +28,10 @@ fn a_lease_whose_answer_got_lost_is_found_by_its_payout() {
     lose_the_lease(&w, 1_000);
     let mut worker = w.worker(1, &["--once", "--receipt-timeout", "2s"]);
     worker.wait_for("node_trouble");
+    // Not the trouble that there may have been before.
+    while w.counts().0 == 0 {
+        worker.wait_for("node_trouble");
+    }
     w.proxy.honest();
     let (code, result) = worker.ends();
     assert_eq!((code, result["jobs_paid"].as_u64()), (0, Some(1)), "{result}");

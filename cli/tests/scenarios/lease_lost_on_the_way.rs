@@ -23,6 +23,9 @@ fn a_forgotten_lease_cannot_be_taken_later() {
         if kept.is_some() && a.is("eth_sendRawTransaction") { Fault::DropRequest } else { Fault::None }
     });
     let mut worker = w.worker(1, &["--receipt-timeout", "2s"]);
+    w.until("the lease is kept back", || kept.lock().unwrap().is_some());
+    // Not the trouble that there may have been before.
+    worker.said("node_trouble");
     worker.wait_for("node_trouble");
     w.proxy.honest();
     assert_eq!(worker.wait_for("not_leased")["job_ids"][0].as_u64(), Some(1));

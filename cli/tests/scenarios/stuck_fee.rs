@@ -4,33 +4,45 @@ use crate::support::{
     World, gift, once, part,
     proxy::{Fault, ask},
 };
-use assay_contracts::economy::abi::JobMarket;
-use serde_json::json;
+use assay_contracts::{economy::abi::JobMarket, sol_types::SolCall};
+use serde_json::{Value, json};
+
+/// No block is made from the first call of a function on.
+fn no_block_from<C: SolCall>(w: &World) {
+    let node = w.node_url();
+    w.proxy.rule(once(
+        |a| a.sends::<C>(),
+        move || {
+            ask(&node, "evm_setAutomine", &json!([false]));
+            Fault::None
+        },
+    ));
+}
+
+/// What is in the pool offers less than a tenth of what the next block takes. A block would throw it out.
+fn gas_is_dear(w: &World) {
+    w.node("anvil_setNextBlockBaseFeePerGas", &json!(["0x4a817c800"]));
+}
+
+/// Waits until something else is in the place of what was in the pool, and makes blocks again.
+fn replaced(w: &World, left: &[Value]) {
+    w.until("something else is in its place", || {
+        let now = w.pool();
+        now.len() == left.len() && now != left
+    });
+    w.node("evm_setAutomine", &json!([true]));
+}
 
 #[test]
 fn more_is_offered_for_a_transaction_that_waits() {
     let w = World::new("stuck-fee");
     w.post(&[]);
-    let node = w.node_url();
-    let mut sent = 0;
-    w.proxy.rule(move |a| {
-        if a.sends::<JobMarket::fulfilCall>() {
-            sent += 1;
-            if sent == 1 {
-                ask(&node, "evm_setAutomine", &json!([false]));
-            }
-            if sent == 2 {
-                // What waits in the pool offers less than a tenth of this.
-                ask(&node, "evm_setAutomine", &json!([true]));
-            }
-        }
-        if sent == 1 && a.is("eth_feeHistory") {
-            ask(&node, "anvil_setNextBlockBaseFeePerGas", &json!(["0x4a817c800"]));
-            ask(&node, "evm_mine", &json!([]));
-        }
-        Fault::None
-    });
+    no_block_from::<JobMarket::fulfilCall>(&w);
     let mut worker = w.worker(1, &["--once", "--raise-after", "1s"]);
+    w.until("the proof waits", || w.waiting::<JobMarket::fulfilCall>().is_some());
+    let left = w.pool();
+    gas_is_dear(&w);
+    replaced(&w, &left);
     let (code, result) = worker.ends();
     assert_eq!((code, result["jobs_paid"].as_u64()), (0, Some(1)), "{result}");
     assert!(w.proxy.seen(|a| a.sends::<JobMarket::fulfilCall>()).len() >= 2);
@@ -43,23 +55,15 @@ fn what_an_earlier_process_left_behind_is_replaced() {
     // A lease that waits in the pool with too low an offer when its worker is killed.
     let w = World::new("stuck-fee-restart");
     w.post(&[]);
-    let node = w.node_url();
-    w.proxy.rule(once(
-        |a| a.sends::<JobMarket::leaseCall>(),
-        move || {
-            ask(&node, "evm_setAutomine", &json!([false]));
-            Fault::None
-        },
-    ));
+    no_block_from::<JobMarket::leaseCall>(&w);
     let mut worker = w.worker(1, &[]);
     worker.wait_for("started");
     w.until("the lease waits", || w.waiting::<JobMarket::leaseCall>().is_some());
     worker.kill();
     let left = w.pool();
-    w.node("anvil_setNextBlockBaseFeePerGas", &json!(["0x4a817c800"]));
+    gas_is_dear(&w);
     let mut worker = w.worker(1, &["--once"]);
-    w.until("something else is in its place", || w.pool().len() == left.len() && w.pool() != left);
-    w.node("evm_setAutomine", &json!([true]));
+    replaced(&w, &left);
     let (code, result) = worker.ends();
     assert_eq!((code, result["jobs_paid"].as_u64()), (0, Some(1)), "{result}");
     assert_eq!(w.counts(), (1, 0, 1));

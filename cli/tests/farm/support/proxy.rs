@@ -33,11 +33,12 @@ impl Proxy {
         let server = this.clone();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
+                // Nothing is cut between the connection and its place among those that can be.
+                let mut open = server.open.lock().unwrap();
                 let host = server.upstream.lock().unwrap().clone();
                 let Ok(to) = TcpStream::connect(host) else { continue };
-                for s in [&stream, &to] {
-                    server.open.lock().unwrap().push(s.try_clone().unwrap());
-                }
+                open.extend([&stream, &to].map(|s| s.try_clone().unwrap()));
+                drop(open);
                 for (from, to) in [(&stream, &to), (&to, &stream)] {
                     let (from, to, delay) =
                         (from.try_clone().unwrap(), to.try_clone().unwrap(), Arc::clone(&server.delay));

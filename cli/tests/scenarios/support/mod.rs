@@ -89,6 +89,12 @@ impl World {
         self.node.as_ref().expect("a node").url().to_owned()
     }
 
+    /// Workers from now on reach the node past another proxy, which changes nothing. What a killed one still has on its way meets the
+    /// old one's rule.
+    pub(crate) fn another_proxy(&mut self) {
+        self.proxy = Proxy::new(&self.node_url());
+    }
+
     /// Asks the node something that only a tool can.
     pub(crate) fn node(&self, method: &str, params: &Value) -> Value {
         ask(&self.node_url(), method, params)
