@@ -54,8 +54,17 @@ impl Segments {
             format!("boundary-{}.stack", hex(&canonical::digest("assay.cache.boundary.v1", &parts)))
         };
         let count = self.split.len().saturating_sub(1);
-        let kept = |k: usize| Stack::from_bytes(&app.cache.get(&entry(k), &app.output)?).ok();
-        if let Some(all) = (0..count).map(kept).collect::<Option<Vec<_>>>() {
+        let kept = |k: usize| {
+            let stack = Stack::from_bytes(&app.cache.get(&entry(k), &app.output)?).ok();
+            if stack.is_none() {
+                // What stays there is what would be read.
+                app.cache.discard(&entry(k), &app.output);
+            }
+            stack
+        };
+        // All are looked at, so that none is left that cannot be read.
+        let found: Vec<Option<Stack>> = (0..count).map(kept).collect();
+        if let Some(all) = found.into_iter().collect() {
             return Ok(all);
         }
         let mut made = boundaries(app, &self.split, samples, &self.keys, self.srs.as_deref())?;

@@ -5,6 +5,7 @@ use crate::{
     common::{Sandbox, digits, joined, parts},
     support::{Farm, nats, proven},
 };
+use assay_verifier::keccak::keccak256;
 use serde_json::Value;
 
 fn split_farm(name: &str, more: &[&str]) -> Farm {
@@ -55,6 +56,29 @@ fn they_are_proven_side_by_side_and_verified_as_one() {
             farm.s.json(&["prove", "model", &digits(), "--key", "key", "-o", "w", "--batch", "1", "--from", &from]);
         assert_eq!(v["outputs"], whole["outputs"]);
     }
+}
+
+/// An entry with a right checksum whose content this program cannot read, as another version of it may have left one.
+#[test]
+fn kept_boundaries_that_cannot_be_read_are_made_anew() {
+    if !nats() {
+        return;
+    }
+    let mut farm = split_farm("segments-unreadable", &[]);
+    farm.s.use_cache(farm.s.path("cache"));
+    let sent = run(&farm, &submit(&farm, 1, &[]));
+    assert_eq!((&sent["jobs"], &sent["known"]), (&2.into(), &0.into()));
+    let entries = std::fs::read_dir(farm.s.cache()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    let [entry] = entries.filter(|name| name.starts_with("boundary-")).collect::<Vec<_>>().try_into().unwrap();
+    let payload = b"a boundary of another time";
+    let sum = keccak256(&[&(entry.len() as u64).to_be_bytes(), entry.as_bytes(), payload]);
+    farm.s.write(&format!("cache/{entry}"), [b"ASSAYCCH".as_slice(), &sum, payload].concat());
+    let args = submit(&farm, 1, &[]);
+    let ran = farm.s.ok(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(ran.stderr.contains("is damaged; it is made again"), "{ran:#?}");
+    // They are kept again.
+    let again = run(&farm, &args);
+    assert_eq!((&again["jobs"], &again["known"]), (&2.into(), &2.into()));
 }
 
 #[test]
