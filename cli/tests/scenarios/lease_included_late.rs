@@ -1,25 +1,14 @@
 //! A lease that waits for its block until the deadline is near, and is given then: the bond would be lost. The transaction is
 //! withdrawn instead, by another one with its number.
 
-use crate::support::{
-    World, gift, once,
-    proxy::{Fault, ask},
-};
+use crate::support::{World, gift};
 use assay_contracts::economy::abi::JobMarket;
 use serde_json::json;
 
 #[test]
 fn a_lease_is_not_given_when_it_is_too_late_for_the_proof() {
     let w = World::new("lease-included-late");
-    let node = w.node_url();
-    // From the lease on no block is made.
-    w.proxy.rule(once(
-        |a| a.sends::<JobMarket::leaseCall>(),
-        move || {
-            ask(&node, "evm_setAutomine", &json!([false]));
-            Fault::None
-        },
-    ));
+    w.no_block_from::<JobMarket::leaseCall>();
     // The lease is withdrawn after half of the time that is given it, and the withdrawal has the other half.
     let mut worker = w.worker(1, &["--raise-after", "3s", "--receipt-timeout", "40s"]);
     worker.wait_for("started");

@@ -1,23 +1,8 @@
 //! The price of gas rises after the proof was sent: it would wait for ever, and the lease would end.
 
-use crate::support::{
-    World, gift, once, part,
-    proxy::{Fault, ask},
-};
-use assay_contracts::{economy::abi::JobMarket, sol_types::SolCall};
+use crate::support::{World, gift, part};
+use assay_contracts::economy::abi::JobMarket;
 use serde_json::{Value, json};
-
-/// No block is made from the first call of a function on.
-fn no_block_from<C: SolCall>(w: &World) {
-    let node = w.node_url();
-    w.proxy.rule(once(
-        |a| a.sends::<C>(),
-        move || {
-            ask(&node, "evm_setAutomine", &json!([false]));
-            Fault::None
-        },
-    ));
-}
 
 /// What is in the pool offers less than a tenth of what the next block takes. A block would throw it out.
 fn gas_is_dear(w: &World) {
@@ -37,7 +22,7 @@ fn replaced(w: &World, left: &[Value]) {
 fn more_is_offered_for_a_transaction_that_waits() {
     let w = World::new("stuck-fee");
     w.post(&[]);
-    no_block_from::<JobMarket::fulfilCall>(&w);
+    w.no_block_from::<JobMarket::fulfilCall>();
     let mut worker = w.worker(1, &["--once", "--raise-after", "1s"]);
     w.until("the proof waits", || w.waiting::<JobMarket::fulfilCall>().is_some());
     let left = w.pool();
@@ -55,7 +40,7 @@ fn what_an_earlier_process_left_behind_is_replaced() {
     // A lease that waits in the pool with too low an offer when its worker is killed.
     let w = World::new("stuck-fee-restart");
     w.post(&[]);
-    no_block_from::<JobMarket::leaseCall>(&w);
+    w.no_block_from::<JobMarket::leaseCall>();
     let mut worker = w.worker(1, &[]);
     worker.wait_for("started");
     w.until("the lease waits", || w.waiting::<JobMarket::leaseCall>().is_some());

@@ -189,6 +189,18 @@ impl World {
         }
     }
 
+    /// From the first call of a function on, no block is made.
+    pub(crate) fn no_block_from<C: SolCall>(&self) {
+        let node = self.node_url();
+        self.proxy.rule(once(
+            |a| a.sends::<C>(),
+            move || {
+                ask(&node, "evm_setAutomine", &json!([false]));
+                Fault::None
+            },
+        ));
+    }
+
     /// Transactions that wait in the node's pool for a block.
     pub(crate) fn pool(&self) -> Vec<Value> {
         let pool = self.node("txpool_content", &json!([]))["pending"].clone();
